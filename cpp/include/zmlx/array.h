@@ -1,0 +1,47 @@
+// The array type itself: construction, metadata, storage, evaluation.
+#pragma once
+
+#include "mlx/transforms.h"
+#include "zmlx/types.h"
+
+namespace zmlx {
+
+// Copies `bytes` (dense, row-major, native endian) into a new array.
+ArrayPtr from_bytes(rust::Slice<const uint8_t> bytes, Ints dims, Dtype type);
+// A new handle to the same graph node.
+ArrayPtr share(const Array& a);
+ArrayVecPtr new_list();
+void push(ArrayVec& v, const Array& a);
+
+inline Ints dims(const Array& a) noexcept {
+  return Ints(a.shape().data(), a.ndim());
+}
+inline rust::Slice<const int64_t> steps(const Array& a) noexcept {
+  return rust::Slice<const int64_t>(a.strides().data(), a.ndim());
+}
+inline size_t size(const Array& a) noexcept {
+  return a.size();
+}
+inline Dtype type_(const Array& a) noexcept {
+  return a.dtype().val();
+}
+inline size_t id(const Array& a) noexcept {
+  return a.id();
+}
+inline bool same_data(const Array& a, const Array& b) noexcept {
+  return a.data_shared_ptr() && a.data_shared_ptr() == b.data_shared_ptr();
+}
+
+// True when the values are there to read without computing or waiting.
+bool ready(const Array& a);
+bool is_row_contiguous(const Array& a) noexcept;
+bool is_tracer(const Array& a) noexcept;
+// Address of the first element; only valid when `ready`.
+size_t address(const Array& a);
+rust::String show(const Array& a);
+
+void eval(Arrays arrays);
+void async_eval(Arrays arrays);
+void wait(const Array& a);
+
+} // namespace zmlx

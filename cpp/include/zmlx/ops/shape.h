@@ -1,0 +1,20 @@
+// Operations of mlx/ops.h that change shape or layout.
+#pragma once
+
+#include "zmlx/types.h"
+
+namespace zmlx::ops {
+
+inline ArrayPtr reshape(const Array& a, Ints dims, StreamRef s) {
+  return box(mx::reshape(a, shape(dims), on(s)));
+}
+
+inline ArrayPtr transpose(const Array& a, Ints axes, StreamRef s) {
+  return box(mx::transpose(a, ints(axes), on(s)));
+}
+
+inline ArrayPtr contiguous(const Array& a, StreamRef s) {
+  return box(mx::contiguous(a, false, on(s)));
+}
+
+} // namespace zmlx::ops

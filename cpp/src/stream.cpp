@@ -1,0 +1,18 @@
+#include "zmlx/stream.h"
+
+#include "zmlx/src/bridge/stream.rs.h"
+
+namespace zmlx {
+
+rust::Vec<Fact> device_info(StreamRef d) {
+  rust::Vec<Fact> facts;
+  for (const auto& [key, value] : mx::device_info(device(d))) {
+    const auto* words = std::get_if<std::string>(&value);
+    facts.push_back(Fact{
+        rust::String(key),
+        rust::String(words ? *words : std::to_string(std::get<size_t>(value)))});
+  }
+  return facts;
+}
+
+} // namespace zmlx

@@ -1,0 +1,106 @@
+//! Scalars as arrays, and operands that may be either.
+
+use std::borrow::Cow;
+
+use half::{bf16, f16};
+use num_complex::Complex32;
+
+use super::Array;
+use crate::{Dtype, Result};
+
+macro_rules! from_scalars {
+    ($($ty:ty),*) => {$(
+        impl From<$ty> for Array {
+            /// A zero-dimensional array of the same type.
+            fn from(value: $ty) -> Array {
+                match Array::scalar(value) {
+                    Ok(a) => a,
+                    // One element always fits its shape, so only memory can be missing.
+                    Err(_) => std::alloc::handle_alloc_error(std::alloc::Layout::new::<$ty>()),
+                }
+            }
+        }
+    )*};
+}
+
+// `f64` is left out on purpose: `3.0.into()` means a float32, as everywhere in
+// MLX. `Array::scalar(3.0f64)` makes a float64.
+from_scalars!(
+    bool, u8, u16, u32, u64, i8, i16, i32, i64, f16, f32, bf16, Complex32
+);
+
+/// An array, or a number that takes the dtype of the array it meets.
+///
+/// Numbers are weakly typed, as in MLX: `&x * 2.0` keeps float16 if `x` is float16. A
+/// float that meets an integer array makes float32.
+pub trait Operand {
+    /// The operand as an array that suits an operation with `like`.
+    #[track_caller]
+    fn operand(&self, like: &Array) -> Result<Cow<'_, Array>>;
+}
+
+impl Operand for &Array {
+    fn operand(&self, _like: &Array) -> Result<Cow<'_, Array>> {
+        Ok(Cow::Borrowed(self))
+    }
+}
+
+impl Operand for Array {
+    fn operand(&self, _like: &Array) -> Result<Cow<'_, Array>> {
+        Ok(Cow::Borrowed(self))
+    }
+}
+
+impl Operand for f32 {
+    #[track_caller]
+    fn operand(&self, like: &Array) -> Result<Cow<'_, Array>> {
+        weak(*self, like.dtype())
+    }
+}
+
+impl Operand for i32 {
+    #[track_caller]
+    fn operand(&self, like: &Array) -> Result<Cow<'_, Array>> {
+        match like.dtype() {
+            Dtype::Bool => Array::scalar(*self).map(Cow::Owned),
+            // Through f64: every i32 is exact there.
+            d => exact(f64::from(*self), d),
+        }
+    }
+}
+
+impl Operand for bool {
+    #[track_caller]
+    fn operand(&self, _like: &Array) -> Result<Cow<'_, Array>> {
+        Array::scalar(*self).map(Cow::Owned)
+    }
+}
+
+#[track_caller]
+fn weak(value: f32, dtype: Dtype) -> Result<Cow<'static, Array>> {
+    if dtype.is_integral() {
+        return Array::scalar(value).map(Cow::Owned);
+    }
+    exact(f64::from(value), dtype)
+}
+
+#[track_caller]
+fn exact(value: f64, dtype: Dtype) -> Result<Cow<'static, Array>> {
+    match dtype {
+        Dtype::Bool => Array::scalar(value != 0.0),
+        Dtype::Uint8 => Array::scalar(value as i64 as u8),
+        Dtype::Uint16 => Array::scalar(value as i64 as u16),
+        Dtype::Uint32 => Array::scalar(value as i64 as u32),
+        Dtype::Uint64 => Array::scalar(value as i64 as u64),
+        Dtype::Int8 => Array::scalar(value as i8),
+        Dtype::Int16 => Array::scalar(value as i16),
+        Dtype::Int32 => Array::scalar(value as i32),
+        Dtype::Int64 => Array::scalar(value as i64),
+        Dtype::Float16 => Array::scalar(f16::from_f64(value)),
+        Dtype::Float32 => Array::scalar(value as f32),
+        Dtype::Float64 => Array::scalar(value),
+        Dtype::Bfloat16 => Array::scalar(bf16::from_f64(value)),
+        Dtype::Complex64 => Array::scalar(Complex32::new(value as f32, 0.0)),
+    }
+    .map(Cow::Owned)
+}

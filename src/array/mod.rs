@@ -1,0 +1,313 @@
+//! The lazy n-dimensional array.
+
+mod convert;
+mod shape;
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use cxx::{CxxVector, UniquePtr};
+
+pub use self::convert::Operand;
+pub use self::shape::{Axes, IntoAxes, IntoShape, keepdims};
+use crate::bridge::array::ffi;
+use crate::bridge::{ArrayRef, element};
+use crate::error::Lift;
+use crate::{Dtype, Error, Result};
+
+pub use crate::bridge::element::Element;
+
+/// An n-dimensional array of MLX: a node of a lazy graph, cheap to clone.
+///
+/// An operation only records what is to be computed. [`eval`](crate::eval()) and
+/// the methods that say so compute it. A clone is another handle to the same node.
+///
+/// Arrays belong to the thread that made them (they are neither `Send` nor
+/// `Sync`): MLX mutates graph nodes behind shared handles. To give values to
+/// other threads use [`Frozen`](crate::Frozen).
+///
+/// ```
+/// use zmlx::{Array, Dtype};
+/// # fn main() -> zmlx::Result<()> {
+/// let x = Array::from_slice(&[1.0f32, 2.0, 3.0, 4.0], (2, 2))?;
+/// let y = x.square()?;
+/// assert_eq!(y.shape(), [2, 2]);
+/// assert_eq!(y.to_vec::<f32>()?, [1.0, 4.0, 9.0, 16.0]);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// ```compile_fail
+/// fn needs_send<T: Send>(_: T) {}
+/// needs_send(zmlx::Array::from(1.0f32)); // an array cannot leave its thread
+/// ```
+pub struct Array {
+    raw: UniquePtr<ffi::Array>,
+    // `UniquePtr` of an opaque C++ type is neither Send nor Sync already; this
+    // says so where a reader looks for it.
+    here: PhantomData<*const ()>,
+}
+
+impl Array {
+    pub(crate) fn wrap(raw: UniquePtr<ffi::Array>) -> Self {
+        Array {
+            raw,
+            here: PhantomData,
+        }
+    }
+
+    /// The C++ handle. Never null: bridge functions return an array or an error.
+    pub(crate) fn raw(&self) -> &ffi::Array {
+        &self.raw
+    }
+
+    pub(crate) fn as_ref_arg(&self) -> ArrayRef<'_> {
+        ArrayRef::new(self.raw())
+    }
+
+    /// A new array with the values of `data` in row-major order.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when the shape does not hold exactly `data.len()` elements.
+    #[track_caller]
+    pub fn from_slice<T: Element>(data: &[T], shape: impl IntoShape) -> Result<Self> {
+        let shape = shape.into_shape()?;
+        let want = shape::element_count(&shape)?;
+        if want != data.len() {
+            return Err(Error::shape(format!(
+                "`data`: expected {want} elements for shape {shape:?}, got {}",
+                data.len()
+            )));
+        }
+        ffi::from_bytes(element::bytes_of(data), &shape, T::DTYPE)
+            .lift()
+            .map(Array::wrap)
+    }
+
+    /// A one-dimensional array of what the iterator yields.
+    #[track_caller]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "fallible, unlike FromIterator"
+    )]
+    pub fn from_iter<T: Element>(values: impl IntoIterator<Item = T>) -> Result<Self> {
+        let data: Vec<T> = values.into_iter().collect();
+        let len = data.len();
+        Array::from_slice(&data, (len,))
+    }
+
+    /// A zero-dimensional array.
+    #[track_caller]
+    pub fn scalar<T: Element>(value: T) -> Result<Self> {
+        Array::from_slice(&[value], ())
+    }
+
+    /// Length of each dimension.
+    pub fn shape(&self) -> &[i32] {
+        ffi::dims(self.raw())
+    }
+
+    /// Distance between neighbours along each dimension, in elements.
+    ///
+    /// Before evaluation these are the strides of a row-major array.
+    pub fn strides(&self) -> &[i64] {
+        ffi::steps(self.raw())
+    }
+
+    /// Number of dimensions.
+    pub fn ndim(&self) -> usize {
+        self.shape().len()
+    }
+
+    /// Number of elements.
+    pub fn size(&self) -> usize {
+        ffi::size(self.raw())
+    }
+
+    /// Bytes of all elements.
+    pub fn nbytes(&self) -> usize {
+        self.size() * self.dtype().size()
+    }
+
+    /// Element type.
+    pub fn dtype(&self) -> Dtype {
+        ffi::dtype(self.raw())
+    }
+
+    /// Length of one dimension; negative counts from the last.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when there is no such dimension.
+    #[track_caller]
+    pub fn dim(&self, axis: i32) -> Result<i32> {
+        let n = self.ndim() as i32;
+        let at = if axis < 0 { axis + n } else { axis };
+        usize::try_from(at)
+            .ok()
+            .and_then(|i| self.shape().get(i).copied())
+            .ok_or_else(|| {
+                Error::shape(format!(
+                    "`axis`: expected one of {n} dimensions, got {axis}"
+                ))
+            })
+    }
+
+    /// A number that identifies the graph node as long as it lives.
+    pub fn id(&self) -> usize {
+        ffi::id(self.raw())
+    }
+
+    /// True when the values are computed and can be read without waiting.
+    #[track_caller]
+    pub fn is_ready(&self) -> Result<bool> {
+        ffi::ready(self.raw()).lift()
+    }
+
+    /// True when the array is evaluated and its elements lie in row-major order without gaps.
+    pub fn is_row_contiguous(&self) -> bool {
+        ffi::is_row_contiguous(self.raw())
+    }
+
+    /// True inside a function transformation, for arrays it traces.
+    pub fn is_tracer(&self) -> bool {
+        ffi::is_tracer(self.raw())
+    }
+
+    /// True when both are views of one buffer. Needs both evaluated.
+    pub fn shares_data_with(&self, other: &Array) -> bool {
+        ffi::same_data(self.raw(), other.raw())
+    }
+
+    /// Computes this array now and waits for it.
+    #[track_caller]
+    pub fn eval(&self) -> Result<()> {
+        crate::eval([self])
+    }
+
+    /// Borrows the elements without a copy. Does not evaluate.
+    ///
+    /// # Errors
+    /// [`Error::Dtype`] when `T` is another type; [`Error::NotReady`] when the array
+    /// is not evaluated or its storage is strided.
+    #[track_caller]
+    pub fn as_slice<T: Element>(&self) -> Result<&[T]> {
+        element::view(self.raw())
+    }
+
+    /// The elements in row-major order. **Evaluates** the array.
+    ///
+    /// # Errors
+    /// [`Error::Dtype`] when `T` is another type, and whatever the evaluation fails with.
+    #[track_caller]
+    pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
+        self.eval()?;
+        if self.size() == 0 || self.is_row_contiguous() {
+            return self.as_slice().map(<[T]>::to_vec);
+        }
+        let dense = self.contiguous()?;
+        dense.eval()?;
+        dense.as_slice().map(<[T]>::to_vec)
+    }
+
+    /// The one element of an array of size 1. **Evaluates** the array.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for any other size, else as [`to_vec`](Self::to_vec).
+    #[track_caller]
+    pub fn item<T: Element>(&self) -> Result<T> {
+        match self.size() {
+            1 => Ok(self.to_vec()?[0]),
+            n => Err(Error::shape(format!(
+                "`item`: expected an array of one element, got {n} (shape {:?})",
+                self.shape()
+            ))),
+        }
+    }
+
+    /// The text MLX prints for the values. **Evaluates** the array.
+    #[track_caller]
+    pub fn to_text(&self) -> Result<String> {
+        self.eval()?;
+        ffi::show(self.raw()).lift()
+    }
+}
+
+impl Clone for Array {
+    /// Another handle to the same graph node; no data is copied.
+    fn clone(&self) -> Self {
+        match ffi::share(self.raw()) {
+            Ok(raw) => Array::wrap(raw),
+            // Only an allocation of 16 bytes can fail here: Rust's own answer to that is to abort.
+            Err(_) => std::alloc::handle_alloc_error(std::alloc::Layout::new::<[usize; 2]>()),
+        }
+    }
+}
+
+impl AsRef<Array> for Array {
+    fn as_ref(&self) -> &Array {
+        self
+    }
+}
+
+impl fmt::Debug for Array {
+    /// Shape and dtype, and the values when they are there: it never evaluates.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Array({}, {:?}", self.dtype(), self.shape())?;
+        if self.is_ready().unwrap_or(false) && self.size() <= 64 {
+            if let Ok(text) = ffi::show(self.raw()) {
+                return write!(f, ", {text})");
+            }
+        }
+        let state = if self.is_tracer() { "traced" } else { "lazy" };
+        match self.is_ready() {
+            Ok(true) => write!(f, ")"),
+            _ => write!(f, ", {state})"),
+        }
+    }
+}
+
+impl fmt::Display for Array {
+    /// The values as MLX prints them when they are there, otherwise what
+    /// [`Debug`] shows: printing never evaluates. See [`Array::to_text`].
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.is_ready(), ffi::show(self.raw())) {
+            (Ok(true), Ok(text)) => f.write_str(&text),
+            _ => fmt::Debug::fmt(self, f),
+        }
+    }
+}
+
+/// Handles for a list argument.
+pub(crate) fn refs<A: AsRef<Array>>(arrays: &[A]) -> Vec<ArrayRef<'_>> {
+    arrays.iter().map(|a| a.as_ref().as_ref_arg()).collect()
+}
+
+/// The handle of an optional argument.
+pub(crate) fn maybe(array: Option<&Array>) -> ArrayRef<'_> {
+    array.map_or(ArrayRef::NONE, Array::as_ref_arg)
+}
+
+/// A C++ list as Rust handles.
+#[track_caller]
+pub(crate) fn unpack(list: &CxxVector<ffi::Array>) -> Result<Vec<Array>> {
+    list.iter()
+        .map(|a| ffi::share(a).lift().map(Array::wrap))
+        .collect()
+}
+
+/// Rust handles as a C++ list.
+#[track_caller]
+pub(crate) fn pack(arrays: &[Array]) -> Result<UniquePtr<CxxVector<ffi::Array>>> {
+    let mut list = ffi::new_list().lift()?;
+    for a in arrays {
+        ffi::push(list.pin_mut(), a.raw()).lift()?;
+    }
+    Ok(list)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Array;
+
+    static_assertions::assert_not_impl_any!(Array: Send, Sync);
+}

@@ -1,0 +1,214 @@
+//! How callers write shapes and axes: tuples, arrays, slices, single numbers.
+
+use crate::{Error, Result};
+
+/// Anything that names a shape: `()`, `(2, 3)`, `[2, 3]`, `&[2, 3]`, `vec![2, 3]`, `5`.
+pub trait IntoShape {
+    /// The dimensions, each at least 0.
+    #[track_caller]
+    fn into_shape(self) -> Result<Vec<i32>>;
+}
+
+/// One dimension as an integer.
+pub trait Dim: Copy {
+    /// As MLX stores it, if it fits.
+    fn to_i32(self) -> Option<i32>;
+}
+
+macro_rules! dims {
+    ($($ty:ty),*) => {$(
+        impl Dim for $ty {
+            fn to_i32(self) -> Option<i32> {
+                i32::try_from(self).ok()
+            }
+        }
+        impl IntoShape for $ty {
+            #[track_caller]
+            fn into_shape(self) -> Result<Vec<i32>> {
+                [self].into_shape()
+            }
+        }
+    )*};
+}
+dims!(i32, i64, u32, u64, usize);
+
+impl<D: Dim> IntoShape for &[D] {
+    #[track_caller]
+    fn into_shape(self) -> Result<Vec<i32>> {
+        let mut shape = Vec::with_capacity(self.len());
+        for (axis, d) in self.iter().enumerate() {
+            match d.to_i32() {
+                Some(n) if n >= 0 => shape.push(n),
+                _ => {
+                    return Err(Error::shape(format!(
+                        "`shape`: expected dimension {axis} between 0 and 2147483647"
+                    )));
+                }
+            }
+        }
+        Ok(shape)
+    }
+}
+
+impl<D: Dim, const N: usize> IntoShape for [D; N] {
+    #[track_caller]
+    fn into_shape(self) -> Result<Vec<i32>> {
+        self.as_slice().into_shape()
+    }
+}
+
+impl<D: Dim, const N: usize> IntoShape for &[D; N] {
+    #[track_caller]
+    fn into_shape(self) -> Result<Vec<i32>> {
+        self.as_slice().into_shape()
+    }
+}
+
+impl<D: Dim> IntoShape for Vec<D> {
+    #[track_caller]
+    fn into_shape(self) -> Result<Vec<i32>> {
+        self.as_slice().into_shape()
+    }
+}
+
+impl<D: Dim> IntoShape for &Vec<D> {
+    #[track_caller]
+    fn into_shape(self) -> Result<Vec<i32>> {
+        self.as_slice().into_shape()
+    }
+}
+
+impl IntoShape for () {
+    fn into_shape(self) -> Result<Vec<i32>> {
+        Ok(Vec::new())
+    }
+}
+
+/// Which axes an operation works on, and whether reduced ones stay with length 1.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Axes {
+    /// `None`: all axes.
+    pub axes: Option<Vec<i32>>,
+    pub keepdims: bool,
+}
+
+impl Axes {
+    /// The axes as numbers for an array of `ndim` dimensions.
+    pub(crate) fn resolve(&self, ndim: usize) -> Vec<i32> {
+        match &self.axes {
+            Some(axes) => axes.clone(),
+            None => (0..ndim as i32).collect(),
+        }
+    }
+}
+
+/// Anything that names axes: `..` for all, `-1`, `[0, 2]`, `(0, 1)`, or [`keepdims`] of those.
+pub trait IntoAxes {
+    fn into_axes(self) -> Axes;
+}
+
+/// Keeps reduced axes with length 1: `x.sum(keepdims(-1))`.
+pub fn keepdims(axes: impl IntoAxes) -> Axes {
+    Axes {
+        keepdims: true,
+        ..axes.into_axes()
+    }
+}
+
+impl IntoAxes for Axes {
+    fn into_axes(self) -> Axes {
+        self
+    }
+}
+
+impl IntoAxes for std::ops::RangeFull {
+    fn into_axes(self) -> Axes {
+        Axes::default()
+    }
+}
+
+impl IntoAxes for &[i32] {
+    fn into_axes(self) -> Axes {
+        Axes {
+            axes: Some(self.to_vec()),
+            keepdims: false,
+        }
+    }
+}
+
+impl IntoAxes for i32 {
+    fn into_axes(self) -> Axes {
+        [self].into_axes()
+    }
+}
+
+impl<const N: usize> IntoAxes for [i32; N] {
+    fn into_axes(self) -> Axes {
+        self.as_slice().into_axes()
+    }
+}
+
+impl<const N: usize> IntoAxes for &[i32; N] {
+    fn into_axes(self) -> Axes {
+        self.as_slice().into_axes()
+    }
+}
+
+impl IntoAxes for &Vec<i32> {
+    fn into_axes(self) -> Axes {
+        self.as_slice().into_axes()
+    }
+}
+
+impl IntoAxes for Vec<i32> {
+    fn into_axes(self) -> Axes {
+        self.as_slice().into_axes()
+    }
+}
+
+macro_rules! ignore_type {
+    ($name:ident) => {
+        i32
+    };
+}
+
+macro_rules! tuples {
+    ($(($($name:ident),+))*) => {$(
+        #[allow(non_snake_case)]
+        impl<$($name: Dim),+> IntoShape for ($($name,)+) {
+            #[track_caller]
+            fn into_shape(self) -> Result<Vec<i32>> {
+                let ($($name,)+) = self;
+                [$($name.to_i32().unwrap_or(-1)),+].into_shape()
+            }
+        }
+        #[allow(non_snake_case)]
+        impl IntoAxes for ($(ignore_type!($name),)+) {
+            fn into_axes(self) -> Axes {
+                let ($($name,)+) = self;
+                [$($name),+].into_axes()
+            }
+        }
+    )*};
+}
+
+tuples! {
+    (A)
+    (A, B)
+    (A, B, C)
+    (A, B, C, D)
+    (A, B, C, D, E)
+    (A, B, C, D, E, F)
+    (A, B, C, D, E, F, G)
+    (A, B, C, D, E, F, G, H)
+}
+
+/// How many elements a shape holds.
+#[track_caller]
+pub(crate) fn element_count(shape: &[i32]) -> Result<usize> {
+    shape
+        .iter()
+        .try_fold(1usize, |n, &d| n.checked_mul(usize::try_from(d).ok()?))
+        .filter(|&n| n <= isize::MAX as usize / 16)
+        .ok_or_else(|| Error::shape(format!("`shape`: {shape:?} holds too many elements")))
+}

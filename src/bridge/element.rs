@@ -1,0 +1,105 @@
+//! The Rust types an array's elements can be read as, and the raw views of its storage.
+
+use half::{bf16, f16};
+use num_complex::Complex32;
+
+use super::array::ffi;
+use crate::{Dtype, Error, Result};
+
+/// A Rust type with the layout of one MLX element type.
+///
+/// Sealed: implemented for `bool`, the integers of 8 to 64 bits, [`f16`], [`bf16`],
+/// `f32`, `f64` and [`Complex32`].
+///
+/// # Safety
+/// `DTYPE` must name the MLX type of the same size, alignment and representation,
+/// and every value must be plain bytes without padding.
+pub unsafe trait Element: Copy + Send + Sync + 'static + sealed::Sealed {
+    /// The MLX name of the type.
+    const DTYPE: Dtype;
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+macro_rules! elements {
+    ($($ty:ty => $dtype:ident),* $(,)?) => {$(
+        impl sealed::Sealed for $ty {}
+        // SAFETY: MLX stores this dtype as exactly this machine type.
+        unsafe impl Element for $ty {
+            const DTYPE: Dtype = Dtype::$dtype;
+        }
+    )*};
+}
+
+elements! {
+    bool => Bool,
+    u8 => Uint8,
+    u16 => Uint16,
+    u32 => Uint32,
+    u64 => Uint64,
+    i8 => Int8,
+    i16 => Int16,
+    i32 => Int32,
+    i64 => Int64,
+    f16 => Float16,
+    f32 => Float32,
+    f64 => Float64,
+    bf16 => Bfloat16,
+    Complex32 => Complex64,
+}
+
+/// The bytes of a slice of elements.
+pub(crate) fn bytes_of<T: Element>(data: &[T]) -> &[u8] {
+    // SAFETY: `Element` promises plain bytes without padding; the lifetime is kept.
+    unsafe { std::slice::from_raw_parts(data.as_ptr().cast(), size_of_val(data)) }
+}
+
+/// The storage of an evaluated, row-contiguous array of `T`, without a copy.
+#[track_caller]
+pub(crate) fn view<T: Element>(array: &ffi::Array) -> Result<&[T]> {
+    let dtype = ffi::dtype(array);
+    if dtype != T::DTYPE {
+        return Err(Error::dtype(format!(
+            "expected an array of {}, got {dtype}",
+            T::DTYPE
+        )));
+    }
+    let bytes = view_bytes(array)?;
+    if T::DTYPE == Dtype::Bool && bytes.iter().any(|&b| b > 1) {
+        return Err(Error::dtype(
+            "the array's bool storage holds a byte other than 0 and 1".into(),
+        ));
+    }
+    if bytes.is_empty() {
+        return Ok(&[]);
+    }
+    // SAFETY: dtype checked above, MLX aligns its buffers to 16 bytes or more and
+    // offsets are whole elements; bool was checked byte by byte.
+    Ok(unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast(), ffi::size(array)) })
+}
+
+/// The storage of an evaluated, row-contiguous array as bytes.
+#[track_caller]
+pub(crate) fn view_bytes(array: &ffi::Array) -> Result<&[u8]> {
+    use crate::error::Lift;
+    if !ffi::ready(array).lift()? {
+        return Err(Error::not_ready(
+            "the array has not been evaluated: call `eval` before borrowing its data",
+        ));
+    }
+    let len = ffi::size(array) * ffi::dtype(array).size();
+    if len == 0 {
+        return Ok(&[]);
+    }
+    if !ffi::is_row_contiguous(array) {
+        return Err(Error::not_ready(
+            "the array's storage is strided: use `to_vec`, or borrow from `contiguous()`",
+        ));
+    }
+    let address = ffi::address(array).lift()?;
+    // SAFETY: evaluated and row-contiguous, so `len` initialized bytes start at
+    // `address`; the handle keeps the buffer alive and undonated while borrowed.
+    Ok(unsafe { std::slice::from_raw_parts(address as *const u8, len) })
+}

@@ -1,0 +1,15 @@
+//! The cxx bridge: everything that crosses between Rust and MLX's C++.
+//!
+//! One file per MLX header. A function here takes and returns C++ handles and
+//! plain data; its C++ body is an inline shim in `cpp/include/zmlx/`. Every
+//! function that can throw returns `Result`, because cxx ends the process when
+//! an exception leaves a function that does not.
+
+pub(crate) mod array;
+pub(crate) mod callback;
+pub(crate) mod element;
+pub(crate) mod ops;
+pub(crate) mod stream;
+pub(crate) mod types;
+
+pub(crate) use types::{ArrayRef, StreamRef};

@@ -1,0 +1,6 @@
+//! stub until the engine lands
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error("stub")]
+    Stub,
+}

@@ -1,0 +1,23 @@
+//! Rust bindings to Apple's MLX, and a toolkit for custom Metal kernels.
+
+mod array;
+mod bridge;
+mod dtype;
+pub mod engine;
+mod error;
+mod eval;
+pub mod memory;
+pub mod ops;
+pub mod stream;
+
+pub use array::{Array, Axes, Element, IntoAxes, IntoShape, Operand, keepdims};
+pub use dtype::Dtype;
+pub use error::{Error, Result, Site};
+pub use eval::{Pending, async_eval, eval};
+pub use stream::{Device, DeviceKind, Stream, synchronize, with_device, with_stream};
+
+/// Everything a program usually wants in scope.
+pub mod prelude {
+    pub use crate::dtype::short::*;
+    pub use crate::{Array, Device, Dtype, Error, Stream, async_eval, eval, keepdims};
+}
