@@ -9,12 +9,18 @@ mod eval;
 pub mod memory;
 pub mod ops;
 pub mod stream;
+mod transforms;
 
 pub use array::{Array, Axes, Element, IntoAxes, IntoShape, Operand, keepdims};
 pub use dtype::Dtype;
 pub use error::{Error, Result, Site};
 pub use eval::{Pending, async_eval, eval};
 pub use stream::{Device, DeviceKind, Stream, synchronize, with_device, with_stream};
+pub use transforms::{
+    Compiled, CustomFunction, ImportedFunction, Vmap, checkpoint, compile, custom_function,
+    export_function, grad, import_function, jvp, set_compile_enabled, value_and_grad,
+    value_and_grad_of, vjp, vmap,
+};
 
 /// Everything a program usually wants in scope.
 pub mod prelude {

@@ -7,8 +7,10 @@
 //! call comes back with the exception and takes it out.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::ptr::NonNull;
+use std::rc::Rc;
 use std::thread::ThreadId;
 
 use cxx::{CxxVector, UniquePtr};
@@ -102,25 +104,43 @@ pub(crate) type JvpFunction = dyn Fn(&[Array], &[Array], &[i32]) -> Result<Vec<A
 /// `f(inputs, axes)` gives outputs and their axes; -1 stands for "not mapped".
 pub(crate) type VmapFunction = dyn Fn(&[Array], &[i32]) -> Result<(Vec<Array>, Vec<i32>)>;
 
+/// A closure that takes arrays and gives arrays.
 pub(crate) struct Callback(Pinned<Function<'static>>);
-pub(crate) struct VjpCallback(Pinned<VjpFunction>);
-pub(crate) struct JvpCallback(Pinned<JvpFunction>);
-pub(crate) struct VmapCallback(Pinned<VmapFunction>);
 
 impl Callback {
     pub(crate) fn new(f: Box<Function<'static>>) -> Box<Self> {
         Box::new(Callback(Pinned::new(f)))
     }
 
-    /// A callback over a closure that borrows.
+    /// Lends a closure that borrows to one bridge call that keeps nothing of it.
     ///
-    /// # Safety
-    /// The bridge call that receives it must drop it before it returns.
-    pub(crate) unsafe fn borrowed<'a>(f: Box<Function<'a>>) -> Box<Self> {
-        // SAFETY: only the lifetime changes; the caller promises that the box is
-        // gone before `'a` ends.
-        let f = unsafe { std::mem::transmute::<Box<Function<'a>>, Box<Function<'static>>>(f) };
-        Callback::new(f)
+    /// `lend` must not store the callback; the four bridge functions that may be
+    /// used here call the closure before they return and drop it.
+    pub(crate) fn lend<R>(f: &Function<'_>, call: impl FnOnce(Box<Callback>) -> R) -> R {
+        // The closure is reached through a cell that is emptied before `f` can go
+        // away, so a callback that did stay behind would fail instead of dangling.
+        struct Empty<'a>(&'a Cell<Option<NonNull<Function<'static>>>>);
+        impl Drop for Empty<'_> {
+            fn drop(&mut self) {
+                self.0.set(None);
+            }
+        }
+        let address = NonNull::from(f);
+        // SAFETY: only the lifetime changes; the pointer is followed below while
+        // the cell holds it, which ends before this function returns.
+        let address = unsafe {
+            std::mem::transmute::<NonNull<Function<'_>>, NonNull<Function<'static>>>(address)
+        };
+        let cell = Rc::new(Cell::new(Some(address)));
+        let _empty = Empty(&cell);
+        let inner = Rc::clone(&cell);
+        call(Callback::new(Box::new(move |inputs| match inner.get() {
+            // SAFETY: the cell is full, so `lend` is still running and `f` alive.
+            Some(f) => (unsafe { f.as_ref() })(inputs),
+            None => Err(Error::Other(
+                "a transform called its closure too late".into(),
+            )),
+        })))
     }
 
     pub(crate) fn call(&self, inputs: &CxxVector<RawArray>) -> Failed<Arrays> {
@@ -128,12 +148,39 @@ impl Callback {
     }
 }
 
-impl VjpCallback {
-    pub(crate) fn new(f: Box<VjpFunction>) -> Box<Self> {
-        Box::new(VjpCallback(Pinned::new(f)))
+/// A function with its own transformation rules.
+pub(crate) struct CustomRules(Pinned<Rules>);
+
+/// What [`CustomRules`] holds. A rule that is absent is derived by MLX.
+pub(crate) struct Rules {
+    pub(crate) forward: Rc<Function<'static>>,
+    pub(crate) vjp: Option<Rc<VjpFunction>>,
+    pub(crate) jvp: Option<Rc<JvpFunction>>,
+    pub(crate) vmap: Option<Rc<VmapFunction>>,
+}
+
+impl CustomRules {
+    pub(crate) fn new(rules: Rules) -> Box<Self> {
+        Box::new(CustomRules(Pinned::new(Box::new(rules))))
     }
 
-    pub(crate) fn call(
+    pub(crate) fn has_vjp(&self) -> bool {
+        self.0.get().is_ok_and(|r| r.vjp.is_some())
+    }
+
+    pub(crate) fn has_jvp(&self) -> bool {
+        self.0.get().is_ok_and(|r| r.jvp.is_some())
+    }
+
+    pub(crate) fn has_vmap(&self) -> bool {
+        self.0.get().is_ok_and(|r| r.vmap.is_some())
+    }
+
+    pub(crate) fn forward(&self, inputs: &CxxVector<RawArray>) -> Failed<Arrays> {
+        guarded(|| pack(&(self.0.get()?.forward)(&unpack(inputs)?)?))
+    }
+
+    pub(crate) fn vjp(
         &self,
         primals: &CxxVector<RawArray>,
         cotangents: &CxxVector<RawArray>,
@@ -141,62 +188,72 @@ impl VjpCallback {
     ) -> Failed<Arrays> {
         guarded(|| {
             let primals = unpack(primals)?;
-            let grads = self.0.get()?(&primals, &unpack(cotangents)?, &unpack(outputs)?)?;
-            if grads.len() != primals.len() {
-                return Err(Error::argument(
-                    "vjp",
-                    format_args!("{} gradients, one for each primal", primals.len()),
-                    grads.len(),
-                ));
+            let rule = present(&self.0.get()?.vjp)?;
+            let grads = rule(&primals, &unpack(cotangents)?, &unpack(outputs)?)?;
+            same_count(
+                "vjp",
+                "gradients, one for each primal",
+                primals.len(),
+                grads.len(),
+            )?;
+            for (p, g) in primals.iter().zip(&grads) {
+                if p.shape() != g.shape() {
+                    return Err(Error::shape(format!(
+                        "`vjp`: expected a gradient of shape {:?}, got {:?}",
+                        p.shape(),
+                        g.shape()
+                    )));
+                }
             }
             pack(&grads)
         })
     }
-}
 
-impl JvpCallback {
-    pub(crate) fn new(f: Box<JvpFunction>) -> Box<Self> {
-        Box::new(JvpCallback(Pinned::new(f)))
-    }
-
-    pub(crate) fn call(
+    pub(crate) fn jvp(
         &self,
         primals: &CxxVector<RawArray>,
         tangents: &CxxVector<RawArray>,
         argnums: &[i32],
     ) -> Failed<Arrays> {
         guarded(|| {
-            pack(&self.0.get()?(
-                &unpack(primals)?,
-                &unpack(tangents)?,
-                argnums,
-            )?)
+            let rule = present(&self.0.get()?.jvp)?;
+            pack(&rule(&unpack(primals)?, &unpack(tangents)?, argnums)?)
         })
     }
-}
 
-impl VmapCallback {
-    pub(crate) fn new(f: Box<VmapFunction>) -> Box<Self> {
-        Box::new(VmapCallback(Pinned::new(f)))
-    }
-
-    pub(crate) fn call(
+    pub(crate) fn vmap(
         &self,
         inputs: &CxxVector<RawArray>,
         axes: &[i32],
         out_axes: &mut Vec<i32>,
     ) -> Failed<Arrays> {
         guarded(|| {
-            let (outputs, axes) = self.0.get()?(&unpack(inputs)?, axes)?;
-            if axes.len() != outputs.len() {
-                return Err(Error::argument(
-                    "vmap",
-                    format_args!("{} output axes, one for each output", outputs.len()),
-                    axes.len(),
-                ));
-            }
+            let rule = present(&self.0.get()?.vmap)?;
+            let (outputs, axes) = rule(&unpack(inputs)?, axes)?;
+            same_count(
+                "vmap",
+                "output axes, one for each output",
+                outputs.len(),
+                axes.len(),
+            )?;
             *out_axes = axes;
             pack(&outputs)
         })
     }
+}
+
+fn present<T: ?Sized>(rule: &Option<Rc<T>>) -> Result<&T> {
+    rule.as_deref()
+        .ok_or_else(|| Error::Other("a transformation rule that was not given was called".into()))
+}
+
+fn same_count(argument: &str, what: &str, want: usize, got: usize) -> Result<()> {
+    if want == got {
+        return Ok(());
+    }
+    Err(Error::argument(
+        argument,
+        format_args!("{want} {what}"),
+        got,
+    ))
 }

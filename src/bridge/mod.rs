@@ -10,6 +10,7 @@ pub(crate) mod callback;
 pub(crate) mod element;
 pub(crate) mod ops;
 pub(crate) mod stream;
+pub(crate) mod transforms;
 pub(crate) mod types;
 
 pub(crate) use types::{ArrayRef, StreamRef};

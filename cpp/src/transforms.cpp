@@ -1,0 +1,120 @@
+#include "zmlx/transforms.h"
+
+#include "mlx/compile.h"
+#include "mlx/export.h"
+#include "mlx/transforms.h"
+#include "zmlx/src/bridge/transforms.rs.h"
+
+namespace zmlx {
+
+namespace {
+
+// std::function copies what it holds; a Rust box has one owner. So it is shared.
+template <typename T>
+std::shared_ptr<rust::Box<T>> shared(rust::Box<T> b) {
+  return std::make_shared<rust::Box<T>>(std::move(b));
+}
+
+Fn fn(rust::Box<Callback> f) {
+  return [f = shared(std::move(f))](const ArrayVec& inputs) {
+    return std::move(*(*f)->call(inputs));
+  };
+}
+
+TwoLists two(std::pair<ArrayVec, ArrayVec> p) {
+  return TwoLists{box(std::move(p.first)), box(std::move(p.second))};
+}
+
+Ints view(const std::vector<int>& v) {
+  return Ints(v.data(), v.size());
+}
+
+} // namespace
+
+TwoLists vjp(rust::Box<Callback> f, Arrays primals, Arrays cotangents) {
+  return two(mx::vjp(fn(std::move(f)), list(primals), list(cotangents)));
+}
+
+TwoLists jvp(rust::Box<Callback> f, Arrays primals, Arrays tangents) {
+  return two(mx::jvp(fn(std::move(f)), list(primals), list(tangents)));
+}
+
+TwoLists value_and_grad(rust::Box<Callback> f, Ints argnums, Arrays inputs) {
+  return two(
+      mx::value_and_grad(fn(std::move(f)), ints(argnums))(list(inputs)));
+}
+
+ArrayVecPtr
+vmap(rust::Box<Callback> f, Ints in_axes, Ints out_axes, Arrays inputs) {
+  return box(mx::vmap(fn(std::move(f)), ints(in_axes), ints(out_axes))(
+      list(inputs)));
+}
+
+FunctionPtr custom_function(rust::Box<CustomRules> boxed) {
+  auto rules = shared(std::move(boxed));
+  using Lists = const ArrayVec&;
+  using Axes = const std::vector<int>&;
+
+  std::optional<std::function<ArrayVec(Lists, Lists, Lists)>> vjp;
+  if ((*rules)->has_vjp()) {
+    vjp = [rules](Lists primals, Lists cotangents, Lists outputs) {
+      return std::move(*(*rules)->vjp(primals, cotangents, outputs));
+    };
+  }
+  std::optional<std::function<ArrayVec(Lists, Lists, Axes)>> jvp;
+  if ((*rules)->has_jvp()) {
+    jvp = [rules](Lists primals, Lists tangents, Axes argnums) {
+      return std::move(*(*rules)->jvp(primals, tangents, view(argnums)));
+    };
+  }
+  std::optional<
+      std::function<std::pair<ArrayVec, std::vector<int>>(Lists, Axes)>>
+      vmap;
+  if ((*rules)->has_vmap()) {
+    vmap = [rules](Lists inputs, Axes axes) {
+      rust::Vec<int32_t> out_axes;
+      auto outputs = (*rules)->vmap(inputs, view(axes), out_axes);
+      return std::make_pair(
+          std::move(*outputs),
+          std::vector<int>(out_axes.begin(), out_axes.end()));
+    };
+  }
+  auto forward = [rules](Lists inputs) {
+    return std::move(*(*rules)->forward(inputs));
+  };
+  return std::make_unique<Function>(
+      mx::custom_function(std::move(forward), vjp, jvp, vmap));
+}
+
+FunctionPtr checkpoint(rust::Box<Callback> f) {
+  return std::make_unique<Function>(mx::checkpoint(fn(std::move(f))));
+}
+
+FunctionPtr compile(rust::Box<Callback> f, bool shapeless) {
+  return std::make_unique<Function>(mx::compile(fn(std::move(f)), shapeless));
+}
+
+void set_compile_enabled(bool enabled) {
+  if (enabled) {
+    mx::enable_compile();
+  } else {
+    mx::disable_compile();
+  }
+}
+
+void export_function(
+    rust::Str path,
+    rust::Box<Callback> f,
+    Arrays inputs,
+    bool shapeless) {
+  mx::export_function(text(path), fn(std::move(f)), list(inputs), shapeless);
+}
+
+FunctionPtr import_function(rust::Str path) {
+  return std::make_unique<Function>(
+      [f = mx::import_function(text(path))](const ArrayVec& inputs) {
+        return f(inputs);
+      });
+}
+
+} // namespace zmlx

@@ -1,0 +1,148 @@
+//! Functions with their own transformation rules.
+
+use std::marker::PhantomData;
+
+use crate::array::refs;
+use crate::bridge::callback::{
+    Callback, CustomRules, Function as FunctionObject, JvpFunction, Rules, VjpFunction,
+    VmapFunction,
+};
+use crate::bridge::transforms::ffi;
+use crate::error::Lift;
+use crate::{Array, Result};
+
+use super::one_list;
+
+/// A function whose derivatives or vectorization you define.
+///
+/// A rule that you do not give is derived by MLX from the function itself, which needs every
+/// operation in it to have that rule: a custom kernel has none.
+///
+/// ```
+/// use zmlx::{Array, custom_function, vjp};
+/// # fn main() -> zmlx::Result<()> {
+/// let f = custom_function(|p: &[Array]| Ok(vec![p[0].exp()?]))
+///     .with_vjp(|_primals, cotangents, outputs| Ok(vec![cotangents[0].multiply(&outputs[0])?]));
+/// let x: Array = 1.5.into();
+/// let (y, dx) = vjp(|p| f.call(p), [&x], [&1.0.into()])?;
+/// assert_eq!(y[0].item::<f32>()?, dx[0].item::<f32>()?);
+/// # Ok(())
+/// # }
+/// ```
+pub fn custom_function<F>(f: F) -> CustomFunction
+where
+    F: Fn(&[Array]) -> Result<Vec<Array>> + 'static,
+{
+    CustomFunction {
+        forward: std::rc::Rc::new(f),
+        vjp: None,
+        jvp: None,
+        vmap: None,
+        made: std::cell::OnceCell::new(),
+        here: PhantomData,
+    }
+}
+
+/// A function with rules of its own; made by [`custom_function`]. Belongs to its thread.
+pub struct CustomFunction {
+    forward: std::rc::Rc<FunctionObject<'static>>,
+    vjp: Option<std::rc::Rc<VjpFunction>>,
+    jvp: Option<std::rc::Rc<JvpFunction>>,
+    vmap: Option<std::rc::Rc<VmapFunction>>,
+    made: std::cell::OnceCell<cxx::UniquePtr<ffi::Function>>,
+    here: PhantomData<*const ()>,
+}
+
+impl CustomFunction {
+    /// `rule(primals, cotangents, outputs)` gives one gradient for each primal, of its shape.
+    pub fn with_vjp<F>(mut self, rule: F) -> Self
+    where
+        F: Fn(&[Array], &[Array], &[Array]) -> Result<Vec<Array>> + 'static,
+    {
+        self.vjp = Some(std::rc::Rc::new(rule));
+        self.made = std::cell::OnceCell::new();
+        self
+    }
+
+    /// `rule(primals, tangents, argnums)` gives one tangent for each output; `tangents[i]`
+    /// belongs to primal `argnums[i]`.
+    pub fn with_jvp<F>(mut self, rule: F) -> Self
+    where
+        F: Fn(&[Array], &[Array], &[i32]) -> Result<Vec<Array>> + 'static,
+    {
+        self.jvp = Some(std::rc::Rc::new(rule));
+        self.made = std::cell::OnceCell::new();
+        self
+    }
+
+    /// `rule(inputs, axes)` gives the outputs and the axis of each; an axis of -1 means that
+    /// the array is not mapped.
+    pub fn with_vmap<F>(mut self, rule: F) -> Self
+    where
+        F: Fn(&[Array], &[i32]) -> Result<(Vec<Array>, Vec<i32>)> + 'static,
+    {
+        self.vmap = Some(std::rc::Rc::new(rule));
+        self.made = std::cell::OnceCell::new();
+        self
+    }
+
+    /// Calls the function: lazy, like every operation.
+    ///
+    /// # Errors
+    /// What the function or one of its rules returns as an error, unchanged.
+    #[track_caller]
+    pub fn call<A: AsRef<Array>>(&self, inputs: impl AsRef<[A]>) -> Result<Vec<Array>> {
+        crate::stream::enter();
+        if self.made.get().is_none() {
+            let rules = Rules {
+                forward: self.forward.clone(),
+                vjp: self.vjp.clone(),
+                jvp: self.jvp.clone(),
+                vmap: self.vmap.clone(),
+            };
+            let made = ffi::custom_function(CustomRules::new(rules)).lift()?;
+            // Empty a moment ago, and this thread is the only one to fill it.
+            let _ = self.made.set(made);
+        }
+        match self.made.get() {
+            Some(f) => one_list(f.call(&refs(inputs.as_ref()))),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// Calls a function of one array that gives one array.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call), and [`Error::Argument`](crate::Error::Argument) when it gives
+    /// another number of arrays.
+    #[track_caller]
+    pub fn call1(&self, input: &Array) -> Result<Array> {
+        let mut outputs = self.call([input])?;
+        match (outputs.pop(), outputs.is_empty()) {
+            (Some(y), true) => Ok(y),
+            _ => Err(crate::Error::argument(
+                "function",
+                "one output",
+                "another number",
+            )),
+        }
+    }
+}
+
+/// A function that keeps nothing between its inputs and outputs for the gradient, but
+/// computes it again when the gradient needs it: less memory, more time.
+pub fn checkpoint<F>(f: F) -> Result<impl Fn(&[Array]) -> Result<Vec<Array>>>
+where
+    F: Fn(&[Array]) -> Result<Vec<Array>> + 'static,
+{
+    let made = ffi::checkpoint(Callback::new(Box::new(f))).lift()?;
+    Ok(move |inputs: &[Array]| {
+        crate::stream::enter();
+        one_list(made.call(&refs(inputs)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    static_assertions::assert_not_impl_any!(super::CustomFunction: Send, Sync);
+}

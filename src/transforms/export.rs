@@ -1,0 +1,90 @@
+//! Functions in files (`.mlxfn`) that MLX reads in every language.
+
+use std::cell::Cell;
+use std::path::Path;
+
+use crate::array::refs;
+use crate::bridge::callback::Callback;
+use crate::bridge::transforms::ffi;
+use crate::error::Lift;
+use crate::{Array, Error, Result};
+
+use super::one_list;
+
+thread_local! {
+    static EXPORTING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// True while a function is traced for a file. Custom kernels then record MLX's own
+/// kernel node, which a Mac can run, instead of this machine's engine.
+pub(crate) fn exporting() -> bool {
+    EXPORTING.get()
+}
+
+/// Writes the graph of `f`, traced with inputs like `inputs`, to a file.
+///
+/// MLX for Python reads it with `mx.import_function`. Custom kernels are written as
+/// MLX's own, so the file runs where Metal does.
+///
+/// With `shapeless`, the function accepts other shapes of the same rank where its
+/// operations allow that.
+///
+/// # Errors
+/// What `f` returns as an error, unchanged; [`Error::Io`] when the file cannot be written;
+/// [`Error::Argument`] for an operation that cannot be written.
+#[track_caller]
+pub fn export_function<A: AsRef<Array>>(
+    path: impl AsRef<Path>,
+    f: impl Fn(&[Array]) -> Result<Vec<Array>>,
+    inputs: impl AsRef<[A]>,
+    shapeless: bool,
+) -> Result<()> {
+    struct Reset(bool);
+    impl Drop for Reset {
+        fn drop(&mut self) {
+            EXPORTING.set(self.0);
+        }
+    }
+    crate::stream::enter();
+    let path = utf8(path.as_ref())?;
+    let traced = |inputs: &[Array]| {
+        let _reset = Reset(EXPORTING.replace(true));
+        f(inputs)
+    };
+    Callback::lend(&traced, |f| {
+        ffi::export_function(path, f, &refs(inputs.as_ref()), shapeless).lift()
+    })
+}
+
+/// Reads a function from a `.mlxfn` file.
+///
+/// # Errors
+/// [`Error::Io`] when the file cannot be opened, [`Error::Mlx`] when it is not what it should be.
+#[track_caller]
+pub fn import_function(path: impl AsRef<Path>) -> Result<ImportedFunction> {
+    crate::stream::enter();
+    let made = ffi::import_function(utf8(path.as_ref())?).lift()?;
+    Ok(ImportedFunction { made })
+}
+
+/// A function read from a file; made by [`import_function`]. Belongs to its thread.
+pub struct ImportedFunction {
+    made: cxx::UniquePtr<ffi::Function>,
+}
+
+impl ImportedFunction {
+    /// Calls the function.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] or [`Error::Argument`] when the inputs are not like those it was written with.
+    #[track_caller]
+    pub fn call<A: AsRef<Array>>(&self, inputs: impl AsRef<[A]>) -> Result<Vec<Array>> {
+        one_list(self.made.call(&refs(inputs.as_ref())))
+    }
+}
+
+#[track_caller]
+fn utf8(path: &Path) -> Result<&str> {
+    path.to_str()
+        .ok_or_else(|| Error::argument("path", "a path in UTF-8", path.display()))
+}
