@@ -7,6 +7,7 @@ pub mod engine;
 mod error;
 mod eval;
 pub mod memory;
+pub mod metal;
 pub mod ops;
 pub mod stream;
 mod transforms;
@@ -15,6 +16,7 @@ pub use array::{Array, Axes, Element, IntoAxes, IntoShape, Operand, keepdims};
 pub use dtype::Dtype;
 pub use error::{Error, Result, Site};
 pub use eval::{Pending, async_eval, eval};
+pub use metal::{MathMode, MetalKernel, TemplateArg};
 pub use stream::{Device, DeviceKind, Stream, synchronize, with_device, with_stream};
 pub use transforms::{
     Compiled, CustomFunction, ImportedFunction, Vmap, checkpoint, compile, custom_function,

@@ -9,6 +9,7 @@ use std::marker::PhantomData;
 use cxx::{CxxVector, UniquePtr};
 
 pub use self::convert::Operand;
+pub(crate) use self::shape::element_count;
 pub use self::shape::{Axes, IntoAxes, IntoShape, keepdims};
 use crate::bridge::array::ffi;
 use crate::bridge::{ArrayRef, element};
@@ -100,6 +101,12 @@ impl Array {
     #[track_caller]
     pub fn scalar<T: Element>(value: T) -> Result<Self> {
         Array::from_slice(&[value], ())
+    }
+
+    /// An array without elements.
+    #[track_caller]
+    pub(crate) fn empty(shape: &[i32], dtype: Dtype) -> Result<Self> {
+        ffi::from_bytes(&[], shape, dtype).lift().map(Array::wrap)
     }
 
     /// Length of each dimension.

@@ -8,6 +8,8 @@
 pub(crate) mod array;
 pub(crate) mod callback;
 pub(crate) mod element;
+pub(crate) mod host;
+pub(crate) mod kernel;
 pub(crate) mod ops;
 pub(crate) mod stream;
 pub(crate) mod transforms;

@@ -8,6 +8,7 @@ mod vmap;
 
 pub use compile::{Compiled, compile, set_compile_enabled};
 pub use custom::{CustomFunction, checkpoint, custom_function};
+pub(crate) use export::exporting;
 pub use export::{ImportedFunction, export_function, import_function};
 pub use grad::{grad, jvp, value_and_grad, value_and_grad_of, vjp};
 pub use vmap::{Vmap, vmap};

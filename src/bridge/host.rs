@@ -1,0 +1,51 @@
+//! The host engine's kernel as the C++ primitive calls it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::kernel::ffi::Buffer;
+use crate::engine::host as engine;
+
+/// A compiled kernel; called on MLX's stream threads.
+pub(crate) struct HostEntry(Arc<engine::HostKernel>);
+
+/// What goes to MLX as the text of a C++ exception.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct LaunchFailed(String);
+
+impl HostEntry {
+    pub(crate) fn new(kernel: Arc<engine::HostKernel>) -> Box<Self> {
+        Box::new(HostEntry(kernel))
+    }
+
+    /// # Safety
+    /// Every buffer must be readable, and outputs writable, for its length until this returns.
+    pub(crate) unsafe fn run(
+        &self,
+        buffers: &[Buffer],
+        grid: &[i32; 3],
+        threadgroup: &[i32; 3],
+    ) -> Result<(), LaunchFailed> {
+        let buffers: Vec<_> = buffers
+            .iter()
+            .map(|b| engine::Buffer {
+                data: b.address as *mut _,
+                len: b.bytes,
+            })
+            .collect();
+        let args = engine::LaunchArgs {
+            buffers: &buffers,
+            grid: grid.map(i32::unsigned_abs),
+            threadgroup: threadgroup.map(i32::unsigned_abs),
+            order: engine::Order::default(),
+        };
+        // A panic must not unwind into C++.
+        // SAFETY: the caller's promise is the one that `launch` asks for.
+        match catch_unwind(AssertUnwindSafe(|| unsafe { self.0.launch(&args) })) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(e)) => Err(LaunchFailed(e.to_string())),
+            Err(_) => Err(LaunchFailed("the host engine panicked".into())),
+        }
+    }
+}

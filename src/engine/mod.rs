@@ -1,6 +1,0 @@
-//! stub until the engine lands
-#[derive(Debug, thiserror::Error)]
-pub enum EngineError {
-    #[error("stub")]
-    Stub,
-}

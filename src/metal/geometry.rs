@@ -1,0 +1,89 @@
+//! Grid and threadgroup sizes.
+
+use crate::{Error, Result};
+
+/// Threads along x, y and z.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Extent(pub [i64; 3]);
+
+/// Anything that names an extent: `n`, `(x, y)`, `(x, y, z)` or `[x, y, z]`.
+pub trait IntoExtent {
+    fn into_extent(self) -> Extent;
+}
+
+impl IntoExtent for Extent {
+    fn into_extent(self) -> Extent {
+        self
+    }
+}
+
+macro_rules! extents {
+    ($($ty:ty),*) => {$(
+        impl IntoExtent for $ty {
+            fn into_extent(self) -> Extent {
+                Extent([wide(self), 1, 1])
+            }
+        }
+        impl IntoExtent for ($ty, $ty) {
+            fn into_extent(self) -> Extent {
+                Extent([wide(self.0), wide(self.1), 1])
+            }
+        }
+        impl IntoExtent for ($ty, $ty, $ty) {
+            fn into_extent(self) -> Extent {
+                Extent([wide(self.0), wide(self.1), wide(self.2)])
+            }
+        }
+        impl IntoExtent for [$ty; 3] {
+            fn into_extent(self) -> Extent {
+                Extent(self.map(wide))
+            }
+        }
+    )*};
+}
+extents!(i32, u32, i64, usize);
+
+/// What does not fit becomes the largest number, which the checks refuse with the rest.
+fn wide(n: impl TryInto<i64>) -> i64 {
+    n.try_into().unwrap_or(i64::MAX)
+}
+
+/// The most threads of a threadgroup on Metal.
+pub(super) const MAX_THREADS: i64 = 1024;
+
+/// The grid as MLX takes it.
+#[track_caller]
+pub(super) fn check_grid(grid: Extent) -> Result<[i32; 3]> {
+    let mut out = [0; 3];
+    for (o, &n) in out.iter_mut().zip(&grid.0) {
+        *o = i32::try_from(n).ok().filter(|&n| n > 0).ok_or_else(|| {
+            Error::argument(
+                "grid",
+                "sizes from 1 to 2147483647",
+                format_args!("{:?}", grid.0),
+            )
+        })?;
+    }
+    Ok(out)
+}
+
+/// The threadgroup as MLX takes it, checked before MLX shortens it to the grid.
+#[track_caller]
+pub(super) fn check_threadgroup(threadgroup: Extent) -> Result<[i32; 3]> {
+    let [x, y, z] = threadgroup.0;
+    let sizes = 1..=MAX_THREADS;
+    let fits = sizes.contains(&x) && sizes.contains(&y) && sizes.contains(&z);
+    if !fits || x * y * z > MAX_THREADS {
+        return Err(Error::argument(
+            "threadgroup",
+            "sizes from 1 on with a product of at most 1024",
+            format_args!("{:?}", threadgroup.0),
+        ));
+    }
+    Ok([x as i32, y as i32, z as i32])
+}
+
+/// A threadgroup for a kernel that does not care: up to 256 threads along x.
+pub(super) fn default_threadgroup(grid: [i32; 3]) -> [i32; 3] {
+    [grid[0].min(256), 1, 1]
+}

@@ -1,0 +1,388 @@
+//! One call of a kernel.
+
+use std::fmt::Write as _;
+use std::panic::Location;
+
+use crate::array::{element_count, refs, unpack};
+use crate::bridge::kernel::ffi;
+use crate::error::Lift;
+use crate::stream::current;
+use crate::{Array, Dtype, Error, IntoShape, Result};
+
+use super::MetalKernel;
+use super::geometry::{Extent, IntoExtent, check_grid, check_threadgroup, default_threadgroup};
+use super::kernel::KernelSource;
+use super::spec::check_identifier;
+
+/// The value of a template parameter of the kernel function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TemplateArg {
+    /// `int NAME`
+    Int(i32),
+    /// `bool NAME`
+    Bool(bool),
+    /// `typename NAME`
+    Dtype(Dtype),
+}
+
+impl From<i32> for TemplateArg {
+    fn from(v: i32) -> Self {
+        TemplateArg::Int(v)
+    }
+}
+
+impl From<bool> for TemplateArg {
+    fn from(v: bool) -> Self {
+        TemplateArg::Bool(v)
+    }
+}
+
+impl From<Dtype> for TemplateArg {
+    fn from(v: Dtype) -> Self {
+        TemplateArg::Dtype(v)
+    }
+}
+
+/// A launch under description; made by [`MetalKernel::launch`], finished by [`run`](Self::run).
+#[must_use = "a launch does nothing until `run`"]
+pub struct Launch<'a> {
+    pub(super) kernel: &'a MetalKernel,
+    pub(super) inputs: Vec<&'a Array>,
+    pub(super) template: Vec<(String, TemplateArg)>,
+    outputs: Vec<(Result<Vec<i32>>, Dtype)>,
+    grid: Option<Extent>,
+    threadgroup: Option<Extent>,
+    init_value: Option<f32>,
+    verbose: bool,
+}
+
+impl<'a> Launch<'a> {
+    pub(super) fn new(kernel: &'a MetalKernel, inputs: Vec<&'a Array>) -> Self {
+        Launch {
+            kernel,
+            inputs,
+            template: Vec::new(),
+            outputs: Vec::new(),
+            grid: None,
+            threadgroup: None,
+            init_value: None,
+            verbose: false,
+        }
+    }
+
+    /// A template argument: an `i32`, a `bool` or a [`Dtype`]. Each distinct value compiles
+    /// the kernel anew, so sizes are better read from `name_shape`.
+    pub fn template(mut self, name: &str, value: impl Into<TemplateArg>) -> Self {
+        self.template.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Shape and dtype of the next output. Without any, every output is like the first input.
+    #[track_caller]
+    pub fn output(mut self, shape: impl IntoShape, dtype: Dtype) -> Self {
+        self.outputs.push((shape.into_shape(), dtype));
+        self
+    }
+
+    /// How many threads run, along each dimension. Default: one for each element of the first output.
+    pub fn grid(mut self, grid: impl IntoExtent) -> Self {
+        self.grid = Some(grid.into_extent());
+        self
+    }
+
+    /// Threads of a threadgroup. Groups at the edge of the grid are smaller, as Metal
+    /// dispatches them.
+    pub fn threadgroup(mut self, threadgroup: impl IntoExtent) -> Self {
+        self.threadgroup = Some(threadgroup.into_extent());
+        self
+    }
+
+    /// Fills the outputs with this value first; without, they start as arbitrary memory.
+    pub fn init_value(mut self, value: f32) -> Self {
+        self.init_value = Some(value);
+        self
+    }
+
+    /// Prints the generated Metal text, and what the engine made of it.
+    pub fn verbose(mut self, yes: bool) -> Self {
+        self.verbose = yes;
+        self
+    }
+
+    /// Adds the launch to the graph and gives its outputs.
+    ///
+    /// ```no_run
+    /// # fn f(kernel: zmlx::MetalKernel, x: zmlx::Array) -> zmlx::Result<()> {
+    /// let [y] = kernel.launch(&[&x]).run()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`run_vec`](Self::run_vec), and [`Error::Argument`] when `N` is not the number of outputs.
+    #[track_caller]
+    pub fn run<const N: usize>(self) -> Result<[Array; N]> {
+        let kernel = self.kernel;
+        if kernel.output_names().len() != N {
+            return Err(Error::argument(
+                "outputs",
+                format_args!(
+                    "a pattern of {} arrays, one for each output of `{}`",
+                    kernel.output_names().len(),
+                    kernel.name()
+                ),
+                N,
+            ));
+        }
+        let outputs = self.run_vec()?;
+        outputs.try_into().map_err(|v: Vec<Array>| {
+            Error::argument("outputs", format_args!("{N} arrays"), v.len())
+        })
+    }
+
+    /// Adds the launch to the graph and gives its outputs, however many.
+    ///
+    /// The first launch with new dtypes or template arguments compiles the kernel.
+    ///
+    /// # Errors
+    /// [`Error::Argument`], [`Error::Shape`] or [`Error::Dtype`] that name what does not fit;
+    /// [`Error::Kernel`] when the kernel does not compile, with the line of its source.
+    #[track_caller]
+    pub fn run_vec(mut self) -> Result<Vec<Array>> {
+        self.check_inputs()?;
+        let outputs = self.resolve_outputs()?;
+        let stream = current();
+        if self.verbose {
+            self.print_text()?;
+        }
+        let empty = outputs.iter().all(|o| o.shape.contains(&0));
+        if empty {
+            // Nothing to write: legal, and no launch.
+            return outputs
+                .iter()
+                .map(|o| Array::empty(&o.shape, o.dtype))
+                .collect();
+        }
+        let geometry = self.resolve_geometry(&outputs)?;
+        let inputs = refs(&self.inputs);
+        if crate::transforms::exporting() || stream.gpu {
+            return self.run_native(&inputs, &outputs, &geometry, stream);
+        }
+        let single = geometry.threadgroup == [1, 1, 1];
+        let plan = self.kernel.host_plan(&self, &outputs, single)?;
+        let list = ffi::host_launch(&plan, &inputs, &outputs, &geometry, stream).lift()?;
+        unpack(&list)
+    }
+
+    /// The texts that this launch compiles. Runs nothing.
+    ///
+    /// # Errors
+    /// As [`run_vec`](Self::run_vec), compiler errors aside.
+    #[track_caller]
+    pub fn source(mut self) -> Result<KernelSource> {
+        self.check_inputs()?;
+        let outputs = self.resolve_outputs()?;
+        self.kernel.texts(&self, &outputs)
+    }
+
+    #[track_caller]
+    fn run_native(
+        &self,
+        inputs: &[crate::bridge::ArrayRef<'_>],
+        outputs: &[ffi::OutputSpec],
+        geometry: &ffi::Geometry,
+        stream: crate::bridge::StreamRef,
+    ) -> Result<Vec<Array>> {
+        let exporting = crate::transforms::exporting();
+        if !exporting && !ffi::metal_available().lift()? {
+            return Err(Error::argument(
+                "stream",
+                "a CPU stream or a Mac's GPU (kernels on CUDA streams are not there yet)",
+                "another GPU",
+            ));
+        }
+        // A file needs a GPU stream to say that the kernel is Metal's; there is one to name
+        // even where there is no GPU.
+        let stream = if exporting {
+            crate::Device::GPU.default_stream()
+        } else {
+            stream
+        };
+        let native = &self.kernel.inner.native;
+        let template = self.template_values();
+        let list = native
+            .launch(inputs, outputs, &template, geometry, stream)
+            .lift()?;
+        unpack(&list)
+    }
+
+    pub(super) fn template_values(&self) -> Vec<ffi::TemplateValue> {
+        let value = |(name, arg): &(String, TemplateArg)| {
+            let (kind, number, dtype) = match *arg {
+                TemplateArg::Int(n) => (0, n, Dtype::Bool),
+                TemplateArg::Bool(b) => (1, i32::from(b), Dtype::Bool),
+                TemplateArg::Dtype(d) => (2, 0, d),
+            };
+            ffi::TemplateValue {
+                name: name.clone(),
+                kind,
+                number,
+                dtype,
+            }
+        };
+        self.template.iter().map(value).collect()
+    }
+
+    #[track_caller]
+    fn check_inputs(&self) -> Result<()> {
+        let names = self.kernel.input_names();
+        if self.inputs.len() != names.len() {
+            return Err(Error::argument(
+                "inputs",
+                format_args!("{} arrays ({})", names.len(), names.join(", ")),
+                self.inputs.len(),
+            ));
+        }
+        for (name, array) in names.iter().zip(&self.inputs) {
+            check_dtype(name, array.dtype())?;
+        }
+        for (i, (name, value)) in self.template.iter().enumerate() {
+            check_identifier("template", name)?;
+            if self.template[..i].iter().any(|(n, _)| n == name) {
+                return Err(Error::argument(
+                    "template",
+                    "each name once",
+                    format_args!("`{name}` twice"),
+                ));
+            }
+            if names.contains(name) || self.kernel.output_names().contains(name) {
+                return Err(Error::argument(
+                    "template",
+                    "a name that no buffer has",
+                    format_args!("`{name}`"),
+                ));
+            }
+            match *value {
+                // MLX makes the value a part of the function's name, where a minus cannot stand.
+                TemplateArg::Int(n) if n < 0 => {
+                    return Err(Error::argument(
+                        "template",
+                        "integers from 0 on",
+                        format_args!("`{name}` = {n}"),
+                    ));
+                }
+                TemplateArg::Dtype(d) => check_dtype(name, d)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    #[track_caller]
+    fn resolve_outputs(&mut self) -> Result<Vec<ffi::OutputSpec>> {
+        let names = self.kernel.output_names();
+        if self.outputs.is_empty() {
+            let Some(like) = self.inputs.first() else {
+                return Err(Error::argument(
+                    "output",
+                    "shape and dtype of each output, as there is no input to be like",
+                    "none",
+                ));
+            };
+            let spec = || (Ok(like.shape().to_vec()), like.dtype());
+            self.outputs = names.iter().map(|_| spec()).collect();
+        }
+        if self.outputs.len() != names.len() {
+            return Err(Error::argument(
+                "output",
+                format_args!("{} outputs ({})", names.len(), names.join(", ")),
+                self.outputs.len(),
+            ));
+        }
+        let mut specs = Vec::with_capacity(names.len());
+        for ((shape, dtype), name) in self.outputs.drain(..).zip(names) {
+            let shape = shape?;
+            element_count(&shape)?;
+            check_dtype(name, dtype)?;
+            specs.push(ffi::OutputSpec { shape, dtype });
+        }
+        Ok(specs)
+    }
+
+    #[track_caller]
+    fn resolve_geometry(&self, outputs: &[ffi::OutputSpec]) -> Result<ffi::Geometry> {
+        let grid = match self.grid {
+            Some(grid) => grid,
+            None => element_count(&outputs[0].shape)?.into_extent(),
+        };
+        let grid = check_grid(grid)?;
+        let threadgroup = match self.threadgroup {
+            Some(t) => check_threadgroup(t)?,
+            None => default_threadgroup(grid),
+        };
+        Ok(ffi::Geometry {
+            grid,
+            // As MLX does it: no dimension of a threadgroup is longer than the grid's.
+            threadgroup: std::array::from_fn(|i| threadgroup[i].min(grid[i])),
+            has_init: self.init_value.is_some(),
+            init: self.init_value.unwrap_or(0.0),
+        })
+    }
+
+    #[track_caller]
+    fn print_text(&mut self) -> Result<()> {
+        let outputs: Vec<_> = self
+            .outputs
+            .iter()
+            .map(|(_, dtype)| ffi::OutputSpec {
+                shape: Vec::new(),
+                dtype: *dtype,
+            })
+            .collect();
+        let texts = self.kernel.texts(self, &outputs)?;
+        let name = self.kernel.name();
+        println!("// kernel `{name}`: Metal\n{}", texts.msl);
+        println!("// kernel `{name}`: host\n{}", texts.lowered);
+        Ok(())
+    }
+
+    /// What the kernel was called with, for error messages.
+    pub(super) fn describe(&self) -> String {
+        let mut text = String::from("inputs: ");
+        for (i, (name, a)) in self
+            .kernel
+            .input_names()
+            .iter()
+            .zip(&self.inputs)
+            .enumerate()
+        {
+            let comma = if i > 0 { ", " } else { "" };
+            let _ = write!(text, "{comma}{name}: {} {:?}", a.dtype(), a.shape());
+        }
+        for (name, value) in &self.template {
+            let _ = match value {
+                TemplateArg::Int(n) => write!(text, ", {name} = {n}"),
+                TemplateArg::Bool(b) => write!(text, ", {name} = {b}"),
+                TemplateArg::Dtype(d) => write!(text, ", {name} = {d}"),
+            };
+        }
+        text.push_str("  engine: cpu  ");
+        text
+    }
+
+    /// Where the launch stands in the user's code.
+    #[track_caller]
+    pub(super) fn site() -> &'static Location<'static> {
+        Location::caller()
+    }
+}
+
+#[track_caller]
+fn check_dtype(name: &str, dtype: Dtype) -> Result<()> {
+    if dtype == Dtype::Float64 {
+        return Err(Error::dtype(format!(
+            "`{name}`: expected a dtype that Metal has, got float64"
+        )));
+    }
+    Ok(())
+}

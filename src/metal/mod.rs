@@ -1,0 +1,18 @@
+//! Custom kernels in Metal Shading Language.
+//!
+//! A kernel is the body of a Metal function. MLX writes the signature around it and zmlx runs
+//! the result as a node of MLX's graph: by Metal itself on a Mac, by the host engine on a CPU
+//! stream (see [`crate::engine`]).
+
+mod geometry;
+mod kernel;
+mod launch;
+mod spec;
+mod specialize;
+
+pub use geometry::{Extent, IntoExtent};
+pub use kernel::{KernelSource, MetalKernel};
+pub use launch::{Launch, TemplateArg};
+pub use spec::KernelBuilder;
+
+pub use crate::engine::msl::MathMode;

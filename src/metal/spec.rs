@@ -1,0 +1,257 @@
+//! What a kernel is made of, and the checks that MLX leaves out.
+
+use crate::bridge::kernel::ffi;
+use crate::engine::msl::MathMode;
+use crate::{Error, Result};
+
+use super::MetalKernel;
+
+/// Describes a kernel; made by [`MetalKernel::new`], finished by [`build`](Self::build).
+#[derive(Clone, Debug)]
+pub struct KernelBuilder {
+    pub(super) name: String,
+    pub(super) inputs: Vec<String>,
+    pub(super) outputs: Vec<String>,
+    pub(super) source: String,
+    pub(super) header: String,
+    pub(super) ensure_row_contiguous: bool,
+    pub(super) atomic_outputs: bool,
+    pub(super) math_mode: MathMode,
+}
+
+impl KernelBuilder {
+    pub(super) fn new<I, O>(name: &str, inputs: I, outputs: O) -> Self
+    where
+        I: IntoIterator<Item: Into<String>>,
+        O: IntoIterator<Item: Into<String>>,
+    {
+        KernelBuilder {
+            name: name.to_owned(),
+            inputs: inputs.into_iter().map(Into::into).collect(),
+            outputs: outputs.into_iter().map(Into::into).collect(),
+            source: String::new(),
+            header: String::new(),
+            ensure_row_contiguous: true,
+            atomic_outputs: false,
+            math_mode: MathMode::Safe,
+        }
+    }
+
+    /// The body of the kernel function. It may use the inputs, outputs and template arguments
+    /// by name, `name_shape`, `name_strides` and `name_ndim` of each input, and Metal's grid
+    /// attributes such as `thread_position_in_grid`.
+    pub fn source(mut self, body: impl Into<String>) -> Self {
+        self.source = body.into();
+        self
+    }
+
+    /// Text before the kernel function: helper functions, constants, macros.
+    ///
+    /// Grid attributes reach the body only; pass them to helpers as arguments.
+    pub fn header(mut self, text: impl Into<String>) -> Self {
+        self.header = text.into();
+        self
+    }
+
+    /// Whether strided inputs are copied to row-major order first (default true).
+    ///
+    /// Without, the body gets the storage as it is and indexes it by `name_shape` and
+    /// `name_strides`, for example through `elem_to_loc`.
+    pub fn ensure_row_contiguous(mut self, yes: bool) -> Self {
+        self.ensure_row_contiguous = yes;
+        self
+    }
+
+    /// Declares the outputs as `device atomic<T>*` (default false).
+    pub fn atomic_outputs(mut self, yes: bool) -> Self {
+        self.atomic_outputs = yes;
+        self
+    }
+
+    /// The compiler's math mode (default [`MathMode::Safe`], as MLX).
+    pub fn math_mode(mut self, mode: MathMode) -> Self {
+        self.math_mode = mode;
+        self
+    }
+
+    /// Checks the description and makes the kernel. Nothing is compiled yet: the first launch
+    /// with each set of dtypes and template arguments does that.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] that names what is wrong: no output, no source, or a name that is
+    /// no identifier, is reserved, or is there twice.
+    #[track_caller]
+    pub fn build(self) -> Result<MetalKernel> {
+        self.check()?;
+        MetalKernel::from_builder(self)
+    }
+
+    #[track_caller]
+    fn check(&self) -> Result<()> {
+        if self.name.is_empty() {
+            return Err(Error::argument("name", "a kernel name", "an empty one"));
+        }
+        if self.outputs.is_empty() {
+            return Err(Error::argument(
+                "outputs",
+                "at least one output name",
+                "none",
+            ));
+        }
+        if self.source.trim().is_empty() {
+            return Err(Error::argument(
+                "source",
+                "the body of a function",
+                "an empty text",
+            ));
+        }
+        for (text, what) in [(&self.source, "source"), (&self.header, "header")] {
+            if text.contains('\0') {
+                return Err(Error::argument(what, "text", "a NUL character in it"));
+            }
+        }
+        let mut seen = std::collections::HashSet::new();
+        for (names, what) in [(&self.inputs, "inputs"), (&self.outputs, "outputs")] {
+            for name in names {
+                check_identifier(what, name)?;
+                if !seen.insert(name.as_str()) {
+                    return Err(Error::argument(
+                        what,
+                        "a name for each buffer of its own",
+                        format_args!("`{name}` twice"),
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The name as part of a C++ identifier: what is no letter or digit becomes `_`.
+    pub(super) fn identifier(&self) -> String {
+        self.name
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+            .collect()
+    }
+
+    pub(super) fn to_ffi(&self) -> ffi::KernelSpec {
+        ffi::KernelSpec {
+            name: self.identifier(),
+            input_names: self.inputs.clone(),
+            output_names: self.outputs.clone(),
+            source: self.source.clone(),
+            header: self.header.clone(),
+            ensure_row_contiguous: self.ensure_row_contiguous,
+            atomic_outputs: self.atomic_outputs,
+            math_mode: self.math_mode as i32,
+        }
+    }
+}
+
+/// Refuses what cannot name a parameter of the kernel function.
+#[track_caller]
+pub(super) fn check_identifier(argument: &str, name: &str) -> Result<()> {
+    let mut chars = name.chars();
+    let starts = chars
+        .next()
+        .is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
+    if !starts || !chars.all(|c| c.is_ascii_alphanumeric() || c == '_') {
+        return Err(Error::argument(
+            argument,
+            "identifiers (letters, digits, `_`)",
+            format_args!("`{name}`"),
+        ));
+    }
+    if RESERVED.contains(&name) {
+        return Err(Error::argument(
+            argument,
+            "a name that Metal does not reserve",
+            format_args!("`{name}`"),
+        ));
+    }
+    Ok(())
+}
+
+/// Keywords of Metal, of the C++ it builds on, and types that every kernel has.
+const RESERVED: &[&str] = &[
+    "alignas",
+    "alignof",
+    "and",
+    "asm",
+    "auto",
+    "bfloat",
+    "bool",
+    "break",
+    "case",
+    "char",
+    "class",
+    "const",
+    "constant",
+    "constexpr",
+    "continue",
+    "decltype",
+    "default",
+    "delete",
+    "device",
+    "do",
+    "double",
+    "else",
+    "enum",
+    "explicit",
+    "export",
+    "extern",
+    "false",
+    "float",
+    "for",
+    "fragment",
+    "friend",
+    "goto",
+    "half",
+    "if",
+    "inline",
+    "int",
+    "kernel",
+    "long",
+    "metal",
+    "mutable",
+    "namespace",
+    "new",
+    "noexcept",
+    "not",
+    "nullptr",
+    "operator",
+    "or",
+    "private",
+    "protected",
+    "public",
+    "register",
+    "return",
+    "short",
+    "signed",
+    "sizeof",
+    "static",
+    "struct",
+    "switch",
+    "template",
+    "this",
+    "thread",
+    "threadgroup",
+    "throw",
+    "true",
+    "try",
+    "typedef",
+    "typename",
+    "uchar",
+    "uint",
+    "ulong",
+    "union",
+    "unsigned",
+    "ushort",
+    "using",
+    "vertex",
+    "virtual",
+    "void",
+    "volatile",
+    "while",
+    "xor",
+];
