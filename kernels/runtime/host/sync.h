@@ -1,0 +1,83 @@
+// Barriers and the exchange beneath every simdgroup and quadgroup function. Threads that
+// meet are coroutines: each writes its value into its lane's slot, yields to the scheduler,
+// and reads the others' once all have come. Where a threadgroup has one thread, or the
+// kernel has no such function, all of it folds to the thread's own value.
+#pragma once
+#include "abi.h"
+
+namespace metal {
+enum class mem_flags : uint32_t {
+  mem_none = 0, mem_device = 1, mem_threadgroup = 2, mem_texture = 4,
+  mem_threadgroup_imageblock = 8, mem_object_data = 16, mem_device_and_threadgroup = 3,
+};
+ZMLX_FN constexpr mem_flags operator|(mem_flags a, mem_flags b) { return mem_flags(uint32_t(a) | uint32_t(b)); }
+ZMLX_FN constexpr mem_flags operator&(mem_flags a, mem_flags b) { return mem_flags(uint32_t(a) & uint32_t(b)); }
+enum memory_order {
+  memory_order_relaxed, memory_order_acquire, memory_order_release, memory_order_acq_rel, memory_order_seq_cst,
+};
+enum thread_scope {
+  thread_scope_thread, thread_scope_simdgroup, thread_scope_threadgroup, thread_scope_device, thread_scope_system,
+};
+enum class memory_scope { memory_scope_thread, memory_scope_simdgroup, memory_scope_threadgroup, memory_scope_device };
+}  // namespace metal
+
+namespace zmlx {
+#if defined(ZMLX_MODE_SYNC)
+ZMLX_FN void sync(uint32_t kind) {
+  zmlx_ctx* c = zmlx_cur;
+  asm volatile("" ::: "memory");
+  c->yield_(c, kind);
+  asm volatile("" ::: "memory");
+}
+
+// The values of one simdgroup operation. Values of up to 4 bytes lie side by side, so that
+// reductions over them are plain vector code; wider ones take a 16-byte slot each.
+template <class T> struct lanes {
+  static_assert(sizeof(T) <= 16, "simdgroup functions take values of up to 16 bytes");
+  static constexpr uint32_t unit = sizeof(T) <= 4 ? 4 : 16;
+  const char* area;
+  uint32_t mask, odd, me;
+
+  ZMLX_INLINE lanes(T v, uint32_t site) {
+    zmlx_ctx* c = zmlx_cur;
+    uint32_t p = c->parity & 1u;
+    char* s = (char*)c->slots;
+    __builtin_memcpy(s + p * 512u + c->lane * unit, &v, sizeof(T));
+    sync(1u | site << 8);
+    c->parity = p ^ 1u;
+    area = s;
+    me = c->lane;
+    mask = c->active[0];
+#ifdef ZMLX_SIMD_SITES
+    odd = c->active[1];
+#else
+    odd = p ? ~0u : 0u;
+#endif
+  }
+  ZMLX_INLINE bool has(uint32_t lane) const { return lane < 32u && (mask >> lane & 1u); }
+  // The value of a lane that takes part; the caller checks `has`.
+  ZMLX_INLINE T at(uint32_t lane) const {
+    T v;
+    __builtin_memcpy(&v, area + (odd >> lane & 1u) * 512u + lane * unit, sizeof(T));
+    return v;
+  }
+  ZMLX_INLINE T at_or(uint32_t lane, T other) const { return has(lane) ? at(lane) : other; }
+};
+#else
+ZMLX_FN void sync(uint32_t) {}
+template <class T> struct lanes {
+  T v;
+  static constexpr uint32_t mask = 1, me = 0;
+  ZMLX_INLINE lanes(T x, uint32_t) : v(x) {}
+  ZMLX_INLINE bool has(uint32_t lane) const { return lane == 0; }
+  ZMLX_INLINE T at(uint32_t) const { return v; }
+  ZMLX_INLINE T at_or(uint32_t lane, T other) const { return lane == 0 ? v : other; }
+};
+#endif
+}  // namespace zmlx
+
+namespace metal {
+template <class... A> ZMLX_FN void threadgroup_barrier(A...) { zmlx::sync(2); }
+template <class... A> ZMLX_FN void simdgroup_barrier(A...) { zmlx::sync(3); }
+template <class... A> ZMLX_FN void atomic_thread_fence(A...) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
+}  // namespace metal

@@ -1,0 +1,21 @@
+// The Metal Shading Language on a CPU: what every kernel that the host engine compiles
+// includes first. It gives MSL's types, library and MLX's kernel helpers the meaning they
+// have on a GPU; see README.md for what each file holds and which macros choose the mode.
+#pragma once
+#define __METAL_VERSION__ 320
+#define __METAL__ 1
+#define METAL_FUNC inline __attribute__((always_inline))
+#include "host/abi.h"
+#include "host/convert.h"
+#include "common/float16.h"
+#include "common/vec.h"
+#include "common/limits.h"
+#include "host/rounding.h"
+#include "host/mathcore.h"
+#include "common/math.h"
+#include "common/common.h"
+#include "common/integer.h"
+#include "host/simd.h"
+#include "host/atomic.h"
+#include "common/mlx.h"
+using namespace metal;

@@ -1,0 +1,256 @@
+//! What can go wrong between MSL text and a finished launch, as values.
+
+use std::{fmt, io, path::PathBuf, sync::Arc};
+
+/// Part of a kernel's text that a message can point to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Region {
+    /// The `header` argument: everything before the kernel function.
+    Header,
+    /// The function signature, which MLX generates.
+    Signature,
+    /// The `source` argument: the body of the kernel function.
+    Source,
+}
+
+impl Region {
+    /// The file name that the lowered text gives this region in `#line`.
+    pub(crate) const fn file(self) -> &'static str {
+        match self {
+            Self::Header => "<header>",
+            Self::Signature => "<signature>",
+            Self::Source => "<source>",
+        }
+    }
+}
+
+impl fmt::Display for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Header => "header",
+            Self::Signature => "signature",
+            Self::Source => "source",
+        })
+    }
+}
+
+/// A place in the text that the user wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// Which of the texts.
+    pub region: Region,
+    /// Line within that text, from 1.
+    pub line: usize,
+    /// Byte column within that line, from 1.
+    pub column: usize,
+    /// The MSL line itself.
+    pub text: String,
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Tabs are kept in the caret line, so that the caret stands under its column whatever a
+        // tab's width is.
+        let indent: String = self
+            .text
+            .bytes()
+            .take(self.column.saturating_sub(1))
+            .map(|b| if b == b'\t' { '\t' } else { ' ' })
+            .collect();
+        write!(
+            f,
+            "{} line {}, column {}\n    {}\n    {indent}^",
+            self.region, self.line, self.column, self.text
+        )
+    }
+}
+
+/// Text that is not a kernel as MLX writes one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LowerError {
+    /// There is no `[[kernel]] void name(...)`.
+    #[error("the text holds no kernel function")]
+    NoKernel,
+    /// The parameter list or the body never ends.
+    #[error("the kernel function `{kernel}` has no complete {what}")]
+    Incomplete {
+        /// The kernel function.
+        kernel: String,
+        /// What is missing.
+        what: &'static str,
+    },
+    /// A parameter that is neither a buffer nor a grid attribute.
+    #[error("parameter `{parameter}` of `{kernel}` has no attribute that this engine passes")]
+    Parameter {
+        /// The kernel function.
+        kernel: String,
+        /// The parameter as written.
+        parameter: String,
+    },
+    /// The function is a template, but nothing instantiates it.
+    #[error("the kernel template `{kernel}` is not instantiated")]
+    NotInstantiated {
+        /// The kernel function.
+        kernel: String,
+    },
+}
+
+/// The C++ compiler refused the kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompileError {
+    /// The kernel's name as the caller gave it.
+    pub kernel: String,
+    /// The compiler's first error.
+    pub message: String,
+    /// Where in the user's text, when the compiler said.
+    pub location: Option<Location>,
+    /// Everything the compiler printed.
+    pub output: String,
+}
+
+impl fmt::Display for CompileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "kernel `{}` does not compile: {}", self.kernel, self.message)?;
+        match &self.location {
+            Some(location) => write!(f, "\n  at {location}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for CompileError {}
+
+/// Why there is no runnable kernel.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The text is not a kernel.
+    #[error("kernel `{kernel}`: {error}")]
+    Lower {
+        /// The kernel's name as the caller gave it.
+        kernel: String,
+        /// What is wrong with it.
+        error: LowerError,
+    },
+    /// The compiler refused it.
+    #[error(transparent)]
+    Compile(Box<CompileError>),
+    /// There is no C++ compiler on this machine.
+    #[error(
+        "kernel `{kernel}` needs a C++ compiler, and none was found (tried {tried}); \
+         install g++ or clang++, or name one in CXX"
+    )]
+    NoCompiler {
+        /// The kernel's name as the caller gave it.
+        kernel: String,
+        /// The commands that were looked for.
+        tried: String,
+    },
+    /// The compiler could not be run, or ended without saying why.
+    #[error("kernel `{kernel}`: the compiler {compiler} failed: {reason}")]
+    Compiler {
+        /// The kernel's name as the caller gave it.
+        kernel: String,
+        /// The compiler's path.
+        compiler: String,
+        /// Its status, or why it did not start.
+        reason: String,
+    },
+    /// The kernel cache could not be read or written.
+    #[error("kernel cache: cannot {action} {}: {source}", path.display())]
+    Cache {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// The system's answer.
+        source: Arc<io::Error>,
+    },
+    /// The compiled library could not be loaded.
+    #[error("kernel `{kernel}`: cannot load {}: {reason}", path.display())]
+    Load {
+        /// The kernel's name as the caller gave it.
+        kernel: String,
+        /// The library.
+        path: PathBuf,
+        /// The loader's words.
+        reason: String,
+    },
+}
+
+impl EngineError {
+    /// Whether asking again later could end differently: a kernel that does not compile is
+    /// remembered, a full disk is not.
+    pub(crate) const fn is_passing(&self) -> bool {
+        !matches!(self, Self::Lower { .. } | Self::Compile(_))
+    }
+}
+
+/// Why a launch did not run, or did not finish.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LaunchError {
+    /// Not the buffers that the kernel's signature asks for.
+    #[error("kernel `{kernel}` takes {expected} buffers, {got} were given")]
+    Buffers {
+        /// The kernel.
+        kernel: String,
+        /// How many its signature has.
+        expected: usize,
+        /// How many were given.
+        got: usize,
+    },
+    /// A size of zero.
+    #[error("kernel `{kernel}`: {what} {value:?} has a dimension of zero")]
+    Empty {
+        /// The kernel.
+        kernel: String,
+        /// Grid or threadgroup.
+        what: &'static str,
+        /// The value.
+        value: [u32; 3],
+    },
+    /// More threads in a threadgroup than Metal allows.
+    #[error("kernel `{kernel}`: threadgroup {threadgroup:?} has more than {limit} threads")]
+    Threadgroup {
+        /// The kernel.
+        kernel: String,
+        /// As asked for.
+        threadgroup: [u32; 3],
+        /// The most that is possible.
+        limit: u32,
+    },
+    /// More threadgroups than an index can count.
+    #[error("kernel `{kernel}`: grid {grid:?} has too many threadgroups")]
+    Grid {
+        /// The kernel.
+        kernel: String,
+        /// As asked for.
+        grid: [u32; 3],
+    },
+    /// Compiled for threadgroups of one thread, launched with more.
+    #[error("kernel `{kernel}` was compiled for threadgroups of one thread, not {threadgroup:?}")]
+    NotSingle {
+        /// The kernel.
+        kernel: String,
+        /// As asked for.
+        threadgroup: [u32; 3],
+    },
+    /// No memory for the stacks of a threadgroup's threads.
+    #[error("kernel `{kernel}`: no memory for the stacks of its threads: {reason}")]
+    Stack {
+        /// The kernel.
+        kernel: String,
+        /// The system's answer.
+        reason: String,
+    },
+    /// The time limit for one launch ran out inside a loop.
+    #[error(
+        "kernel `{kernel}` did not finish within {seconds} s and was stopped inside a loop \
+         (ZMLX_KERNEL_TIMEOUT sets the limit)"
+    )]
+    Timeout {
+        /// The kernel.
+        kernel: String,
+        /// The limit.
+        seconds: u64,
+    },
+}

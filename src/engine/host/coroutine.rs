@@ -1,0 +1,231 @@
+//! Runs the threads of a threadgroup as coroutines that stop where threads meet.
+//!
+//! All threads run until each has stopped at a simdgroup operation or a barrier, or has ended. Then
+//! the lanes that wait at a simdgroup operation go on, as one set for each simdgroup; only if there
+//! are none are all threads at a barrier, and go on together. All simdgroups therefore come up to
+//! each such point before any passes it, and a thread that has returned counts as arrived, so that
+//! no barrier waits for ever.
+
+use std::{cell::Cell, ffi::c_void, io, ptr};
+
+use corosensei::{Coroutine, CoroutineResult, Yielder, stack::DefaultStack};
+
+use super::abi::{Context, Launch, SLOT_WORDS, SetContext, Thread};
+
+/// Bytes of one thread's stack. Memory is taken from the system as it is touched.
+const STACK: usize = 256 * 1024;
+
+/// Threads in a simdgroup.
+const WIDTH: usize = 32;
+
+type Body = Coroutine<(), u32, bool, DefaultStack>;
+
+/// In which order the threads of a threadgroup run between two meeting points.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Order {
+    /// By index.
+    #[default]
+    Forward,
+    /// From the last to the first: a correct kernel gives the same.
+    Reverse,
+}
+
+/// Why a threadgroup did not finish.
+#[derive(Debug)]
+pub enum Stopped {
+    /// A loop was told that time is up.
+    Expired,
+    /// There is no memory for a stack.
+    Stack(io::Error),
+}
+
+/// What the lanes of one simdgroup wait for, as bit masks.
+#[derive(Clone, Copy, Default)]
+struct Waiting {
+    operation: u32,
+    barrier: u32,
+    simd_barrier: u32,
+}
+
+/// Stacks and records that threadgroups reuse one after the other. One for each OS thread.
+#[derive(Default)]
+pub struct Scheduler {
+    stacks: Vec<DefaultStack>,
+    bodies: Vec<Option<Body>>,
+    contexts: Vec<Context>,
+    slots: Vec<u64>,
+    active: Vec<u32>,
+    waiting: Vec<Waiting>,
+    runnable: Vec<u32>,
+    /// Switches into a thread since the last time that it was asked.
+    pub switches: u64,
+}
+
+thread_local! {
+    static SCHEDULER: Cell<Option<Box<Scheduler>>> = const { Cell::new(None) };
+}
+
+impl Scheduler {
+    /// Lends this OS thread's scheduler to `work`.
+    pub fn with<R>(work: impl FnOnce(&mut Self) -> R) -> R {
+        let mut scheduler = SCHEDULER.take().unwrap_or_default();
+        let result = work(&mut scheduler);
+        SCHEDULER.set(Some(scheduler));
+        result
+    }
+
+    /// Runs the `threads` threads of `group`.
+    ///
+    /// # Safety
+    /// `launch` is complete, and stays valid until this returns; `thread` and `set` belong to the
+    /// kernel that it describes.
+    pub unsafe fn run(
+        &mut self,
+        (thread, set): (Thread, SetContext),
+        launch: &Launch,
+        group: u32,
+        threads: u32,
+        order: Order,
+    ) -> Result<(), Stopped> {
+        let result = self
+            .start(thread, launch, group, threads)
+            .and_then(|()| self.finish(set, threads, order));
+        self.reclaim();
+        result
+    }
+
+    /// Makes a coroutine for each thread.
+    fn start(
+        &mut self,
+        thread: Thread,
+        launch: &Launch,
+        group: u32,
+        threads: u32,
+    ) -> Result<(), Stopped> {
+        let count = threads as usize;
+        let groups = count.div_ceil(WIDTH);
+        self.active.clear();
+        self.active.resize(groups, 0);
+        self.waiting.clear();
+        self.waiting.resize(groups, Waiting::default());
+        self.slots.resize(self.slots.len().max(groups * SLOT_WORDS), 0);
+        self.contexts.clear();
+        let (slots, active) = (self.slots.as_mut_ptr(), self.active.as_ptr());
+        self.contexts.extend((0..count).map(|index| {
+            let simd = index / WIDTH;
+            Context {
+                suspend,
+                lane: (index % WIDTH) as u32,
+                simd: simd as u32,
+                simd_size: (count - simd * WIDTH).min(WIDTH) as u32,
+                parity: 0,
+                slots: slots.wrapping_add(simd * SLOT_WORDS),
+                active: active.wrapping_add(simd),
+                user: ptr::null(),
+            }
+        }));
+        let contexts = self.contexts.as_mut_ptr();
+        let launch = ptr::from_ref(launch);
+        for index in 0..threads {
+            let stack = match self.stacks.pop() {
+                Some(stack) => stack,
+                None => DefaultStack::new(STACK).map_err(Stopped::Stack)?,
+            };
+            let context = contexts.wrapping_add(index as usize);
+            let body = move |yielder: &Yielder<(), u32>, ()| {
+                // SAFETY: the contexts outlive the coroutines (`reclaim` ends them first) and this
+                // one is touched by its own thread only. `run`'s caller vouches for the kernel.
+                unsafe {
+                    (*context).user = ptr::from_ref(yielder).cast::<c_void>();
+                    thread(launch, group, index) == 0
+                }
+            };
+            self.bodies.push(Some(Coroutine::with_stack(stack, body)));
+        }
+        Ok(())
+    }
+
+    /// Switches between the threads until all have ended.
+    fn finish(&mut self, set: SetContext, threads: u32, order: Order) -> Result<(), Stopped> {
+        self.runnable.clear();
+        self.runnable.extend(0..threads);
+        while !self.runnable.is_empty() {
+            if order == Order::Reverse {
+                self.runnable.reverse();
+            }
+            self.switches += self.runnable.len() as u64;
+            for at in 0..self.runnable.len() {
+                let index = self.runnable[at] as usize;
+                let Some(body) = self.bodies[index].as_mut() else { continue };
+                // SAFETY: the context is that of the thread resumed next, on this OS thread.
+                unsafe { set(&raw mut self.contexts[index]) };
+                match body.resume(()) {
+                    CoroutineResult::Yield(kind) => {
+                        let waiting = &mut self.waiting[index / WIDTH];
+                        let mask = match kind {
+                            1 => &mut waiting.operation,
+                            2 => &mut waiting.barrier,
+                            _ => &mut waiting.simd_barrier,
+                        };
+                        *mask |= 1 << (index % WIDTH);
+                    }
+                    CoroutineResult::Return(true) => {
+                        let ended = self.bodies[index].take();
+                        self.stacks.extend(ended.map(Coroutine::into_stack));
+                    }
+                    CoroutineResult::Return(false) => return Err(Stopped::Expired),
+                }
+            }
+            self.release();
+        }
+        Ok(())
+    }
+
+    /// Decides who goes on, once all have stopped.
+    fn release(&mut self) {
+        self.runnable.clear();
+        for simd in 0..self.waiting.len() {
+            let waiting = &mut self.waiting[simd];
+            let next = match std::mem::take(&mut waiting.operation) {
+                0 => std::mem::take(&mut waiting.simd_barrier),
+                lanes => lanes,
+            };
+            self.active[simd] = next;
+            push_lanes(&mut self.runnable, simd, next);
+        }
+        if self.runnable.is_empty() {
+            for (simd, waiting) in self.waiting.iter_mut().enumerate() {
+                push_lanes(&mut self.runnable, simd, std::mem::take(&mut waiting.barrier));
+            }
+        }
+    }
+
+    /// Takes the stacks of threads that did not end.
+    fn reclaim(&mut self) {
+        for mut body in self.bodies.drain(..).flatten() {
+            if body.started() && !body.done() {
+                // SAFETY: the frames on this stack are the kernel's, which own nothing: MSL has no
+                // destructors with effects. Unwinding is no choice, since they are C++ frames.
+                unsafe { body.force_reset() };
+            }
+            if body.done() {
+                self.stacks.push(body.into_stack());
+            }
+        }
+    }
+}
+
+fn push_lanes(runnable: &mut Vec<u32>, simd: usize, mut lanes: u32) {
+    while lanes != 0 {
+        runnable.push((simd * WIDTH) as u32 + lanes.trailing_zeros());
+        lanes &= lanes - 1;
+    }
+}
+
+/// What the kernel calls to stop: switches back to [`Scheduler::finish`].
+extern "C" fn suspend(context: *mut Context, kind: u32) {
+    // SAFETY: a kernel calls this within the coroutine of `context` only, whose yielder lives as
+    // long as the coroutine.
+    let yielder = unsafe { &*(*context).user.cast::<Yielder<(), u32>>() };
+    yielder.suspend(kind);
+}

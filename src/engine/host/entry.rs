@@ -1,0 +1,254 @@
+//! The host's part of the lowering: prologue and entry points of a kernel's library.
+//!
+//! `zmlx_run` loops over whole threadgroups, `zmlx_thread` is the body of one coroutine. Both hand
+//! the kernel function its buffers and its position; the function is inlined into the loop, which
+//! the compiler then vectorizes.
+
+use std::fmt::Write as _;
+
+use crate::engine::msl::{Binding, Facts, GridType, LoopGuard, MathMode, Mode, Target};
+
+/// Lowers for this machine's CPU.
+#[derive(Clone, Copy, Debug)]
+pub struct Host {
+    /// The liberties that arithmetic takes.
+    pub math: MathMode,
+}
+
+impl Target for Host {
+    fn prologue(&self, mode: Mode) -> String {
+        let mode = match mode {
+            Mode::Plain => "PLAIN",
+            Mode::Sync => "SYNC",
+            Mode::Single => "SINGLE",
+        };
+        let math = match self.math {
+            MathMode::Safe => "SAFE",
+            MathMode::Relaxed => "RELAXED",
+            MathMode::Fast => "FAST",
+        };
+        format!(
+            "#define ZMLX_MODE_{mode} 1\n#define ZMLX_MATH_{math} 1\n\
+             #include \"zmlx_host.h\"\n{GUARD}using namespace metal;"
+        )
+    }
+
+    fn threadgroup_variable(&self) -> &'static str {
+        "ZMLX_THREADGROUP"
+    }
+
+    fn kernel_function(&self) -> &'static str {
+        "static inline __attribute__((always_inline)) "
+    }
+
+    fn buffer_qualifier(&self) -> &'static str {
+        " __restrict "
+    }
+
+    fn entry(&self, facts: &Facts<'_>) -> String {
+        let mut out = String::with_capacity(2048);
+        match facts.mode {
+            Mode::Plain if only_positions(facts) => plain_rows(facts, &mut out),
+            Mode::Plain | Mode::Single => groups(facts, &mut out),
+            Mode::Sync => thread(facts, &mut out),
+        }
+        out
+    }
+
+    fn loop_guard(&self) -> Option<LoopGuard> {
+        Some(LoopGuard {
+            prefix: "for (zmlx_guard zmlx_g; zmlx_g.once();) ",
+            tick: "zmlx_g.tick()",
+        })
+    }
+}
+
+/// Counts the rounds of one loop in a register and asks the engine, every 4096 rounds, whether the
+/// launch may go on. The exception never leaves the library: the entry points catch it.
+const GUARD: &str = "\
+#if defined(__clang__)
+#define ZMLX_IVDEP _Pragma(\"clang loop vectorize(assume_safety)\")
+#else
+#define ZMLX_IVDEP _Pragma(\"GCC ivdep\")
+#endif
+struct zmlx_stop {};
+static bool (*zmlx_expired)() = nullptr;
+ZMLX_ENTRY void zmlx_set_watch(bool (*expired)()) { zmlx_expired = expired; }
+struct zmlx_guard {
+  unsigned rounds = 0;
+  bool first = true;
+  bool once() { bool f = first; first = false; return f; }
+  bool tick() {
+    if (__builtin_expect((++rounds & 0xfffu) == 0u, 0)) slow();
+    return true;
+  }
+  [[gnu::noinline, gnu::cold]] static void slow() { if (zmlx_expired && zmlx_expired()) throw zmlx_stop(); }
+};
+";
+
+/// Attributes that do not depend on a thread's threadgroup.
+const GROUPLESS: [&str; 6] = [
+    "thread_position_in_grid",
+    "threads_per_grid",
+    "grid_size",
+    "grid_origin",
+    "threads_per_simdgroup",
+    "thread_execution_width",
+];
+
+fn only_positions(facts: &Facts<'_>) -> bool {
+    facts.signature.params.iter().all(|p| match p.binding {
+        Binding::Buffer(_) => true,
+        Binding::Grid(name, _) => GROUPLESS.contains(&name),
+    })
+}
+
+/// Declares what does not change within a launch: buffers and sizes.
+fn launch_constants(facts: &Facts<'_>, out: &mut String) {
+    for (param, ty) in facts.signature.params.iter().zip(&facts.types) {
+        if let Binding::Buffer(index) = param.binding {
+            let _ = writeln!(out, "  {ty}* const zmlx_b{index} = ({ty}*)zmlx_l->buffers[{index}];");
+        }
+    }
+    out.push_str(
+        "  const uint zmlx_sx = zmlx_l->grid[0], zmlx_sy = zmlx_l->grid[1], zmlx_sz = zmlx_l->grid[2];\n  \
+         const uint zmlx_tx = zmlx_l->tg[0], zmlx_ty = zmlx_l->tg[1], zmlx_tz = zmlx_l->tg[2];\n  \
+         const uint zmlx_nx = zmlx_l->groups[0], zmlx_ny = zmlx_l->groups[1], zmlx_nz = zmlx_l->groups[2];\n",
+    );
+}
+
+/// The position of group `zmlx_i` and its extent, which is smaller at the grid's edges.
+const GROUP: &str = "
+    const uint zmlx_gx = zmlx_i % zmlx_nx, zmlx_gy = zmlx_i / zmlx_nx % zmlx_ny, zmlx_gz = zmlx_i / zmlx_nx / zmlx_ny;
+    const uint zmlx_ox = zmlx_gx * zmlx_tx, zmlx_oy = zmlx_gy * zmlx_ty, zmlx_oz = zmlx_gz * zmlx_tz;
+    const uint zmlx_ex = zmlx_sx - zmlx_ox < zmlx_tx ? zmlx_sx - zmlx_ox : zmlx_tx;
+    const uint zmlx_ey = zmlx_sy - zmlx_oy < zmlx_ty ? zmlx_sy - zmlx_oy : zmlx_ty;
+    const uint zmlx_ez = zmlx_sz - zmlx_oz < zmlx_tz ? zmlx_sz - zmlx_oz : zmlx_tz;
+";
+
+/// The call of the kernel function for the thread at `zmlx_x, zmlx_y, zmlx_z`.
+fn call(facts: &Facts<'_>) -> String {
+    let mut call = facts.signature.name.clone();
+    if let Some(args) = &facts.signature.template_args {
+        let _ = write!(call, "<{args}>");
+    }
+    let arguments = facts.signature.params.iter().map(|param| match &param.binding {
+        Binding::Buffer(index) if param.pointer => format!("zmlx_b{index}"),
+        Binding::Buffer(index) => format!("*zmlx_b{index}"),
+        Binding::Grid(attribute, ty) => grid_value(attribute, ty),
+    });
+    let arguments: Vec<String> = arguments.collect();
+    format!("{call}({});", arguments.join(", "))
+}
+
+/// An attribute's value in terms of the entry's variables.
+fn grid_value(attribute: &str, ty: &GridType) -> String {
+    let values: [String; 3] = match attribute {
+        "thread_position_in_grid" => axes("zmlx_", ""),
+        "thread_position_in_threadgroup" => ["x", "y", "z"].map(|a| format!("zmlx_{a} - zmlx_o{a}")),
+        "threadgroup_position_in_grid" => axes("zmlx_g", ""),
+        "threads_per_threadgroup" => axes("zmlx_e", ""),
+        "dispatch_threads_per_threadgroup" => axes("zmlx_t", ""),
+        "threads_per_grid" | "grid_size" => axes("zmlx_s", ""),
+        "threadgroups_per_grid" => axes("zmlx_n", ""),
+        "grid_origin" => ["0u", "0u", "0u"].map(str::to_owned),
+        single => {
+            let index = "(((zmlx_z - zmlx_oz) * zmlx_ey + (zmlx_y - zmlx_oy)) * zmlx_ex + (zmlx_x - zmlx_ox))";
+            let live = "(zmlx_ex * zmlx_ey * zmlx_ez)";
+            let asked = "(zmlx_tx * zmlx_ty * zmlx_tz)";
+            let value = match single {
+                "thread_index_in_threadgroup" => index.to_owned(),
+                "thread_index_in_simdgroup" => format!("{index} % 32u"),
+                "simdgroup_index_in_threadgroup" => format!("{index} / 32u"),
+                "thread_index_in_quadgroup" => format!("{index} % 4u"),
+                "quadgroup_index_in_threadgroup" => format!("{index} / 4u"),
+                "simdgroups_per_threadgroup" => format!("({live} + 31u) / 32u"),
+                "dispatch_simdgroups_per_threadgroup" => format!("({asked} + 31u) / 32u"),
+                "quadgroups_per_threadgroup" => format!("({live} + 3u) / 4u"),
+                "dispatch_quadgroups_per_threadgroup" => format!("({asked} + 3u) / 4u"),
+                // thread_execution_width, threads_per_simdgroup
+                _ => "32u".to_owned(),
+            };
+            return format!("({})({value})", ty.element);
+        }
+    };
+    let values: Vec<String> =
+        values.iter().take(ty.dims.into()).map(|v| format!("({})({v})", ty.element)).collect();
+    match ty.dims {
+        1 => values.concat(),
+        dims => format!("metal::vec<{}, {dims}>({})", ty.element, values.join(", ")),
+    }
+}
+
+fn axes(before: &str, after: &str) -> [String; 3] {
+    ["x", "y", "z"].map(|axis| format!("{before}{axis}{after}"))
+}
+
+/// Threads that only ask where they are in the grid: whole rows of groups become one loop.
+fn plain_rows(facts: &Facts<'_>, out: &mut String) {
+    out.push_str(
+        "ZMLX_ENTRY int zmlx_run(const zmlx_launch* zmlx_l, uint32_t zmlx_first, uint32_t zmlx_end) try {\n",
+    );
+    launch_constants(facts, out);
+    let _ = write!(
+        out,
+        "  for (uint zmlx_i = zmlx_first; zmlx_i < zmlx_end;) {{{GROUP}\
+         \n    uint zmlx_k = zmlx_nx - zmlx_gx;\
+         \n    if (zmlx_k > zmlx_end - zmlx_i) zmlx_k = zmlx_end - zmlx_i;\
+         \n    zmlx_i += zmlx_k;\
+         \n    const uint64_t zmlx_far = (uint64_t)zmlx_ox + (uint64_t)zmlx_k * zmlx_tx;\
+         \n    const uint zmlx_to = zmlx_far < zmlx_sx ? (uint)zmlx_far : zmlx_sx;\
+         \n    for (uint zmlx_z = zmlx_oz; zmlx_z < zmlx_oz + zmlx_ez; ++zmlx_z)\
+         \n    for (uint zmlx_y = zmlx_oy; zmlx_y < zmlx_oy + zmlx_ey; ++zmlx_y) {{\
+         \n      ZMLX_IVDEP\
+         \n      for (uint zmlx_x = zmlx_ox; zmlx_x < zmlx_to; ++zmlx_x)\
+         \n        {}\
+         \n    }}\n  }}\n  return 0;\n}} catch (const zmlx_stop&) {{ return 1; }}\n",
+        call(facts)
+    );
+}
+
+/// Whole threadgroups, one after the other.
+fn groups(facts: &Facts<'_>, out: &mut String) {
+    out.push_str(
+        "ZMLX_ENTRY int zmlx_run(const zmlx_launch* zmlx_l, uint32_t zmlx_first, uint32_t zmlx_end) try {\n",
+    );
+    launch_constants(facts, out);
+    let _ = write!(out, "  for (uint zmlx_i = zmlx_first; zmlx_i < zmlx_end; ++zmlx_i) {{{GROUP}");
+    if facts.mode == Mode::Single {
+        let _ = write!(
+            out,
+            "    const uint zmlx_x = zmlx_ox, zmlx_y = zmlx_oy, zmlx_z = zmlx_oz;\n    {}\n",
+            call(facts)
+        );
+    } else {
+        let _ = write!(
+            out,
+            "    for (uint zmlx_z = zmlx_oz; zmlx_z < zmlx_oz + zmlx_ez; ++zmlx_z)\
+             \n    for (uint zmlx_y = zmlx_oy; zmlx_y < zmlx_oy + zmlx_ey; ++zmlx_y) {{\
+             \n      ZMLX_IVDEP\
+             \n      for (uint zmlx_x = zmlx_ox; zmlx_x < zmlx_ox + zmlx_ex; ++zmlx_x)\
+             \n        {}\
+             \n    }}\n",
+            call(facts)
+        );
+    }
+    out.push_str("  }\n  return 0;\n} catch (const zmlx_stop&) { return 1; }\n");
+}
+
+/// One thread of one group.
+fn thread(facts: &Facts<'_>, out: &mut String) {
+    out.push_str(
+        "ZMLX_ENTRY int zmlx_thread(const zmlx_launch* zmlx_l, uint32_t zmlx_i, uint32_t zmlx_t) try {\n",
+    );
+    launch_constants(facts, out);
+    let _ = write!(
+        out,
+        "  {{{GROUP}\
+         \n    const uint zmlx_x = zmlx_ox + zmlx_t % zmlx_ex;\
+         \n    const uint zmlx_y = zmlx_oy + zmlx_t / zmlx_ex % zmlx_ey;\
+         \n    const uint zmlx_z = zmlx_oz + zmlx_t / zmlx_ex / zmlx_ey;\
+         \n    {}\n  }}\n  return 0;\n}} catch (const zmlx_stop&) {{ return 1; }}\n",
+        call(facts)
+    );
+}

@@ -1,0 +1,116 @@
+//! The runtime headers, which give MSL its meaning in C++, and where the compiler finds them.
+//!
+//! They are part of this crate's binary and are written into the cache under their own hash, so
+//! that a program needs no files beside it. `ZMLX_RUNTIME_DIR` names a folder to use instead, for
+//! work on the headers themselves.
+
+use std::{
+    env, fs, io,
+    path::{Path, PathBuf},
+};
+
+use sha2::{Digest, Sha256};
+
+use super::cache::{Cache, hex};
+use crate::engine::error::EngineError;
+
+/// The embedded files: path below `kernels/runtime`, and text.
+macro_rules! runtime {
+    ($($path:literal),* $(,)?) => {
+        &[$(($path, include_str!(concat!("../../../kernels/runtime/", $path)))),*]
+    };
+}
+
+const FILES: &[(&str, &str)] = runtime![
+    "common/base.h",
+    "common/common.h",
+    "common/float16.h",
+    "common/limits.h",
+    "common/math.h",
+    "common/vec.h",
+    "host/abi.h",
+    "host/convert.h",
+    "host/mathcore.h",
+    "host/rounding.h",
+    "zmlx_host.h",
+];
+
+/// A folder of headers and the hash of what it holds.
+#[derive(Clone, Debug)]
+pub struct Headers {
+    /// For the compiler's `-I`.
+    pub folder: PathBuf,
+    /// Of all names and texts.
+    pub hash: String,
+}
+
+impl Headers {
+    /// The headers to compile with; writes them into `cache` where they are missing or damaged.
+    pub fn prepare(cache: &Cache) -> Result<Self, EngineError> {
+        if let Some(folder) = env::var_os("ZMLX_RUNTIME_DIR").map(PathBuf::from) {
+            let mut files = Vec::new();
+            read_tree(&folder, Path::new(""), &mut files)
+                .map_err(|e| super::cache::error("read", &folder, e))?;
+            files.sort();
+            let hash = hash(files.iter().map(|(p, t)| (p.as_str(), t.as_str())));
+            return Ok(Self { folder, hash });
+        }
+        let hash = hash(FILES.iter().copied());
+        let folder = cache.publish(&format!("runtime-{}", &hash[..16]), |temporary| {
+            for (path, text) in FILES {
+                let path = temporary.join(path);
+                if let Some(parent) = path.parent() {
+                    fs::create_dir_all(parent)?;
+                }
+                fs::write(path, text)?;
+            }
+            Ok(())
+        })?;
+        Ok(Self { folder, hash })
+    }
+}
+
+fn hash<'a>(files: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let mut hasher = Sha256::new();
+    for (path, text) in files {
+        hasher.update(path.as_bytes());
+        hasher.update([0]);
+        hasher.update((text.len() as u64).to_le_bytes());
+        hasher.update(text.as_bytes());
+    }
+    hex(&hasher.finalize())
+}
+
+fn read_tree(root: &Path, below: &Path, files: &mut Vec<(String, String)>) -> io::Result<()> {
+    for entry in fs::read_dir(root.join(below))? {
+        let entry = entry?;
+        let path = below.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            read_tree(root, &path, files)?;
+        } else if path.extension().is_some_and(|e| e == "h") {
+            let text = fs::read_to_string(root.join(&path))?;
+            files.push((path.to_string_lossy().into_owned(), text));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_header_is_embedded() {
+        let root = Path::new(file!()).ancestors().nth(4).map(|r| r.join("kernels/runtime"));
+        let mut found = Vec::new();
+        if let Some(root) = root.filter(|r| r.is_dir()) {
+            read_tree(&root, Path::new(""), &mut found).unwrap();
+            found.sort();
+            let embedded: Vec<_> = FILES.iter().map(|(p, t)| (p.to_string(), t.to_string())).collect();
+            assert_eq!(
+                embedded.iter().map(|f| &f.0).collect::<Vec<_>>(),
+                found.iter().map(|f| &f.0).collect::<Vec<_>>()
+            );
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! Launches a compiled kernel: spreads its threadgroups over the pool.
+
+use std::{
+    ffi::c_void,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use super::{
+    abi::Launch,
+    coroutine::{Order, Scheduler, Stopped},
+    loader::Module,
+    pool,
+    watch::{self, Watch},
+};
+use crate::engine::{error::LaunchError, msl::Lowered};
+
+/// The most threads that a threadgroup may have, as on Metal.
+const MAX_THREADS: u32 = 1024;
+
+/// A launch expected to take less than this runs on the calling thread alone: waking helpers takes
+/// some ten microseconds.
+const WORTH_SHARING_NS: u64 = 30_000;
+
+/// A buffer given to a kernel.
+#[derive(Clone, Copy, Debug)]
+pub struct Buffer {
+    /// Its first byte.
+    pub data: *mut c_void,
+    /// Its bytes.
+    pub len: u64,
+}
+
+/// What to launch a kernel over.
+#[derive(Clone, Copy, Debug)]
+pub struct LaunchArgs<'a> {
+    /// By their index in the kernel's signature.
+    pub buffers: &'a [Buffer],
+    /// Threads in the grid.
+    pub grid: [u32; 3],
+    /// Threads in a threadgroup, clamped to the grid like MLX does.
+    pub threadgroup: [u32; 3],
+    /// In which order threads take turns.
+    pub order: Order,
+}
+
+/// A kernel that can run on this machine.
+#[derive(Debug)]
+pub struct HostKernel {
+    pub(super) name: String,
+    pub(super) module: Module,
+    pub(super) lowered: Lowered,
+    pub(super) single: bool,
+    /// Picoseconds that a thread took in the last launch that was measured, 0 when none was.
+    pub(super) cost: AtomicU64,
+    pub(super) switches: AtomicU64,
+}
+
+impl HostKernel {
+    /// The kernel's name as the caller gave it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The C++ text and what is known about it.
+    pub fn lowered(&self) -> &Lowered {
+        &self.lowered
+    }
+
+    /// Switches into coroutines in all launches so far.
+    pub fn switches(&self) -> u64 {
+        self.switches.load(Ordering::Relaxed)
+    }
+
+    /// Runs the kernel and returns when it has finished.
+    ///
+    /// # Safety
+    /// Every buffer is valid for its length until this returns, aligned for its type, and written
+    /// by nobody else meanwhile; those that the signature writes to are written by nobody at all.
+    /// The kernel stays within its buffers.
+    pub unsafe fn launch(&self, args: &LaunchArgs<'_>) -> Result<(), LaunchError> {
+        let threadgroup = self.check(args)?;
+        let groups: [u32; 3] = std::array::from_fn(|d| args.grid[d].div_ceil(threadgroup[d]));
+        let total = groups.iter().try_fold(1u32, |product, &n| product.checked_mul(n));
+        // A worker claims beyond the last group, so some room has to be left above it.
+        let total = total
+            .filter(|&total| total < u32::MAX / 2)
+            .ok_or_else(|| LaunchError::Grid { kernel: self.name.clone(), grid: args.grid })?;
+
+        let mut data = [std::ptr::null_mut(); 32];
+        let mut lengths = [0; 32];
+        let mut spill = (Vec::new(), Vec::new());
+        let (data, lengths) = if args.buffers.len() <= data.len() {
+            for (index, buffer) in args.buffers.iter().enumerate() {
+                (data[index], lengths[index]) = (buffer.data, buffer.len);
+            }
+            (data.as_ptr(), lengths.as_ptr())
+        } else {
+            spill.0.extend(args.buffers.iter().map(|b| b.data));
+            spill.1.extend(args.buffers.iter().map(|b| b.len));
+            (spill.0.as_ptr(), spill.1.as_ptr())
+        };
+        let launch = Launch { buffers: data, lengths, grid: args.grid, threadgroup, groups };
+        let job = Job {
+            kernel: self,
+            launch: &launch,
+            order: args.order,
+            watch: Watch::default(),
+            failure: Mutex::new(None),
+        };
+        job.run(total);
+        match job.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            None => Ok(()),
+            Some(Stopped::Expired) => {
+                Err(LaunchError::Timeout { kernel: self.name.clone(), seconds: watch::limit() })
+            }
+            Some(Stopped::Stack(error)) => {
+                Err(LaunchError::Stack { kernel: self.name.clone(), reason: error.to_string() })
+            }
+        }
+    }
+
+    /// Refuses what cannot be launched; returns the threadgroup as clamped.
+    fn check(&self, args: &LaunchArgs<'_>) -> Result<[u32; 3], LaunchError> {
+        let kernel = || self.name.clone();
+        let (expected, got) = (self.lowered.buffers, args.buffers.len());
+        if expected != got {
+            return Err(LaunchError::Buffers { kernel: kernel(), expected, got });
+        }
+        for (what, value) in [("grid", args.grid), ("threadgroup", args.threadgroup)] {
+            if value.contains(&0) {
+                return Err(LaunchError::Empty { kernel: kernel(), what, value });
+            }
+        }
+        let clamped: [u32; 3] = std::array::from_fn(|d| args.threadgroup[d].min(args.grid[d]));
+        let threads = clamped.iter().try_fold(1u32, |product, &n| product.checked_mul(n));
+        if threads.is_none_or(|threads| threads > MAX_THREADS) {
+            return Err(LaunchError::Threadgroup {
+                kernel: kernel(),
+                threadgroup: args.threadgroup,
+                limit: MAX_THREADS,
+            });
+        }
+        if self.single && clamped != [1; 3] {
+            return Err(LaunchError::NotSingle { kernel: kernel(), threadgroup: clamped });
+        }
+        Ok(clamped)
+    }
+}
+
+/// One launch under way.
+struct Job<'a> {
+    kernel: &'a HostKernel,
+    launch: &'a Launch,
+    order: Order,
+    watch: Watch,
+    failure: Mutex<Option<Stopped>>,
+}
+
+impl Job<'_> {
+    /// Runs all `total` groups.
+    fn run(&self, total: u32) {
+        if total == 1 || pool::workers() == 1 {
+            return self.groups(0, total);
+        }
+        let threads = u64::from(self.launch.threadgroup.iter().product::<u32>());
+        let known = self.kernel.cost.load(Ordering::Relaxed);
+        let expected = known.saturating_mul(threads).saturating_mul(total.into()) / 1000;
+        let start = Instant::now();
+        let mut done = 0;
+        if expected < 4 * WORTH_SHARING_NS {
+            // Work alone for a while, in growing pieces, to see whether it is worth sharing.
+            let mut piece = (total / 64).max(1);
+            if known > 0 && expected < WORTH_SHARING_NS {
+                piece = total;
+            }
+            while done < total {
+                let end = total.min(done.saturating_add(piece));
+                self.groups(done, end);
+                done = end;
+                if start.elapsed().as_nanos() as u64 > WORTH_SHARING_NS {
+                    break;
+                }
+                piece = piece.saturating_mul(2);
+            }
+        }
+        let mut busy = 1;
+        if done < total && !self.watch.is_stopped() {
+            busy = pool::workers().min((total - done) as usize);
+            self.share(done, total, busy);
+        }
+        let spent = start.elapsed().as_nanos() as u64;
+        let cost = spent.saturating_mul(1000 * busy as u64) / (threads * u64::from(total)).max(1);
+        self.kernel.cost.store(cost.max(1), Ordering::Relaxed);
+    }
+
+    /// Runs the groups `from..total` on `busy` threads, which claim pieces as they go.
+    fn share(&self, from: u32, total: u32, busy: usize) {
+        let piece = ((total - from) / (busy as u32 * 8)).max(1);
+        let next = AtomicU32::new(from);
+        pool::share(busy - 1, || {
+            while !self.watch.is_stopped() {
+                let start = next.fetch_add(piece, Ordering::Relaxed);
+                if start >= total {
+                    break;
+                }
+                self.groups(start, total.min(start + piece));
+            }
+        });
+    }
+
+    /// Runs the groups `from..to` on this thread.
+    fn groups(&self, from: u32, to: u32) {
+        let result = self.watch.run(|| match self.kernel.module {
+            // SAFETY: the record describes the buffers of this kernel, for which the launch's
+            // caller vouches, and the range is within its groups.
+            Module::Loop(run) => match unsafe { run(self.launch, from, to) } {
+                0 => Ok(()),
+                _ => Err(Stopped::Expired),
+            },
+            Module::Coroutines(thread, set) => Scheduler::with(|scheduler| {
+                let result = (from..to).try_for_each(|group| {
+                    if self.watch.is_stopped() {
+                        return Ok(());
+                    }
+                    let threads = self.threads_of(group);
+                    // SAFETY: as above, for each of the group's threads.
+                    unsafe {
+                        scheduler.run((thread, set), self.launch, group, threads, self.order)
+                    }
+                });
+                let switches = std::mem::take(&mut scheduler.switches);
+                self.kernel.switches.fetch_add(switches, Ordering::Relaxed);
+                result
+            }),
+        });
+        if let Err(stopped) = result {
+            self.watch.stop();
+            self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(stopped);
+        }
+    }
+
+    /// Threads of a group: fewer at the grid's edges.
+    fn threads_of(&self, group: u32) -> u32 {
+        let Launch { grid, threadgroup, groups, .. } = self.launch;
+        let [x, y] = [groups[0], groups[1]];
+        let position = [group % x, group / x % y, group / x / y];
+        (0..3).map(|d| (grid[d] - position[d] * threadgroup[d]).min(threadgroup[d])).product()
+    }
+}

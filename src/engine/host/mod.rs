@@ -1,0 +1,88 @@
+//! Runs MSL kernels on this machine's CPU.
+//!
+//! [`compile`] lowers a kernel's text, has the system's C++ compiler turn it into a library (or
+//! finds it in the cache), loads it, and remembers it; [`HostKernel::launch`] runs it over a grid.
+
+mod abi;
+mod cache;
+mod compiler;
+mod coroutine;
+mod diagnostic;
+mod entry;
+mod headers;
+mod launch;
+mod loader;
+mod pool;
+mod watch;
+
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicU64, AtomicUsize, Ordering},
+};
+
+use dashmap::DashMap;
+
+pub use coroutine::Order;
+pub use launch::{Buffer, HostKernel, LaunchArgs};
+
+use super::{
+    error::EngineError,
+    msl::{self, Lowered, MathMode},
+};
+
+/// How to compile a kernel.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct CompileOptions {
+    /// The kernel's name, for messages.
+    pub name: String,
+    /// The liberties that arithmetic takes.
+    pub math_mode: MathMode,
+    /// Promises that every launch has threadgroups of one thread: barriers then cost nothing.
+    pub single: bool,
+}
+
+type Slot = Arc<OnceLock<Result<Arc<HostKernel>, EngineError>>>;
+
+static KERNELS: OnceLock<DashMap<(String, CompileOptions), Slot>> = OnceLock::new();
+static COMPILATIONS: AtomicUsize = AtomicUsize::new(0);
+
+/// The kernel for `msl`, the complete text that MLX generated. The first call for a text compiles
+/// it; calls for the same text meanwhile wait for that one, calls for others do not.
+pub fn compile(msl: &str, options: &CompileOptions) -> Result<Arc<HostKernel>, EngineError> {
+    let kernels = KERNELS.get_or_init(DashMap::new);
+    let key = (msl.to_owned(), options.clone());
+    // The map's lock is held only to find the slot, never while compiling.
+    let slot = kernels.entry(key.clone()).or_default().clone();
+    let result = slot.get_or_init(|| build(msl, options)).clone();
+    if result.as_ref().is_err_and(EngineError::is_passing) {
+        kernels.remove_if(&key, |_, current| Arc::ptr_eq(current, &slot));
+    }
+    result
+}
+
+/// The C++ text that [`compile`] would compile.
+pub fn lower(msl: &str, options: &CompileOptions) -> Result<Lowered, EngineError> {
+    let target = entry::Host { math: options.math_mode };
+    msl::lower(msl, options.single, &target)
+        .map_err(|error| EngineError::Lower { kernel: options.name.clone(), error })
+}
+
+/// How many kernels this process has taken from the disk or the compiler.
+pub fn kernels_built() -> usize {
+    COMPILATIONS.load(Ordering::Relaxed)
+}
+
+fn build(msl: &str, options: &CompileOptions) -> Result<Arc<HostKernel>, EngineError> {
+    COMPILATIONS.fetch_add(1, Ordering::Relaxed);
+    let lowered = lower(msl, options)?;
+    let library = compiler::library(&options.name, &lowered, options.math_mode)?;
+    let module = loader::Module::load(&options.name, &library, lowered.mode)?;
+    Ok(Arc::new(HostKernel {
+        name: options.name.clone(),
+        module,
+        single: lowered.mode == msl::Mode::Single,
+        lowered,
+        cost: AtomicU64::new(0),
+        switches: AtomicU64::new(0),
+    }))
+}

@@ -1,0 +1,72 @@
+//! Stops launches that do not end.
+//!
+//! The lowering counts the rounds of every loop that has no obvious end, and asks [`expired`] now
+//! and then. The clock starts with the first question, so that short kernels never read it.
+
+use std::{
+    cell::Cell,
+    env, ptr,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// Seconds that one launch may take, unless `ZMLX_KERNEL_TIMEOUT` says otherwise.
+const DEFAULT_SECONDS: u64 = 120;
+
+/// Watches one launch, on all its workers.
+#[derive(Debug, Default)]
+pub struct Watch {
+    start: OnceLock<Instant>,
+    stopped: AtomicBool,
+}
+
+thread_local! {
+    /// The launch that this worker is busy with.
+    static CURRENT: Cell<*const Watch> = const { Cell::new(ptr::null()) };
+}
+
+impl Watch {
+    /// Runs `work` under this watch on the calling thread.
+    pub fn run<R>(&self, work: impl FnOnce() -> R) -> R {
+        let outer = CURRENT.replace(self);
+        let result = work();
+        CURRENT.set(outer);
+        result
+    }
+
+    /// Whether the launch is to end, because its time is up or one of its parts failed.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+
+    /// Ends the launch on all workers.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    fn expired(&self) -> bool {
+        if self.start.get_or_init(Instant::now).elapsed() > Duration::from_secs(limit()) {
+            self.stop();
+        }
+        self.is_stopped()
+    }
+}
+
+/// The limit in seconds.
+pub fn limit() -> u64 {
+    static LIMIT: OnceLock<u64> = OnceLock::new();
+    *LIMIT.get_or_init(|| {
+        env::var("ZMLX_KERNEL_TIMEOUT").ok().and_then(|s| s.parse().ok()).unwrap_or(DEFAULT_SECONDS)
+    })
+}
+
+/// What a kernel's loops ask.
+pub extern "C" fn expired() -> bool {
+    let current = CURRENT.get();
+    // SAFETY: the pointer is null or that of the watch whose `run` is below us on this thread's
+    // call stack (of which a coroutine is a part), so it is alive.
+    unsafe { current.as_ref() }.is_some_and(Watch::expired)
+}

@@ -1,0 +1,12 @@
+//! Engines that run MSL kernels where Metal does not.
+//!
+//! MLX generates the complete Metal text of a kernel; an engine takes that text and runs it.
+//! [`msl`] turns the text into C++ by a token pass that every engine shares, and [`host`] compiles
+//! that C++ for this machine's CPU and runs it over a thread pool. Nothing here knows MLX: the
+//! engine deals in text, raw buffers and grid sizes only.
+
+pub mod error;
+pub mod host;
+pub mod msl;
+
+pub use error::{CompileError, EngineError, LaunchError, Location, LowerError, Region};

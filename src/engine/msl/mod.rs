@@ -1,0 +1,224 @@
+//! Lowers MSL text to C++ by rewriting tokens.
+//!
+//! The pass is lexical (docs/ARCHITECTURE.md, decision 3): it takes out what C++ does not know
+//! (address spaces, attributes), rewrites what only the parser can tell apart (swizzles, literals),
+//! and leaves the meaning of everything else to the runtime headers. It knows no types, never
+//! panics, and keeps every line where it was, so that a compiler's message leads back to the line
+//! that the user wrote.
+//!
+//! What differs between engines is a [`Target`]: how storage is declared, which header gives the
+//! language its meaning, and the entry points around the kernel function.
+
+mod edits;
+mod guards;
+mod lexer;
+mod map;
+mod reach;
+mod signature;
+mod source;
+mod spaces;
+mod words;
+
+use std::collections::HashSet;
+
+use edits::{Edits, Output};
+use lexer::Kind;
+pub use map::SourceMap;
+pub use signature::{Binding, GridType, Param, Signature};
+use source::Source;
+
+use super::error::{LowerError, Region};
+
+/// How the threads of a threadgroup have to be run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// Threads are independent: a plain loop.
+    Plain,
+    /// Threads meet at barriers or simdgroup operations: one coroutine each.
+    Sync,
+    /// They would meet, but each threadgroup has one thread only.
+    Single,
+}
+
+/// Which liberties floating-point arithmetic may take, as MLX's `math_mode`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum MathMode {
+    /// IEEE behaviour of NaN, infinities and signed zeros.
+    #[default]
+    Safe,
+    /// Reassociation, but NaN and infinities kept.
+    Relaxed,
+    /// Whatever is fastest.
+    Fast,
+}
+
+/// What a target needs to know about a kernel.
+pub struct Facts<'a> {
+    /// The kernel function.
+    pub signature: &'a Signature,
+    /// How its threads run.
+    pub mode: Mode,
+    /// The type of each parameter as rewritten, without its name.
+    pub types: Vec<String>,
+}
+
+/// An engine's own part of the lowering.
+pub trait Target {
+    /// What precedes the text: the mode and the runtime header.
+    fn prologue(&self, mode: Mode) -> String;
+    /// How a variable shared by a threadgroup is declared.
+    fn threadgroup_variable(&self) -> &'static str;
+    /// The qualifiers of the kernel function.
+    fn kernel_function(&self) -> &'static str;
+    /// The qualifier of a buffer parameter.
+    fn buffer_qualifier(&self) -> &'static str;
+    /// The functions that the engine calls.
+    fn entry(&self, facts: &Facts<'_>) -> String;
+    /// Code around a loop that could run for ever, if the target stops such loops.
+    fn loop_guard(&self) -> Option<guards::LoopGuard>;
+}
+
+pub use guards::LoopGuard;
+
+/// Lowered text and what is known about it.
+#[derive(Clone, Debug)]
+pub struct Lowered {
+    /// C++ text, entry points included.
+    pub text: String,
+    /// The kernel function.
+    pub kernel: String,
+    /// How its threads run.
+    pub mode: Mode,
+    /// Number of buffers in the signature.
+    pub buffers: usize,
+    /// The way back to the MSL.
+    pub map: SourceMap,
+}
+
+/// Words that only make sense among the threads of a threadgroup. A word that starts like an
+/// operation of a simdgroup or quadgroup counts as one.
+fn synchronizes(words: &HashSet<&str>) -> bool {
+    const NAMED: [&str; 3] = ["threadgroup_barrier", "simdgroup_barrier", "threadgroup"];
+    const STARTS: [&str; 3] = ["simd_", "quad_", "simdgroup_"];
+    // Grid attributes share the beginning, but are mere numbers.
+    const NUMBERS: [&str; 1] = ["simdgroup_index_in_threadgroup"];
+    words.iter().any(|word| {
+        NAMED.contains(word)
+            || (STARTS.iter().any(|start| word.starts_with(start)) && !NUMBERS.contains(word))
+    })
+}
+
+/// Lowers `text`, the complete MSL of one kernel, for `target`. `single` promises threadgroups of
+/// one thread.
+pub fn lower(text: &str, single: bool, target: &dyn Target) -> Result<Lowered, LowerError> {
+    let source = Source::new(text);
+    let signature = signature::find(&source)?;
+    let words = reach::words(&source, signature.start);
+    let mode = match (synchronizes(&words), single) {
+        (false, _) => Mode::Plain,
+        (true, true) => Mode::Single,
+        (true, false) => Mode::Sync,
+    };
+
+    let mut edits = Edits::new(&source);
+    rewrite(&source, &signature, target, &mut edits);
+    let types = signature.params.iter().map(|p| type_text(&source, p, &edits)).collect();
+    declare_kernel(&source, &signature, target, &mut edits);
+    let facts = Facts { signature: &signature, mode, types };
+
+    let mut out = Output::default();
+    out.line(&target.prologue(mode));
+    let mut map = SourceMap::new(text);
+    let token = |position: usize| source.program[position];
+    let parts = [
+        (Region::Header, 0),
+        (Region::Signature, token(signature.start)),
+        (Region::Source, body_start(&source, token(signature.body))),
+    ];
+    for (index, &(region, from)) in parts.iter().enumerate() {
+        let to = parts.get(index + 1).map_or(source.tokens.len(), |next| next.1);
+        out.line(&format!("#line 1 \"{}\"", region.file()));
+        map.begin(region, source.tokens.get(from).map_or(text.len(), |t| t.start), out.text.len());
+        edits.write(&source, from, to, &mut out);
+    }
+    out.line("#line 1 \"<entry>\"");
+    map.finish(std::mem::take(&mut out.map), out.text.len());
+    out.text.push_str(&target.entry(&facts));
+    let buffers = signature.params.iter().filter_map(|p| match p.binding {
+        Binding::Buffer(index) => Some(index + 1),
+        Binding::Grid(..) => None,
+    });
+    let buffers = buffers.max().unwrap_or(0);
+    Ok(Lowered { text: out.text, kernel: signature.name, mode, buffers, map })
+}
+
+/// All passes over the program and the macro bodies.
+fn rewrite(source: &Source<'_>, signature: &Signature, target: &dyn Target, edits: &mut Edits) {
+    let aliases = spaces::aliases(source);
+    let own = words::own_members(source);
+    let bodies = source.macros.iter().map(|m| m.body.as_slice());
+    for tokens in std::iter::once(source.program.as_slice()).chain(bodies) {
+        let stream = source.cursor(tokens);
+        words::attributes(stream, edits);
+        spaces::rewrite(stream, &aliases, target, edits);
+        words::literals(stream, edits);
+        words::swizzles(stream, &own, edits);
+    }
+    // The language's own headers are what the prologue includes.
+    for line in &source.includes {
+        let path: String = line.iter().skip(2).map(|&t| source.str(t)).collect();
+        if path.starts_with("<metal") || path.starts_with("<simd/") {
+            line.iter().for_each(|&token| edits.blank(token));
+        }
+    }
+    let program = source.cursor(&source.program);
+    if let Some((from, to)) = signature.instantiation {
+        program.tokens[from..to].iter().for_each(|&token| edits.blank(token));
+    }
+    if let Some(guard) = target.loop_guard() {
+        guards::insert(program, &guard, edits);
+    }
+}
+
+/// Puts the target's qualifiers on the kernel function and its buffers.
+fn declare_kernel(
+    source: &Source<'_>,
+    signature: &Signature,
+    target: &dyn Target,
+    edits: &mut Edits,
+) {
+    edits.insert_before(source.program[signature.void], target.kernel_function());
+    for param in &signature.params {
+        if let Binding::Buffer(_) = param.binding {
+            // The type's last token is the star or the ampersand.
+            let star = source.program[param.type_span.1 - 1];
+            edits.insert_after(star, target.buffer_qualifier());
+        }
+    }
+}
+
+/// The rewritten type of a parameter, without its `*` or `&`.
+fn type_text(source: &Source<'_>, param: &Param, edits: &Edits) -> String {
+    let (from, to) = param.type_span;
+    let end = if matches!(param.binding, Binding::Buffer(_)) { to - 1 } else { to };
+    let Some((&first, &last)) = source.program[from..end].first().zip(source.program[from..end].last())
+    else {
+        return String::new();
+    };
+    let mut out = Output::default();
+    edits.write(source, first, last + 1, &mut out);
+    out.text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The token where the user's source begins: MLX puts it on the line after the body's bracket.
+fn body_start(source: &Source<'_>, bracket: usize) -> usize {
+    let mut at = bracket + 1;
+    while let Some(token) = source.tokens.get(at) {
+        match token.kind {
+            Kind::Newline => return at + 1,
+            Kind::Space => at += 1,
+            _ => break,
+        }
+    }
+    bracket + 1
+}
