@@ -24,14 +24,20 @@ macro_rules! runtime {
 const FILES: &[(&str, &str)] = runtime![
     "common/base.h",
     "common/common.h",
+    "common/complex.h",
     "common/float16.h",
+    "common/integer.h",
     "common/limits.h",
     "common/math.h",
+    "common/mlx.h",
     "common/vec.h",
     "host/abi.h",
+    "host/atomic.h",
     "host/convert.h",
     "host/mathcore.h",
     "host/rounding.h",
+    "host/simd.h",
+    "host/sync.h",
     "zmlx_host.h",
 ];
 

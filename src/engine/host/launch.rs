@@ -6,7 +6,7 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -45,6 +45,16 @@ pub struct LaunchArgs<'a> {
     pub threadgroup: [u32; 3],
     /// In which order threads take turns.
     pub order: Order,
+    /// How long the launch may take if it is stuck in a loop; `ZMLX_KERNEL_TIMEOUT`, or two
+    /// minutes, when not given.
+    pub timeout: Option<Duration>,
+}
+
+impl<'a> LaunchArgs<'a> {
+    /// A launch in the usual order, with the usual time limit.
+    pub const fn new(buffers: &'a [Buffer], grid: [u32; 3], threadgroup: [u32; 3]) -> Self {
+        Self { buffers, grid, threadgroup, order: Order::Forward, timeout: None }
+    }
 }
 
 /// A kernel that can run on this machine.
@@ -108,14 +118,14 @@ impl HostKernel {
             kernel: self,
             launch: &launch,
             order: args.order,
-            watch: Watch::default(),
+            watch: Watch::new(args.timeout.unwrap_or_else(watch::default_limit)),
             failure: Mutex::new(None),
         };
         job.run(total);
         match job.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             None => Ok(()),
             Some(Stopped::Expired) => {
-                Err(LaunchError::Timeout { kernel: self.name.clone(), seconds: watch::limit() })
+                Err(LaunchError::Timeout { kernel: self.name.clone(), limit: job.watch.limit() })
             }
             Some(Stopped::Stack(error)) => {
                 Err(LaunchError::Stack { kernel: self.name.clone(), reason: error.to_string() })

@@ -13,6 +13,8 @@ mod headers;
 mod launch;
 mod loader;
 mod pool;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::sync::{

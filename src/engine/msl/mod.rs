@@ -17,6 +17,8 @@ mod reach;
 mod signature;
 mod source;
 mod spaces;
+#[cfg(test)]
+mod tests;
 mod words;
 
 use std::collections::HashSet;
