@@ -34,7 +34,7 @@ pub enum Error {
         at: Site,
     },
     /// A custom kernel could not be lowered, compiled or run.
-    #[error("kernel `{kernel}`: {problem}\n  {context}called at {at}")]
+    #[error("{problem}\n  {context}called at {at}")]
     Kernel {
         kernel: String,
         problem: Box<EngineError>,

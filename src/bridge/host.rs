@@ -34,12 +34,11 @@ impl HostEntry {
                 len: b.bytes,
             })
             .collect();
-        let args = engine::LaunchArgs {
-            buffers: &buffers,
-            grid: grid.map(i32::unsigned_abs),
-            threadgroup: threadgroup.map(i32::unsigned_abs),
-            order: engine::Order::default(),
-        };
+        let args = engine::LaunchArgs::new(
+            &buffers,
+            grid.map(i32::unsigned_abs),
+            threadgroup.map(i32::unsigned_abs),
+        );
         // A panic must not unwind into C++.
         // SAFETY: the caller's promise is the one that `launch` asks for.
         match catch_unwind(AssertUnwindSafe(|| unsafe { self.0.launch(&args) })) {
