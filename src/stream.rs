@@ -225,7 +225,12 @@ static THREADS: Mutex<usize> = Mutex::new(0);
 /// Counts the calling thread among the users of MLX.
 pub(crate) fn enter() {
     if !ENTERED.get() {
-        *THREADS.lock().unwrap_or_else(|e| e.into_inner()) += 1;
+        let mut threads = THREADS.lock().unwrap_or_else(|e| e.into_inner());
+        if *threads == 0 {
+            // A lower limit is slow, not wrong, and a user's later setting replaces it.
+            let _ = ffi::keep_buffers();
+        }
+        *threads += 1;
         ENTERED.set(true);
     }
 }

@@ -24,6 +24,7 @@ pub(crate) mod ffi {
         fn synchronize(stream: StreamRef) -> Result<()>;
         fn clear_streams() -> Result<()>;
 
+        fn keep_buffers() -> Result<()>;
         fn active_memory() -> Result<usize>;
         fn peak_memory() -> Result<usize>;
         fn reset_peak_memory() -> Result<()>;
