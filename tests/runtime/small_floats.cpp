@@ -96,6 +96,17 @@ template <class T> static void mixed() {
   CHECK(float(s) == 1.5f);
   T array[4] = {0, 1.0f, T(2), 3u};
   CHECK(float(array[0] + array[1] + array[2] + array[3]) == 6.0f);
+  float g = 1;
+  g += h * h;
+  g *= h;
+  int n2 = 10, n3 = h;
+  n2 *= h;
+  uint u3 = T(3);
+  CHECK(g == 4.875f && n2 == 15 && n3 == 1 && u3 == 3u);
+  volatile T v = h;
+  float from_volatile = v;
+  CHECK(from_volatile == 1.5f && (h ? 1 : 0) && (h && true) && int(c ? zmlx_alt(h) : zmlx_alt(h)) == 1);
+  CHECK(float(c ? zmlx_alt(1) : zmlx_alt(h)) == 1.0f && float(-(c ? zmlx_alt(h) : zmlx_alt(0))) == -1.5f);
   int i = int(T(-2.75f));
   CHECK(i == -2 && (int)T(7.9f) == 7 && uint(T(3)) == 3u && static_cast<long>(T(5)) == 5);
   CHECK(float(static_cast<T>(1.0)) == 1.0f);
