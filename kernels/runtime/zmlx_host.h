@@ -18,7 +18,19 @@
 #include "common/math.h"
 #include "common/common.h"
 #include "common/integer.h"
+#include "common/packed.h"
+#include "common/matrix.h"
+#include "common/pack.h"
 #include "host/simd.h"
+#include "host/simdgroup_matrix.h"
 #include "host/atomic.h"
 #include "common/mlx.h"
+namespace metal {
+using ::uchar;
+using ::ushort;
+using ::uint;
+using ::ulong;
+using ::half;
+using ::bfloat;
+}  // namespace metal
 using namespace metal;

@@ -24,6 +24,7 @@ template <class T> using float_of = metal::conditional_t<integer<T>, float, T>;
   ZMLX_FN float name(float x) { return zmlx::core(x); }                            \
   ZMLX_FN half name(half x) { return half(zmlx::core(x.zf())); }                   \
   ZMLX_FN bfloat name(bfloat x) { return bfloat(zmlx::core(x.zf())); }             \
+  template <class H> ZMLX_FN H name(zmlx::alt_of<H> x) { return name(x.h); }       \
   template <class V> requires zmlx::vecish<V> ZMLX_FN zmlx::first_vec_t<V> name(V a) { \
     typedef zmlx::first_vec_t<V> W;                                                \
     return zmlx::mapn<zmlx::elem_t<W>, zmlx::vec_like<W>::n>([](auto e) { return name(e); }, W(a)); \

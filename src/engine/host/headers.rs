@@ -29,7 +29,10 @@ const FILES: &[(&str, &str)] = runtime![
     "common/integer.h",
     "common/limits.h",
     "common/math.h",
+    "common/matrix.h",
     "common/mlx.h",
+    "common/pack.h",
+    "common/packed.h",
     "common/vec.h",
     "host/abi.h",
     "host/atomic.h",
@@ -40,6 +43,7 @@ const FILES: &[(&str, &str)] = runtime![
     "host/math_trig.h",
     "host/rounding.h",
     "host/simd.h",
+    "host/simdgroup_matrix.h",
     "host/sync.h",
     "zmlx_host.h",
 ];
