@@ -13,6 +13,7 @@ pub(crate) mod ffi {
 
         type StreamRef = crate::bridge::StreamRef;
 
+        fn mlx_version() -> Result<String>;
         fn default_device() -> Result<StreamRef>;
         fn set_default_device(device: StreamRef) -> Result<()>;
         fn device_available(device: StreamRef) -> Result<bool>;

@@ -2,11 +2,16 @@
 #pragma once
 
 #include "mlx/memory.h"
+#include "mlx/version.h"
 #include "zmlx/types.h"
 
 namespace zmlx {
 
 struct Fact;
+
+inline rust::String mlx_version() {
+  return rust::String(mx::version());
+}
 
 inline StreamRef ref(const mx::Stream& s) {
   return StreamRef{s.index, s.device.index, s.device == mx::Device::gpu};
