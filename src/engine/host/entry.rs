@@ -83,8 +83,8 @@ ZMLX_ENTRY void zmlx_set_watch(bool (*expired)()) { zmlx_expired = expired; }
 struct zmlx_guard {
   unsigned rounds = 0;
   bool first = true;
-  bool once() { bool f = first; first = false; return f; }
-  bool tick() {
+  constexpr bool once() { bool f = first; first = false; return f; }
+  constexpr bool tick() {
     if (__builtin_expect((++rounds & 0xfffu) == 0u, 0)) slow();
     return true;
   }
