@@ -92,7 +92,7 @@ static double fmax(double x, double y) { return x == y ? x : __builtin_fmax(x, y
 static double fmin(double x, double y) { return x == y ? x : __builtin_fmin(x, y); }
 static double nextafter(double x, double y) { return __builtin_nextafterf(float(x), float(y)); }
 static double rsqrt(double x) { return 1 / __builtin_sqrt(x); }
-static double exp10(double x) { return __builtin_exp10(x); }
+static double exp10(double x) { return __builtin_pow(10, x); }
 const double PI = 3.14159265358979323846;
 static double sinpi(double x) {
   double m = fmod(fabs(x), 2), s = m >= 1 ? -1 : 1;
@@ -123,8 +123,7 @@ int main(int argc, char** argv) {
   unary("log1p", 2, [](const float* __restrict a, float* __restrict b) { for (int i = 0; i < BATCH; ++i) b[i] = zmlx::m_log1p(a[i]); }, ref::log1p, 0, INFINITY);
   RUN(tanh, 3); RUN(sinh, 3); RUN(cosh, 2);
   RUN(asinh, 4); RUN(acosh, 4); RUN(atanh, 4);
-  unary("sin", 2, MANY(, sin), ref::sin, 0, 0x1p46f); unary("cos", 2, MANY(, cos), ref::cos, 0, 0x1p46f);
-  unary("tan", 4, MANY(, tan), ref::tan, 0, 0x1p46f);
+  RUN(sin, 2); RUN(cos, 2); RUN(tan, 4);
   RUNR(sinpi, 2, ref::sinpi); RUNR(cospi, 2, ref::cospi);
   RUN(asin, 3); RUN(acos, 3); RUN(atan, 3);
   RUN(sqrt, 0.5); RUNR(rsqrt, 1.6, ref::rsqrt);

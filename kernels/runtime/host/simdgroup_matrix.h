@@ -12,13 +12,6 @@ ZMLX_FN constexpr uint32_t matrix_col(uint32_t lane) { return (lane >> 1 & 4u) |
 ZMLX_FN constexpr uint32_t matrix_lane(uint32_t row, uint32_t col) {
   return (row & 4u) << 2 | (row & 3u) << 1 | (col & 4u) << 1 | (col >> 1 & 1u);
 }
-ZMLX_FN uint32_t current_lane() {
-#if defined(ZMLX_MODE_SYNC)
-  return zmlx_cur->lane;
-#else
-  return 0;
-#endif
-}
 }  // namespace zmlx
 
 namespace metal {

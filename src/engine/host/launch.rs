@@ -69,7 +69,6 @@ pub struct HostKernel {
     pub(super) name: String,
     pub(super) module: Module,
     pub(super) lowered: Lowered,
-    pub(super) single: bool,
     /// Picoseconds that a thread took in the last launch that was measured, 0 when none was.
     pub(super) cost: AtomicU64,
     pub(super) switches: AtomicU64,
@@ -188,7 +187,7 @@ impl HostKernel {
                 limit: MAX_THREADS,
             });
         }
-        if self.single && clamped != [1; 3] {
+        if self.lowered.single && clamped != [1; 3] {
             return Err(LaunchError::NotSingle {
                 kernel: kernel(),
                 threadgroup: clamped,

@@ -86,7 +86,6 @@ fn build(msl: &str, options: &CompileOptions) -> Result<Arc<HostKernel>, EngineE
     Ok(Arc::new(HostKernel {
         name: options.name.clone(),
         module,
-        single: lowered.mode == msl::Mode::Single,
         lowered,
         cost: AtomicU64::new(0),
         switches: AtomicU64::new(0),

@@ -62,6 +62,8 @@ pub struct Facts<'a> {
     pub signature: &'a Signature,
     /// How its threads run.
     pub mode: Mode,
+    /// Whether the code relies on threadgroups of one thread.
+    pub single: bool,
     /// The type of each parameter as rewritten, without its name.
     pub types: Vec<String>,
 }
@@ -95,6 +97,8 @@ pub struct Lowered {
     pub kernel: String,
     /// How its threads run.
     pub mode: Mode,
+    /// Whether the code relies on threadgroups of one thread.
+    pub single: bool,
     /// Number of buffers in the signature.
     pub buffers: usize,
     /// The way back to the MSL.
@@ -125,6 +129,8 @@ pub fn lower(text: &str, single: bool, target: &dyn Target) -> Result<Lowered, L
         (true, true) => Mode::Single,
         (true, false) => Mode::Sync,
     };
+    // A kernel that cannot tell the difference is the same for every size of threadgroup.
+    let single = single && (mode == Mode::Single || signature.asks_for_group());
 
     let mut edits = Edits::new(&source);
     rewrite(&source, &signature, target, &mut edits);
@@ -137,6 +143,7 @@ pub fn lower(text: &str, single: bool, target: &dyn Target) -> Result<Lowered, L
     let facts = Facts {
         signature: &signature,
         mode,
+        single,
         types,
     };
 
@@ -173,6 +180,7 @@ pub fn lower(text: &str, single: bool, target: &dyn Target) -> Result<Lowered, L
         text: out.text,
         kernel: signature.name,
         mode,
+        single,
         buffers,
         map,
     })
