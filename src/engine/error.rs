@@ -110,7 +110,11 @@ pub struct CompileError {
 
 impl fmt::Display for CompileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "kernel `{}` does not compile: {}", self.kernel, self.message)?;
+        write!(
+            f,
+            "kernel `{}` does not compile: {}",
+            self.kernel, self.message
+        )?;
         match &self.location {
             Some(location) => write!(f, "\n  at {location}"),
             None => Ok(()),

@@ -108,7 +108,8 @@ impl Scheduler {
         self.active.resize(groups, 0);
         self.waiting.clear();
         self.waiting.resize(groups, Waiting::default());
-        self.slots.resize(self.slots.len().max(groups * SLOT_WORDS), 0);
+        self.slots
+            .resize(self.slots.len().max(groups * SLOT_WORDS), 0);
         self.contexts.clear();
         let (slots, active) = (self.slots.as_mut_ptr(), self.active.as_ptr());
         self.contexts.extend((0..count).map(|index| {
@@ -156,7 +157,9 @@ impl Scheduler {
             self.switches += self.runnable.len() as u64;
             for at in 0..self.runnable.len() {
                 let index = self.runnable[at] as usize;
-                let Some(body) = self.bodies[index].as_mut() else { continue };
+                let Some(body) = self.bodies[index].as_mut() else {
+                    continue;
+                };
                 // SAFETY: the context is that of the thread resumed next, on this OS thread.
                 unsafe { set(&raw mut self.contexts[index]) };
                 match body.resume(()) {
@@ -195,7 +198,11 @@ impl Scheduler {
         }
         if self.runnable.is_empty() {
             for (simd, waiting) in self.waiting.iter_mut().enumerate() {
-                push_lanes(&mut self.runnable, simd, std::mem::take(&mut waiting.barrier));
+                push_lanes(
+                    &mut self.runnable,
+                    simd,
+                    std::mem::take(&mut waiting.barrier),
+                );
             }
         }
     }

@@ -107,7 +107,10 @@ fn only_positions(facts: &Facts<'_>) -> bool {
 fn launch_constants(facts: &Facts<'_>, out: &mut String) {
     for (param, ty) in facts.signature.params.iter().zip(&facts.types) {
         if let Binding::Buffer(index) = param.binding {
-            let _ = writeln!(out, "  {ty}* const zmlx_b{index} = ({ty}*)zmlx_l->buffers[{index}];");
+            let _ = writeln!(
+                out,
+                "  {ty}* const zmlx_b{index} = ({ty}*)zmlx_l->buffers[{index}];"
+            );
         }
     }
     out.push_str(
@@ -132,11 +135,15 @@ fn call(facts: &Facts<'_>) -> String {
     if let Some(args) = &facts.signature.template_args {
         let _ = write!(call, "<{args}>");
     }
-    let arguments = facts.signature.params.iter().map(|param| match &param.binding {
-        Binding::Buffer(index) if param.pointer => format!("zmlx_b{index}"),
-        Binding::Buffer(index) => format!("*zmlx_b{index}"),
-        Binding::Grid(attribute, ty) => grid_value(attribute, ty),
-    });
+    let arguments = facts
+        .signature
+        .params
+        .iter()
+        .map(|param| match &param.binding {
+            Binding::Buffer(index) if param.pointer => format!("zmlx_b{index}"),
+            Binding::Buffer(index) => format!("*zmlx_b{index}"),
+            Binding::Grid(attribute, ty) => grid_value(attribute, ty),
+        });
     let arguments: Vec<String> = arguments.collect();
     format!("{call}({});", arguments.join(", "))
 }
@@ -145,7 +152,9 @@ fn call(facts: &Facts<'_>) -> String {
 fn grid_value(attribute: &str, ty: &GridType) -> String {
     let values: [String; 3] = match attribute {
         "thread_position_in_grid" => axes("zmlx_", ""),
-        "thread_position_in_threadgroup" => ["x", "y", "z"].map(|a| format!("zmlx_{a} - zmlx_o{a}")),
+        "thread_position_in_threadgroup" => {
+            ["x", "y", "z"].map(|a| format!("zmlx_{a} - zmlx_o{a}"))
+        }
         "threadgroup_position_in_grid" => axes("zmlx_g", ""),
         "threads_per_threadgroup" => axes("zmlx_e", ""),
         "dispatch_threads_per_threadgroup" => axes("zmlx_t", ""),
@@ -172,8 +181,11 @@ fn grid_value(attribute: &str, ty: &GridType) -> String {
             return format!("({})({value})", ty.element);
         }
     };
-    let values: Vec<String> =
-        values.iter().take(ty.dims.into()).map(|v| format!("({})({v})", ty.element)).collect();
+    let values: Vec<String> = values
+        .iter()
+        .take(ty.dims.into())
+        .map(|v| format!("({})({v})", ty.element))
+        .collect();
     match ty.dims {
         1 => values.concat(),
         dims => format!("metal::vec<{}, {dims}>({})", ty.element, values.join(", ")),
@@ -214,7 +226,10 @@ fn groups(facts: &Facts<'_>, out: &mut String) {
         "ZMLX_ENTRY int zmlx_run(const zmlx_launch* zmlx_l, uint32_t zmlx_first, uint32_t zmlx_end) try {\n",
     );
     launch_constants(facts, out);
-    let _ = write!(out, "  for (uint zmlx_i = zmlx_first; zmlx_i < zmlx_end; ++zmlx_i) {{{GROUP}");
+    let _ = write!(
+        out,
+        "  for (uint zmlx_i = zmlx_first; zmlx_i < zmlx_end; ++zmlx_i) {{{GROUP}"
+    );
     if facts.mode == Mode::Single {
         let _ = write!(
             out,

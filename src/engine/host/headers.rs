@@ -101,12 +101,18 @@ mod tests {
 
     #[test]
     fn every_header_is_embedded() {
-        let root = Path::new(file!()).ancestors().nth(4).map(|r| r.join("kernels/runtime"));
+        let root = Path::new(file!())
+            .ancestors()
+            .nth(4)
+            .map(|r| r.join("kernels/runtime"));
         let mut found = Vec::new();
         if let Some(root) = root.filter(|r| r.is_dir()) {
             read_tree(&root, Path::new(""), &mut found).unwrap();
             found.sort();
-            let embedded: Vec<_> = FILES.iter().map(|(p, t)| (p.to_string(), t.to_string())).collect();
+            let embedded: Vec<_> = FILES
+                .iter()
+                .map(|(p, t)| (p.to_string(), t.to_string()))
+                .collect();
             assert_eq!(
                 embedded.iter().map(|f| &f.0).collect::<Vec<_>>(),
                 found.iter().map(|f| &f.0).collect::<Vec<_>>()

@@ -62,9 +62,13 @@ pub fn compile(msl: &str, options: &CompileOptions) -> Result<Arc<HostKernel>, E
 
 /// The C++ text that [`compile`] would compile.
 pub fn lower(msl: &str, options: &CompileOptions) -> Result<Lowered, EngineError> {
-    let target = entry::Host { math: options.math_mode };
-    msl::lower(msl, options.single, &target)
-        .map_err(|error| EngineError::Lower { kernel: options.name.clone(), error })
+    let target = entry::Host {
+        math: options.math_mode,
+    };
+    msl::lower(msl, options.single, &target).map_err(|error| EngineError::Lower {
+        kernel: options.name.clone(),
+        error,
+    })
 }
 
 /// How many kernels this process has taken from the disk or the compiler.

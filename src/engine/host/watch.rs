@@ -59,7 +59,10 @@ impl Watch {
 pub fn limit() -> u64 {
     static LIMIT: OnceLock<u64> = OnceLock::new();
     *LIMIT.get_or_init(|| {
-        env::var("ZMLX_KERNEL_TIMEOUT").ok().and_then(|s| s.parse().ok()).unwrap_or(DEFAULT_SECONDS)
+        env::var("ZMLX_KERNEL_TIMEOUT")
+            .ok()
+            .and_then(|s| s.parse().ok())
+            .unwrap_or(DEFAULT_SECONDS)
     })
 }
 

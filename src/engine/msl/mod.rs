@@ -122,9 +122,17 @@ pub fn lower(text: &str, single: bool, target: &dyn Target) -> Result<Lowered, L
 
     let mut edits = Edits::new(&source);
     rewrite(&source, &signature, target, &mut edits);
-    let types = signature.params.iter().map(|p| type_text(&source, p, &edits)).collect();
+    let types = signature
+        .params
+        .iter()
+        .map(|p| type_text(&source, p, &edits))
+        .collect();
     declare_kernel(&source, &signature, target, &mut edits);
-    let facts = Facts { signature: &signature, mode, types };
+    let facts = Facts {
+        signature: &signature,
+        mode,
+        types,
+    };
 
     let mut out = Output::default();
     out.line(&target.prologue(mode));
@@ -136,9 +144,15 @@ pub fn lower(text: &str, single: bool, target: &dyn Target) -> Result<Lowered, L
         (Region::Source, body_start(&source, token(signature.body))),
     ];
     for (index, &(region, from)) in parts.iter().enumerate() {
-        let to = parts.get(index + 1).map_or(source.tokens.len(), |next| next.1);
+        let to = parts
+            .get(index + 1)
+            .map_or(source.tokens.len(), |next| next.1);
         out.line(&format!("#line 1 \"{}\"", region.file()));
-        map.begin(region, source.tokens.get(from).map_or(text.len(), |t| t.start), out.text.len());
+        map.begin(
+            region,
+            source.tokens.get(from).map_or(text.len(), |t| t.start),
+            out.text.len(),
+        );
         edits.write(&source, from, to, &mut out);
     }
     out.line("#line 1 \"<entry>\"");
@@ -149,7 +163,13 @@ pub fn lower(text: &str, single: bool, target: &dyn Target) -> Result<Lowered, L
         Binding::Grid(..) => None,
     });
     let buffers = buffers.max().unwrap_or(0);
-    Ok(Lowered { text: out.text, kernel: signature.name, mode, buffers, map })
+    Ok(Lowered {
+        text: out.text,
+        kernel: signature.name,
+        mode,
+        buffers,
+        map,
+    })
 }
 
 /// All passes over the program and the macro bodies.
@@ -173,7 +193,9 @@ fn rewrite(source: &Source<'_>, signature: &Signature, target: &dyn Target, edit
     }
     let program = source.cursor(&source.program);
     if let Some((from, to)) = signature.instantiation {
-        program.tokens[from..to].iter().for_each(|&token| edits.blank(token));
+        program.tokens[from..to]
+            .iter()
+            .for_each(|&token| edits.blank(token));
     }
     if let Some(guard) = target.loop_guard() {
         guards::insert(program, &guard, edits);
@@ -200,8 +222,14 @@ fn declare_kernel(
 /// The rewritten type of a parameter, without its `*` or `&`.
 fn type_text(source: &Source<'_>, param: &Param, edits: &Edits) -> String {
     let (from, to) = param.type_span;
-    let end = if matches!(param.binding, Binding::Buffer(_)) { to - 1 } else { to };
-    let Some((&first, &last)) = source.program[from..end].first().zip(source.program[from..end].last())
+    let end = if matches!(param.binding, Binding::Buffer(_)) {
+        to - 1
+    } else {
+        to
+    };
+    let Some((&first, &last)) = source.program[from..end]
+        .first()
+        .zip(source.program[from..end].last())
     else {
         return String::new();
     };

@@ -47,7 +47,9 @@ pub fn words<'a>(source: &'a Source<'a>, start: usize) -> HashSet<&'a str> {
 }
 
 fn idents<'s>(stream: Stream<'s>, from: usize, to: usize) -> impl Iterator<Item = &'s str> {
-    (from..to).filter(move |&at| stream.kind(at) == Some(Kind::Ident)).map(move |at| stream.str(at))
+    (from..to)
+        .filter(move |&at| stream.kind(at) == Some(Kind::Ident))
+        .map(move |at| stream.str(at))
 }
 
 /// Definitions at namespace level before `end`.
@@ -116,7 +118,12 @@ fn names<'s>(stream: Stream<'s>, from: usize, to: usize) -> Vec<&'s str> {
             }
             "=" | ";" if at > from => {
                 // The declared name is the last word before; arrays have been skipped.
-                names.extend((from..at).rev().find(|&p| stream.is_ident(p)).map(|p| stream.str(p)));
+                names.extend(
+                    (from..at)
+                        .rev()
+                        .find(|&p| stream.is_ident(p))
+                        .map(|p| stream.str(p)),
+                );
                 return names;
             }
             _ => {}
@@ -133,7 +140,11 @@ mod tests {
     fn reaches(header: &str, body: &str, word: &str) -> bool {
         let text = format!("{header}\nKERNEL {{ {body} }}");
         let source = Source::new(&text);
-        let start = source.program.iter().position(|&t| source.str(t) == "KERNEL").unwrap_or(0);
+        let start = source
+            .program
+            .iter()
+            .position(|&t| source.str(t) == "KERNEL")
+            .unwrap_or(0);
         words(&source, start).contains(word)
     }
 
