@@ -92,6 +92,14 @@ impl Error {
     }
 
     #[track_caller]
+    pub(crate) fn io(message: String) -> Self {
+        Error::Io {
+            message,
+            at: Location::caller(),
+        }
+    }
+
+    #[track_caller]
     pub(crate) fn not_ready(message: &str) -> Self {
         Error::NotReady {
             message: message.into(),

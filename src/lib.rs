@@ -6,16 +6,24 @@ mod dtype;
 pub mod engine;
 mod error;
 mod eval;
+pub mod fast;
+mod frozen;
+pub mod io;
+pub mod linalg;
 pub mod memory;
 pub mod metal;
 pub mod ops;
+pub mod random;
 pub mod stream;
 mod transforms;
+pub mod worker;
 
 pub use array::{Array, Axes, Element, IntoAxes, IntoShape, Operand, keepdims};
 pub use dtype::Dtype;
 pub use error::{Error, Result, Site};
 pub use eval::{Pending, async_eval, eval};
+pub use frozen::{Frozen, FrozenMap};
+pub use io::ArrayMap;
 pub use metal::{MathMode, MetalKernel, TemplateArg};
 pub use stream::{Device, DeviceKind, Stream, synchronize, with_device, with_stream};
 pub use transforms::{
@@ -23,6 +31,7 @@ pub use transforms::{
     export_function, grad, import_function, jvp, set_compile_enabled, value_and_grad,
     value_and_grad_of, vjp, vmap,
 };
+pub use worker::Worker;
 
 /// Version of the MLX library in use, such as `0.32.4`.
 #[track_caller]
@@ -34,5 +43,8 @@ pub fn mlx_version() -> Result<String> {
 /// Everything a program usually wants in scope.
 pub mod prelude {
     pub use crate::dtype::short::*;
-    pub use crate::{Array, Device, Dtype, Error, Stream, async_eval, eval, keepdims};
+    pub use crate::{
+        Array, Device, Dtype, Error, Frozen, Stream, Worker, async_eval, eval, fast, keepdims,
+        random,
+    };
 }

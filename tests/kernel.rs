@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Rng, close};
+use common::{Rng, all_close as close};
 use half::{bf16, f16};
 use rstest::rstest;
 use zmlx::prelude::*;

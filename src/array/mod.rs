@@ -62,6 +62,11 @@ impl Array {
         &self.raw
     }
 
+    /// The C++ handle itself.
+    pub(crate) fn into_raw(self) -> UniquePtr<ffi::Array> {
+        self.raw
+    }
+
     pub(crate) fn as_ref_arg(&self) -> ArrayRef<'_> {
         ArrayRef::new(self.raw())
     }
