@@ -88,6 +88,7 @@ ZMLX_REF(trunc) ZMLX_REF(rint) ZMLX_REF(round) ZMLX_REF(fabs)
 static double pow(double x, double y) { return __builtin_pow(x, y); }
 static double atan2(double x, double y) { return __builtin_atan2(x, y); }
 static double fmod(double x, double y) { return __builtin_fmod(x, y); }
+// Of two zeros the first comes out.
 static double fmax(double x, double y) { return x == y ? x : __builtin_fmax(x, y); }
 static double fmin(double x, double y) { return x == y ? x : __builtin_fmin(x, y); }
 static double nextafter(double x, double y) { return __builtin_nextafterf(float(x), float(y)); }
