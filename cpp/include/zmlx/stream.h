@@ -49,6 +49,12 @@ inline void clear_streams() {
   mx::clear_streams();
 }
 
+// MLX calls the thread that does this first its main thread, and only there throws
+// errors of older work when new work is handed over.
+inline void become_main_thread() {
+  mx::scheduler::scheduler();
+}
+
 // First use of MLX on a thread: makes the thread's exit clear its streams. The
 // first call constructs what it touches, so that C++ destroys the guard before.
 inline void enter_thread() {
