@@ -18,9 +18,9 @@ fn files_in(folder: &Path) -> usize {
     fs::read_dir(folder).unwrap().count()
 }
 
-/// The bytes of the values, whatever the dtype.
+/// The bytes of the values in row-major order, whatever the dtype.
 fn raw(a: &Array) -> Vec<u8> {
-    io::npy_to_bytes(a).unwrap()
+    io::npy_to_bytes(&a.contiguous().unwrap()).unwrap()
 }
 
 fn samples() -> Vec<Array> {
@@ -405,7 +405,7 @@ fn damaged_files(#[case] kind: &'static str) {
             (state >> 33) as usize % n
         };
         let (mut read, mut refused) = (0, 0);
-        for round in 0..3000 {
+        for round in 0..1000 {
             let mut bytes = whole.clone();
             for _ in 0..1 + next(3) {
                 // Mostly in the header, where it matters.
