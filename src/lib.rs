@@ -12,7 +12,10 @@ pub mod ops;
 pub mod stream;
 mod transforms;
 
-pub use array::{Array, Axes, Element, IntoAxes, IntoShape, Operand, keepdims};
+pub use array::{
+    Array, Axes, Element, Ellipsis, IndexItem, IntoAxes, IntoIndex, IntoIndexItem, IntoShape,
+    NewAxis, Operand, keepdims, step,
+};
 pub use dtype::Dtype;
 pub use error::{Error, Result, Site};
 pub use eval::{Pending, async_eval, eval};
@@ -27,5 +30,8 @@ pub use transforms::{
 /// Everything a program usually wants in scope.
 pub mod prelude {
     pub use crate::dtype::short::*;
-    pub use crate::{Array, Device, Dtype, Error, Stream, async_eval, eval, keepdims};
+    pub use crate::{
+        Array, Device, Dtype, Ellipsis, Error, NewAxis, Stream, async_eval, eval, keepdims, ops,
+        step,
+    };
 }
