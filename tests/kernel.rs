@@ -24,12 +24,7 @@ fn elementwise() {
     let x = array(&[-3.0, -1.0, 0.0, 0.5, 2.0, 30.0, -80.0, 1e-3, 7.0]);
     let y = run_silu(&x).unwrap();
     let want = x.multiply(&x.sigmoid().unwrap()).unwrap();
-    for (g, w) in y
-        .to_vec::<f32>()
-        .unwrap()
-        .iter()
-        .zip(want.to_vec::<f32>().unwrap())
-    {
+    for (g, w) in y.to_vec::<f32>().unwrap().iter().zip(want.to_vec::<f32>().unwrap()) {
         assert!((g - w).abs() <= 1e-6 * (1.0 + w.abs()), "{g} {w}");
     }
 }
@@ -38,11 +33,7 @@ fn elementwise() {
 fn text() {
     let x = array(&[1.0; 9]);
     let t = silu().launch(&[&x]).template("T", F32).source().unwrap();
-    assert!(
-        t.msl.contains("[[kernel]] void custom_kernel_test_silu"),
-        "{}",
-        t.msl
-    );
+    assert!(t.msl.contains("[[kernel]] void custom_kernel_test_silu"), "{}", t.msl);
     println!("{}", t.lowered);
 }
 
