@@ -262,7 +262,8 @@ impl Mlx {
         let (link_dir, run_dir) = (self.link_dir.display(), self.run_dir.display());
         println!("cargo::rustc-link-search=native={link_dir}");
         if self.run_dir != self.link_dir {
-            println!("cargo::rustc-link-search=native={run_dir}");
+            // Of this kind, cargo hands it to programs that it runs, and rustc not to the linker.
+            println!("cargo::rustc-link-search=dependency={run_dir}");
         }
         println!("cargo::rustc-link-lib=dylib=mlx");
         let (standard, here) = match target.os.as_str() {

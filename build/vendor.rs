@@ -202,6 +202,9 @@ pub fn unpack(wheels: &[Wheel], parent: &Path, target: &Target) -> Result<PathBu
                 last_line(&output)
             ));
         }
+        if parent.starts_with(shared_dir(target)) && user_env("ZMLX_WHEELS").is_none() {
+            let _ = fs::remove_file(file); // What it held is there for all builds now.
+        }
     }
     // Another build may have been first.
     if fs::rename(&partial, &dir).is_err() && !dir.is_dir() {

@@ -1,7 +1,13 @@
 //! Computing what the graph describes.
+//!
+//! MLX keeps the error of failed work in the stream it ran on and throws it at
+//! whoever looks next, once. So that an error reaches the evaluation it belongs
+//! to, each thread keeps its asynchronous evaluations in order and settles them
+//! (waits, and notes how they ended) before anything else can meet their errors.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
+use std::rc::Rc;
 
 use crate::array::refs;
 use crate::bridge::array::ffi;
@@ -11,23 +17,128 @@ use crate::{Array, Error, Result};
 thread_local! {
     /// The error of an asynchronous evaluation whose handle was dropped unasked.
     static LATE: Cell<Option<Error>> = const { Cell::new(None) };
+    /// Asynchronous evaluations not waited for yet, oldest first.
+    static RUNNING: RefCell<Vec<Rc<Run>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Computes the arrays and waits for them.
+/// One asynchronous evaluation.
+struct Run {
+    arrays: Vec<Array>,
+    failure: Cell<Option<Error>>,
+    settled: Cell<bool>,
+}
+
+impl Run {
+    #[track_caller]
+    fn settle(&self) {
+        if self.settled.replace(true) {
+            return;
+        }
+        if let Err(e) = ffi::wait(&refs(&self.arrays)).lift() {
+            self.fail(e);
+            crate::stream::drop_errors();
+        }
+    }
+
+    /// Notes a failure; the first one counts.
+    fn fail(&self, e: Error) {
+        let first = self.failure.take();
+        self.failure.set(first.or(Some(e)));
+    }
+
+    fn has_failed(&self) -> bool {
+        let failure = self.failure.take();
+        let failed = failure.is_some();
+        self.failure.set(failure);
+        failed
+    }
+
+    /// True when nothing is left to wait for. Keeps an error met here.
+    #[track_caller]
+    fn is_done(&self) -> bool {
+        self.settled.get()
+            || self.arrays.iter().all(|a| {
+                a.is_ready().unwrap_or_else(|e| {
+                    self.fail(e);
+                    true
+                })
+            })
+    }
+}
+
+/// What this thread has under way, oldest first.
+fn running() -> Vec<Rc<Run>> {
+    RUNNING
+        .try_with(|running| running.borrow().clone())
+        .unwrap_or_default()
+}
+
+/// Settles what runs on this thread, oldest first, up to `last` (or all of it).
+#[track_caller]
+fn settle(last: Option<&Rc<Run>>) {
+    let runs = RUNNING.try_with(|running| {
+        let mut running = running.borrow_mut();
+        let end = match last {
+            Some(last) => running.iter().position(|r| Rc::ptr_eq(r, last)),
+            None => running.len().checked_sub(1),
+        };
+        end.map_or_else(Vec::new, |end| running.drain(..=end).collect())
+    });
+    for run in runs.unwrap_or_default() {
+        run.settle();
+    }
+    // At thread exit the list may be gone before the handle.
+    if let Some(last) = last {
+        last.settle();
+    }
+}
+
+/// What every evaluation does first.
+///
+/// # Errors
+/// [`Error::Earlier`] when an asynchronous evaluation failed whose handle was dropped.
+#[track_caller]
+pub(crate) fn before() -> Result<()> {
+    crate::stream::enter();
+    settle(None);
+    report_late()
+}
+
+/// Hands over the error of an asynchronous evaluation whose handle was dropped.
+pub(crate) fn report_late() -> Result<()> {
+    match LATE.try_with(Cell::take) {
+        Ok(Some(e)) => Err(Error::Earlier {
+            source: Box::new(e),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Computes the arrays and waits for them, and for what [`async_eval`] began before.
+///
+/// An array whose evaluation failed stays without values: reading it, or what
+/// depends on it, is an error. A value computed on the way that the graph alone
+/// does not name here, but another handle does, holds unspecified values then.
 ///
 /// # Errors
 /// Whatever the computation fails with. [`Error::Earlier`] when it was an asynchronous
-/// evaluation before this one that failed, and nobody had looked at its handle.
+/// evaluation before this one that failed, and its handle was dropped without a look.
 #[track_caller]
 pub fn eval<A: AsRef<Array>>(arrays: impl AsRef<[A]>) -> Result<()> {
-    report_late()?;
-    crate::stream::enter();
-    ffi::eval(&refs(arrays.as_ref())).lift()
+    before()?;
+    let result = ffi::eval(&refs(arrays.as_ref())).lift();
+    if result.is_err() {
+        crate::stream::drop_errors();
+    }
+    result
 }
 
 /// Starts computing the arrays and returns at once.
 ///
-/// The handle waits: when asked, or at the latest when it is dropped.
+/// The handle waits: when asked, or at the latest when it is dropped. An error
+/// belongs to the handle; the next evaluation reports it as [`Error::Earlier`] if
+/// the handle was dropped unasked. A handle that is leaked loses its error, but no
+/// other evaluation fails for it, and the arrays refuse to be read.
 ///
 /// ```
 /// # fn main() -> zmlx::Result<()> {
@@ -39,72 +150,111 @@ pub fn eval<A: AsRef<Array>>(arrays: impl AsRef<[A]>) -> Result<()> {
 /// # Ok(())
 /// # }
 /// ```
+///
+/// # Errors
+/// What can be told before the work starts, and [`Error::Earlier`] as for [`eval`].
 #[track_caller]
 pub fn async_eval<A: AsRef<Array>>(arrays: impl AsRef<[A]>) -> Result<Pending> {
-    report_late()?;
     crate::stream::enter();
+    report_late()?;
     let arrays = arrays.as_ref();
-    ffi::async_eval(&refs(arrays)).lift()?;
-    Ok(Pending {
+    if let Err(e) = ffi::async_eval(&refs(arrays)).lift() {
+        retry(arrays, e)?;
+    }
+    let run = Rc::new(Run {
         arrays: arrays.iter().map(|a| a.as_ref().clone()).collect(),
+        failure: Cell::new(None),
+        settled: Cell::new(false),
+    });
+    let _ = RUNNING.try_with(|running| running.borrow_mut().push(Rc::clone(&run)));
+    Ok(Pending {
+        run,
         here: PhantomData,
     })
 }
 
+/// Starts again after a failure that may have been another's.
+///
+/// On the first thread that used MLX, handing work to a stream throws the error
+/// of older work there. That work is settled here; where it shows no error, the
+/// thrown one was its own.
+#[track_caller]
+fn retry<A: AsRef<Array>>(arrays: &[A], error: Error) -> Result<()> {
+    let older = running();
+    settle(None);
+    crate::stream::drop_errors();
+    let result = match older.last() {
+        None => Err(error),
+        Some(last) => ffi::async_eval(&refs(arrays)).lift().map(|()| {
+            // Of several, the youngest is the one that ran when it was thrown.
+            if !older.iter().any(|run| run.has_failed()) {
+                last.fail(error);
+            }
+        }),
+    };
+    result.inspect_err(|_| ffi::mark_failed(&refs(arrays)))
+}
+
 /// An evaluation under way. Belongs to its thread.
 #[must_use = "dropping the handle waits for the evaluation and defers its error to the next one"]
-#[derive(Debug)]
 pub struct Pending {
-    arrays: Vec<Array>,
+    run: Rc<Run>,
     here: PhantomData<*const ()>,
 }
 
 impl Pending {
-    /// Waits for the evaluation.
+    /// Waits for the evaluation, and for those that this thread began before it.
     ///
     /// # Errors
     /// Whatever the computation fails with.
     #[track_caller]
-    pub fn wait(mut self) -> Result<()> {
-        self.drain()
+    pub fn wait(self) -> Result<()> {
+        self.finish()
     }
 
-    /// True when nothing is left to wait for.
+    /// True when nothing is left to wait for, here and in what this thread began
+    /// before, be it done or failed.
     #[track_caller]
-    pub fn is_done(&self) -> Result<bool> {
-        for a in &self.arrays {
-            if !a.is_ready()? {
-                return Ok(false);
+    pub fn is_done(&self) -> bool {
+        // Oldest first: an error belongs to the first that can meet it.
+        for run in running() {
+            if !run.is_done() {
+                return false;
+            }
+            settle(Some(&run));
+            if Rc::ptr_eq(&run, &self.run) {
+                break;
             }
         }
-        Ok(true)
+        self.run.is_done()
     }
 
     #[track_caller]
-    fn drain(&mut self) -> Result<()> {
-        let mut result = Ok(());
-        for a in self.arrays.drain(..) {
-            result = result.and(ffi::wait(a.raw()).lift());
-        }
-        result
+    fn finish(&self) -> Result<()> {
+        settle(Some(&self.run));
+        self.run.failure.take().map_or(Ok(()), Err)
+    }
+}
+
+impl std::fmt::Debug for Pending {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pending")
+            .field("arrays", &self.run.arrays.len())
+            .field("settled", &self.run.settled.get())
+            .finish()
     }
 }
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        if let Err(e) = self.drain() {
+        if let Err(e) = self.finish() {
             // Thread-locals may be gone at thread exit; the error goes with them then.
             let _ = LATE.try_with(|late| late.set(Some(e)));
         }
     }
 }
 
-/// Hands over the error of an asynchronous evaluation whose handle was dropped.
-fn report_late() -> Result<()> {
-    match LATE.take() {
-        Some(e) => Err(Error::Earlier {
-            source: Box::new(e),
-        }),
-        None => Ok(()),
-    }
+#[cfg(test)]
+mod tests {
+    static_assertions::assert_not_impl_any!(super::Pending: Send, Sync);
 }

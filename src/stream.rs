@@ -17,22 +17,28 @@ use crate::{Error, Result};
 /// A kind of processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DeviceKind {
+    /// The processor the program runs on.
     Cpu,
+    /// A graphics processor: Metal or CUDA.
     Gpu,
 }
 
 /// A processor that MLX can compute on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Device {
+    /// CPU or GPU.
     pub kind: DeviceKind,
+    /// Which one of its kind, from 0.
     pub index: i32,
 }
 
 impl Device {
+    /// The CPU.
     pub const CPU: Device = Device {
         kind: DeviceKind::Cpu,
         index: 0,
     };
+    /// The first GPU, which may not be there: see [`is_available`](Self::is_available).
     pub const GPU: Device = Device {
         kind: DeviceKind::Gpu,
         index: 0,
@@ -136,9 +142,9 @@ impl Stream {
         if !device.is_available()? {
             return Err(Error::argument("device", "one that is available", device));
         }
-        ffi::new_stream(device.default_stream())
-            .lift()
-            .map(Stream::wrap)
+        let raw = ffi::new_stream(device.default_stream()).lift()?;
+        let _ = MADE.try_with(|made| made.borrow_mut().push(raw));
+        Ok(Stream::wrap(raw))
     }
 
     /// This thread's default stream of `device`.
@@ -156,6 +162,7 @@ impl Stream {
         ffi::resolve(current()).lift().map(Stream::wrap)
     }
 
+    /// Where the stream runs.
     pub fn device(&self) -> Device {
         self.raw.into()
     }
@@ -166,8 +173,12 @@ impl Stream {
     }
 
     /// Waits until everything on the stream is done.
+    ///
+    /// # Errors
+    /// [`Error::Earlier`] when an asynchronous evaluation failed whose handle was dropped.
     #[track_caller]
     pub fn synchronize(&self) -> Result<()> {
+        crate::eval::before()?;
         ffi::synchronize(self.raw).lift()
     }
 
@@ -180,18 +191,35 @@ impl Stream {
 }
 
 /// Waits until everything on the current stream is done.
+///
+/// # Errors
+/// [`Error::Earlier`] when an asynchronous evaluation failed whose handle was dropped.
 #[track_caller]
 pub fn synchronize() -> Result<()> {
+    crate::eval::before()?;
     ffi::synchronize(current()).lift()
 }
 
-/// Gives back the streams of this thread; the last use of MLX on a thread that ends.
+/// Gives back the streams of this thread and its compiled functions' cache.
+///
+/// It is the last thing to do with MLX on a thread: operations fail after it. A
+/// thread that ends does it by itself.
 #[track_caller]
 pub fn clear_streams() -> Result<()> {
     ffi::clear_streams().lift()
 }
 
 /// Runs `body` with `stream` as the stream of this thread's operations.
+///
+/// ```
+/// use zmlx::{Array, Device, Stream, with_stream};
+/// # fn main() -> zmlx::Result<()> {
+/// let side = Stream::new(Device::CPU)?;
+/// let y = with_stream(&side, || Array::from(3.0f32).square())?;
+/// assert_eq!(y.item::<f32>()?, 9.0);
+/// # Ok(())
+/// # }
+/// ```
 pub fn with_stream<R>(stream: &Stream, body: impl FnOnce() -> R) -> R {
     scoped(stream.raw, body)
 }
@@ -205,7 +233,7 @@ fn scoped<R>(stream: StreamRef, body: impl FnOnce() -> R) -> R {
     struct Pop;
     impl Drop for Pop {
         fn drop(&mut self) {
-            SCOPES.with_borrow_mut(|s| s.pop());
+            let _ = SCOPES.try_with(|s| s.borrow_mut().pop());
         }
     }
     SCOPES.with_borrow_mut(|s| s.push(stream));
@@ -215,6 +243,8 @@ fn scoped<R>(stream: StreamRef, body: impl FnOnce() -> R) -> R {
 
 thread_local! {
     static SCOPES: RefCell<Vec<StreamRef>> = const { RefCell::new(Vec::new()) };
+    /// Streams this thread made beside its default ones.
+    static MADE: RefCell<Vec<StreamRef>> = const { RefCell::new(Vec::new()) };
     static ENTERED: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -222,19 +252,36 @@ thread_local! {
 /// lock only while it is one, so no thread can read it at the same time.
 static THREADS: Mutex<usize> = Mutex::new(0);
 
-/// Counts the calling thread among the users of MLX.
+/// Counts the calling thread among the users of MLX, before its first use.
 pub(crate) fn enter() {
     if !ENTERED.get() {
-        *THREADS.lock().unwrap_or_else(|e| e.into_inner()) += 1;
+        let mut threads = THREADS.lock().unwrap_or_else(|e| e.into_inner());
+        if *threads == 0 {
+            // A lower limit is slow, not wrong, and a user's later setting replaces it.
+            let _ = ffi::keep_buffers();
+        }
+        *threads += 1;
         ENTERED.set(true);
+        // It fails only where memory is gone; what follows reports that.
+        let _ = ffi::enter_thread();
     }
+}
+
+/// Forgets errors that MLX keeps in this thread's streams.
+pub(crate) fn drop_errors() {
+    let made = MADE.try_with(|m| m.borrow().clone()).unwrap_or_default();
+    // Nothing in it throws but for want of memory.
+    let _ = ffi::drop_errors(&made);
 }
 
 /// The stream argument of an operation on this thread.
 pub(crate) fn current() -> StreamRef {
     enter();
+    // At thread exit the list may be gone already: then nothing is scoped.
     SCOPES
-        .with_borrow(|s| s.last().copied())
+        .try_with(|s| s.borrow().last().copied())
+        .ok()
+        .flatten()
         .unwrap_or_else(|| {
             match ffi::default_device() {
                 Ok(device) => device,

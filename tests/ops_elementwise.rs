@@ -65,18 +65,20 @@ fn unary(
     #[case] tol: f64,
     #[values(F32, F16, BF16)] dtype: Dtype,
 ) {
-    let x = Rng::new(seed()).array(&[7, 11], low, high).astype(dtype).unwrap();
-    let y = op(&x).unwrap();
-    assert_eq!((y.shape(), y.dtype()), (x.shape(), dtype));
-    // Steps between neighbours of the type.
-    let eps = match dtype {
-        F16 => 2f64.powi(-10),
-        BF16 => 2f64.powi(-7),
-        _ => 0.0,
-    };
-    let tol = if tol == 0.0 { 0.0 } else { tol + 3.0 * eps };
-    let want: Vec<f64> = f32s(&x).iter().map(|&v| want(f64::from(v))).collect();
-    close(&f32s(&y), &want, tol);
+    on_worker(move || {
+        let x = Rng::new().array(&[7, 11], low, high).astype(dtype).unwrap();
+        let y = op(&x).unwrap();
+        assert_eq!((y.shape(), y.dtype()), (x.shape(), dtype));
+        // Steps between neighbours of the type.
+        let eps = match dtype {
+            F16 => 2f64.powi(-10),
+            BF16 => 2f64.powi(-7),
+            _ => 0.0,
+        };
+        let tol = if tol == 0.0 { 0.0 } else { tol + 3.0 * eps };
+        let want: Vec<f64> = f32s(&x).iter().map(|&v| want(f64::from(v))).collect();
+        close(&f32s(&y), &want, tol);
+    })
 }
 
 #[rstest]
@@ -97,12 +99,14 @@ fn unary(
 #[case::less(|a: &Array, b: &Array| a.less(b), |a: f64, b: f64| f64::from(a < b))]
 #[case::less_equal(|a: &Array, b: &Array| a.less_equal(b), |a: f64, b: f64| f64::from(a <= b))]
 fn binary(#[case] op: Binary, #[case] want: fn(f64, f64) -> f64) {
-    let mut rng = Rng::new(seed());
-    let (a, b) = (rng.array(&[5, 6], 0.2, 4.0), rng.array(&[6], 0.2, 4.0));
-    let y = op(&a, &b).unwrap();
-    let (x, z) = (f32s(&a), f32s(&b));
-    let want: Vec<f64> = (0..30).map(|i| want(f64::from(x[i]), f64::from(z[i % 6]))).collect();
-    close(&f32s(&y), &want, 3e-6);
+    on_worker(move || {
+        let mut rng = Rng::new();
+        let (a, b) = (rng.array(&[5, 6], 0.2, 4.0), rng.array(&[6], 0.2, 4.0));
+        let y = op(&a, &b).unwrap();
+        let (x, z) = (f32s(&a), f32s(&b));
+        let want: Vec<f64> = (0..30).map(|i| want(f64::from(x[i]), f64::from(z[i % 6]))).collect();
+        close(&f32s(&y), &want, 3e-6);
+    })
 }
 
 #[rstest]
@@ -116,22 +120,24 @@ fn binary(#[case] op: Binary, #[case] want: fn(f64, f64) -> f64) {
 #[case::floored(|a: &Array, b: &Array| Ok(a.divmod(b)?.0), |a: i32, b: i32| if b == 0 { 0 } else { (f64::from(a) / f64::from(b)).floor() as i32 })]
 #[case::modulo(|a: &Array, b: &Array| Ok(a.divmod(b)?.1), |a: i32, b: i32| if b == 0 { 0 } else { a - b * (f64::from(a) / f64::from(b)).floor() as i32 })]
 fn integers(#[case] op: Binary, #[case] want: fn(i32, i32) -> i32, #[values(false, true)] lazy: bool) {
-    let mut rng = Rng::new(seed());
-    let a = rng.ints(200, -1000, 1000);
-    let mut b = rng.ints(200, 0, 8);
-    if [7, -7].map(|v| op(&arr(&[v]), &arr(&[2])).unwrap().item::<i32>().unwrap()) != [28, -28] {
-        b.iter_mut().for_each(|v| *v -= 3); // not a shift
-    }
-    let (x, mut z) = (arr(&a), arr(&b));
-    if lazy {
-        z = z.add(0).unwrap();
-    }
-    let y = i32s(&op(&x, &z).unwrap());
-    for i in 0..200 {
-        if b[i] >= 0 || want(1, 1) != 2 {
-            assert_eq!(y[i], want(a[i], b[i]), "{} {}", a[i], b[i]);
+    on_worker(move || {
+        let mut rng = Rng::new();
+        let a = rng.ints(200, -1000, 1000);
+        let mut b = rng.ints(200, 0, 8);
+        if [7, -7].map(|v| op(&arr(&[v]), &arr(&[2])).unwrap().item::<i32>().unwrap()) != [28, -28] {
+            b.iter_mut().for_each(|v| *v -= 3); // not a shift
         }
-    }
+        let (x, mut z) = (arr(&a), arr(&b));
+        if lazy {
+            z = z.add(0).unwrap();
+        }
+        let y = i32s(&op(&x, &z).unwrap());
+        for i in 0..200 {
+            if b[i] >= 0 || want(1, 1) != 2 {
+                assert_eq!(y[i], want(a[i], b[i]), "{} {}", a[i], b[i]);
+            }
+        }
+    })
 }
 
 #[rstest]
@@ -140,21 +146,23 @@ fn integers(#[case] op: Binary, #[case] want: fn(i32, i32) -> i32, #[values(fals
 #[case(I32)]
 #[case(I64)]
 fn division_that_traps(#[case] dtype: Dtype, #[values(false, true)] lazy: bool) {
-    let least: i64 = -(1 << (dtype.size() * 8 - 2)) * 2;
-    let a = arr(&[least, least, 5, -7]).astype(dtype).unwrap();
-    let mut b = arr(&[-1i64, 0, 0, -1]).astype(dtype).unwrap();
-    if lazy {
-        b = b.multiply(1).unwrap();
-    } else {
-        b.eval().unwrap();
-    }
-    let to64 = |a: &Array| a.astype(I64).unwrap().to_vec::<i64>().unwrap();
-    let (q, r) = a.divmod(&b).unwrap();
-    assert_eq!(to64(&q), [least, 0, 0, 7]);
-    assert_eq!(to64(&r), [0; 4]);
-    assert_eq!(to64(&a.floor_divide(&b).unwrap()), [least, 0, 0, 7]);
-    assert_eq!(to64(&(&a % &b).unwrap()), [0; 4]);
-    assert_eq!(i32s(&(arr(&[7u8]) % arr(&[0u8])).unwrap()), [0]);
+    on_worker(move || {
+        let least: i64 = -(1 << (dtype.size() * 8 - 2)) * 2;
+        let a = arr(&[least, least, 5, -7]).astype(dtype).unwrap();
+        let mut b = arr(&[-1i64, 0, 0, -1]).astype(dtype).unwrap();
+        if lazy {
+            b = b.multiply(1).unwrap();
+        } else {
+            b.eval().unwrap();
+        }
+        let to64 = |a: &Array| a.astype(I64).unwrap().to_vec::<i64>().unwrap();
+        let (q, r) = a.divmod(&b).unwrap();
+        assert_eq!(to64(&q), [least, 0, 0, 7]);
+        assert_eq!(to64(&r), [0; 4]);
+        assert_eq!(to64(&a.floor_divide(&b).unwrap()), [least, 0, 0, 7]);
+        assert_eq!(to64(&(&a % &b).unwrap()), [0; 4]);
+        assert_eq!(i32s(&(arr(&[7u8]) % arr(&[0u8])).unwrap()), [0]);
+    })
 }
 
 #[rstest]
@@ -165,8 +173,10 @@ fn division_that_traps(#[case] dtype: Dtype, #[values(false, true)] lazy: bool) 
 #[case::isneginf(Array::isneginf, [false, false, true, false])]
 #[case::logical_not(Array::logical_not, [false, false, false, true])]
 fn predicates(#[case] op: Unary, #[case] want: [bool; 4]) {
-    let x = arr(&[f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0]);
-    assert_eq!(op(&x).unwrap().to_vec::<bool>().unwrap(), want);
+    on_worker(move || {
+        let x = arr(&[f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0]);
+        assert_eq!(op(&x).unwrap().to_vec::<bool>().unwrap(), want);
+    })
 }
 
 #[rstest]
@@ -174,80 +184,88 @@ fn predicates(#[case] op: Unary, #[case] want: [bool; 4]) {
 #[case::or(|a: &Array, b: &Array| a.logical_or(b), [false, true, true, true])]
 #[case::xor(|a: &Array, b: &Array| a.logical_xor(b), [false, true, true, false])]
 fn logic(#[case] op: Binary, #[case] want: [bool; 4]) {
-    let y = op(&arr(&[0, 0, 2, 3]), &arr(&[0, 1, 0, 4])).unwrap();
-    assert_eq!(y.to_vec::<bool>().unwrap(), want);
+    on_worker(move || {
+        let y = op(&arr(&[0, 0, 2, 3]), &arr(&[0, 1, 0, 4])).unwrap();
+        assert_eq!(y.to_vec::<bool>().unwrap(), want);
+    })
 }
 
 #[test]
 fn choices() {
-    let x = arr(&[-2.0f32, 0.5, f32::NAN, f32::INFINITY]);
-    let finite = x.nan_to_num(9.0, Some(7.0), None).unwrap();
-    assert_eq!(f32s(&finite), [-2.0, 0.5, 9.0, 7.0]);
-    assert_eq!(f32s(&x.nan_to_num(0.0, None, None).unwrap())[3], f32::MAX);
-    assert_eq!(f32s(&finite.clip(0.0..=8.0).unwrap()), [0.0, 0.5, 8.0, 7.0]);
-    assert_eq!(f32s(&finite.clip(1.0..).unwrap()), [1.0, 1.0, 9.0, 7.0]);
-    let high = arr(&[0.0f32, 1.0, 2.0, 3.0]);
-    assert_eq!(f32s(&finite.clip(..=&high).unwrap()), [-2.0, 0.5, 2.0, 3.0]);
-    let mask = finite.greater(1.0).unwrap();
-    assert_eq!(f32s(&where_(&mask, &finite, 0.0).unwrap()), [0.0, 0.0, 9.0, 7.0]);
-    assert_eq!(f32s(&where_(&mask, 1.0, &finite).unwrap()), [-2.0, 0.5, 1.0, 1.0]);
-    assert_eq!(i32s(&where_(&mask, 1, 2).unwrap()), [2, 2, 1, 1]);
-    let half = finite.astype(F16).unwrap();
-    assert_eq!(where_(&mask, 0.0, &half).unwrap().dtype(), F16);
+    on_worker(move || {
+        let x = arr(&[-2.0f32, 0.5, f32::NAN, f32::INFINITY]);
+        let finite = x.nan_to_num(9.0, Some(7.0), None).unwrap();
+        assert_eq!(f32s(&finite), [-2.0, 0.5, 9.0, 7.0]);
+        assert_eq!(f32s(&x.nan_to_num(0.0, None, None).unwrap())[3], f32::MAX);
+        assert_eq!(f32s(&finite.clip(0.0..=8.0).unwrap()), [0.0, 0.5, 8.0, 7.0]);
+        assert_eq!(f32s(&finite.clip(1.0..).unwrap()), [1.0, 1.0, 9.0, 7.0]);
+        let high = arr(&[0.0f32, 1.0, 2.0, 3.0]);
+        assert_eq!(f32s(&finite.clip(..=&high).unwrap()), [-2.0, 0.5, 2.0, 3.0]);
+        let mask = finite.greater(1.0).unwrap();
+        assert_eq!(f32s(&where_(&mask, &finite, 0.0).unwrap()), [0.0, 0.0, 9.0, 7.0]);
+        assert_eq!(f32s(&where_(&mask, 1.0, &finite).unwrap()), [-2.0, 0.5, 1.0, 1.0]);
+        assert_eq!(i32s(&where_(&mask, 1, 2).unwrap()), [2, 2, 1, 1]);
+        let half = finite.astype(F16).unwrap();
+        assert_eq!(where_(&mask, 0.0, &half).unwrap().dtype(), F16);
+    })
 }
 
 #[test]
 fn closeness() {
-    let (a, b) = (arr(&[1.0f32, f32::NAN]), arr(&[1.001f32, f32::NAN]));
-    let yes = |a: Array| a.to_vec::<bool>().unwrap();
-    assert_eq!(yes(a.isclose(&b, (0.0, 0.01)).unwrap()), [true, false]);
-    let loose = Tolerance { equal_nan: true, ..(0.01, 0.0).into() };
-    assert_eq!(yes(a.allclose(&b, loose).unwrap()), [true]);
-    assert_eq!(yes(a.allclose(&b, Tolerance::default()).unwrap()), [false]);
-    assert_eq!(yes(a.array_equal(&a, false).unwrap()), [false]);
-    assert_eq!(yes(a.array_equal(&a, true).unwrap()), [true]);
+    on_worker(move || {
+        let (a, b) = (arr(&[1.0f32, f32::NAN]), arr(&[1.001f32, f32::NAN]));
+        let yes = |a: Array| a.to_vec::<bool>().unwrap();
+        assert_eq!(yes(a.isclose(&b, (0.0, 0.01)).unwrap()), [true, false]);
+        let loose = Tolerance { equal_nan: true, ..(0.01, 0.0).into() };
+        assert_eq!(yes(a.allclose(&b, loose).unwrap()), [true]);
+        assert_eq!(yes(a.allclose(&b, Tolerance::default()).unwrap()), [false]);
+        assert_eq!(yes(a.array_equal(&a, false).unwrap()), [false]);
+        assert_eq!(yes(a.array_equal(&a, true).unwrap()), [true]);
+    })
 }
 
 #[test]
 fn operators() {
-    let (a, b) = (arr(&[6, 3]), arr(&[4, 5]));
-    let c = || a.clone();
-    for (got, want) in [
-        (&a + &b, [10, 8]),
-        (c() + &b, [10, 8]),
-        (&a - b.clone(), [2, -2]),
-        (c() * b.clone(), [24, 15]),
-        (&a % &b, [2, 3]),
-        (&a & &b, [4, 1]),
-        (&a | &b, [6, 7]),
-        (&a ^ &b, [2, 6]),
-        (&a << 1, [12, 6]),
-        (&a >> 1, [3, 1]),
-        (10 - &a, [4, 7]),
-        (10 - c(), [4, 7]),
-        (-&a, [-6, -3]),
-        (!&a, [-7, -4]),
-        (&a * 2 + &b, [16, 11]),
-        (&a - (&a * &b), [-18, -12]),
-        (c() * 2 + b.clone(), [16, 11]),
-    ] {
-        assert_eq!(got.unwrap().to_vec::<i32>().unwrap(), want);
-    }
-    assert_eq!(f32s(&(&a / &b).unwrap()), [1.5, 0.6]);
-    assert_eq!((&a * 0.5).unwrap().dtype(), F32);
-    let mask = a.greater(4).unwrap();
-    assert_eq!((!mask).unwrap().to_vec::<bool>().unwrap(), [false, true]);
+    on_worker(move || {
+        let (a, b) = (arr(&[6, 3]), arr(&[4, 5]));
+        let c = || a.clone();
+        for (got, want) in [
+            (&a + &b, [10, 8]),
+            (c() + &b, [10, 8]),
+            (&a - b.clone(), [2, -2]),
+            (c() * b.clone(), [24, 15]),
+            (&a % &b, [2, 3]),
+            (&a & &b, [4, 1]),
+            (&a | &b, [6, 7]),
+            (&a ^ &b, [2, 6]),
+            (&a << 1, [12, 6]),
+            (&a >> 1, [3, 1]),
+            (10 - &a, [4, 7]),
+            (10 - c(), [4, 7]),
+            (-&a, [-6, -3]),
+            (!&a, [-7, -4]),
+            (&a * 2 + &b, [16, 11]),
+            (&a - (&a * &b), [-18, -12]),
+            (c() * 2 + b.clone(), [16, 11]),
+        ] {
+            assert_eq!(got.unwrap().to_vec::<i32>().unwrap(), want);
+        }
+        assert_eq!(f32s(&(&a / &b).unwrap()), [1.5, 0.6]);
+        assert_eq!((&a * 0.5).unwrap().dtype(), F32);
+        let mask = a.greater(4).unwrap();
+        assert_eq!((!mask).unwrap().to_vec::<bool>().unwrap(), [false, true]);
+    })
 }
 
 #[rstest]
-#[case::shapes(arr(&[1.0f32, 2.0]).add(&arr(&[1.0f32, 2.0, 3.0])), "shape")]
-#[case::negative_bool(arr(&[true]).negative(), "dtype")]
-#[case::bits_of_floats(arr(&[1.0f32]).bitwise_and(&arr(&[1])), "dtype")]
-#[case::invert_floats(arr(&[1.0f32]).bitwise_invert(), "dtype")]
-#[case::huge(Array::zeros((1 << 30, 1 << 30, 1 << 30), F32), "shape")]
-#[case::huge_by_broadcast(arr(&[1.0f32]).broadcast_to((1 << 30, 1 << 30, 16)), "shape")]
-fn errors(#[case] got: zmlx::Result<Array>, #[case] kind: &str) {
-    let e = got.unwrap_err();
+#[case::shapes(|| arr(&[1.0f32, 2.0]).add(&arr(&[1.0f32, 2.0, 3.0])), "shape")]
+#[case::negative_bool(|| arr(&[true]).negative(), "dtype")]
+#[case::bits_of_floats(|| arr(&[1.0f32]).bitwise_and(&arr(&[1])), "dtype")]
+#[case::invert_floats(|| arr(&[1.0f32]).bitwise_invert(), "dtype")]
+#[case::huge(|| Array::zeros((1 << 30, 1 << 30, 1 << 30), F32), "shape")]
+#[case::huge_by_broadcast(|| arr(&[1.0f32]).broadcast_to((1 << 30, 1 << 30, 16)), "shape")]
+fn errors(#[case] got: fn() -> zmlx::Result<Array>, #[case] kind: &str) {
+    let e = on_worker(move || got().unwrap_err());
     let ok = match kind {
         "shape" => matches!(e, Error::Shape { .. }),
         _ => matches!(e, Error::Dtype { .. }),

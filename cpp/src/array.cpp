@@ -27,7 +27,13 @@ void push(ArrayVec& v, const Array& a) {
 }
 
 bool ready(const Array& a) {
-  return a.is_available();
+  try {
+    return a.is_available();
+  } catch (...) {
+    // MLX reports an error once and calls the array available from then on.
+    a.set_status(Array::unscheduled);
+    throw;
+  }
 }
 
 bool is_row_contiguous(const Array& a) noexcept {
@@ -49,16 +55,63 @@ rust::String show(const Array& a) {
   return rust::String(out.str());
 }
 
+namespace {
+
+bool failed(const Array& a) {
+  return a.status() == Array::unscheduled && !a.has_primitive() &&
+      !a.is_tracer();
+}
+
+void check(const Array& a) {
+  if (failed(a)) {
+    throw std::runtime_error(
+        "the evaluation that was to compute this array has failed");
+  }
+}
+
+template <typename F>
+void guarded(Arrays arrays, F&& body) {
+  for (const auto& a : arrays) {
+    check(*a.ptr);
+  }
+  try {
+    body();
+  } catch (...) {
+    mark_failed(arrays);
+    throw;
+  }
+}
+
+} // namespace
+
+void mark_failed(Arrays arrays) noexcept {
+  for (const auto& r : arrays) {
+    const Array& a = *r.ptr;
+    if (a.status() == Array::evaluated && !a.has_primitive()) {
+      a.set_status(Array::unscheduled);
+    }
+  }
+}
+
 void eval(Arrays arrays) {
-  mx::eval(list(arrays));
+  auto v = list(arrays);
+  guarded(arrays, [&] { mx::eval(v); });
 }
 
 void async_eval(Arrays arrays) {
+  for (const auto& a : arrays) {
+    check(*a.ptr);
+  }
   mx::async_eval(list(arrays));
 }
 
-void wait(const Array& a) {
-  const_cast<Array&>(a).wait();
+void wait(Arrays arrays) {
+  auto v = list(arrays);
+  guarded(arrays, [&] {
+    for (auto& a : v) {
+      a.wait();
+    }
+  });
 }
 
 } // namespace zmlx

@@ -30,6 +30,7 @@ pub(crate) mod ffi {
 
         fn eval(arrays: &[ArrayRef]) -> Result<()>;
         fn async_eval(arrays: &[ArrayRef]) -> Result<()>;
-        fn wait(a: &Array) -> Result<()>;
+        fn wait(arrays: &[ArrayRef]) -> Result<()>;
+        fn mark_failed(arrays: &[ArrayRef]);
     }
 }

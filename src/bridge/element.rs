@@ -56,28 +56,54 @@ pub(crate) fn bytes_of<T: Element>(data: &[T]) -> &[u8] {
     unsafe { std::slice::from_raw_parts(data.as_ptr().cast(), size_of_val(data)) }
 }
 
+/// Checks that elements of `dtype` can be read as `T`.
+#[track_caller]
+pub(crate) fn matches<T: Element>(dtype: Dtype) -> Result<()> {
+    if dtype == T::DTYPE {
+        return Ok(());
+    }
+    Err(Error::dtype(format!(
+        "expected an array of {}, got {dtype}",
+        T::DTYPE
+    )))
+}
+
+/// `len` elements at an address.
+///
+/// # Safety
+/// That many initialized elements of MLX's type `T::DTYPE` must be there, aligned
+/// as MLX aligns its buffers, and stay unchanged for `'a`. A bool may be any byte.
+#[track_caller]
+pub(crate) unsafe fn elements_at<'a, T: Element>(address: usize, len: usize) -> Result<&'a [T]> {
+    if T::DTYPE == Dtype::Bool {
+        // SAFETY: the caller's promise, for bytes.
+        let bytes = unsafe { std::slice::from_raw_parts(address as *const u8, len) };
+        if bytes.iter().any(|&b| b > 1) {
+            return Err(Error::dtype(
+                "the array's bool storage holds a byte other than 0 and 1".into(),
+            ));
+        }
+    }
+    if !address.is_multiple_of(align_of::<T>()) {
+        return Err(Error::not_ready(
+            "the array's storage is not aligned for its type: use `to_vec` of a copy",
+        ));
+    }
+    // SAFETY: the caller's promise; alignment and bools were checked.
+    Ok(unsafe { std::slice::from_raw_parts(address as *const T, len) })
+}
+
 /// The storage of an evaluated, row-contiguous array of `T`, without a copy.
 #[track_caller]
 pub(crate) fn view<T: Element>(array: &ffi::Array) -> Result<&[T]> {
-    let dtype = ffi::dtype(array);
-    if dtype != T::DTYPE {
-        return Err(Error::dtype(format!(
-            "expected an array of {}, got {dtype}",
-            T::DTYPE
-        )));
-    }
+    matches::<T>(ffi::dtype(array))?;
     let bytes = view_bytes(array)?;
-    if T::DTYPE == Dtype::Bool && bytes.iter().any(|&b| b > 1) {
-        return Err(Error::dtype(
-            "the array's bool storage holds a byte other than 0 and 1".into(),
-        ));
-    }
     if bytes.is_empty() {
         return Ok(&[]);
     }
-    // SAFETY: dtype checked above, MLX aligns its buffers to 16 bytes or more and
-    // offsets are whole elements; bool was checked byte by byte.
-    Ok(unsafe { std::slice::from_raw_parts(bytes.as_ptr().cast(), ffi::size(array)) })
+    // SAFETY: the dtype matches and `view_bytes` gave all elements of the array,
+    // which the handle keeps alive and undonated while it is borrowed.
+    unsafe { elements_at(bytes.as_ptr() as usize, ffi::size(array)) }
 }
 
 /// The storage of an evaluated, row-contiguous array as bytes.

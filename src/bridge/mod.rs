@@ -8,9 +8,14 @@
 pub(crate) mod array;
 pub(crate) mod callback;
 pub(crate) mod element;
+pub(crate) mod fast;
+pub(crate) mod frozen;
 pub(crate) mod host;
+pub(crate) mod io;
 pub(crate) mod kernel;
+pub(crate) mod linalg;
 pub(crate) mod ops;
+pub(crate) mod random;
 pub(crate) mod stream;
 pub(crate) mod transforms;
 pub(crate) mod types;

@@ -13,6 +13,7 @@ pub(crate) mod ffi {
 
         type StreamRef = crate::bridge::StreamRef;
 
+        fn mlx_version() -> Result<String>;
         fn default_device() -> Result<StreamRef>;
         fn set_default_device(device: StreamRef) -> Result<()>;
         fn device_available(device: StreamRef) -> Result<bool>;
@@ -23,7 +24,10 @@ pub(crate) mod ffi {
         fn resolve(stream: StreamRef) -> Result<StreamRef>;
         fn synchronize(stream: StreamRef) -> Result<()>;
         fn clear_streams() -> Result<()>;
+        fn enter_thread() -> Result<()>;
+        fn drop_errors(streams: &[StreamRef]) -> Result<()>;
 
+        fn keep_buffers() -> Result<()>;
         fn active_memory() -> Result<usize>;
         fn peak_memory() -> Result<usize>;
         fn reset_peak_memory() -> Result<()>;

@@ -29,7 +29,8 @@ inline size_t id(const Array& a) noexcept {
   return a.id();
 }
 inline bool same_data(const Array& a, const Array& b) noexcept {
-  return a.data_shared_ptr() && a.data_shared_ptr() == b.data_shared_ptr();
+  return a.data_shared_ptr() && b.data_shared_ptr() && a.buffer().ptr() &&
+      a.buffer().ptr() == b.buffer().ptr();
 }
 
 // True when the values are there to read without computing or waiting.
@@ -40,8 +41,12 @@ bool is_tracer(const Array& a) noexcept;
 size_t address(const Array& a);
 rust::String show(const Array& a);
 
+// After a failed evaluation MLX calls its outputs evaluated, with whatever is in
+// their buffers. `eval` and `wait` mark them as failed instead, `async_eval` leaves
+// that to `mark_failed`: they hold no primitive and are never available again.
 void eval(Arrays arrays);
 void async_eval(Arrays arrays);
-void wait(const Array& a);
+void wait(Arrays arrays);
+void mark_failed(Arrays arrays) noexcept;
 
 } // namespace zmlx

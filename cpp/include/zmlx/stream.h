@@ -2,11 +2,17 @@
 #pragma once
 
 #include "mlx/memory.h"
+#include "mlx/version.h"
+#include "mlx/scheduler.h"
 #include "zmlx/types.h"
 
 namespace zmlx {
 
 struct Fact;
+
+inline rust::String mlx_version() {
+  return rust::String(mx::version());
+}
 
 inline StreamRef ref(const mx::Stream& s) {
   return StreamRef{s.index, s.device.index, s.device == mx::Device::gpu};
@@ -46,6 +52,45 @@ inline void synchronize(StreamRef s) {
 
 inline void clear_streams() {
   mx::clear_streams();
+}
+
+// Lets MLX's CPU allocator keep an eighth of its memory limit for reuse instead
+// of 32 MiB. A buffer that is not reused costs a page fault for each 4 KiB,
+// several times what writing it costs. With a GPU MLX keeps what it needs to.
+void keep_buffers();
+// First use of MLX on a thread: makes the thread's exit clear its streams. The
+// first call constructs what it touches, so that C++ destroys the guard before.
+inline void enter_thread() {
+  struct Guard {
+    ~Guard() {
+      try {
+        mx::clear_streams();
+      } catch (...) {
+      }
+    }
+  };
+  mx::clear_streams();
+  static thread_local Guard guard;
+  (void)guard;
+}
+
+// Forgets errors that failed work left in this thread's CPU streams: those
+// given and its default one. MLX would throw them at whatever comes next.
+inline void drop_errors(rust::Slice<const StreamRef> streams) {
+  auto drop = [](const mx::Stream& s) {
+    try {
+      mx::scheduler::check_error(s);
+    } catch (...) {
+    }
+  };
+  for (const auto& s : streams) {
+    if (!s.gpu) {
+      drop(mx::Stream(s.index, device(s)));
+    }
+  }
+  if (auto s = mx::peek_default_stream(mx::Device::cpu)) {
+    drop(*s);
+  }
 }
 
 inline size_t active_memory() {

@@ -38,19 +38,28 @@ ZMLX_FN float mad(float x, float y, float z) {
 #endif
 }
 
-// Metal's min and max return the other argument when one is NaN.
+// Conditions as masks, and c ? a : b on the bits. Where several conditions meet, or one does
+// not change in a loop, the compiler makes jumps of them before it gets to vectorizing.
+ZMLX_FN uint32_t mask(bool c) { return 0u - uint32_t(c); }
+ZMLX_FN float choose(uint32_t m, float a, float b) {
+  return bits<float>((bits<uint32_t>(a) & m) | (bits<uint32_t>(b) & ~m));
+}
+
+// Metal's min and max return the other argument when one is NaN. In this form scalar code
+// predicts a jump, so that a running maximum waits for no comparison (measured: 5 GB/s, the
+// other forms 0.5 to 3.5), and vector code blends.
 ZMLX_FN constexpr float m_fmax(float x, float y) {
 #ifdef ZMLX_MATH_FAST
   return x < y ? y : x;
 #else
-  return x < y || x != x ? y : x;
+  return !(x >= y) && y == y ? y : x;
 #endif
 }
 ZMLX_FN constexpr float m_fmin(float x, float y) {
 #ifdef ZMLX_MATH_FAST
   return y < x ? y : x;
 #else
-  return y < x || x != x ? y : x;
+  return !(x <= y) && y == y ? y : x;
 #endif
 }
 ZMLX_FN constexpr float m_fdim(float x, float y) { return x <= y ? 0.0f : x - y; }

@@ -72,7 +72,9 @@ impl Cache {
     pub fn temporary(&self, key: &str) -> Result<Temporary, EngineError> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let unique = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = self.root.join(format!(".{key}.{}.{unique}", std::process::id()));
+        let path = self
+            .root
+            .join(format!(".{key}.{}.{unique}", std::process::id()));
         // One that a killed process of the same number left is in nobody's use.
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).map_err(|e| error("create", &path, e))?;
@@ -98,7 +100,11 @@ impl Cache {
                 }
             }
         }
-        Err(error("replace", &folder, io::Error::other("it is damaged and cannot be moved")))
+        Err(error(
+            "replace",
+            &folder,
+            io::Error::other("it is damaged and cannot be moved"),
+        ))
     }
 }
 
@@ -118,14 +124,21 @@ impl Drop for Temporary {
 
 /// Wraps a system error about `path`.
 pub fn error(action: &'static str, path: &Path, source: io::Error) -> EngineError {
-    EngineError::Cache { action, path: path.to_owned(), source: Arc::new(source) }
+    EngineError::Cache {
+        action,
+        path: path.to_owned(),
+        source: Arc::new(source),
+    }
 }
 
 /// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |value: u8| char::from(DIGITS[usize::from(value & 15)]);
-    bytes.iter().flat_map(|&byte| [digit(byte >> 4), digit(byte)]).collect()
+    bytes
+        .iter()
+        .flat_map(|&byte| [digit(byte >> 4), digit(byte)])
+        .collect()
 }
 
 /// SHA-256 of the names and contents of all files below `folder`, the checksum itself left out.
@@ -158,6 +171,10 @@ fn list(root: &Path, below: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
 
 /// Where this user's programs keep caches.
 fn user_cache() -> Option<PathBuf> {
-    let xdg = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|p| p.is_absolute());
-    xdg.or_else(|| Some(PathBuf::from(env::var_os("HOME").filter(|h| !h.is_empty())?).join(".cache")))
+    let xdg = env::var_os("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .filter(|p| p.is_absolute());
+    xdg.or_else(|| {
+        Some(PathBuf::from(env::var_os("HOME").filter(|h| !h.is_empty())?).join(".cache"))
+    })
 }

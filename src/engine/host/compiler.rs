@@ -31,13 +31,16 @@ const CANDIDATES: [&str; 3] = ["c++", "g++", "clang++"];
 const LIBRARY: &str = "kernel.so";
 
 /// Flags that every kernel is compiled with.
-const FLAGS: [&str; 11] = [
+const FLAGS: [&str; 13] = [
     "-std=c++20",
     "-O3",
     "-fPIC",
     "-shared",
     // MSL's char is signed on every machine.
     "-fsigned-char",
+    // Integers wrap, and kernels look at buffers as other types.
+    "-fwrapv",
+    "-fno-strict-aliasing",
     "-ffp-contract=off",
     "-fno-math-errno",
     "-fno-trapping-math",
@@ -47,15 +50,18 @@ const FLAGS: [&str; 11] = [
     "-w",
 ];
 
-/// What a math mode adds. Not `-ffast-math`, which some linkers take as leave to change the
-/// floating-point unit's state for the whole process.
+/// What a math mode adds. Not `-ffast-math`, which some compilers take as leave to change the
+/// floating-point unit's state for the whole process; nor reassociation, which breaks the runtime's
+/// range reductions and every compensated sum.
 const fn math_flags(math: MathMode) -> &'static [&'static str] {
     match math {
         MathMode::Safe => &[],
         MathMode::Relaxed => &["-fno-signed-zeros", "-ffp-contract=fast"],
-        MathMode::Fast => {
-            &["-fno-signed-zeros", "-fassociative-math", "-freciprocal-math", "-ffp-contract=fast"]
-        }
+        MathMode::Fast => &[
+            "-fno-signed-zeros",
+            "-freciprocal-math",
+            "-ffp-contract=fast",
+        ],
     }
 }
 
@@ -80,7 +86,11 @@ impl Compiler {
             let mut words = command.split_whitespace().map(str::to_owned);
             let path = which(&words.next()?)?;
             let identity = identity(&path);
-            Some(Self { path, args: words.collect(), identity })
+            Some(Self {
+                path,
+                args: words.collect(),
+                identity,
+            })
         });
         found.ok_or_else(|| EngineError::NoCompiler {
             kernel: kernel.to_owned(),
@@ -94,7 +104,9 @@ fn which(command: &str) -> Option<PathBuf> {
     if command.contains('/') {
         return Some(PathBuf::from(command)).filter(|p| p.is_file());
     }
-    env::split_paths(&env::var_os("PATH")?).map(|dir| dir.join(command)).find(|p| p.is_file())
+    env::split_paths(&env::var_os("PATH")?)
+        .map(|dir| dir.join(command))
+        .find(|p| p.is_file())
 }
 
 fn identity(path: &Path) -> String {
@@ -109,7 +121,14 @@ fn processor() -> &'static str {
     static PROCESSOR: OnceLock<String> = OnceLock::new();
     PROCESSOR.get_or_init(|| {
         let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let wanted = ["vendor_id", "cpu family", "model", "flags", "Features", "CPU part"];
+        let wanted = [
+            "vendor_id",
+            "cpu family",
+            "model",
+            "flags",
+            "Features",
+            "CPU part",
+        ];
         let mut lines: Vec<&str> = Vec::new();
         for line in info.lines() {
             let name = line.split(':').next().unwrap_or("").trim();
@@ -123,7 +142,11 @@ fn processor() -> &'static str {
 
 /// The flag that selects this machine's instructions.
 const fn native() -> &'static str {
-    if cfg!(target_arch = "x86_64") { "-march=native" } else { "-mcpu=native" }
+    if cfg!(target_arch = "x86_64") {
+        "-march=native"
+    } else {
+        "-mcpu=native"
+    }
 }
 
 /// The compiled library for `lowered`, from the cache or fresh.
@@ -138,9 +161,14 @@ pub fn library(kernel: &str, lowered: &Lowered, math: MathMode) -> Result<PathBu
     flags.extend(extra.split_whitespace());
 
     let mut hasher = Sha256::new();
-    for part in [FORMAT, &compiler.identity, &compiler.args.join(" "), &flags.join(" ")]
-        .into_iter()
-        .chain([processor(), &headers.hash, &lowered.text])
+    for part in [
+        FORMAT,
+        &compiler.identity,
+        &compiler.args.join(" "),
+        &flags.join(" "),
+    ]
+    .into_iter()
+    .chain([processor(), &headers.hash, &lowered.text])
     {
         hasher.update((part.len() as u64).to_le_bytes());
         hasher.update(part.as_bytes());
@@ -153,7 +181,14 @@ pub fn library(kernel: &str, lowered: &Lowered, math: MathMode) -> Result<PathBu
     let text = temporary.path.join("kernel.cpp");
     fs::write(&text, &lowered.text).map_err(|e| cache::error("write", &text, e))?;
     let library = temporary.path.join(LIBRARY);
-    run(kernel, &compiler, &flags, &headers, lowered, [text.into(), "-o".into(), library.into()])?;
+    run(
+        kernel,
+        &compiler,
+        &flags,
+        &headers,
+        lowered,
+        [text.into(), "-o".into(), library.into()],
+    )?;
     Ok(cache.commit(temporary, &key)?.join(LIBRARY))
 }
 

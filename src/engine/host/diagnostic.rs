@@ -59,9 +59,12 @@ pub fn first(output: &str, lowered: &Lowered) -> Option<Diagnostic> {
     })?;
     // The error itself, then the way that led to it (printed before it), then its notes.
     let before = lines[..at].iter().rev().find_map(|line| user_entry(line));
-    let place = user_entry(lines[at])
-        .or(before)
-        .or_else(|| lines[at + 1..].iter().take_while(|l| !l.contains("error: ")).find_map(|line| user_entry(line)));
+    let place = user_entry(lines[at]).or(before).or_else(|| {
+        lines[at + 1..]
+            .iter()
+            .take_while(|l| !l.contains("error: "))
+            .find_map(|line| user_entry(line))
+    });
     let location = place.and_then(|e| lowered.map.locate(&lowered.text, e.file, e.line, e.column));
     Some(Diagnostic { message, location })
 }

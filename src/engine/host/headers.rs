@@ -29,14 +29,21 @@ const FILES: &[(&str, &str)] = runtime![
     "common/integer.h",
     "common/limits.h",
     "common/math.h",
+    "common/matrix.h",
     "common/mlx.h",
+    "common/pack.h",
+    "common/packed.h",
     "common/vec.h",
     "host/abi.h",
     "host/atomic.h",
     "host/convert.h",
-    "host/mathcore.h",
+    "host/math_exp.h",
+    "host/math_log.h",
+    "host/math_pow.h",
+    "host/math_trig.h",
     "host/rounding.h",
     "host/simd.h",
+    "host/simdgroup_matrix.h",
     "host/sync.h",
     "zmlx_host.h",
 ];
@@ -107,12 +114,18 @@ mod tests {
 
     #[test]
     fn every_header_is_embedded() {
-        let root = Path::new(file!()).ancestors().nth(4).map(|r| r.join("kernels/runtime"));
+        let root = Path::new(file!())
+            .ancestors()
+            .nth(4)
+            .map(|r| r.join("kernels/runtime"));
         let mut found = Vec::new();
         if let Some(root) = root.filter(|r| r.is_dir()) {
             read_tree(&root, Path::new(""), &mut found).unwrap();
             found.sort();
-            let embedded: Vec<_> = FILES.iter().map(|(p, t)| (p.to_string(), t.to_string())).collect();
+            let embedded: Vec<_> = FILES
+                .iter()
+                .map(|(p, t)| (p.to_string(), t.to_string()))
+                .collect();
             assert_eq!(
                 embedded.iter().map(|f| &f.0).collect::<Vec<_>>(),
                 found.iter().map(|f| &f.0).collect::<Vec<_>>()

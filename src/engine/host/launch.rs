@@ -53,7 +53,13 @@ pub struct LaunchArgs<'a> {
 impl<'a> LaunchArgs<'a> {
     /// A launch in the usual order, with the usual time limit.
     pub const fn new(buffers: &'a [Buffer], grid: [u32; 3], threadgroup: [u32; 3]) -> Self {
-        Self { buffers, grid, threadgroup, order: Order::Forward, timeout: None }
+        Self {
+            buffers,
+            grid,
+            threadgroup,
+            order: Order::Forward,
+            timeout: None,
+        }
     }
 }
 
@@ -63,7 +69,6 @@ pub struct HostKernel {
     pub(super) name: String,
     pub(super) module: Module,
     pub(super) lowered: Lowered,
-    pub(super) single: bool,
     /// Picoseconds that a thread took in the last launch that was measured, 0 when none was.
     pub(super) cost: AtomicU64,
     pub(super) switches: AtomicU64,
@@ -94,11 +99,17 @@ impl HostKernel {
     pub unsafe fn launch(&self, args: &LaunchArgs<'_>) -> Result<(), LaunchError> {
         let threadgroup = self.check(args)?;
         let groups: [u32; 3] = std::array::from_fn(|d| args.grid[d].div_ceil(threadgroup[d]));
-        let total = groups.iter().try_fold(1u32, |product, &n| product.checked_mul(n));
+        let total = groups
+            .iter()
+            .try_fold(1u32, |product, &n| product.checked_mul(n));
         // A worker claims beyond the last group, so some room has to be left above it.
-        let total = total
-            .filter(|&total| total < u32::MAX / 2)
-            .ok_or_else(|| LaunchError::Grid { kernel: self.name.clone(), grid: args.grid })?;
+        let total =
+            total
+                .filter(|&total| total < u32::MAX / 2)
+                .ok_or_else(|| LaunchError::Grid {
+                    kernel: self.name.clone(),
+                    grid: args.grid,
+                })?;
 
         let mut data = [std::ptr::null_mut(); 32];
         let mut lengths = [0; 32];
@@ -113,7 +124,13 @@ impl HostKernel {
             spill.1.extend(args.buffers.iter().map(|b| b.len));
             (spill.0.as_ptr(), spill.1.as_ptr())
         };
-        let launch = Launch { buffers: data, lengths, grid: args.grid, threadgroup, groups };
+        let launch = Launch {
+            buffers: data,
+            lengths,
+            grid: args.grid,
+            threadgroup,
+            groups,
+        };
         let job = Job {
             kernel: self,
             launch: &launch,
@@ -122,14 +139,20 @@ impl HostKernel {
             failure: Mutex::new(None),
         };
         job.run(total);
-        match job.failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        match job
+            .failure
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+        {
             None => Ok(()),
-            Some(Stopped::Expired) => {
-                Err(LaunchError::Timeout { kernel: self.name.clone(), limit: job.watch.limit() })
-            }
-            Some(Stopped::Stack(error)) => {
-                Err(LaunchError::Stack { kernel: self.name.clone(), reason: error.to_string() })
-            }
+            Some(Stopped::Expired) => Err(LaunchError::Timeout {
+                kernel: self.name.clone(),
+                limit: job.watch.limit(),
+            }),
+            Some(Stopped::Stack(error)) => Err(LaunchError::Stack {
+                kernel: self.name.clone(),
+                reason: error.to_string(),
+            }),
         }
     }
 
@@ -138,15 +161,25 @@ impl HostKernel {
         let kernel = || self.name.clone();
         let (expected, got) = (self.lowered.buffers, args.buffers.len());
         if expected != got {
-            return Err(LaunchError::Buffers { kernel: kernel(), expected, got });
+            return Err(LaunchError::Buffers {
+                kernel: kernel(),
+                expected,
+                got,
+            });
         }
         for (what, value) in [("grid", args.grid), ("threadgroup", args.threadgroup)] {
             if value.contains(&0) {
-                return Err(LaunchError::Empty { kernel: kernel(), what, value });
+                return Err(LaunchError::Empty {
+                    kernel: kernel(),
+                    what,
+                    value,
+                });
             }
         }
         let clamped: [u32; 3] = std::array::from_fn(|d| args.threadgroup[d].min(args.grid[d]));
-        let threads = clamped.iter().try_fold(1u32, |product, &n| product.checked_mul(n));
+        let threads = clamped
+            .iter()
+            .try_fold(1u32, |product, &n| product.checked_mul(n));
         if threads.is_none_or(|threads| threads > MAX_THREADS) {
             return Err(LaunchError::Threadgroup {
                 kernel: kernel(),
@@ -154,8 +187,11 @@ impl HostKernel {
                 limit: MAX_THREADS,
             });
         }
-        if self.single && clamped != [1; 3] {
-            return Err(LaunchError::NotSingle { kernel: kernel(), threadgroup: clamped });
+        if self.lowered.single && clamped != [1; 3] {
+            return Err(LaunchError::NotSingle {
+                kernel: kernel(),
+                threadgroup: clamped,
+            });
         }
         Ok(clamped)
     }
@@ -231,7 +267,7 @@ impl Job<'_> {
                 0 => Ok(()),
                 _ => Err(Stopped::Expired),
             },
-            Module::Coroutines(thread, set) => Scheduler::with(|scheduler| {
+            Module::Coroutines(thread, current) => Scheduler::with(|scheduler| {
                 let result = (from..to).try_for_each(|group| {
                     if self.watch.is_stopped() {
                         return Ok(());
@@ -239,7 +275,7 @@ impl Job<'_> {
                     let threads = self.threads_of(group);
                     // SAFETY: as above, for each of the group's threads.
                     unsafe {
-                        scheduler.run((thread, set), self.launch, group, threads, self.order)
+                        scheduler.run((thread, current), self.launch, group, threads, self.order)
                     }
                 });
                 let switches = std::mem::take(&mut scheduler.switches);
@@ -249,15 +285,25 @@ impl Job<'_> {
         });
         if let Err(stopped) = result {
             self.watch.stop();
-            self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(stopped);
+            self.failure
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .get_or_insert(stopped);
         }
     }
 
     /// Threads of a group: fewer at the grid's edges.
     fn threads_of(&self, group: u32) -> u32 {
-        let Launch { grid, threadgroup, groups, .. } = self.launch;
+        let Launch {
+            grid,
+            threadgroup,
+            groups,
+            ..
+        } = self.launch;
         let [x, y] = [groups[0], groups[1]];
         let position = [group % x, group / x % y, group / x / y];
-        (0..3).map(|d| (grid[d] - position[d] * threadgroup[d]).min(threadgroup[d])).product()
+        (0..3)
+            .map(|d| (grid[d] - position[d] * threadgroup[d]).min(threadgroup[d]))
+            .product()
     }
 }

@@ -13,7 +13,7 @@ pub enum Module {
     /// Threads in loops.
     Loop(abi::Run),
     /// Threads as coroutines.
-    Coroutines(abi::Thread, abi::SetContext),
+    Coroutines(abi::Thread, abi::Current),
 }
 
 impl Module {
@@ -31,15 +31,21 @@ impl Module {
         let library = unsafe { Library::new(path) }.map_err(error)?;
         // SAFETY: the symbols have these types in every library that the host target writes.
         let module = unsafe {
-            let set_watch = library.get::<abi::SetWatch>(b"zmlx_set_watch\0").map_err(error)?;
+            let set_watch = library
+                .get::<abi::SetWatch>(b"zmlx_set_watch\0")
+                .map_err(error)?;
             set_watch(watch::expired);
             match mode {
                 Mode::Plain | Mode::Single => {
                     Self::Loop(*library.get::<abi::Run>(b"zmlx_run\0").map_err(error)?)
                 }
                 Mode::Sync => Self::Coroutines(
-                    *library.get::<abi::Thread>(b"zmlx_thread\0").map_err(error)?,
-                    *library.get::<abi::SetContext>(b"zmlx_set_ctx\0").map_err(error)?,
+                    *library
+                        .get::<abi::Thread>(b"zmlx_thread\0")
+                        .map_err(error)?,
+                    *library
+                        .get::<abi::Current>(b"zmlx_current\0")
+                        .map_err(error)?,
                 ),
             }
         };

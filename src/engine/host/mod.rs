@@ -64,9 +64,13 @@ pub fn compile(msl: &str, options: &CompileOptions) -> Result<Arc<HostKernel>, E
 
 /// The C++ text that [`compile`] would compile.
 pub fn lower(msl: &str, options: &CompileOptions) -> Result<Lowered, EngineError> {
-    let target = entry::Host { math: options.math_mode };
-    msl::lower(msl, options.single, &target)
-        .map_err(|error| EngineError::Lower { kernel: options.name.clone(), error })
+    let target = entry::Host {
+        math: options.math_mode,
+    };
+    msl::lower(msl, options.single, &target).map_err(|error| EngineError::Lower {
+        kernel: options.name.clone(),
+        error,
+    })
 }
 
 /// How many kernels this process has taken from the disk or the compiler.
@@ -82,7 +86,6 @@ fn build(msl: &str, options: &CompileOptions) -> Result<Arc<HostKernel>, EngineE
     Ok(Arc::new(HostKernel {
         name: options.name.clone(),
         module,
-        single: lowered.mode == msl::Mode::Single,
         lowered,
         cost: AtomicU64::new(0),
         switches: AtomicU64::new(0),

@@ -32,7 +32,11 @@ thread_local! {
 impl Watch {
     /// A watch that lets a launch run for `limit`.
     pub const fn new(limit: Duration) -> Self {
-        Self { limit, start: OnceLock::new(), stopped: AtomicBool::new(false) }
+        Self {
+            limit,
+            start: OnceLock::new(),
+            stopped: AtomicBool::new(false),
+        }
     }
 
     /// How long a launch may take.
@@ -70,7 +74,9 @@ impl Watch {
 pub fn default_limit() -> Duration {
     static LIMIT: OnceLock<Duration> = OnceLock::new();
     *LIMIT.get_or_init(|| {
-        let asked = env::var("ZMLX_KERNEL_TIMEOUT").ok().and_then(|s| s.trim().parse().ok());
+        let asked = env::var("ZMLX_KERNEL_TIMEOUT")
+            .ok()
+            .and_then(|s| s.trim().parse().ok());
         Duration::from_secs(asked.unwrap_or(DEFAULT_SECONDS))
     })
 }

@@ -50,11 +50,18 @@ impl Edits {
     /// Appends the edited tokens `from..to` to `out`.
     pub fn write(&self, source: &Source<'_>, from: usize, to: usize, out: &mut Output) {
         for index in from..to {
-            let Some(token) = source.tokens.get(index) else { return };
+            let Some(token) = source.tokens.get(index) else {
+                return;
+            };
             if let Some(text) = self.before.get(&index) {
                 out.text.push_str(text);
             }
-            out.token(token, self.replaced[index].as_deref().unwrap_or_else(|| source.str(index)));
+            out.token(
+                token,
+                self.replaced[index]
+                    .as_deref()
+                    .unwrap_or_else(|| source.str(index)),
+            );
             if let Some(text) = self.after.get(&index) {
                 out.text.push_str(text);
             }

@@ -38,14 +38,17 @@ pub fn insert(stream: Stream<'_>, guard: &LoopGuard, edits: &mut Edits) {
 
 /// Guards the loop that starts at `start` and whose `while (...)` stands at `at`.
 fn guard_while(stream: Stream<'_>, start: usize, at: usize, guard: &LoopGuard, edits: &mut Edits) {
-    let Some(close) = stream.close(at + 1).filter(|&c| stream.str(at + 1) == "(" && c > at + 2)
+    let Some(close) = stream
+        .close(at + 1)
+        .filter(|&c| stream.str(at + 1) == "(" && c > at + 2)
     else {
         return;
     };
     // `do ... while (0)` is how macros group statements.
     let once = close == at + 3 && matches!(stream.str(at + 2), "0" | "false");
     // A condition that declares a variable cannot follow a comma.
-    let declares = (at + 2..close).any(|p| stream.str(p) == "=" && stream.is_ident(p.saturating_sub(2)));
+    let declares =
+        (at + 2..close).any(|p| stream.str(p) == "=" && stream.is_ident(p.saturating_sub(2)));
     if once || declares {
         return;
     }
@@ -54,7 +57,9 @@ fn guard_while(stream: Stream<'_>, start: usize, at: usize, guard: &LoopGuard, e
 }
 
 fn guard_for(stream: Stream<'_>, at: usize, guard: &LoopGuard, edits: &mut Edits) {
-    let Some(close) = stream.close(at + 1).filter(|_| stream.str(at + 1) == "(") else { return };
+    let Some(close) = stream.close(at + 1).filter(|_| stream.str(at + 1) == "(") else {
+        return;
+    };
     let mut parts = [0usize; 2];
     let mut found = 0;
     let mut p = at + 2;
@@ -102,12 +107,17 @@ fn counts(stream: Stream<'_>, from: usize, step: usize, close: usize) -> bool {
         relation += 1;
         operator.push('=');
     }
-    let simple_bound = (relation + 1..step).all(|p| !matches!(stream.str(p), "," | "=" | "&&" | "||" | "?"));
+    let simple_bound =
+        (relation + 1..step).all(|p| !matches!(stream.str(p), "," | "=" | "&&" | "||" | "?"));
     if !stream.is_ident(from) || !simple_bound {
         return false;
     }
     let (first, second) = (stream.str(step + 1), stream.str(step + 2));
-    let (name, change) = if matches!(first, "++" | "--") { (second, first) } else { (first, second) };
+    let (name, change) = if matches!(first, "++" | "--") {
+        (second, first)
+    } else {
+        (first, second)
+    };
     let single_step = (step + 1..close).all(|p| stream.str(p) != ",");
     // `i >= 0` holds for ever when `i` is unsigned, so `>=` is never obvious.
     name == variable

@@ -42,7 +42,10 @@ pub struct Token {
 impl Token {
     /// Whether a parser sees it.
     pub const fn is_significant(&self) -> bool {
-        matches!(self.kind, Kind::Ident | Kind::Number | Kind::Text | Kind::Punct)
+        matches!(
+            self.kind,
+            Kind::Ident | Kind::Number | Kind::Text | Kind::Punct
+        )
     }
 }
 
@@ -55,7 +58,12 @@ const OPERATORS: [&str; 20] = [
 
 /// The tokens of `text`.
 pub fn lex(text: &str) -> Vec<Token> {
-    let mut lexer = Lexer { bytes: text.as_bytes(), at: 0, line_start: true, directive: false };
+    let mut lexer = Lexer {
+        bytes: text.as_bytes(),
+        at: 0,
+        line_start: true,
+        directive: false,
+    };
     let mut tokens = Vec::with_capacity(text.len() / 4);
     while lexer.at < lexer.bytes.len() {
         tokens.push(lexer.next_token());
@@ -89,7 +97,12 @@ impl Lexer<'_> {
             Kind::Space | Kind::Comment | Kind::Continuation => {}
             _ => self.line_start = false,
         }
-        Token { kind, start, end: self.at, directive }
+        Token {
+            kind,
+            start,
+            end: self.at,
+            directive,
+        }
     }
 
     fn scan(&mut self) -> Kind {
@@ -209,7 +222,10 @@ impl Lexer<'_> {
 
     fn operator(&mut self) -> Kind {
         let rest = &self.bytes[self.at..];
-        let len = OPERATORS.iter().find(|op| rest.starts_with(op.as_bytes())).map_or(1, |op| op.len());
+        let len = OPERATORS
+            .iter()
+            .find(|op| rest.starts_with(op.as_bytes()))
+            .map_or(1, |op| op.len());
         self.at += len;
         Kind::Punct
     }
@@ -225,7 +241,11 @@ mod tests {
     use super::*;
 
     fn words(text: &str) -> Vec<&str> {
-        lex(text).iter().filter(|t| t.is_significant()).map(|t| &text[t.start..t.end]).collect()
+        lex(text)
+            .iter()
+            .filter(|t| t.is_significant())
+            .map(|t| &text[t.start..t.end])
+            .collect()
     }
 
     #[test]
@@ -237,14 +257,18 @@ mod tests {
 
     #[test]
     fn numbers_keep_sign_and_suffix() {
-        assert_eq!(words("1e-5+2 0x1p-3 0xE+1 .5h 1'000u"), [
-            "1e-5", "+", "2", "0x1p-3", "0xE", "+", "1", ".5h", "1'000u"
-        ]);
+        assert_eq!(
+            words("1e-5+2 0x1p-3 0xE+1 .5h 1'000u"),
+            ["1e-5", "+", "2", "0x1p-3", "0xE", "+", "1", ".5h", "1'000u"]
+        );
     }
 
     #[test]
     fn closing_angles_stay_apart() {
-        assert_eq!(words("a<b<c>>d>>=1"), ["a", "<", "b", "<", "c", ">", ">", "d", ">", ">", "=", "1"]);
+        assert_eq!(
+            words("a<b<c>>d>>=1"),
+            ["a", "<", "b", "<", "c", ">", ">", "d", ">", ">", "=", "1"]
+        );
     }
 
     #[test]

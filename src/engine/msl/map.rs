@@ -16,7 +16,12 @@ pub struct SourceMap {
 
 impl SourceMap {
     pub(super) fn new(original: &str) -> Self {
-        Self { original: original.to_owned(), regions: Vec::new(), tokens: Vec::new(), end: 0 }
+        Self {
+            original: original.to_owned(),
+            regions: Vec::new(),
+            tokens: Vec::new(),
+            end: 0,
+        }
     }
 
     pub(super) fn begin(&mut self, region: Region, original: usize, lowered: usize) {
@@ -31,7 +36,11 @@ impl SourceMap {
     pub fn locate(&self, text: &str, file: &str, line: usize, column: usize) -> Option<Location> {
         let &(region, original, lowered) = self.regions.iter().find(|(r, ..)| r.file() == file)?;
         let lines = |start: usize, within: &str| -> Option<usize> {
-            let skipped: usize = within.split_inclusive('\n').take(line.checked_sub(1)?).map(str::len).sum();
+            let skipped: usize = within
+                .split_inclusive('\n')
+                .take(line.checked_sub(1)?)
+                .map(str::len)
+                .sum();
             Some(start + skipped)
         };
         let out_line = lines(lowered, text.get(lowered..self.end)?)?;
@@ -52,10 +61,5 @@ impl SourceMap {
             return 1;
         };
         original.saturating_sub(line_start).min(line_len) + 1
-    }
-
-    /// The original text.
-    pub fn original(&self) -> &str {
-        &self.original
     }
 }

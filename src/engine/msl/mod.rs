@@ -13,10 +13,12 @@ mod edits;
 mod guards;
 mod lexer;
 mod map;
+mod overloads;
 mod reach;
 mod signature;
 mod source;
 mod spaces;
+mod ternary;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -60,6 +62,8 @@ pub struct Facts<'a> {
     pub signature: &'a Signature,
     /// How its threads run.
     pub mode: Mode,
+    /// Whether the code relies on threadgroups of one thread.
+    pub single: bool,
     /// The type of each parameter as rewritten, without its name.
     pub types: Vec<String>,
 }
@@ -74,6 +78,8 @@ pub trait Target {
     fn kernel_function(&self) -> &'static str;
     /// The qualifier of a buffer parameter.
     fn buffer_qualifier(&self) -> &'static str;
+    /// A function to call on each alternative of a conditional expression, if the target needs one.
+    fn alternative(&self) -> Option<&'static str>;
     /// The functions that the engine calls.
     fn entry(&self, facts: &Facts<'_>) -> String;
     /// Code around a loop that could run for ever, if the target stops such loops.
@@ -91,6 +97,8 @@ pub struct Lowered {
     pub kernel: String,
     /// How its threads run.
     pub mode: Mode,
+    /// Whether the code relies on threadgroups of one thread.
+    pub single: bool,
     /// Number of buffers in the signature.
     pub buffers: usize,
     /// The way back to the MSL.
@@ -121,12 +129,23 @@ pub fn lower(text: &str, single: bool, target: &dyn Target) -> Result<Lowered, L
         (true, true) => Mode::Single,
         (true, false) => Mode::Sync,
     };
+    // A kernel that cannot tell the difference is the same for every size of threadgroup.
+    let single = single && (mode == Mode::Single || signature.asks_for_group());
 
     let mut edits = Edits::new(&source);
     rewrite(&source, &signature, target, &mut edits);
-    let types = signature.params.iter().map(|p| type_text(&source, p, &edits)).collect();
+    let types = signature
+        .params
+        .iter()
+        .map(|p| type_text(&source, p, &edits))
+        .collect();
     declare_kernel(&source, &signature, target, &mut edits);
-    let facts = Facts { signature: &signature, mode, types };
+    let facts = Facts {
+        signature: &signature,
+        mode,
+        single,
+        types,
+    };
 
     let mut out = Output::default();
     out.line(&target.prologue(mode));
@@ -138,9 +157,15 @@ pub fn lower(text: &str, single: bool, target: &dyn Target) -> Result<Lowered, L
         (Region::Source, body_start(&source, token(signature.body))),
     ];
     for (index, &(region, from)) in parts.iter().enumerate() {
-        let to = parts.get(index + 1).map_or(source.tokens.len(), |next| next.1);
+        let to = parts
+            .get(index + 1)
+            .map_or(source.tokens.len(), |next| next.1);
         out.line(&format!("#line 1 \"{}\"", region.file()));
-        map.begin(region, source.tokens.get(from).map_or(text.len(), |t| t.start), out.text.len());
+        map.begin(
+            region,
+            source.tokens.get(from).map_or(text.len(), |t| t.start),
+            out.text.len(),
+        );
         edits.write(&source, from, to, &mut out);
     }
     out.line("#line 1 \"<entry>\"");
@@ -151,7 +176,14 @@ pub fn lower(text: &str, single: bool, target: &dyn Target) -> Result<Lowered, L
         Binding::Grid(..) => None,
     });
     let buffers = buffers.max().unwrap_or(0);
-    Ok(Lowered { text: out.text, kernel: signature.name, mode, buffers, map })
+    Ok(Lowered {
+        text: out.text,
+        kernel: signature.name,
+        mode,
+        single,
+        buffers,
+        map,
+    })
 }
 
 /// All passes over the program and the macro bodies.
@@ -165,6 +197,9 @@ fn rewrite(source: &Source<'_>, signature: &Signature, target: &dyn Target, edit
         spaces::rewrite(stream, &aliases, target, edits);
         words::literals(stream, edits);
         words::swizzles(stream, &own, edits);
+        if let Some(function) = target.alternative() {
+            ternary::mark(stream, function, edits);
+        }
     }
     // The language's own headers are what the prologue includes.
     for line in &source.includes {
@@ -175,8 +210,11 @@ fn rewrite(source: &Source<'_>, signature: &Signature, target: &dyn Target, edit
     }
     let program = source.cursor(&source.program);
     if let Some((from, to)) = signature.instantiation {
-        program.tokens[from..to].iter().for_each(|&token| edits.blank(token));
+        program.tokens[from..to]
+            .iter()
+            .for_each(|&token| edits.blank(token));
     }
+    overloads::unify(program, signature.start, &aliases, edits);
     if let Some(guard) = target.loop_guard() {
         guards::insert(program, &guard, edits);
     }
@@ -202,8 +240,14 @@ fn declare_kernel(
 /// The rewritten type of a parameter, without its `*` or `&`.
 fn type_text(source: &Source<'_>, param: &Param, edits: &Edits) -> String {
     let (from, to) = param.type_span;
-    let end = if matches!(param.binding, Binding::Buffer(_)) { to - 1 } else { to };
-    let Some((&first, &last)) = source.program[from..end].first().zip(source.program[from..end].last())
+    let end = if matches!(param.binding, Binding::Buffer(_)) {
+        to - 1
+    } else {
+        to
+    };
+    let Some((&first, &last)) = source.program[from..end]
+        .first()
+        .zip(source.program[from..end].last())
     else {
         return String::new();
     };

@@ -17,7 +17,7 @@ pub fn words<'a>(source: &'a Source<'a>, start: usize) -> HashSet<&'a str> {
     let stream = source.cursor(&source.program);
     let mut definitions: HashMap<&str, Vec<Vec<&str>>> = HashMap::new();
     let mut queue: Vec<&str> = idents(stream, start, stream.len()).collect();
-    for (from, to) in chunks(stream, start) {
+    for (from, to) in chunks(stream, 0, start) {
         let body: Vec<&str> = idents(stream, from, to).collect();
         match names(stream, from, to) {
             names if names.is_empty() => queue.extend(body),
@@ -47,13 +47,15 @@ pub fn words<'a>(source: &'a Source<'a>, start: usize) -> HashSet<&'a str> {
 }
 
 fn idents<'s>(stream: Stream<'s>, from: usize, to: usize) -> impl Iterator<Item = &'s str> {
-    (from..to).filter(move |&at| stream.kind(at) == Some(Kind::Ident)).map(move |at| stream.str(at))
+    (from..to)
+        .filter(move |&at| stream.kind(at) == Some(Kind::Ident))
+        .map(move |at| stream.str(at))
 }
 
-/// Definitions at namespace level before `end`.
-fn chunks(stream: Stream<'_>, end: usize) -> Vec<(usize, usize)> {
+/// The definitions between two tokens, those within namespaces one by one.
+pub fn chunks(stream: Stream<'_>, start: usize, end: usize) -> Vec<(usize, usize)> {
     let mut chunks = Vec::new();
-    let (mut from, mut at) = (0, 0);
+    let (mut from, mut at) = (start, start);
     while at < end {
         match stream.str(at) {
             "{" if is_namespace(stream, from, at) => from = at + 1,
@@ -116,7 +118,12 @@ fn names<'s>(stream: Stream<'s>, from: usize, to: usize) -> Vec<&'s str> {
             }
             "=" | ";" if at > from => {
                 // The declared name is the last word before; arrays have been skipped.
-                names.extend((from..at).rev().find(|&p| stream.is_ident(p)).map(|p| stream.str(p)));
+                names.extend(
+                    (from..at)
+                        .rev()
+                        .find(|&p| stream.is_ident(p))
+                        .map(|p| stream.str(p)),
+                );
                 return names;
             }
             _ => {}
@@ -133,7 +140,11 @@ mod tests {
     fn reaches(header: &str, body: &str, word: &str) -> bool {
         let text = format!("{header}\nKERNEL {{ {body} }}");
         let source = Source::new(&text);
-        let start = source.program.iter().position(|&t| source.str(t) == "KERNEL").unwrap_or(0);
+        let start = source
+            .program
+            .iter()
+            .position(|&t| source.str(t) == "KERNEL")
+            .unwrap_or(0);
         words(&source, start).contains(word)
     }
 

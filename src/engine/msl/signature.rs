@@ -79,6 +79,26 @@ pub const ATTRIBUTES: [(&str, bool); 20] = [
     ("threads_per_threadgroup", false),
 ];
 
+/// Attributes that do not depend on a thread's threadgroup.
+const GROUPLESS: [&str; 6] = [
+    "thread_position_in_grid",
+    "threads_per_grid",
+    "grid_size",
+    "grid_origin",
+    "threads_per_simdgroup",
+    "thread_execution_width",
+];
+
+impl Signature {
+    /// Whether a thread can tell which threadgroup it is in, or how large it is.
+    pub fn asks_for_group(&self) -> bool {
+        self.params.iter().any(|param| match param.binding {
+            Binding::Buffer(_) => false,
+            Binding::Grid(name, _) => !GROUPLESS.contains(&name),
+        })
+    }
+}
+
 /// Finds the kernel in `source`. MLX puts it last, so the last one counts.
 pub fn find(source: &Source<'_>) -> Result<Signature, LowerError> {
     let stream = source.cursor(&source.program);
@@ -87,10 +107,15 @@ pub fn find(source: &Source<'_>) -> Result<Signature, LowerError> {
         .find_map(|at| Some((at, kernel_void(stream, at)?)))
         .ok_or(LowerError::NoKernel)?;
     let name = stream.str(void + 1).to_owned();
-    let incomplete = |what| LowerError::Incomplete { kernel: name.clone(), what };
+    let incomplete = |what| LowerError::Incomplete {
+        kernel: name.clone(),
+        what,
+    };
 
     let start = template_start(stream, mark).unwrap_or(mark);
-    let close = stream.close(void + 2).ok_or_else(|| incomplete("parameter list"))?;
+    let close = stream
+        .close(void + 2)
+        .ok_or_else(|| incomplete("parameter list"))?;
     let params = params(stream, void + 3, close, &name)?;
     let body = (close + 1..stream.len())
         .find(|&at| stream.str(at) == "{")
@@ -156,10 +181,12 @@ fn params(
             "(" | "[" if at < to => at = stream.close(at).unwrap_or(at),
             _ if at == to || stream.str(at) == "," => {
                 if start < at {
-                    params.push(param(stream, start, at).ok_or_else(|| LowerError::Parameter {
-                        kernel: kernel.to_owned(),
-                        parameter: stream.slice(start, at).to_owned(),
-                    })?);
+                    params.push(
+                        param(stream, start, at).ok_or_else(|| LowerError::Parameter {
+                            kernel: kernel.to_owned(),
+                            parameter: stream.slice(start, at).to_owned(),
+                        })?,
+                    );
                 }
                 start = at + 1;
             }
@@ -172,16 +199,26 @@ fn params(
 
 fn param(stream: Stream<'_>, from: usize, to: usize) -> Option<Param> {
     let open = (from..to).find(|&at| stream.opens_attribute(at))?;
-    let name_at = open.checked_sub(1).filter(|&at| at > from && stream.is_ident(at))?;
+    let name_at = open
+        .checked_sub(1)
+        .filter(|&at| at > from && stream.is_ident(at))?;
     let attribute = stream.str(open + 2);
     let pointer = stream.before(name_at) == "*";
     let binding = if attribute == "buffer" {
         if !pointer && stream.before(name_at) != "&" {
             return None;
         }
-        Binding::Buffer(stream.str(open + 4).parse().ok().filter(|&n: &usize| n < 256)?)
+        Binding::Buffer(
+            stream
+                .str(open + 4)
+                .parse()
+                .ok()
+                .filter(|&n: &usize| n < 256)?,
+        )
     } else {
-        let (attribute, single) = ATTRIBUTES.into_iter().find(|(name, _)| *name == attribute)?;
+        let (attribute, single) = ATTRIBUTES
+            .into_iter()
+            .find(|(name, _)| *name == attribute)?;
         let grid = grid_type(stream.before(name_at))?;
         if single && grid.dims > 1 {
             return None;
@@ -203,8 +240,10 @@ fn grid_type(written: &str) -> Option<GridType> {
         element => (element, 1),
     };
     let element = std::str::from_utf8(element).ok()?;
-    matches!(element, "uint" | "ushort" | "uint32_t" | "uint16_t")
-        .then(|| GridType { element: element.to_owned(), dims })
+    matches!(element, "uint" | "ushort" | "uint32_t" | "uint16_t").then(|| GridType {
+        element: element.to_owned(),
+        dims,
+    })
 }
 
 /// The line `template [[host_name("...")]] [[kernel]] decltype(name<args>) name<args>;`.
@@ -217,6 +256,11 @@ fn instantiation(stream: Stream<'_>, body: usize, name: &str) -> Option<((usize,
     if stream.str(decl + 2) != name || stream.str(decl + 3) != "<" {
         return None;
     }
-    let close = stream.close(decl + 1).filter(|&c| stream.before(c) == ">" && c < end)?;
-    Some(((start, end + 1), stream.slice(decl + 4, close - 1).to_owned()))
+    let close = stream
+        .close(decl + 1)
+        .filter(|&c| stream.before(c) == ">" && c < end)?;
+    Some((
+        (start, end + 1),
+        stream.slice(decl + 4, close - 1).to_owned(),
+    ))
 }

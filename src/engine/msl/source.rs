@@ -36,15 +36,25 @@ impl<'a> Source<'a> {
     /// Lexes `text` and finds its streams.
     pub fn new(text: &'a str) -> Self {
         let tokens = lex(text);
-        let mut source =
-            Self { text, tokens, program: Vec::new(), macros: Vec::new(), includes: Vec::new() };
+        let mut source = Self {
+            text,
+            tokens,
+            program: Vec::new(),
+            macros: Vec::new(),
+            includes: Vec::new(),
+        };
         let mut line = Vec::new();
         for index in 0..source.tokens.len() {
             let token = source.tokens[index];
             if token.directive && token.kind == Kind::Newline {
                 source.end_directive(std::mem::take(&mut line));
             } else if token.is_significant() {
-                if token.directive { &mut line } else { &mut source.program }.push(index);
+                if token.directive {
+                    &mut line
+                } else {
+                    &mut source.program
+                }
+                .push(index);
             }
         }
         source.end_directive(line);
@@ -52,7 +62,9 @@ impl<'a> Source<'a> {
     }
 
     fn end_directive(&mut self, line: Vec<usize>) {
-        let [hash, keyword, rest @ ..] = line.as_slice() else { return };
+        let [hash, keyword, rest @ ..] = line.as_slice() else {
+            return;
+        };
         match (self.str(*hash), self.str(*keyword), rest) {
             ("#", "define", [name, rest @ ..]) => {
                 // Only a bracket that touches the name makes the macro take arguments.
@@ -60,11 +72,18 @@ impl<'a> Source<'a> {
                     self.str(open) == "(" && self.tokens[open].start == self.tokens[*name].end
                 });
                 let params = match function_like {
-                    true => rest.iter().position(|&t| self.str(t) == ")").map_or(rest.len(), |p| p + 1),
+                    true => rest
+                        .iter()
+                        .position(|&t| self.str(t) == ")")
+                        .map_or(rest.len(), |p| p + 1),
                     false => 0,
                 };
                 let body = rest[params..].to_vec();
-                self.macros.push(Macro { name: *name, function_like, body });
+                self.macros.push(Macro {
+                    name: *name,
+                    function_like,
+                    body,
+                });
             }
             ("#", "include" | "import", _) => self.includes.push(line),
             _ => {}
@@ -73,12 +92,17 @@ impl<'a> Source<'a> {
 
     /// The text of token `index`.
     pub fn str(&self, index: usize) -> &'a str {
-        self.tokens.get(index).map_or("", |t| &self.text[t.start..t.end])
+        self.tokens
+            .get(index)
+            .map_or("", |t| &self.text[t.start..t.end])
     }
 
     /// A view of `stream` with look-ahead.
     pub fn cursor<'s>(&'s self, stream: &'s [usize]) -> Stream<'s> {
-        Stream { source: self, tokens: stream }
+        Stream {
+            source: self,
+            tokens: stream,
+        }
     }
 }
 
@@ -171,7 +195,10 @@ impl<'s> Stream<'s> {
 
     /// The source text from token `from` up to, not including, token `to`, attributes included.
     pub fn slice(&self, from: usize, to: usize) -> &'s str {
-        match (self.tokens.get(from), to.checked_sub(1).and_then(|l| self.tokens.get(l))) {
+        match (
+            self.tokens.get(from),
+            to.checked_sub(1).and_then(|l| self.tokens.get(l)),
+        ) {
             (Some(&a), Some(&b)) if a <= b => {
                 &self.source.text[self.source.tokens[a].start..self.source.tokens[b].end]
             }

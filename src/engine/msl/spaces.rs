@@ -13,7 +13,14 @@ use super::{
 };
 
 /// The qualifiers that say where a value lives.
-const SPACES: [&str; 6] = ["device", "constant", "threadgroup", "thread", "ray_data", "object_data"];
+pub const SPACES: [&str; 6] = [
+    "device",
+    "constant",
+    "threadgroup",
+    "thread",
+    "ray_data",
+    "object_data",
+];
 
 /// Macros that stand for nothing but an address space, such as `#define TG threadgroup`.
 pub type Aliases<'a> = HashMap<&'a str, &'a str>;
@@ -24,7 +31,9 @@ pub fn aliases<'a>(source: &'a Source<'a>) -> Aliases<'a> {
     for definition in source.macros.iter().filter(|m| !m.function_like) {
         let words = definition.body.iter().map(|&t| source.str(t));
         let mut spaces = words.clone().filter(|word| SPACES.contains(word));
-        if words.clone().all(|word| SPACES.contains(&word) || word == "const")
+        if words
+            .clone()
+            .all(|word| SPACES.contains(&word) || word == "const")
             && let Some(space) = spaces.next()
         {
             aliases.insert(source.str(definition.name), space);
@@ -66,7 +75,10 @@ pub fn rewrite(stream: Stream<'_>, aliases: &Aliases<'_>, target: &dyn Target, e
 fn constant(stream: Stream<'_>, at: usize, variable: bool) -> &'static str {
     let specifiers = specifiers(stream, at);
     let has = |word: &str| specifiers.contains(&word);
-    match (variable && !has("static") && !has("extern"), has("const") || has("constexpr")) {
+    match (
+        variable && !has("static") && !has("extern"),
+        has("const") || has("constexpr"),
+    ) {
         (true, true) => "static",
         (true, false) => "static const",
         (false, true) => " ",
@@ -77,8 +89,11 @@ fn constant(stream: Stream<'_>, at: usize, variable: bool) -> &'static str {
 /// The words around `at` that qualify the same declaration.
 fn specifiers<'s>(stream: Stream<'s>, at: usize) -> Vec<&'s str> {
     let is_part = |p: usize| stream.is_ident(p) || matches!(stream.str(p), "::" | "]");
-    let mut words: Vec<&str> =
-        (0..at).rev().take_while(|&p| is_part(p)).map(|p| stream.str(p)).collect();
+    let mut words: Vec<&str> = (0..at)
+        .rev()
+        .take_while(|&p| is_part(p))
+        .map(|p| stream.str(p))
+        .collect();
     let mut p = at + 1;
     while p < stream.len() {
         match stream.str(p) {
@@ -98,8 +113,13 @@ fn specifiers<'s>(stream: Stream<'s>, at: usize) -> Vec<&'s str> {
 /// with neither `*` nor `&` between.
 fn declares_variable(stream: Stream<'_>, at: usize, aliases: &Aliases<'_>) -> bool {
     // `typedef threadgroup T name;` and `using name = threadgroup T*;` declare no storage.
-    let statement = (0..at).rev().take_while(|&p| stream.is_ident(p) || stream.str(p) == "=");
-    if statement.into_iter().any(|p| matches!(stream.str(p), "typedef" | "using")) {
+    let statement = (0..at)
+        .rev()
+        .take_while(|&p| stream.is_ident(p) || stream.str(p) == "=");
+    if statement
+        .into_iter()
+        .any(|p| matches!(stream.str(p), "typedef" | "using"))
+    {
         return false;
     }
     let mut words = 0;

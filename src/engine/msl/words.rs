@@ -27,7 +27,9 @@ pub fn attributes(stream: Stream<'_>, edits: &mut Edits) {
         if stream.opens_attribute(at)
             && let Some(close) = stream.close(at)
         {
-            stream.tokens[at..=close].iter().for_each(|&token| edits.blank(token));
+            stream.tokens[at..=close]
+                .iter()
+                .for_each(|&token| edits.blank(token));
             at = close;
         } else if stream.str(at) == "kernel" && stream.str(at + 1) == "void" {
             edits.blank(stream.tokens[at]);
@@ -42,9 +44,10 @@ pub fn literals(stream: Stream<'_>, edits: &mut Edits) {
         let text = stream.str(at);
         let new = match stream.kind(at) {
             Some(Kind::Number) => float_literal(text),
-            Some(Kind::Ident) => {
-                RENAMED.iter().find(|(old, _)| *old == text).map(|(_, new)| Cow::Borrowed(*new))
-            }
+            Some(Kind::Ident) => RENAMED
+                .iter()
+                .find(|(old, _)| *old == text)
+                .map(|(_, new)| Cow::Borrowed(*new)),
             _ => None,
         };
         if let Some(new) = new
@@ -84,9 +87,13 @@ fn swizzle(word: &str) -> Option<String> {
         return None;
     }
     let index = |set: &str| -> Option<Vec<String>> {
-        word.chars().map(|c| set.find(c).map(|i| i.to_string())).collect()
+        word.chars()
+            .map(|c| set.find(c).map(|i| i.to_string()))
+            .collect()
     };
-    index("xyzw").or_else(|| index("rgba")).map(|indices| indices.join(","))
+    index("xyzw")
+        .or_else(|| index("rgba"))
+        .map(|indices| indices.join(","))
 }
 
 /// Words that look like swizzles but are members of the program's own structures.
@@ -97,7 +104,8 @@ pub fn own_members<'a>(source: &'a Source<'a>) -> HashSet<&'a str> {
         if !matches!(stream.str(at), "struct" | "class" | "union") {
             continue;
         }
-        let Some(open) = (at..stream.len()).find(|&p| matches!(stream.str(p), "{" | ";" | "(" | ")"))
+        let Some(open) =
+            (at..stream.len()).find(|&p| matches!(stream.str(p), "{" | ";" | "(" | ")"))
         else {
             continue;
         };
@@ -127,8 +135,15 @@ pub fn swizzles(stream: Stream<'_>, own: &HashSet<&str>, edits: &mut Edits) {
             continue;
         }
         if let Some(indices) = swizzle(word) {
-            let call = if is_assigned(stream, at + 1) { "set" } else { "get" };
-            edits.replace(stream.tokens[at], format!("template zmlx_{call}<{indices}>()"));
+            let call = if is_assigned(stream, at + 1) {
+                "set"
+            } else {
+                "get"
+            };
+            edits.replace(
+                stream.tokens[at],
+                format!("template zmlx_{call}<{indices}>()"),
+            );
         }
     }
 }

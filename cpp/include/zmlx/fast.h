@@ -1,0 +1,92 @@
+// mlx/fast.h without its custom kernels.
+#pragma once
+
+#include "mlx/fast.h"
+#include "zmlx/types.h"
+
+namespace zmlx::fast {
+
+namespace mf = mx::fast;
+
+inline ArrayPtr
+rms_norm(const Array& x, ArrayRef weight, float eps, StreamRef s) {
+  return box(mf::rms_norm(x, maybe(weight), eps, on(s)));
+}
+
+inline ArrayPtr layer_norm(
+    const Array& x,
+    ArrayRef weight,
+    ArrayRef bias,
+    float eps,
+    StreamRef s) {
+  return box(mf::layer_norm(x, maybe(weight), maybe(bias), eps, on(s)));
+}
+
+// MLX's CPU path reads whatever a class index out of range points at, so indices are
+// clamped to what it may follow.
+inline ArrayPtr
+cross_entropy(const Array& logits, const Array& targets, StreamRef s) {
+  auto where = on(s);
+  auto index = targets;
+  if (logits.ndim() > 0 && mx::issubdtype(targets.dtype(), mx::integer)) {
+    // A dtype that cannot hold the number of classes cannot exceed it either.
+    auto classes = static_cast<int64_t>(logits.shape(-1));
+    index = mx::astype(targets, mx::int64, where);
+    index = mx::minimum(index, Array(classes - 1, mx::int64), where);
+    index = mx::maximum(index, Array(-classes, mx::int64), where);
+    index = mx::astype(index, mx::int32, where);
+  }
+  return box(mf::cross_entropy(logits, index, where));
+}
+
+// The frequencies replace the base when they are there.
+inline ArrayPtr rope(
+    const Array& x,
+    int32_t dims,
+    bool traditional,
+    float base,
+    float scale,
+    const Array& offset,
+    ArrayRef freqs,
+    StreamRef s) {
+  auto b = freqs.ptr ? std::nullopt : std::optional<float>(base);
+  return box(mf::rope(
+      x, dims, traditional, b, scale, offset, maybe(freqs), on(s)));
+}
+
+inline ArrayPtr scaled_dot_product_attention(
+    const Array& queries,
+    const Array& keys,
+    const Array& values,
+    float scale,
+    bool causal,
+    ArrayRef mask,
+    ArrayRef sinks,
+    bool force_fused,
+    StreamRef s) {
+  return box(mf::scaled_dot_product_attention(
+      queries,
+      keys,
+      values,
+      scale,
+      causal ? "causal" : "",
+      maybe(mask),
+      maybe(sinks),
+      force_fused,
+      on(s)));
+}
+
+inline ArrayVecPtr gated_delta_update(
+    const Array& queries,
+    const Array& keys,
+    const Array& values,
+    const Array& gates,
+    const Array& beta,
+    ArrayRef state,
+    ArrayRef mask,
+    StreamRef s) {
+  return box(mf::gated_delta_update(
+      queries, keys, values, gates, beta, maybe(state), maybe(mask), on(s)));
+}
+
+} // namespace zmlx::fast

@@ -1,0 +1,85 @@
+//! MLX's fused operations for language models (`mlx/fast.h`).
+//!
+//! On a GPU each is one kernel or a few; elsewhere MLX composes it of other operations.
+//! Optional arrays are written `&w` or `None`. What has many options is a builder
+//! that ends in `call`.
+//!
+//! ```
+//! use zmlx::{fast, random};
+//! # fn main() -> zmlx::Result<()> {
+//! let x = random::normal((1, 4, 6, 8))?; // batch, heads, tokens, head dimension
+//! let q = fast::rope(&x, 8).call()?;
+//! let y = fast::scaled_dot_product_attention(&q, &q, &x, 8f32.powf(-0.5)).causal().call()?;
+//! let n = fast::rms_norm(&y, None, 1e-5)?;
+//! assert_eq!(n.shape(), x.shape());
+//! # Ok(())
+//! # }
+//! ```
+
+mod attention;
+mod delta;
+mod rope;
+
+use crate::array::maybe;
+use crate::bridge::fast::ffi;
+use crate::ops::done;
+use crate::stream::current;
+use crate::{Array, Error, Result};
+
+pub use self::attention::{Attention, scaled_dot_product_attention};
+pub use self::delta::{GatedDelta, gated_delta_update};
+pub use self::rope::{Rope, rope};
+
+/// Root mean square normalization over the last dimension:
+/// `x / sqrt(mean(x^2) + eps) * weight`, computed in float32.
+///
+/// `x` has any shape `(.., n)`, `weight` the shape `(n,)`; `None` stands for ones. The
+/// result has the shape of `x` and the dtype both promote to.
+///
+/// # Errors
+/// [`Error::Shape`] for other shapes, [`Error::Dtype`] or [`Error::Argument`] when
+/// the dtype is not a float one.
+#[track_caller]
+pub fn rms_norm<'a>(x: &Array, weight: impl Into<Option<&'a Array>>, eps: f32) -> Result<Array> {
+    done(ffi::rms_norm(x.raw(), maybe(weight.into()), eps, current()))
+}
+
+/// Layer normalization over the last dimension:
+/// `(x - mean(x)) / sqrt(var(x) + eps) * weight + bias`, computed in float32.
+///
+/// `x` has any shape `(.., n)`, `weight` and `bias` the shape `(n,)`; `None` stands for ones and
+/// zeros. The result has the shape of `x` and the dtype all promote to.
+///
+/// # Errors
+/// [`Error::Shape`] for other shapes, [`Error::Dtype`] or [`Error::Argument`] when
+/// the dtype is not a float one.
+#[track_caller]
+pub fn layer_norm<'a, 'b>(
+    x: &Array,
+    weight: impl Into<Option<&'a Array>>,
+    bias: impl Into<Option<&'b Array>>,
+    eps: f32,
+) -> Result<Array> {
+    let (weight, bias) = (maybe(weight.into()), maybe(bias.into()));
+    done(ffi::layer_norm(x.raw(), weight, bias, eps, current()))
+}
+
+/// Cross entropy of class indices: `logsumexp(logits) - logits[target]` over the last dimension.
+///
+/// `logits` has the shape `(.., classes)`, `targets` the shape before the last dimension and
+/// an integer dtype. The result has the shape of `targets`. A negative index counts from
+/// the last class; one out of range stands for the nearest class.
+///
+/// # Errors
+/// [`Error::Shape`] for other shapes or no classes, [`Error::Dtype`] or [`Error::Argument`]
+/// for other dtypes. The targets have no gradient.
+#[track_caller]
+pub fn cross_entropy(logits: &Array, targets: &Array) -> Result<Array> {
+    if logits.shape().last() == Some(&0) {
+        return Err(Error::shape(format!(
+            "`logits`: expected at least one class, got shape {:?}",
+            logits.shape()
+        )));
+    }
+    done(ffi::cross_entropy(logits.raw(), targets.raw(), current()))
+}

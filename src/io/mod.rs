@@ -1,0 +1,89 @@
+//! Saving and loading arrays: npy, safetensors, GGUF.
+//!
+//! Loading is lazy: an array's values are read when it is evaluated, from the file that was
+//! open when it was loaded. Before MLX sees a file its header is checked here, because MLX's
+//! readers trust much of it; a damaged file is an [`Error::Io`](crate::Error::Io).
+//!
+//! Saving writes a new file beside the old one and renames it, so the old one is whole until
+//! the new one is: an array may even be loaded from the file it is saved to.
+//!
+//! ```
+//! use zmlx::{ArrayMap, io, random};
+//! # fn main() -> zmlx::Result<()> {
+//! # let folder = tempfile::tempdir().map_err(zmlx::Error::other)?;
+//! # let path = folder.path().join("model.safetensors");
+//! let mut weights = ArrayMap::default();
+//! weights.arrays.insert("w".into(), random::normal((4, 4))?);
+//! weights.metadata.insert("format".into(), "mlx".into());
+//! io::save_safetensors(&path, &weights)?;
+//!
+//! let shared = io::load_safetensors(&path)?.freeze()?; // Send + Sync
+//! assert_eq!(shared.get("w")?.shape(), [4, 4]);
+//! # Ok(())
+//! # }
+//! ```
+
+mod atomic;
+mod check;
+mod gguf;
+mod gguf_check;
+mod npy;
+mod safetensors;
+
+use std::collections::BTreeMap;
+
+pub use self::gguf::{Gguf, GgufValue, load_gguf, save_gguf};
+pub use self::npy::{load_npy, npy_from_bytes, npy_to_bytes, save_npy};
+pub use self::safetensors::{
+    load_safetensors, safetensors_from_bytes, safetensors_to_bytes, save_safetensors,
+};
+use crate::{Array, Error, FrozenMap, Result};
+
+/// Named arrays, as files of weights hold them.
+#[derive(Clone, Debug, Default)]
+pub struct ArrayMap {
+    /// The arrays by name.
+    pub arrays: BTreeMap<String, Array>,
+    /// Text that stands beside them in the file.
+    pub metadata: BTreeMap<String, String>,
+}
+
+impl ArrayMap {
+    /// The array called `name`.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] when there is none.
+    #[track_caller]
+    pub fn get(&self, name: &str) -> Result<&Array> {
+        self.arrays.get(name).ok_or_else(|| {
+            Error::argument("name", "the name of an array", format_args!("`{name}`"))
+        })
+    }
+
+    /// The arrays as values for other threads. **Evaluates** them.
+    ///
+    /// # Errors
+    /// What [`Array::freeze`] fails with.
+    #[track_caller]
+    pub fn freeze(&self) -> Result<FrozenMap> {
+        let all: Vec<&Array> = self.arrays.values().collect();
+        crate::eval(all)?;
+        let mut arrays = BTreeMap::new();
+        for (name, array) in &self.arrays {
+            arrays.insert(name.clone(), array.freeze()?);
+        }
+        Ok(FrozenMap {
+            arrays,
+            metadata: self.metadata.clone(),
+        })
+    }
+}
+
+impl FromIterator<(String, Array)> for ArrayMap {
+    fn from_iter<I: IntoIterator<Item = (String, Array)>>(arrays: I) -> Self {
+        ArrayMap {
+            arrays: arrays.into_iter().collect(),
+            metadata: BTreeMap::new(),
+        }
+    }
+}

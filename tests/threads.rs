@@ -1,0 +1,317 @@
+//! What crosses threads: frozen values, workers, and what does not.
+
+mod common;
+
+use std::future::{Future, IntoFuture};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake};
+
+use common::{noise, on_worker};
+use zmlx::worker::Pool;
+use zmlx::{Array, Error, Frozen, Worker, eval, grad};
+
+const THREADS: usize = 8;
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(std::thread::Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Arc::new(Unpark(std::thread::current())).into();
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(value) => return value,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+fn frozen(values: &[f32]) -> Frozen {
+    let values = values.to_vec();
+    on_worker(move || {
+        Array::from_slice(&values, values.len())
+            .unwrap()
+            .freeze()
+            .unwrap()
+    })
+}
+
+#[test]
+fn frozen_keeps_shape_and_values() {
+    let f = on_worker(|| {
+        let x = Array::from_slice(&[1i32, 2, 3, 4, 5, 6], (2, 3)).unwrap();
+        // Strided storage is copied into row-major order.
+        x.transpose(..).unwrap().freeze().unwrap()
+    });
+    assert_eq!((f.shape(), f.size(), f.nbytes()), (&[3, 2][..], 6, 24));
+    assert_eq!(f.as_slice::<i32>().unwrap(), [1, 4, 2, 5, 3, 6]);
+    assert!(matches!(f.as_slice::<f32>(), Err(Error::Dtype { .. })));
+    assert_eq!(f.to_vec::<i32>().unwrap().len(), 6);
+    let again = f.clone();
+    on_worker(move || {
+        let a = again.thaw().unwrap();
+        assert!(a.is_ready().unwrap() && a.is_row_contiguous());
+        let b = again.thaw().unwrap();
+        assert!(a.shares_data_with(&b) && a.id() != b.id());
+        assert_eq!(a.to_vec::<i32>().unwrap(), [1, 4, 2, 5, 3, 6]);
+    });
+}
+
+#[test]
+fn freezing_an_owned_array_copies_nothing() {
+    on_worker(|| {
+        let x = Array::from_slice(&noise(1000, 1), 1000)
+            .unwrap()
+            .square()
+            .unwrap();
+        let f = x.freeze().unwrap();
+        assert!(f.thaw().unwrap().shares_data_with(&x));
+        assert_eq!(
+            x.as_slice::<f32>().unwrap().as_ptr(),
+            f.as_slice::<f32>().unwrap().as_ptr()
+        );
+        // A view of the same buffer could be donated on this thread: a copy then.
+        let y = Array::from_slice(&noise(1000, 2), 1000)
+            .unwrap()
+            .square()
+            .unwrap();
+        y.eval().unwrap();
+        let view = y.reshape([10, 100]).unwrap();
+        view.eval().unwrap();
+        let f = y.freeze().unwrap();
+        assert!(!f.thaw().unwrap().shares_data_with(&y));
+        assert_eq!(f.to_vec::<f32>().unwrap(), y.to_vec::<f32>().unwrap());
+    });
+}
+
+#[test]
+fn frozen_empty_scalar_and_every_dtype() {
+    on_worker(|| {
+        let e = Array::from_slice::<f32>(&[], (0, 3))
+            .unwrap()
+            .freeze()
+            .unwrap();
+        assert_eq!(
+            (e.shape(), e.as_slice::<f32>().unwrap().len()),
+            (&[0, 3][..], 0)
+        );
+        assert_eq!(e.thaw().unwrap().to_vec::<f32>().unwrap(), [0.0f32; 0]);
+        let s = Array::from(true).freeze().unwrap();
+        assert_eq!(s.as_slice::<bool>().unwrap(), [true]);
+        assert!(s.thaw().unwrap().item::<bool>().unwrap());
+        let h = Array::from(half::bf16::ONE).freeze().unwrap();
+        assert_eq!(h.as_slice::<half::bf16>().unwrap(), [half::bf16::ONE]);
+    });
+}
+
+#[test]
+fn a_traced_array_does_not_freeze() {
+    on_worker(|| {
+        let f = grad(|x: &Array| {
+            let e = x.freeze().unwrap_err();
+            assert!(matches!(e, Error::NotReady { .. }), "{e}");
+            x.square()
+        });
+        f(&Array::from(3.0f32)).unwrap();
+    });
+}
+
+/// Chains of operations that MLX computes in place when it may, over a buffer that
+/// seven other threads read: the values must not change.
+#[test]
+fn frozen_is_never_donated() {
+    let values = noise(4096, 3);
+    let shared = frozen(&values);
+    std::thread::scope(|scope| {
+        for i in 0..THREADS {
+            let (shared, values) = (shared.clone(), &values);
+            scope.spawn(move || {
+                // Bounded: this file starts these threads once.
+                for round in 0..200 {
+                    if i % 2 == 0 {
+                        // The thawed handle is gone before its consumer runs.
+                        let y = shared.thaw().unwrap().negative().unwrap().exp().unwrap();
+                        let got = y.to_vec::<f32>().unwrap();
+                        let want = (-values[round]).exp();
+                        assert!((got[round] - want).abs() < 1e-5);
+                    } else {
+                        assert_eq!(shared.as_slice::<f32>().unwrap(), values);
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(shared.as_slice::<f32>().unwrap(), values);
+}
+
+#[test]
+fn the_last_handle_may_go_anywhere() {
+    let thawed = {
+        let f = frozen(&[1.0, 2.0]);
+        let other = f.clone();
+        std::thread::spawn(move || drop(other)).join().unwrap();
+        on_worker(move || {
+            let a = f.thaw().unwrap();
+            drop(f);
+            a.square().unwrap().to_vec::<f32>().unwrap()
+        })
+    };
+    assert_eq!(thawed, [1.0, 4.0]);
+}
+
+#[test]
+fn eight_threads_each_with_their_own_graphs() {
+    let shared = frozen(&noise(256, 4));
+    let want: f64 = noise(256, 4)
+        .iter()
+        .map(|&x| f64::from(x) * f64::from(x))
+        .sum();
+    let pool = Pool::new(THREADS).unwrap();
+    let jobs: Vec<_> = (0..THREADS * 20)
+        .map(|_| {
+            let shared = shared.clone();
+            pool.run(move || {
+                let x = shared.thaw()?;
+                let g = grad(|x: &Array| x.square()?.sum(..))(&x)?;
+                let s = x.square()?.sum(..)?;
+                eval([&g, &s])?;
+                Ok((s.item::<f32>()?, g.to_vec::<f32>()?))
+            })
+        })
+        .collect();
+    for job in jobs {
+        let (sum, gradient) = job.wait().unwrap();
+        assert!((f64::from(sum) - want).abs() < 1e-3);
+        for (g, x) in gradient.iter().zip(shared.as_slice::<f32>().unwrap()) {
+            assert_eq!(*g, 2.0 * x);
+        }
+    }
+}
+
+#[test]
+fn a_worker_keeps_its_arrays_and_its_order() {
+    let worker = Worker::spawn(|| Ok(vec![Array::from(0.0f32)])).unwrap();
+    let jobs: Vec<_> = (0..100)
+        .map(|i| {
+            worker.run(move |state| {
+                state[0] = state[0].add(1.0)?;
+                assert_eq!(state[0].item::<f32>()?, (i + 1) as f32);
+                Ok(i)
+            })
+        })
+        .collect();
+    for (i, job) in jobs.into_iter().enumerate() {
+        assert_eq!(job.wait().unwrap(), i);
+    }
+    let twice: zmlx::Result<f32> = block_on(async {
+        let a = worker.run(|s| s[0].item::<f32>()).await?;
+        let b = worker.run(|s| s[0].item::<f32>()).into_future().await?;
+        Ok(a + b)
+    });
+    assert_eq!(twice.unwrap(), 200.0);
+}
+
+#[test]
+fn panics_and_errors_come_out_of_their_job_only() {
+    let worker = Worker::spawn(|| Ok(())).unwrap();
+    let panics = worker.run(|()| -> zmlx::Result<()> { panic!("in the job") });
+    let fails = worker.run(|()| Array::from(1.0f32).reshape([3]).map(drop));
+    let fine = worker.run(|()| Ok(5));
+    let panic = catch_unwind(AssertUnwindSafe(|| panics.wait())).unwrap_err();
+    assert_eq!(panic.downcast_ref::<&str>(), Some(&"in the job"));
+    assert!(matches!(fails.wait(), Err(Error::Shape { .. })));
+    assert_eq!(fine.wait().unwrap(), 5);
+}
+
+#[test]
+fn a_worker_that_cannot_start_says_why() {
+    let e = Worker::<()>::spawn(|| Err(Error::other("no model"))).unwrap_err();
+    assert_eq!(e.to_string(), "no model");
+    let start = || Worker::<()>::spawn(|| panic!("at the start"));
+    let panic = catch_unwind(start).unwrap_err();
+    assert_eq!(panic.downcast_ref::<&str>(), Some(&"at the start"));
+}
+
+#[test]
+fn a_worker_ends_after_its_queue_and_drops_its_state_there() {
+    static DONE: AtomicUsize = AtomicUsize::new(0);
+    struct State(std::thread::ThreadId, Array);
+    impl Drop for State {
+        fn drop(&mut self) {
+            assert_eq!(std::thread::current().id(), self.0);
+            // MLX still works while the state goes.
+            assert_eq!(self.1.square().unwrap().item::<f32>().unwrap(), 9.0);
+            DONE.fetch_add(1000, Ordering::SeqCst);
+        }
+    }
+    let worker =
+        Worker::spawn(|| Ok(State(std::thread::current().id(), Array::from(3.0f32)))).unwrap();
+    for _ in 0..10 {
+        drop(worker.run(|_| {
+            DONE.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        }));
+    }
+    worker.close();
+    let e = worker.run(|_| Ok(())).wait().unwrap_err();
+    assert!(matches!(e, Error::Worker { .. }), "{e}");
+    drop(worker);
+    assert_eq!(DONE.load(Ordering::SeqCst), 1010);
+}
+
+#[test]
+fn a_job_may_drop_the_worker() {
+    let worker = Arc::new(Worker::spawn(|| Ok(())).unwrap());
+    let own = Arc::clone(&worker);
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let job = worker.run(move |()| {
+        wait.recv().map_err(Error::other)?;
+        drop(own); // the last one
+        Ok(7)
+    });
+    drop(worker);
+    go.send(()).unwrap();
+    assert_eq!(job.wait().unwrap(), 7);
+}
+
+/// A background error of one job is not the next job's.
+#[test]
+fn a_job_keeps_its_late_error() {
+    let worker = Worker::spawn(|| Ok(())).unwrap();
+    let bad = worker.run(|()| {
+        let singular = Array::from_slice(&[0.0f32; 4], (2, 2))?;
+        let x = zmlx::with_device(zmlx::Device::CPU, || zmlx::linalg::inv(&singular))?;
+        drop(zmlx::async_eval([&x])?);
+        Ok(())
+    });
+    let good = worker.run(|()| Array::from(2.0f32).square()?.item::<f32>());
+    assert!(matches!(bad.wait(), Err(Error::Earlier { .. })));
+    assert_eq!(good.wait().unwrap(), 4.0);
+}
+
+/// Threads that end while MLX still has work of theirs, or arrays in thread-locals.
+#[test]
+fn threads_end_cleanly() {
+    thread_local! {
+        static KEPT: std::cell::RefCell<Vec<Array>> = const { std::cell::RefCell::new(Vec::new()) };
+    }
+    for _ in 0..THREADS {
+        std::thread::spawn(|| {
+            let x = Array::from_slice(&noise(512, 9), 512)
+                .unwrap()
+                .exp()
+                .unwrap();
+            KEPT.with_borrow_mut(|k| k.push(x.clone()));
+            std::mem::forget(zmlx::async_eval([&x]).unwrap());
+            KEPT.with_borrow_mut(|k| k.push(x.square().unwrap()));
+        })
+        .join()
+        .unwrap();
+    }
+}
