@@ -298,10 +298,11 @@ impl fmt::Debug for Array {
     /// Shape and dtype, and the values when they are there: it never evaluates.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Array({}, {:?}", self.dtype(), self.shape())?;
-        if self.is_ready().unwrap_or(false) && self.size() <= 64 {
-            if let Ok(text) = ffi::show(self.raw()) {
-                return write!(f, ", {text})");
-            }
+        if self.is_ready().unwrap_or(false)
+            && self.size() <= 64
+            && let Ok(text) = ffi::show(self.raw())
+        {
+            return write!(f, ", {text})");
         }
         let state = if self.is_tracer() { "traced" } else { "lazy" };
         match self.is_ready() {
