@@ -99,6 +99,11 @@ impl Compiler {
     }
 }
 
+/// The compiler that would be used now.
+pub fn path() -> Option<PathBuf> {
+    Compiler::find("").ok().map(|c| c.path)
+}
+
 /// The file that a command's name stands for.
 fn which(command: &str) -> Option<PathBuf> {
     if command.contains('/') {

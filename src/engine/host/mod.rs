@@ -91,3 +91,13 @@ fn build(msl: &str, options: &CompileOptions) -> Result<Arc<HostKernel>, EngineE
         switches: AtomicU64::new(0),
     }))
 }
+
+/// The C++ compiler that kernels are compiled with, where there is one.
+pub fn compiler_path() -> Option<std::path::PathBuf> {
+    compiler::path()
+}
+
+/// How many threads run a kernel.
+pub fn threads() -> usize {
+    pool::workers()
+}
