@@ -34,12 +34,19 @@ pub enum Error {
         at: Site,
     },
     /// A custom kernel could not be lowered, compiled or run.
-    #[error("kernel `{kernel}`: {problem}\n  {context}called at {at}")]
+    #[error("{problem}\n  {context}called at {at}")]
     Kernel {
         kernel: String,
         problem: Box<EngineError>,
         /// What the kernel was called with, for people.
         context: String,
+        at: Site,
+    },
+    /// A custom kernel was stopped while it ran.
+    #[error("kernel `{kernel}`: {message} (evaluated at {at})")]
+    Launch {
+        kernel: String,
+        message: String,
         at: Site,
     },
     /// A file or stream could not be read or written.
@@ -128,6 +135,13 @@ impl Error {
         {
             return original;
         }
+        if let Some((kernel, message)) = from_launch(&message) {
+            return Error::Launch {
+                kernel: kernel.to_owned(),
+                message: message.to_owned(),
+                at,
+            };
+        }
         match kind {
             b'i' => Error::Io { message, at },
             _ if is_io(&message) => Error::Io { message, at },
@@ -141,6 +155,15 @@ impl Error {
             _ => Error::Mlx { message, at },
         }
     }
+}
+
+/// What the host engine said when a kernel failed on one of MLX's stream threads.
+pub(crate) fn launch_message(kernel: &str, message: &str) -> String {
+    format!("[zmlx kernel] {kernel}: {message}")
+}
+
+fn from_launch(message: &str) -> Option<(&str, &str)> {
+    message.strip_prefix("[zmlx kernel] ")?.split_once(": ")
 }
 
 fn is_io(message: &str) -> bool {

@@ -33,6 +33,13 @@ pub use transforms::{
 };
 pub use worker::Worker;
 
+/// Version of the MLX library in use, such as `0.32.4`.
+#[track_caller]
+pub fn mlx_version() -> Result<String> {
+    use error::Lift;
+    bridge::stream::ffi::mlx_version().lift()
+}
+
 /// Everything a program usually wants in scope.
 pub mod prelude {
     pub use crate::dtype::short::*;

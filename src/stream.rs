@@ -257,7 +257,12 @@ pub(crate) fn enter() {
     if !ENTERED.get() {
         static MAIN: Once = Once::new();
         MAIN.call_once(occupy_main_thread);
-        *THREADS.lock().unwrap_or_else(|e| e.into_inner()) += 1;
+        let mut threads = THREADS.lock().unwrap_or_else(|e| e.into_inner());
+        if *threads == 0 {
+            // A lower limit is slow, not wrong, and a user's later setting replaces it.
+            let _ = ffi::keep_buffers();
+        }
+        *threads += 1;
         ENTERED.set(true);
         // It fails only where memory is gone; what follows reports that.
         let _ = ffi::enter_thread();

@@ -3,11 +3,13 @@
 // When MLX evaluates it, memory for outputs and for copies of strided inputs is
 // taken at once; the copies, the fill and the kernel itself run as one task of
 // the stream, in order with the stream's other work.
-#include <cstring>
+#include <array>
+#include <atomic>
 
 #include "mlx/backend/cpu/encoder.h"
 #include "mlx/primitives.h"
 #include "zmlx/kernel.h"
+#include "zmlx/strided.h"
 
 #include "zmlx/src/bridge/kernel.rs.h"
 
@@ -15,109 +17,33 @@ namespace zmlx {
 
 namespace {
 
-// Where a strided input lies, and the dense copy of it.
-struct DenseCopy {
-  const char* from;
-  char* to;
-  mx::Shape shape;
-  mx::Strides strides;
-  size_t itemsize;
+// One application of `vmap`: how many launches, and which inputs have an axis
+// for them. The axes of all levels lead an input's shape, outermost first.
+struct Level {
+  int size;
+  std::vector<bool> mapped;
 
-  void run() const {
-    copy(0, from, to);
-  }
-
- private:
-  char* copy(size_t axis, const char* in, char* out) const {
-    if (axis == shape.size()) {
-      std::memcpy(out, in, itemsize);
-      return out + itemsize;
-    }
-    auto step = strides[axis] * static_cast<int64_t>(itemsize);
-    if (axis + 1 == shape.size()) {
-      switch (itemsize) {
-        case 1:
-          return row<uint8_t>(axis, in, out);
-        case 2:
-          return row<uint16_t>(axis, in, out);
-        case 4:
-          return row<uint32_t>(axis, in, out);
-        default:
-          return row<uint64_t>(axis, in, out);
-      }
-    }
-    for (int i = 0; i < shape[axis]; ++i) {
-      out = copy(axis + 1, in + i * step, out);
-    }
-    return out;
-  }
-
-  template <typename T>
-  char* row(size_t axis, const char* in, char* out) const {
-    auto* src = reinterpret_cast<const T*>(in);
-    auto* dst = reinterpret_cast<T*>(out);
-    auto step = strides[axis];
-    for (int i = 0; i < shape[axis]; ++i) {
-      dst[i] = src[i * step];
-    }
-    return reinterpret_cast<char*>(dst + shape[axis]);
-  }
+  bool operator==(const Level&) const = default;
 };
 
-template <typename T>
-void fill_as(void* to, size_t n, float value) {
-  std::fill_n(static_cast<T*>(to), n, static_cast<T>(value));
-}
+// What one argument of the kernel is made of.
+struct Argument {
+  size_t address;
+  uint64_t bytes;
+  // Bytes from one launch to the next, for each level.
+  std::vector<int64_t> steps;
+};
 
-void fill(void* to, size_t n, Dtype type, float value) {
-  switch (type) {
-    case Dtype::bool_:
-      return fill_as<bool>(to, n, value);
-    case Dtype::uint8:
-      return fill_as<uint8_t>(to, n, value);
-    case Dtype::uint16:
-      return fill_as<uint16_t>(to, n, value);
-    case Dtype::uint32:
-      return fill_as<uint32_t>(to, n, value);
-    case Dtype::uint64:
-      return fill_as<uint64_t>(to, n, value);
-    case Dtype::int8:
-      return fill_as<int8_t>(to, n, value);
-    case Dtype::int16:
-      return fill_as<int16_t>(to, n, value);
-    case Dtype::int32:
-      return fill_as<int32_t>(to, n, value);
-    case Dtype::int64:
-      return fill_as<int64_t>(to, n, value);
-    case Dtype::float16:
-      return fill_as<mx::float16_t>(to, n, value);
-    case Dtype::float32:
-      return fill_as<float>(to, n, value);
-    case Dtype::float64:
-      return fill_as<double>(to, n, value);
-    case Dtype::bfloat16:
-      return fill_as<mx::bfloat16_t>(to, n, value);
-    case Dtype::complex64:
-      return fill_as<mx::complex64_t>(to, n, value);
-  }
-}
-
-mx::Strides row_major(const mx::Shape& shape) {
-  mx::Strides strides(shape.size(), 1);
-  for (size_t i = shape.size(); i-- > 1;) {
-    strides[i - 1] = strides[i] * shape[i];
-  }
-  return strides;
-}
-
-// All that one launch reads and writes. It owns the small arrays that carry
-// shapes and strides; MLX keeps the buffers of inputs and outputs alive until
-// the task that follows this one on the stream.
+// All that a launch reads and writes, once or once for each point of its
+// levels. It owns the small arrays that carry shapes and strides; MLX keeps the
+// buffers of inputs and outputs alive until the task that follows this one on
+// the stream.
 struct Task {
   HostPlanPtr plan;
   std::array<int32_t, 3> grid;
   std::array<int32_t, 3> threadgroup;
-  std::vector<Buffer> buffers;
+  std::vector<int> sizes;
+  std::vector<Argument> arguments;
   std::vector<std::unique_ptr<mx::Shape>> shapes;
   std::vector<std::unique_ptr<mx::Strides>> strides;
   std::vector<std::unique_ptr<int32_t>> ranks;
@@ -130,8 +56,9 @@ struct Task {
   };
   std::vector<Fill> fills;
 
-  void add(const void* p, size_t bytes) {
-    buffers.push_back(Buffer{reinterpret_cast<size_t>(p), bytes});
+  void add(const void* p, size_t bytes, std::vector<int64_t> steps = {}) {
+    arguments.push_back(
+        {reinterpret_cast<size_t>(p), bytes, std::move(steps)});
   }
 
   void run() const {
@@ -141,41 +68,125 @@ struct Task {
     for (const auto& f : fills) {
       fill(f.to, f.n, f.type, f.value);
     }
-    plan->entry->run(
-        rust::Slice<const Buffer>(buffers.data(), buffers.size()),
-        grid,
-        threadgroup);
+    std::vector<Buffer> buffers;
+    buffers.reserve(arguments.size());
+    for (const auto& a : arguments) {
+      buffers.push_back(Buffer{a.address, a.bytes});
+    }
+    launch(0, buffers);
+  }
+
+ private:
+  void launch(size_t level, std::vector<Buffer> buffers) const {
+    if (level == sizes.size()) {
+      plan->entry->run(
+          rust::Slice<const Buffer>(buffers.data(), buffers.size()),
+          grid,
+          threadgroup);
+      return;
+    }
+    for (int i = 0; i < sizes[level]; ++i) {
+      launch(level + 1, buffers);
+      for (size_t b = 0; b < buffers.size(); ++b) {
+        if (!arguments[b].steps.empty()) {
+          buffers[b].address += static_cast<size_t>(arguments[b].steps[level]);
+        }
+      }
+    }
   }
 };
 
+mx::allocator::Data allocate(size_t bytes) {
+  auto data = mx::allocator::malloc(bytes);
+  if (bytes > 0 && data.buffer().ptr() == nullptr) {
+    throw std::bad_alloc();
+  }
+  return data;
+}
+
+std::atomic<bool> poison{false};
+
 class HostKernel : public mx::Primitive {
  public:
-  HostKernel(mx::Stream s, HostPlanPtr plan, const Geometry& geometry)
-      : Primitive(s), plan_(std::move(plan)), geometry_(geometry) {}
+  HostKernel(
+      mx::Stream s,
+      HostPlanPtr plan,
+      const Geometry& geometry,
+      std::vector<mx::Shape> shapes,
+      std::vector<mx::Dtype> dtypes,
+      std::vector<Level> levels)
+      : Primitive(s),
+        plan_(std::move(plan)),
+        geometry_(geometry),
+        shapes_(std::move(shapes)),
+        dtypes_(std::move(dtypes)),
+        levels_(std::move(levels)) {}
 
-  void eval_cpu(const std::vector<Array>& inputs, std::vector<Array>& outputs)
-      override {
+  // A node of the graph: one launch, or one for each point of the levels.
+  static ArrayVec node(
+      mx::Stream s,
+      const HostPlanPtr& plan,
+      const Geometry& geometry,
+      const std::vector<mx::Shape>& shapes,
+      const std::vector<mx::Dtype>& dtypes,
+      const std::vector<Level>& levels,
+      const ArrayVec& inputs) {
+    auto whole = shapes;
+    for (auto& shape : whole) {
+      mx::Shape leading;
+      for (const auto& level : levels) {
+        leading.push_back(level.size);
+      }
+      shape.insert(shape.begin(), leading.begin(), leading.end());
+    }
+    auto primitive = std::make_shared<HostKernel>(
+        s, plan, geometry, shapes, dtypes, levels);
+    return Array::make_arrays(std::move(whole), dtypes, primitive, inputs);
+  }
+
+  void eval_cpu(const ArrayVec& inputs, ArrayVec& outputs) override {
     auto task = std::make_shared<Task>();
     task->plan = plan_;
     task->grid = geometry_.grid;
     task->threadgroup = geometry_.threadgroup;
+    for (const auto& level : levels_) {
+      task->sizes.push_back(level.size);
+    }
     auto& encoder = mx::cpu::get_command_encoder(stream());
     for (size_t i = 0; i < inputs.size(); ++i) {
-      add_input(*task, encoder, inputs[i], plan_->extras[i]);
+      add_input(*task, encoder, inputs[i], i);
     }
     for (auto& out : outputs) {
-      out.set_data(mx::allocator::malloc(out.nbytes()));
-      auto* p = out.data<char>();
-      if (geometry_.has_init) {
-        task->fills.push_back({p, out.size(), out.dtype().val(), geometry_.init});
-      }
-      task->add(p, out.nbytes());
+      out.set_data(allocate(out.nbytes()));
+      add_output(*task, out);
     }
     encoder.dispatch([task = std::move(task)] { task->run(); });
   }
 
-  void eval_gpu(const std::vector<Array>&, std::vector<Array>&) override {
+  void eval_gpu(const ArrayVec&, ArrayVec&) override {
     throw std::runtime_error("[zmlx] a CPU kernel was given to a GPU stream");
+  }
+
+  // The kernel runs once for each element of the mapped axes.
+  std::pair<ArrayVec, std::vector<int>> vmap(
+      const ArrayVec& inputs,
+      const std::vector<int>& axes) override {
+    Level level{1, {}};
+    ArrayVec moved;
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      level.mapped.push_back(axes[i] >= 0);
+      if (axes[i] < 0) {
+        moved.push_back(inputs[i]);
+      } else {
+        level.size = inputs[i].shape(axes[i]);
+        moved.push_back(mx::moveaxis(inputs[i], axes[i], 0, stream()));
+      }
+    }
+    auto levels = levels_;
+    levels.insert(levels.begin(), level);
+    auto outputs =
+        node(stream(), plan_, geometry_, shapes_, dtypes_, levels, moved);
+    return {outputs, std::vector<int>(outputs.size(), 0)};
   }
 
   const char* name() const override {
@@ -184,16 +195,16 @@ class HostKernel : public mx::Primitive {
 
   // Lets `compile` merge equal launches.
   bool is_equivalent(const Primitive& other) const override {
-    auto* same = dynamic_cast<const HostKernel*>(&other);
-    if (!same) {
+    auto* o = dynamic_cast<const HostKernel*>(&other);
+    if (!o) {
       return false;
     }
-    const auto& o = *same;
-    const auto& g = o.geometry_;
-    return plan_ == o.plan_ && geometry_.grid == g.grid &&
+    const auto& g = o->geometry_;
+    return plan_ == o->plan_ && geometry_.grid == g.grid &&
         geometry_.threadgroup == g.threadgroup &&
         geometry_.has_init == g.has_init &&
-        (!g.has_init || geometry_.init == g.init);
+        (!g.has_init || geometry_.init == g.init) && shapes_ == o->shapes_ &&
+        dtypes_ == o->dtypes_ && levels_ == o->levels_;
   }
 
  private:
@@ -201,43 +212,90 @@ class HostKernel : public mx::Primitive {
       Task& task,
       mx::cpu::CommandEncoder& encoder,
       const Array& in,
-      const Extras& extras) const {
+      size_t index) const {
     const char* data = in.data<char>();
     bool dense = in.flags().row_contiguous;
-    bool copied = plan_->ensure_row_contiguous && !dense;
-    if (copied) {
-      Array copy(mx::allocator::malloc(in.nbytes()), in.shape(), in.dtype());
+    auto strides = in.strides();
+    if (plan_->ensure_row_contiguous && !dense) {
+      Array copy(allocate(in.nbytes()), in.shape(), in.dtype());
       task.copies.push_back(
           {data, copy.data<char>(), in.shape(), in.strides(), in.itemsize()});
       data = copy.data<char>();
       encoder.add_temporary(std::move(copy));
+      strides = row_major(in.shape());
+      dense = true;
+    }
+    // The mapped axes come first; the kernel sees what is left.
+    std::vector<int64_t> steps;
+    size_t axis = 0;
+    for (const auto& level : levels_) {
+      bool mapped = level.mapped[index];
+      steps.push_back(
+          mapped ? strides[axis] * static_cast<int64_t>(in.itemsize()) : 0);
+      axis += mapped;
+    }
+    mx::Shape seen(in.shape().begin() + axis, in.shape().end());
+    size_t size = in.itemsize();
+    for (int n : seen) {
+      size *= static_cast<size_t>(n);
     }
     // A strided input's elements lie anywhere in its storage.
-    task.add(data, (dense || copied ? in.size() : in.data_size()) * in.itemsize());
-    if (in.ndim() == 0) {
+    task.add(data, dense ? size : in.data_size() * in.itemsize(), steps);
+    if (seen.empty()) {
       return;
     }
+    const auto& extras = plan_->extras[index];
     if (extras.shape) {
-      auto& s = task.shapes.emplace_back(std::make_unique<mx::Shape>(in.shape()));
+      auto& s = task.shapes.emplace_back(std::make_unique<mx::Shape>(seen));
       task.add(s->data(), s->size() * sizeof(int32_t));
     }
     if (extras.strides) {
       auto& s = task.strides.emplace_back(std::make_unique<mx::Strides>(
-          copied ? row_major(in.shape()) : in.strides()));
+          strides.begin() + axis, strides.end()));
       task.add(s->data(), s->size() * sizeof(int64_t));
     }
     if (extras.ndim) {
       auto& n = task.ranks.emplace_back(
-          std::make_unique<int32_t>(static_cast<int32_t>(in.ndim())));
+          std::make_unique<int32_t>(static_cast<int32_t>(seen.size())));
       task.add(n.get(), sizeof(int32_t));
     }
   }
 
+  void add_output(Task& task, Array& out) const {
+    auto* p = out.data<char>();
+    if (poison && !geometry_.has_init) {
+      std::memset(p, 0xa5, out.nbytes());
+    }
+    if (geometry_.has_init) {
+      task.fills.push_back({p, out.size(), out.dtype().val(), geometry_.init});
+    }
+    size_t launches = 1;
+    for (const auto& level : levels_) {
+      launches *= static_cast<size_t>(level.size);
+    }
+    auto bytes = out.nbytes() / std::max<size_t>(launches, 1);
+    std::vector<int64_t> steps(levels_.size());
+    auto step = static_cast<int64_t>(bytes);
+    for (size_t l = levels_.size(); l-- > 0;) {
+      steps[l] = step;
+      step *= levels_[l].size;
+    }
+    task.add(p, bytes, std::move(steps));
+  }
+
   HostPlanPtr plan_;
   Geometry geometry_;
+  // Of one launch.
+  std::vector<mx::Shape> shapes_;
+  std::vector<mx::Dtype> dtypes_;
+  std::vector<Level> levels_;
 };
 
 } // namespace
+
+void set_poison(bool yes) {
+  poison = yes;
+}
 
 HostPlan::HostPlan(rust::Box<HostEntry> e, const KernelSpec& spec)
     : entry(std::move(e)), ensure_row_contiguous(spec.ensure_row_contiguous) {
@@ -271,10 +329,8 @@ ArrayVecPtr host_launch(
     shapes.emplace_back(o.shape.begin(), o.shape.end());
     dtypes.push_back(dtype(o.dtype));
   }
-  auto primitive =
-      std::make_shared<HostKernel>(mx::to_stream(on(s)), plan, geometry);
-  return box(
-      Array::make_arrays(std::move(shapes), dtypes, primitive, list(inputs)));
+  return box(HostKernel::node(
+      mx::to_stream(on(s)), plan, geometry, shapes, dtypes, {}, list(inputs)));
 }
 
 } // namespace zmlx

@@ -1,5 +1,8 @@
 #include "zmlx/stream.h"
 
+#include "mlx/backend/cuda/cuda.h"
+#include "mlx/backend/metal/metal.h"
+
 #include "zmlx/src/bridge/stream.rs.h"
 
 namespace zmlx {
@@ -13,6 +16,12 @@ rust::Vec<Fact> device_info(StreamRef d) {
         rust::String(words ? *words : std::to_string(std::get<size_t>(value)))});
   }
   return facts;
+}
+
+void keep_buffers() {
+  if (!mx::metal::is_available() && !mx::cu::is_available()) {
+    mx::set_cache_limit(mx::get_memory_limit() / 8);
+  }
 }
 
 } // namespace zmlx

@@ -1,7 +1,10 @@
 #include "zmlx/transforms.h"
 
+#include <unordered_set>
+
 #include "mlx/compile.h"
 #include "mlx/export.h"
+#include "mlx/primitives.h"
 #include "mlx/transforms.h"
 #include "zmlx/src/bridge/transforms.rs.h"
 
@@ -110,10 +113,42 @@ void export_function(
   mx::export_function(text(path), fn(std::move(f)), list(inputs), shapeless);
 }
 
+namespace {
+
+// MLX gives imported operations the first stream of the process, which is of use
+// on the thread that owns it only. Moves every operation between `outputs` and
+// `inputs` whose stream is not this thread's to this thread's default stream.
+//
+// The stream is a private member without a setter, but `stream()` gives a
+// reference to it, and no primitive is a const object.
+void adopt(const ArrayVec& inputs, const ArrayVec& outputs) {
+  std::unordered_set<std::uintptr_t> seen;
+  for (const auto& in : inputs) {
+    seen.insert(in.id());
+  }
+  ArrayVec todo = outputs;
+  while (!todo.empty()) {
+    auto a = std::move(todo.back());
+    todo.pop_back();
+    if (!seen.insert(a.id()).second || !a.has_primitive()) {
+      continue;
+    }
+    auto& s = const_cast<mx::Stream&>(a.primitive().stream());
+    s = mx::default_stream(s.device);
+    for (const auto& in : a.inputs()) {
+      todo.push_back(in);
+    }
+  }
+}
+
+} // namespace
+
 FunctionPtr import_function(rust::Str path) {
   return std::make_unique<Function>(
       [f = mx::import_function(text(path))](const ArrayVec& inputs) {
-        return f(inputs);
+        auto outputs = f(inputs);
+        adopt(inputs, outputs);
+        return outputs;
       });
 }
 

@@ -11,11 +11,26 @@
 #include "common/vec.h"
 #include "common/limits.h"
 #include "host/rounding.h"
-#include "host/mathcore.h"
+#include "host/math_exp.h"
+#include "host/math_log.h"
+#include "host/math_trig.h"
+#include "host/math_pow.h"
 #include "common/math.h"
 #include "common/common.h"
 #include "common/integer.h"
+#include "common/packed.h"
+#include "common/matrix.h"
+#include "common/pack.h"
 #include "host/simd.h"
+#include "host/simdgroup_matrix.h"
 #include "host/atomic.h"
 #include "common/mlx.h"
+namespace metal {
+using ::uchar;
+using ::ushort;
+using ::uint;
+using ::ulong;
+using ::half;
+using ::bfloat;
+}  // namespace metal
 using namespace metal;

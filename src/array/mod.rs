@@ -90,6 +90,23 @@ impl Array {
             .map(Array::wrap)
     }
 
+    /// A new array of any dtype from raw bytes: dense, row-major, native endian.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when there are not exactly as many bytes as the shape and dtype need.
+    #[track_caller]
+    pub fn from_bytes(bytes: &[u8], shape: impl IntoShape, dtype: Dtype) -> Result<Self> {
+        let shape = shape.into_shape()?;
+        let want = shape::element_count(&shape)? * dtype.size();
+        if want != bytes.len() {
+            return Err(Error::shape(format!(
+                "`bytes`: expected {want} for {dtype} of shape {shape:?}, got {}",
+                bytes.len()
+            )));
+        }
+        ffi::from_bytes(bytes, &shape, dtype).lift().map(Array::wrap)
+    }
+
     /// A one-dimensional array of what the iterator yields.
     #[track_caller]
     #[expect(
@@ -219,6 +236,18 @@ impl Array {
         let dense = self.contiguous()?;
         dense.eval()?;
         dense.as_slice().map(<[T]>::to_vec)
+    }
+
+    /// The elements as raw bytes: dense, row-major, native endian. **Evaluates** the array.
+    #[track_caller]
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        self.eval()?;
+        if self.size() == 0 || self.is_row_contiguous() {
+            return element::view_bytes(self.raw()).map(<[u8]>::to_vec);
+        }
+        let dense = self.contiguous()?;
+        dense.eval()?;
+        element::view_bytes(dense.raw()).map(<[u8]>::to_vec)
     }
 
     /// The one element of an array of size 1. **Evaluates** the array.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::kernel::ffi::Buffer;
 use crate::engine::host as engine;
+use crate::error::launch_message;
 
 /// A compiled kernel; called on MLX's stream threads.
 pub(crate) struct HostEntry(Arc<engine::HostKernel>);
@@ -34,18 +35,21 @@ impl HostEntry {
                 len: b.bytes,
             })
             .collect();
-        let args = engine::LaunchArgs {
-            buffers: &buffers,
-            grid: grid.map(i32::unsigned_abs),
-            threadgroup: threadgroup.map(i32::unsigned_abs),
-            order: engine::Order::default(),
-        };
+        let args = engine::LaunchArgs::new(
+            &buffers,
+            grid.map(i32::unsigned_abs),
+            threadgroup.map(i32::unsigned_abs),
+        );
         // A panic must not unwind into C++.
         // SAFETY: the caller's promise is the one that `launch` asks for.
         match catch_unwind(AssertUnwindSafe(|| unsafe { self.0.launch(&args) })) {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(e)) => Err(LaunchFailed(e.to_string())),
-            Err(_) => Err(LaunchFailed("the host engine panicked".into())),
+            Ok(Err(e)) => Err(self.failed(&e.to_string())),
+            Err(_) => Err(self.failed("the host engine panicked")),
         }
+    }
+
+    fn failed(&self, message: &str) -> LaunchFailed {
+        LaunchFailed(launch_message(self.0.name(), message))
     }
 }

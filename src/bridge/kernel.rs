@@ -99,6 +99,8 @@ pub(crate) mod ffi {
             template_args: &[TemplateValue],
         ) -> Result<Generated>;
 
+        fn set_poison(yes: bool) -> Result<()>;
+
         /// A kernel compiled for the CPU, with what its arguments are made of.
         type HostPlan;
         fn host_plan(entry: Box<HostEntry>, spec: &KernelSpec) -> Result<SharedPtr<HostPlan>>;

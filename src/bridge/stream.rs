@@ -13,6 +13,7 @@ pub(crate) mod ffi {
 
         type StreamRef = crate::bridge::StreamRef;
 
+        fn mlx_version() -> Result<String>;
         fn default_device() -> Result<StreamRef>;
         fn set_default_device(device: StreamRef) -> Result<()>;
         fn device_available(device: StreamRef) -> Result<bool>;
@@ -27,6 +28,7 @@ pub(crate) mod ffi {
         fn enter_thread() -> Result<()>;
         fn drop_errors(streams: &[StreamRef]) -> Result<()>;
 
+        fn keep_buffers() -> Result<()>;
         fn active_memory() -> Result<usize>;
         fn peak_memory() -> Result<usize>;
         fn reset_peak_memory() -> Result<()>;

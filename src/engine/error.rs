@@ -1,6 +1,6 @@
 //! What can go wrong between MSL text and a finished launch, as values.
 
-use std::{fmt, io, path::PathBuf, sync::Arc};
+use std::{fmt, io, path::PathBuf, sync::Arc, time::Duration};
 
 /// Part of a kernel's text that a message can point to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -248,13 +248,13 @@ pub enum LaunchError {
     },
     /// The time limit for one launch ran out inside a loop.
     #[error(
-        "kernel `{kernel}` did not finish within {seconds} s and was stopped inside a loop \
+        "kernel `{kernel}` did not finish within {limit:?} and was stopped inside a loop \
          (ZMLX_KERNEL_TIMEOUT sets the limit)"
     )]
     Timeout {
         /// The kernel.
         kernel: String,
         /// The limit.
-        seconds: u64,
+        limit: Duration,
     },
 }

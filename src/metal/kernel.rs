@@ -1,5 +1,6 @@
 //! The kernel object.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use dashmap::DashMap;
@@ -36,6 +37,7 @@ use super::specialize::{Key, Specialization};
 #[derive(Clone)]
 pub struct MetalKernel {
     pub(super) inner: Arc<Inner>,
+    pub(super) captures: Option<Arc<Path>>,
 }
 
 pub(super) struct Inner {
@@ -82,6 +84,7 @@ impl MetalKernel {
                 native,
                 specializations: DashMap::new(),
             }),
+            captures: None,
         })
     }
 
@@ -98,6 +101,17 @@ impl MetalKernel {
     /// Names of the outputs, in order.
     pub fn output_names(&self) -> &[String] {
         &self.inner.spec.outputs
+    }
+
+    /// The same kernel, every launch of which is written into a folder of its own below `dir`:
+    /// the kernel, all arguments, the inputs and the outputs. See [`capture`](super::capture).
+    ///
+    /// Such a launch **evaluates** its inputs and outputs, so it fails inside a transform.
+    pub fn capture(&self, dir: impl AsRef<Path>) -> MetalKernel {
+        MetalKernel {
+            inner: Arc::clone(&self.inner),
+            captures: Some(dir.as_ref().into()),
+        }
     }
 
     /// Starts a launch on these inputs, in the order of their names.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::panic::Location;
+use std::path::Path;
 
 use crate::array::{element_count, refs, unpack};
 use crate::bridge::kernel::ffi;
@@ -10,6 +11,7 @@ use crate::stream::current;
 use crate::{Array, Dtype, Error, IntoShape, Result};
 
 use super::MetalKernel;
+use super::capture;
 use super::geometry::{Extent, IntoExtent, check_grid, check_threadgroup, default_threadgroup};
 use super::kernel::KernelSource;
 use super::spec::check_identifier;
@@ -52,7 +54,7 @@ pub struct Launch<'a> {
     outputs: Vec<(Result<Vec<i32>>, Dtype)>,
     grid: Option<Extent>,
     threadgroup: Option<Extent>,
-    init_value: Option<f32>,
+    pub(super) init_value: Option<f32>,
     verbose: bool,
 }
 
@@ -164,14 +166,31 @@ impl<'a> Launch<'a> {
                 .collect();
         }
         let geometry = self.resolve_geometry(&outputs)?;
-        let inputs = refs(&self.inputs);
-        if crate::transforms::exporting() || stream.gpu {
-            return self.run_native(&inputs, &outputs, &geometry, stream);
+        let arrays = if crate::transforms::exporting() || stream.gpu {
+            self.run_native(&outputs, &geometry, stream)?
+        } else {
+            let single = geometry.threadgroup == [1, 1, 1];
+            let plan = self.kernel.host_plan(&self, &outputs, single)?;
+            let inputs = refs(&self.inputs);
+            unpack(&*ffi::host_launch(&plan, &inputs, &outputs, &geometry, stream).lift()?)?
+        };
+        if let Some(dir) = &self.kernel.captures {
+            self.capture(dir, &geometry, &arrays)?;
         }
-        let single = geometry.threadgroup == [1, 1, 1];
-        let plan = self.kernel.host_plan(&self, &outputs, single)?;
-        let list = ffi::host_launch(&plan, &inputs, &outputs, &geometry, stream).lift()?;
-        unpack(&list)
+        Ok(arrays)
+    }
+
+    #[track_caller]
+    fn capture(&self, dir: &Path, geometry: &ffi::Geometry, outputs: &[Array]) -> Result<()> {
+        if self.inputs.iter().any(|a| a.is_tracer()) {
+            return Err(Error::argument(
+                "capture",
+                "a launch outside of transforms",
+                format_args!("one of `{}` inside", self.kernel.name()),
+            ));
+        }
+        let sizes = (geometry.grid, geometry.threadgroup);
+        capture::write(dir, self, sizes, outputs).map(drop)
     }
 
     /// The texts that this launch compiles. Runs nothing.
@@ -188,7 +207,6 @@ impl<'a> Launch<'a> {
     #[track_caller]
     fn run_native(
         &self,
-        inputs: &[crate::bridge::ArrayRef<'_>],
         outputs: &[ffi::OutputSpec],
         geometry: &ffi::Geometry,
         stream: crate::bridge::StreamRef,
@@ -210,8 +228,9 @@ impl<'a> Launch<'a> {
         };
         let native = &self.kernel.inner.native;
         let template = self.template_values();
+        let inputs = refs(&self.inputs);
         let list = native
-            .launch(inputs, outputs, &template, geometry, stream)
+            .launch(&inputs, outputs, &template, geometry, stream)
             .lift()?;
         unpack(&list)
     }

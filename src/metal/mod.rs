@@ -4,6 +4,7 @@
 //! the result as a node of MLX's graph: by Metal itself on a Mac, by the host engine on a CPU
 //! stream (see [`crate::engine`]).
 
+pub mod capture;
 mod geometry;
 mod kernel;
 mod launch;

@@ -65,8 +65,10 @@ impl MetalKernel {
             return Ok(plan.clone());
         }
         let generated = self.generate(launch, outputs)?;
-        let kernel = engine::host::compile(&generated.text, &self.options(single))
-            .map_err(|e| self.error(launch, e))?;
+        let kernel = match engine::host::compile(&generated.text, &self.options(single)) {
+            Ok(kernel) => kernel,
+            Err(e) => return Err(self.error(launch, e)),
+        };
         let plan = ffi::host_plan(HostEntry::new(kernel), &self.inner.ffi_spec).lift()?;
         Ok(entry.get_or_init(|| plan).clone())
     }

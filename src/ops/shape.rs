@@ -28,3 +28,18 @@ impl Array {
         done(ffi::transpose(self.raw(), &axes, current()))
     }
 }
+
+// TEMPORARY-STRIDED
+impl Array {
+    /// x
+    #[track_caller]
+    pub fn as_strided(
+        &self,
+        shape: impl crate::IntoShape,
+        strides: &[i64],
+        offset: usize,
+    ) -> Result<Array> {
+        let dims = shape.into_shape()?;
+        done(ffi::as_strided(self.raw(), &dims, strides, offset, current()))
+    }
+}

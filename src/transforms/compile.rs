@@ -1,11 +1,14 @@
 //! Compiled functions.
 
-use std::marker::PhantomData;
+use std::cell::RefCell;
+use std::rc::Rc;
 
 use crate::array::refs;
-use crate::bridge::callback::Callback;
+use crate::bridge::callback::{Callback, Function};
 use crate::bridge::transforms::ffi;
+use crate::bridge::{StreamRef, stream};
 use crate::error::Lift;
+use crate::stream::current;
 use crate::{Array, Result};
 
 use super::one_list;
@@ -34,9 +37,13 @@ where
 }
 
 /// A compiled function; made by [`compile`]. Belongs to its thread.
+///
+/// Its operations run on the stream that is current when it is called; each stream has a
+/// graph of its own.
 pub struct Compiled {
-    made: cxx::UniquePtr<ffi::Function>,
-    here: PhantomData<*const ()>,
+    f: Rc<Function<'static>>,
+    shapeless: bool,
+    made: RefCell<Vec<(StreamRef, Rc<cxx::UniquePtr<ffi::Function>>)>>,
 }
 
 impl Compiled {
@@ -54,11 +61,13 @@ impl Compiled {
     where
         F: Fn(&[Array]) -> Result<Vec<Array>> + 'static,
     {
-        crate::stream::enter();
-        Ok(Compiled {
-            made: ffi::compile(Callback::new(Box::new(f)), shapeless).lift()?,
-            here: PhantomData,
-        })
+        let compiled = Compiled {
+            f: Rc::new(f),
+            shapeless,
+            made: RefCell::default(),
+        };
+        compiled.function()?;
+        Ok(compiled)
     }
 
     /// Calls the compiled function.
@@ -67,7 +76,26 @@ impl Compiled {
     /// While tracing: what the function returns as an error, unchanged.
     #[track_caller]
     pub fn call<A: AsRef<Array>>(&self, inputs: impl AsRef<[A]>) -> Result<Vec<Array>> {
-        one_list(self.made.call(&refs(inputs.as_ref())))
+        one_list(self.function()?.call(&refs(inputs.as_ref())))
+    }
+
+    /// The function for the current stream. MLX looks only at its own default stream when it
+    /// decides whether a traced graph can be used again.
+    #[track_caller]
+    fn function(&self) -> Result<Rc<cxx::UniquePtr<ffi::Function>>> {
+        // MLX must have made its default stream before it first notes it in its cache: it
+        // would not recognize it later, and trace once more.
+        crate::Stream::default_for(crate::Device::default_device()?)?;
+        let stream = stream::ffi::resolve(current()).lift()?;
+        let mut made = self.made.borrow_mut();
+        if let Some((_, f)) = made.iter().find(|(s, _)| *s == stream) {
+            return Ok(Rc::clone(f));
+        }
+        let f = Rc::clone(&self.f);
+        let callback = Callback::new(Box::new(move |inputs: &[Array]| f(inputs)));
+        let f = Rc::new(ffi::compile(callback, self.shapeless).lift()?);
+        made.push((stream, Rc::clone(&f)));
+        Ok(f)
     }
 }
 

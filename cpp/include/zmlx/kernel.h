@@ -58,6 +58,9 @@ class HostPlan {
 };
 using HostPlanPtr = std::shared_ptr<HostPlan>;
 
+// Whether outputs without an initial value are filled with a pattern first.
+void set_poison(bool yes);
+
 HostPlanPtr host_plan(rust::Box<HostEntry> entry, const KernelSpec& spec);
 ArrayVecPtr host_launch(
     const HostPlanPtr& plan,

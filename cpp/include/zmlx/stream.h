@@ -2,12 +2,17 @@
 #pragma once
 
 #include "mlx/memory.h"
+#include "mlx/version.h"
 #include "mlx/scheduler.h"
 #include "zmlx/types.h"
 
 namespace zmlx {
 
 struct Fact;
+
+inline rust::String mlx_version() {
+  return rust::String(mx::version());
+}
 
 inline StreamRef ref(const mx::Stream& s) {
   return StreamRef{s.index, s.device.index, s.device == mx::Device::gpu};
@@ -54,6 +59,11 @@ inline void clear_streams() {
 inline void become_main_thread() {
   mx::scheduler::scheduler();
 }
+
+// Lets MLX's CPU allocator keep an eighth of its memory limit for reuse instead
+// of 32 MiB. A buffer that is not reused costs a page fault for each 4 KiB,
+// several times what writing it costs. With a GPU MLX keeps what it needs to.
+void keep_buffers();
 
 // First use of MLX on a thread: makes the thread's exit clear its streams. The
 // first call constructs what it touches, so that C++ destroys the guard before.

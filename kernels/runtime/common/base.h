@@ -19,8 +19,7 @@ struct half;
 struct bfloat;
 
 namespace zmlx {
-struct half_alt;
-struct bfloat_alt;
+template <class H> struct alt_of;
 template <class T> ZMLX_INLINE constexpr T&& fwd(T& x) { return static_cast<T&&>(x); }
 template <class T> T&& declval();
 template <class To, class From> ZMLX_FN constexpr To bits(From x) { return __builtin_bit_cast(To, x); }
@@ -144,8 +143,7 @@ namespace zmlx {
 using namespace metal;
 // The alternatives of a conditional expression behave as the type they stand for.
 template <class T> struct unalt { typedef T type; };
-template <> struct unalt<half_alt> { typedef half type; };
-template <> struct unalt<bfloat_alt> { typedef bfloat type; };
+template <class H> struct unalt<alt_of<H>> { typedef H type; };
 template <class T> using unalt_t = typename unalt<remove_cv_t<T>>::type;
 
 template <class T> concept integer = is_integral_v<T> || is_enum_v<T>;

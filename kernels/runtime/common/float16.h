@@ -1,9 +1,8 @@
 // half and bfloat as classes over their 16 bits. Every operation computes in float and
 // rounds once: with 24 bits against 11 (or 8) that is the correctly rounded result for
 // + - * / and sqrt, so nothing keeps hidden precision. Mixed operations follow MSL: with
-// float they give float, with an integer they stay in the small type. They convert
-// implicitly to float only, never on to int or bool by a second step, which keeps
-// overload resolution and `c ? h : 0` unambiguous; see zmlx_alt for `c ? h : 1.0f`.
+// float they give float, with an integer they stay in the small type. As they
+// convert both from and to float implicitly, conditionals need help: see zmlx_alt.
 #pragma once
 #include "base.h"
 
@@ -23,17 +22,12 @@
   template <class T> requires zmlx::integer<T>                                                   \
   ZMLX_INLINE constexpr F(T x) : zb(zmlx::float_to_##F(float(x))) {}                             \
   ZMLX_INLINE constexpr NARROW F(OTHER x);                                                       \
-  template <class T> requires metal::is_same_v<T, float>                                         \
-  ZMLX_INLINE constexpr operator T() const { return zmlx::F##_to_float(zb); }                    \
-  template <class T> requires metal::is_same_v<T, float>                                         \
-  ZMLX_INLINE constexpr operator T() const volatile { return zmlx::F##_to_float(zb); }           \
-  template <class T> requires((zmlx::integer<T> && !metal::is_same_v<T, bool>) || metal::is_same_v<T, double>) \
-  ZMLX_INLINE constexpr explicit operator T() const { return T(zmlx::F##_to_float(zb)); }        \
-  ZMLX_INLINE constexpr explicit operator bool() const { return (zb & 0x7fff) != 0; }            \
+  ZMLX_INLINE constexpr operator float() const { return zmlx::F##_to_float(zb); }                \
+  ZMLX_INLINE operator float() const volatile { return zmlx::F##_to_float(zb); }                 \
   ZMLX_INLINE constexpr float zf() const { return zmlx::F##_to_float(zb); }                      \
-  ZMLX_INLINE constexpr F operator+() const { return *this; }                                    \
-  ZMLX_INLINE constexpr F operator-() const { F r{}; r.zb = uint16_t(zb ^ 0x8000); return r; }   \
-  ZMLX_INLINE constexpr bool operator!() const { return (zb & 0x7fff) == 0; }                    \
+  friend ZMLX_INLINE constexpr F operator+(F a) { return a; }                                    \
+  friend ZMLX_INLINE constexpr F operator-(F a) { a.zb = uint16_t(a.zb ^ 0x8000); return a; }    \
+  friend ZMLX_INLINE constexpr bool operator!(F a) { return (a.zb & 0x7fff) == 0; }              \
   ZMLX_INLINE constexpr F& operator++() { return *this = F(zf() + 1.0f); }                       \
   ZMLX_INLINE constexpr F& operator--() { return *this = F(zf() - 1.0f); }                       \
   ZMLX_INLINE constexpr F operator++(int) { F r = *this; ++*this; return r; }                    \
@@ -91,20 +85,23 @@ typedef bfloat bfloat16_t;
 
 namespace zmlx {
 // C++ refuses `c ? h : f` when each side converts to the other. The lowering wraps both
-// alternatives of every conditional in zmlx_alt: a small float becomes a type that still
-// converts to float but that no float converts to, so the conditional gives float as in MSL;
-// an integer on the other side becomes the small float.
-struct half_alt : half {
-  ZMLX_INLINE constexpr explicit half_alt(half h) : half(h) {}
-  template <class T> requires integer<T> ZMLX_INLINE constexpr half_alt(T i) : half(i) {}
-};
-struct bfloat_alt : bfloat {
-  ZMLX_INLINE constexpr explicit bfloat_alt(bfloat h) : bfloat(h) {}
-  template <class T> requires integer<T> ZMLX_INLINE constexpr bfloat_alt(T i) : bfloat(i) {}
+// alternatives of every conditional in zmlx_alt: a small float becomes a type that converts
+// to float but that no float converts to, so the conditional gives float as in MSL, and that
+// integers convert to but not from, so `c ? h : 0` gives the small float. Being a template of
+// the type it stands for, it finds that type's operators.
+template <class H> struct alt_of {
+  H h;
+  alt_of() = default;
+  ZMLX_INLINE constexpr alt_of(H x) : h(x) {}
+  template <class T> requires integer<T> ZMLX_INLINE constexpr alt_of(T i) : h(i) {}
+  template <class T> requires native_float<T> ZMLX_INLINE constexpr explicit alt_of(T f) : h(f) {}
+  ZMLX_INLINE constexpr operator H() const { return h; }
+  template <class T> requires metal::is_same_v<T, float> ZMLX_INLINE constexpr operator T() const { return h; }
+  template <class T> requires integer<T> ZMLX_INLINE constexpr explicit operator T() const { return T(float(h)); }
 };
 template <class T> struct alt { typedef T type; };
-template <> struct alt<half> { typedef half_alt type; };
-template <> struct alt<bfloat> { typedef bfloat_alt type; };
+template <> struct alt<half> { typedef alt_of<half> type; };
+template <> struct alt<bfloat> { typedef alt_of<bfloat> type; };
 template <class T> struct alt<T&> {
   typedef metal::conditional_t<zmlx::small_float<metal::remove_cv_t<T>>,
                                typename alt<metal::remove_cv_t<T>>::type, T&> type;

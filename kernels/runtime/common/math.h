@@ -1,6 +1,6 @@
 // The math library of MSL for scalars and vectors: metal::, metal::fast:: and
 // metal::precise::, all thin overloads over float cores (zmlx::m_ for the default
-// accuracy, zmlx::f_ for the fast variant). half and bfloat go through float and round once.
+// accuracy, zmlx::f_ for the fast one, zmlx::r_ where the relaxed mode has its own). half and bfloat go through float and round once.
 #pragma once
 #include "vec.h"
 
@@ -10,7 +10,8 @@ template <class T, int N> struct vec_like<metal::vec<T, N>> { static constexpr i
 template <class T, int N> struct vec_like<metal::packed_vec<T, N>> { static constexpr int n = N; typedef T elem; };
 template <class T> concept vecish = vec_like<T>::n != 0;
 // The vector type that a call with these arguments works in: that of its first vector.
-template <class A, class... R> struct first_vec { typedef typename first_vec<R...>::type type; };
+template <class... A> struct first_vec {};
+template <class A, class... R> struct first_vec<A, R...> : first_vec<R...> {};
 template <class A, class... R> requires vecish<A> struct first_vec<A, R...> {
   typedef metal::vec<typename vec_like<A>::elem, vec_like<A>::n> type;
 };
@@ -24,6 +25,7 @@ template <class T> using float_of = metal::conditional_t<integer<T>, float, T>;
   ZMLX_FN float name(float x) { return zmlx::core(x); }                            \
   ZMLX_FN half name(half x) { return half(zmlx::core(x.zf())); }                   \
   ZMLX_FN bfloat name(bfloat x) { return bfloat(zmlx::core(x.zf())); }             \
+  template <class H> ZMLX_FN H name(zmlx::alt_of<H> x) { return name(x.h); }       \
   template <class V> requires zmlx::vecish<V> ZMLX_FN zmlx::first_vec_t<V> name(V a) { \
     typedef zmlx::first_vec_t<V> W;                                                \
     return zmlx::mapn<zmlx::elem_t<W>, zmlx::vec_like<W>::n>([](auto e) { return name(e); }, W(a)); \
@@ -55,10 +57,10 @@ template <class T> using float_of = metal::conditional_t<integer<T>, float, T>;
         [](auto e, auto f, auto g) { return name(e, f, g); }, W(a), W(b), W(c));   \
   }
 
-#define ZMLX_TRANSCENDENTALS(p)                                                             \
+#define ZMLX_TRANSCENDENTALS(p, t)                                                          \
   ZMLX_UNARY(exp, p##_exp) ZMLX_UNARY(exp2, p##_exp2) ZMLX_UNARY(exp10, p##_exp10)          \
   ZMLX_UNARY(log, p##_log) ZMLX_UNARY(log2, p##_log2) ZMLX_UNARY(log10, p##_log10)          \
-  ZMLX_UNARY(sin, p##_sin) ZMLX_UNARY(cos, p##_cos) ZMLX_UNARY(tan, p##_tan)                \
+  ZMLX_UNARY(sin, t##_sin) ZMLX_UNARY(cos, t##_cos) ZMLX_UNARY(tan, t##_tan)                \
   ZMLX_UNARY(asin, p##_asin) ZMLX_UNARY(acos, p##_acos) ZMLX_UNARY(atan, p##_atan)          \
   ZMLX_UNARY(sinh, p##_sinh) ZMLX_UNARY(cosh, p##_cosh) ZMLX_UNARY(tanh, p##_tanh)          \
   ZMLX_UNARY(asinh, p##_asinh) ZMLX_UNARY(acosh, p##_acosh) ZMLX_UNARY(atanh, p##_atanh)    \
@@ -110,10 +112,13 @@ template <class T> using float_of = metal::conditional_t<integer<T>, float, T>;
 
 namespace metal {
 #if defined(ZMLX_MATH_FAST)
-ZMLX_TRANSCENDENTALS(f)
+ZMLX_TRANSCENDENTALS(f, f)
 ZMLX_BINARY(fmod, f_fmod)
+#elif defined(ZMLX_MATH_RELAXED)
+ZMLX_TRANSCENDENTALS(m, r)
+ZMLX_BINARY(fmod, m_fmod)
 #else
-ZMLX_TRANSCENDENTALS(m)
+ZMLX_TRANSCENDENTALS(m, m)
 ZMLX_BINARY(fmod, m_fmod)
 #endif
 ZMLX_PLAIN_MATH
@@ -130,12 +135,12 @@ template <class T> requires zmlx::small_float<T> ZMLX_FN T nextafter(T x, T y) {
 ZMLX_VEC2(nextafter)
 
 namespace fast {
-ZMLX_TRANSCENDENTALS(f)
+ZMLX_TRANSCENDENTALS(f, f)
 ZMLX_BINARY(fmod, f_fmod)
 ZMLX_PLAIN_MATH
 }  // namespace fast
 namespace precise {
-ZMLX_TRANSCENDENTALS(m)
+ZMLX_TRANSCENDENTALS(m, m)
 ZMLX_BINARY(fmod, m_fmod)
 ZMLX_PLAIN_MATH
 }  // namespace precise

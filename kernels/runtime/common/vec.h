@@ -14,7 +14,7 @@ namespace zmlx {
 template <class T> inline constexpr int vec_size = 0;
 template <class T, int N> inline constexpr int vec_size<metal::vec<T, N>> = N;
 template <class T> concept vector = vec_size<T> != 0;
-template <class T, int N, int... I> struct swizzle_ref;
+template <class V, class T, int... I> struct swizzle_ref;
 }  // namespace zmlx
 
 #define ZMLX_OP2(V, op) V(T(a.x op b.x), T(a.y op b.y))
@@ -49,8 +49,8 @@ template <class T, int N, int... I> struct swizzle_ref;
   }                                                                                            \
   template <int I> requires true                                                               \
   ZMLX_INLINE constexpr T zmlx_get() const { return this->template zmlx_at<I>(); }             \
-  template <int... I> ZMLX_INLINE constexpr zmlx::swizzle_ref<T, N, I...> zmlx_set() {         \
-    return zmlx::swizzle_ref<T, N, I...>{*this};                                               \
+  template <int... I> ZMLX_INLINE constexpr zmlx::swizzle_ref<vec, T, I...> zmlx_set() {       \
+    return zmlx::swizzle_ref<vec, T, I...>{*this};                                             \
   }                                                                                            \
   template <int I> ZMLX_INLINE constexpr const T& zmlx_at() const {                            \
     static_assert(I < N, "the vector has no such component");                                  \
@@ -81,6 +81,7 @@ template <class T> struct vec<T, 2> {
   template <class A, class B> requires(zmlx::scalar<A> && zmlx::scalar<B>)
   ZMLX_INLINE constexpr vec(A a, B b) : x(T(a)), y(T(b)) {}
   template <class U> ZMLX_INLINE constexpr explicit vec(vec<U, 2> v) : x(T(v.x)), y(T(v.y)) {}
+  template <class U> ZMLX_INLINE constexpr explicit vec(packed_vec<U, 2> v) : x(T(v.x)), y(T(v.y)) {}
   friend ZMLX_INLINE constexpr vec<bool, 2> operator!(vec a) { return vec<bool, 2>(!a.x, !a.y); }
   ZMLX_VEC_COMMON(2)
   template <int I> ZMLX_INLINE constexpr const T& zmlx_tail() const { return y; }
@@ -101,6 +102,7 @@ template <class T> struct vec<T, 3> {
   template <class U, class A> requires zmlx::scalar<A>
   ZMLX_INLINE constexpr vec(A a, vec<U, 2> v) : x(T(a)), y(T(v.x)), z(T(v.y)) {}
   template <class U> ZMLX_INLINE constexpr explicit vec(vec<U, 3> v) : x(T(v.x)), y(T(v.y)), z(T(v.z)) {}
+  template <class U> ZMLX_INLINE constexpr explicit vec(packed_vec<U, 3> v) : x(T(v.x)), y(T(v.y)), z(T(v.z)) {}
   friend ZMLX_INLINE constexpr vec<bool, 3> operator!(vec a) { return vec<bool, 3>(!a.x, !a.y, !a.z); }
   ZMLX_VEC_COMMON(3)
   template <int I> ZMLX_INLINE constexpr const T& zmlx_tail() const { return z; }
@@ -131,6 +133,7 @@ template <class T> struct vec<T, 4> {
   ZMLX_INLINE constexpr vec(A a, vec<U, 3> v) : x(T(a)), y(T(v.x)), z(T(v.y)), w(T(v.z)) {}
   template <class U> ZMLX_INLINE constexpr explicit vec(vec<U, 4> v)
       : x(T(v.x)), y(T(v.y)), z(T(v.z)), w(T(v.w)) {}
+  template <class U> ZMLX_INLINE constexpr explicit vec(packed_vec<U, 4> v) : x(T(v.x)), y(T(v.y)), z(T(v.z)), w(T(v.w)) {}
   friend ZMLX_INLINE constexpr vec<bool, 4> operator!(vec a) { return vec<bool, 4>(!a.x, !a.y, !a.z, !a.w); }
   ZMLX_VEC_COMMON(4)
   template <int I> ZMLX_INLINE constexpr const T& zmlx_tail() const {
@@ -149,8 +152,8 @@ ZMLX_VECTORS(half) ZMLX_VECTORS(bfloat) ZMLX_VECTORS(float)
 
 namespace zmlx {
 // What `v.xz` is on the left of an assignment: writes go to the named components.
-template <class T, int N, int... I> struct swizzle_ref {
-  metal::vec<T, N>& v;
+template <class V, class T, int... I> struct swizzle_ref {
+  V& v;
   static constexpr int K = sizeof...(I);
   typedef metal::conditional_t<K == 1, T, metal::vec<T, K == 1 ? 2 : K>> value;
   ZMLX_INLINE constexpr operator value() const { return v.template zmlx_get<I...>(); }

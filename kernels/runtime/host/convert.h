@@ -13,12 +13,11 @@ ZMLX_FN constexpr float half_to_float(uint16_t h) {
 #ifdef ZMLX_NATIVE_HALF_CONVERSION
   return float(bits<_Float16>(h));
 #else
-  uint32_t u = h & 0x7fffu, m = u << 13;
-  // The exponent moves from bias 15 to 127; infinity and NaN move all the way up.
-  uint32_t normal = m + (112u << 23) + (u >= 0x7c00u ? 112u << 23 : 0u);
-  uint32_t tiny = bits<uint32_t>(bits<float>(m + (113u << 23)) - 0x1p-14f);
-  uint32_t r = u < 0x400u ? tiny : normal;
-  return bits<float>(r | uint32_t(h & 0x8000u) << 16);
+  // Sign and digits go to their places; the product then moves the exponent from bias 15 to
+  // 127, denormals included. Infinity and NaN get the rest of their exponent.
+  uint32_t u = uint32_t(int32_t(int16_t(h))) << 13 & 0x8fffe000u;
+  uint32_t r = bits<uint32_t>(bits<float>(u) * 0x1p112f);
+  return bits<float>((u & 0x0f800000u) == 0x0f800000u ? r | 0x7f800000u : r);
 #endif
 }
 
@@ -26,13 +25,16 @@ ZMLX_FN constexpr uint16_t float_to_half(float x) {
 #ifdef ZMLX_NATIVE_HALF_CONVERSION
   return bits<uint16_t>(_Float16(x));
 #else
-  uint32_t b = bits<uint32_t>(x), u = b & 0x7fffffffu;
-  uint32_t normal = (u + 0xfffu + ((u >> 13) & 1u) - (112u << 23)) >> 13;
-  normal = u >= 0x47800000u ? 0x7c00u : normal;
-  // Adding 0.5 rounds to multiples of 2^-24, the spacing of half's denormals.
-  uint32_t tiny = bits<uint32_t>(bits<float>(u) + 0.5f) - 0x3f000000u;
-  uint32_t r = u < 0x38800000u ? tiny : normal;
-  r = u > 0x7f800000u ? 0x7e00u : r;
+  uint32_t b = bits<uint32_t>(x), mag = b & 0x7fffffffu;
+  uint32_t u = mag < 0x47800000u ? mag : 0x47800000u;
+  // Adding the power of two whose last place is half's last place (its denormals' for small
+  // values) rounds to it, ties to even; the digits then stand at the bottom of the sum.
+  uint32_t e = u & 0x7f800000u;
+  e = e > 0x38800000u ? e : 0x38800000u;
+  uint32_t place = e + (13u << 23);
+  uint32_t digits = bits<uint32_t>(bits<float>(u) + bits<float>(place)) - place;
+  uint32_t r = digits + (e >> 13) - (0x38800000u >> 13);
+  r = mag > 0x7f800000u ? 0x7e00u : r;
   return uint16_t(r | (b >> 16 & 0x8000u));
 #endif
 }

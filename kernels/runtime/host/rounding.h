@@ -38,6 +38,13 @@ ZMLX_FN float mad(float x, float y, float z) {
 #endif
 }
 
+// Conditions as masks, and c ? a : b on the bits. Where several conditions meet, or one does
+// not change in a loop, the compiler makes jumps of them before it gets to vectorizing.
+ZMLX_FN uint32_t mask(bool c) { return 0u - uint32_t(c); }
+ZMLX_FN float choose(uint32_t m, float a, float b) {
+  return bits<float>((bits<uint32_t>(a) & m) | (bits<uint32_t>(b) & ~m));
+}
+
 // Metal's min and max return the other argument when one is NaN.
 ZMLX_FN constexpr float m_fmax(float x, float y) {
 #ifdef ZMLX_MATH_FAST

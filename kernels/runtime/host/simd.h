@@ -20,13 +20,16 @@ template <> struct wide<bfloat> { typedef float type; };
 template <class T, class F> ZMLX_FN T fold(const lanes<T>& l, T identity, F f) {
   typedef typename wide<T>::type W;
 #if defined(ZMLX_MODE_SYNC)
-  W v[32];
-  for (uint32_t i = 0; i < 32; ++i) v[i] = l.mask >> i & 1u ? W(l.at(i)) : W(identity);
-  for (uint32_t i = 0; i < 16; ++i) v[i] = f(v[i], v[i + 16]);
-  for (uint32_t i = 0; i < 8; ++i) v[i] = f(v[i], v[i + 8]);
-  for (uint32_t i = 0; i < 4; ++i) v[i] = f(v[i], v[i + 4]);
-  for (uint32_t i = 0; i < 2; ++i) v[i] = f(v[i], v[i + 2]);
-  return T(f(v[0], v[1]));
+  return l.once([&] {
+    T raw[32];
+    W v[16];
+    l.all(raw, identity);
+    for (uint32_t i = 0; i < 16; ++i) v[i] = f(W(raw[i]), W(raw[i + 16]));
+    for (uint32_t i = 0; i < 8; ++i) v[i] = f(v[i], v[i + 8]);
+    for (uint32_t i = 0; i < 4; ++i) v[i] = f(v[i], v[i + 4]);
+    for (uint32_t i = 0; i < 2; ++i) v[i] = f(v[i], v[i + 2]);
+    return T(f(v[0], v[1]));
+  });
 #else
   return l.at(0);
 #endif
@@ -187,19 +190,15 @@ template <int W> struct zmlx_vote {
 };
 typedef zmlx_vote<32> simd_vote;
 typedef zmlx_vote<4> quad_vote;
+ZMLX_FN uint32_t zmlx_ballot(const zmlx::lanes<uint32_t>& l) {
+  return zmlx::fold(l, 0u, [](uint32_t a, uint32_t b) { return a | b; });
+}
+ZMLX_FN uint32_t zmlx_own_bit(bool p) { return uint32_t(p) << zmlx::current_lane(); }
 ZMLX_FN simd_vote simd_ballot(bool p, ZMLX_SITE) {
-  zmlx::lanes<uint32_t> l(p, site);
-  uint32_t r = 0;
-  for (uint32_t i = 0; i < 32; ++i) r |= (l.has(i) && l.at(i) ? 1u : 0u) << i;
-  return simd_vote(r);
+  return simd_vote(zmlx_ballot(zmlx::lanes<uint32_t>(zmlx_own_bit(p), site)));
 }
-ZMLX_FN bool simd_all(bool p, ZMLX_SITE) {
-  zmlx::lanes<uint32_t> l(p, site);
-  bool r = true;
-  for (uint32_t i = 0; i < 32; ++i) r = r && (!l.has(i) || l.at(i));
-  return r;
-}
-ZMLX_FN bool simd_any(bool p, ZMLX_SITE) { return simd_ballot(p, site).any(); }
+ZMLX_FN bool simd_any(bool p, ZMLX_SITE) { return zmlx_ballot(zmlx::lanes<uint32_t>(zmlx_own_bit(p), site)) != 0; }
+ZMLX_FN bool simd_all(bool p, ZMLX_SITE) { return zmlx_ballot(zmlx::lanes<uint32_t>(zmlx_own_bit(!p), site)) == 0; }
 ZMLX_FN simd_vote simd_active_threads_mask(ZMLX_SITE) { return simd_vote(zmlx::lanes<uint32_t>(0u, site).mask); }
 ZMLX_FN bool simd_is_first(ZMLX_SITE) {
   zmlx::lanes<uint32_t> l(0u, site);

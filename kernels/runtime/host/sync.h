@@ -43,6 +43,7 @@ template <class T> struct lanes {
     uint32_t p = c->parity & 1u;
     char* s = (char*)c->slots;
     __builtin_memcpy(s + p * 512u + c->lane * unit, &v, sizeof(T));
+    if constexpr (unit == 4) *(uint32_t*)(s + p * 512u + 128) = 0;
     sync(1u | site << 8);
     c->parity = p ^ 1u;
     area = s;
@@ -62,9 +63,44 @@ template <class T> struct lanes {
     return v;
   }
   ZMLX_INLINE T at_or(uint32_t lane, T other) const { return has(lane) ? at(lane) : other; }
+  // Usually all 32 lanes take part, in step: their values are then in one half of the slots.
+  ZMLX_INLINE bool together() const {
+    uint32_t o = odd & mask;
+    return mask == ~0u && (o == 0 || o == mask);
+  }
+  ZMLX_INLINE const char* common_half() const { return area + (odd & 1u ? 512 : 0); }
+  // All lanes at once, `other` for those that take no part.
+  ZMLX_INLINE void all(T (&v)[32], T other) const {
+    if (together()) {
+      for (uint32_t i = 0; i < 32; ++i) __builtin_memcpy(&v[i], common_half() + i * unit, sizeof(T));
+    } else {
+      for (uint32_t i = 0; i < 32; ++i) v[i] = at_or(i, other);
+    }
+  }
+  // What every lane would compute alike is computed by the first of them and left behind the
+  // values, under a flag that each lane cleared when it wrote its own.
+  template <class F> ZMLX_INLINE T once(F compute) const {
+    if constexpr (unit == 4) {
+      if (together()) {
+        char* s = const_cast<char*>(common_half()) + 128;
+        T r;
+        if (*(uint32_t*)s) {
+          __builtin_memcpy(&r, s + 4, sizeof(T));
+        } else {
+          r = compute();
+          __builtin_memcpy(s + 4, &r, sizeof(T));
+          *(uint32_t*)s = 1;
+        }
+        return r;
+      }
+    }
+    return compute();
+  }
 };
+ZMLX_FN uint32_t current_lane() { return zmlx_cur->lane; }
 #else
 ZMLX_FN void sync(uint32_t) {}
+ZMLX_FN uint32_t current_lane() { return 0; }
 template <class T> struct lanes {
   T v;
   static constexpr uint32_t mask = 1, me = 0;

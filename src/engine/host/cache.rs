@@ -36,6 +36,11 @@ impl Cache {
             .or_else(|| Some(user_cache()?.join("zmlx")))
             .unwrap_or_else(|| env::temp_dir().join("zmlx-cache"))
             .join("host");
+        Self::at(root)
+    }
+
+    /// The cache in the folder `root`.
+    pub fn at(root: PathBuf) -> Result<Self, EngineError> {
         fs::create_dir_all(&root).map_err(|e| error("create", &root, e))?;
         Ok(Self { root })
     }

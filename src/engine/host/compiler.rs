@@ -31,13 +31,16 @@ const CANDIDATES: [&str; 3] = ["c++", "g++", "clang++"];
 const LIBRARY: &str = "kernel.so";
 
 /// Flags that every kernel is compiled with.
-const FLAGS: [&str; 11] = [
+const FLAGS: [&str; 13] = [
     "-std=c++20",
     "-O3",
     "-fPIC",
     "-shared",
     // MSL's char is signed on every machine.
     "-fsigned-char",
+    // Integers wrap, and kernels look at buffers as other types.
+    "-fwrapv",
+    "-fno-strict-aliasing",
     "-ffp-contract=off",
     "-fno-math-errno",
     "-fno-trapping-math",
@@ -47,15 +50,15 @@ const FLAGS: [&str; 11] = [
     "-w",
 ];
 
-/// What a math mode adds. Not `-ffast-math`, which some linkers take as leave to change the
-/// floating-point unit's state for the whole process.
+/// What a math mode adds. Not `-ffast-math`, which some compilers take as leave to change the
+/// floating-point unit's state for the whole process; nor reassociation, which breaks the runtime's
+/// range reductions and every compensated sum.
 const fn math_flags(math: MathMode) -> &'static [&'static str] {
     match math {
         MathMode::Safe => &[],
         MathMode::Relaxed => &["-fno-signed-zeros", "-ffp-contract=fast"],
         MathMode::Fast => &[
             "-fno-signed-zeros",
-            "-fassociative-math",
             "-freciprocal-math",
             "-ffp-contract=fast",
         ],

@@ -5,6 +5,9 @@
 //! are none are all threads at a barrier, and go on together. All simdgroups therefore come up to
 //! each such point before any passes it, and a thread that has returned counts as arrived, so that
 //! no barrier waits for ever.
+//!
+//! Lanes of one simdgroup that took different branches wait at operations on different lines. Those
+//! at the earliest line go first, and so catch up with the others, as on a GPU.
 
 use std::{cell::Cell, ffi::c_void, io, ptr};
 
@@ -45,6 +48,20 @@ struct Waiting {
     operation: u32,
     barrier: u32,
     simd_barrier: u32,
+    /// The earliest line of the operations waited for.
+    line: u32,
+    /// Lanes that wait at that line.
+    earliest: u32,
+}
+
+impl Waiting {
+    fn add_operation(&mut self, lane: u32, line: u32) {
+        if self.operation == 0 || line < self.line {
+            (self.line, self.earliest) = (line, 0);
+        }
+        self.operation |= lane;
+        self.earliest |= if line == self.line { lane } else { 0 };
+    }
 }
 
 /// Stacks and records that threadgroups reuse one after the other. One for each OS thread.
@@ -52,9 +69,12 @@ struct Waiting {
 pub struct Scheduler {
     stacks: Vec<DefaultStack>,
     bodies: Vec<Option<Body>>,
+    /// The line of the operation that each thread waits at.
+    lines: Vec<u32>,
     contexts: Vec<Context>,
     slots: Vec<u64>,
-    active: Vec<u32>,
+    /// For each simdgroup: the lanes that take part, and the half of the exchange area of each.
+    active: Vec<[u32; 2]>,
     waiting: Vec<Waiting>,
     runnable: Vec<u32>,
     /// Switches into a thread since the last time that it was asked.
@@ -105,7 +125,8 @@ impl Scheduler {
         let count = threads as usize;
         let groups = count.div_ceil(WIDTH);
         self.active.clear();
-        self.active.resize(groups, 0);
+        self.active.resize(groups, [0; 2]);
+        self.lines.resize(self.lines.len().max(count), 0);
         self.waiting.clear();
         self.waiting.resize(groups, Waiting::default());
         self.slots
@@ -121,7 +142,7 @@ impl Scheduler {
                 simd_size: (count - simd * WIDTH).min(WIDTH) as u32,
                 parity: 0,
                 slots: slots.wrapping_add(simd * SLOT_WORDS),
-                active: active.wrapping_add(simd),
+                active: active.wrapping_add(simd).cast(),
                 user: ptr::null(),
             }
         }));
@@ -165,12 +186,15 @@ impl Scheduler {
                 match body.resume(()) {
                     CoroutineResult::Yield(kind) => {
                         let waiting = &mut self.waiting[index / WIDTH];
-                        let mask = match kind {
-                            1 => &mut waiting.operation,
-                            2 => &mut waiting.barrier,
-                            _ => &mut waiting.simd_barrier,
-                        };
-                        *mask |= 1 << (index % WIDTH);
+                        let lane = 1 << (index % WIDTH);
+                        match kind & 0xff {
+                            1 => {
+                                self.lines[index] = kind >> 8;
+                                waiting.add_operation(lane, kind >> 8);
+                            }
+                            2 => waiting.barrier |= lane,
+                            _ => waiting.simd_barrier |= lane,
+                        }
                     }
                     CoroutineResult::Return(true) => {
                         let ended = self.bodies[index].take();
@@ -189,11 +213,15 @@ impl Scheduler {
         self.runnable.clear();
         for simd in 0..self.waiting.len() {
             let waiting = &mut self.waiting[simd];
-            let next = match std::mem::take(&mut waiting.operation) {
-                0 => std::mem::take(&mut waiting.simd_barrier),
-                lanes => lanes,
+            let next = if waiting.operation != 0 {
+                let next = waiting.earliest;
+                waiting.operation &= !next;
+                self.active[simd] = [next, self.parities(simd)];
+                self.renew(simd);
+                next
+            } else {
+                std::mem::take(&mut waiting.simd_barrier)
             };
-            self.active[simd] = next;
             push_lanes(&mut self.runnable, simd, next);
         }
         if self.runnable.is_empty() {
@@ -204,6 +232,30 @@ impl Scheduler {
                     std::mem::take(&mut waiting.barrier),
                 );
             }
+        }
+    }
+
+    /// Which half of the exchange area each lane of a simdgroup wrote, as a bit mask.
+    fn parities(&self, simd: usize) -> u32 {
+        let lanes = self
+            .contexts
+            .iter()
+            .skip(simd * WIDTH)
+            .take(WIDTH)
+            .enumerate();
+        lanes.fold(0, |bits, (lane, context)| {
+            bits | (context.parity & 1) << lane
+        })
+    }
+
+    /// Finds the earliest line among the lanes that still wait at an operation.
+    fn renew(&mut self, simd: usize) {
+        let mut left = std::mem::take(&mut self.waiting[simd].operation);
+        while left != 0 {
+            let lane = left.trailing_zeros();
+            let line = self.lines[simd * WIDTH + lane as usize];
+            self.waiting[simd].add_operation(1 << lane, line);
+            left &= left - 1;
         }
     }
 

@@ -29,7 +29,7 @@ impl Target for Host {
         };
         format!(
             "#define ZMLX_MODE_{mode} 1\n#define ZMLX_MATH_{math} 1\n\
-             #include \"zmlx_host.h\"\n{GUARD}using namespace metal;"
+             #define ZMLX_SIMD_SITES 1\n#include \"zmlx_host.h\"\n{GUARD}"
         )
     }
 
@@ -45,12 +45,18 @@ impl Target for Host {
         " __restrict "
     }
 
+    fn alternative(&self) -> Option<&'static str> {
+        Some("zmlx_alt")
+    }
+
     fn entry(&self, facts: &Facts<'_>) -> String {
         let mut out = String::with_capacity(2048);
         match facts.mode {
-            Mode::Plain if only_positions(facts) => plain_rows(facts, &mut out),
-            Mode::Plain | Mode::Single => groups(facts, &mut out),
             Mode::Sync => thread(facts, &mut out),
+            Mode::Plain if !facts.single && facts.signature.asks_for_group() => {
+                groups(facts, &mut out);
+            }
+            Mode::Plain | Mode::Single => rows(facts, &mut out),
         }
         out
     }
@@ -77,8 +83,8 @@ ZMLX_ENTRY void zmlx_set_watch(bool (*expired)()) { zmlx_expired = expired; }
 struct zmlx_guard {
   unsigned rounds = 0;
   bool first = true;
-  bool once() { bool f = first; first = false; return f; }
-  bool tick() {
+  constexpr bool once() { bool f = first; first = false; return f; }
+  constexpr bool tick() {
     if (__builtin_expect((++rounds & 0xfffu) == 0u, 0)) slow();
     return true;
   }
@@ -86,22 +92,8 @@ struct zmlx_guard {
 };
 ";
 
-/// Attributes that do not depend on a thread's threadgroup.
-const GROUPLESS: [&str; 6] = [
-    "thread_position_in_grid",
-    "threads_per_grid",
-    "grid_size",
-    "grid_origin",
-    "threads_per_simdgroup",
-    "thread_execution_width",
-];
-
-fn only_positions(facts: &Facts<'_>) -> bool {
-    facts.signature.params.iter().all(|p| match p.binding {
-        Binding::Buffer(_) => true,
-        Binding::Grid(name, _) => GROUPLESS.contains(&name),
-    })
-}
+const RUN: &str = "ZMLX_ENTRY int zmlx_run(const zmlx_launch* zmlx_l, uint32_t zmlx_first, uint32_t zmlx_end) try {\n";
+const END: &str = "  return 0;\n} catch (const zmlx_stop&) { return 1; }\n";
 
 /// Declares what does not change within a launch: buffers and sizes.
 fn launch_constants(facts: &Facts<'_>, out: &mut String) {
@@ -115,18 +107,23 @@ fn launch_constants(facts: &Facts<'_>, out: &mut String) {
     }
     out.push_str(
         "  const uint zmlx_sx = zmlx_l->grid[0], zmlx_sy = zmlx_l->grid[1], zmlx_sz = zmlx_l->grid[2];\n  \
-         const uint zmlx_tx = zmlx_l->tg[0], zmlx_ty = zmlx_l->tg[1], zmlx_tz = zmlx_l->tg[2];\n  \
          const uint zmlx_nx = zmlx_l->groups[0], zmlx_ny = zmlx_l->groups[1], zmlx_nz = zmlx_l->groups[2];\n",
     );
+    // A size that the compiler knows turns steps over the threadgroup into consecutive ones.
+    out.push_str(if facts.single {
+        "  constexpr uint zmlx_tx = 1, zmlx_ty = 1, zmlx_tz = 1;\n"
+    } else {
+        "  const uint zmlx_tx = zmlx_l->tg[0], zmlx_ty = zmlx_l->tg[1], zmlx_tz = zmlx_l->tg[2];\n"
+    });
 }
 
 /// The position of group `zmlx_i` and its extent, which is smaller at the grid's edges.
 const GROUP: &str = "
     const uint zmlx_gx = zmlx_i % zmlx_nx, zmlx_gy = zmlx_i / zmlx_nx % zmlx_ny, zmlx_gz = zmlx_i / zmlx_nx / zmlx_ny;
     const uint zmlx_ox = zmlx_gx * zmlx_tx, zmlx_oy = zmlx_gy * zmlx_ty, zmlx_oz = zmlx_gz * zmlx_tz;
-    const uint zmlx_ex = zmlx_sx - zmlx_ox < zmlx_tx ? zmlx_sx - zmlx_ox : zmlx_tx;
-    const uint zmlx_ey = zmlx_sy - zmlx_oy < zmlx_ty ? zmlx_sy - zmlx_oy : zmlx_ty;
-    const uint zmlx_ez = zmlx_sz - zmlx_oz < zmlx_tz ? zmlx_sz - zmlx_oz : zmlx_tz;
+    const uint zmlx_ex = zmlx_tx == 1 || zmlx_sx - zmlx_ox >= zmlx_tx ? zmlx_tx : zmlx_sx - zmlx_ox;
+    const uint zmlx_ey = zmlx_ty == 1 || zmlx_sy - zmlx_oy >= zmlx_ty ? zmlx_ty : zmlx_sy - zmlx_oy;
+    const uint zmlx_ez = zmlx_tz == 1 || zmlx_sz - zmlx_oz >= zmlx_tz ? zmlx_tz : zmlx_sz - zmlx_oz;
 ";
 
 /// The call of the kernel function for the thread at `zmlx_x, zmlx_y, zmlx_z`.
@@ -151,18 +148,16 @@ fn call(facts: &Facts<'_>) -> String {
 /// An attribute's value in terms of the entry's variables.
 fn grid_value(attribute: &str, ty: &GridType) -> String {
     let values: [String; 3] = match attribute {
-        "thread_position_in_grid" => axes("zmlx_", ""),
-        "thread_position_in_threadgroup" => {
-            ["x", "y", "z"].map(|a| format!("zmlx_{a} - zmlx_o{a}"))
-        }
-        "threadgroup_position_in_grid" => axes("zmlx_g", ""),
-        "threads_per_threadgroup" => axes("zmlx_e", ""),
-        "dispatch_threads_per_threadgroup" => axes("zmlx_t", ""),
-        "threads_per_grid" | "grid_size" => axes("zmlx_s", ""),
-        "threadgroups_per_grid" => axes("zmlx_n", ""),
+        "thread_position_in_grid" => axes("zmlx_"),
+        "thread_position_in_threadgroup" => axes("zmlx_l"),
+        "threadgroup_position_in_grid" => axes("zmlx_g"),
+        "threads_per_threadgroup" => axes("zmlx_e"),
+        "dispatch_threads_per_threadgroup" => axes("zmlx_t"),
+        "threads_per_grid" | "grid_size" => axes("zmlx_s"),
+        "threadgroups_per_grid" => axes("zmlx_n"),
         "grid_origin" => ["0u", "0u", "0u"].map(str::to_owned),
         single => {
-            let index = "(((zmlx_z - zmlx_oz) * zmlx_ey + (zmlx_y - zmlx_oy)) * zmlx_ex + (zmlx_x - zmlx_ox))";
+            let index = "zmlx_index";
             let live = "(zmlx_ex * zmlx_ey * zmlx_ez)";
             let asked = "(zmlx_tx * zmlx_ty * zmlx_tz)";
             let value = match single {
@@ -192,16 +187,21 @@ fn grid_value(attribute: &str, ty: &GridType) -> String {
     }
 }
 
-fn axes(before: &str, after: &str) -> [String; 3] {
-    ["x", "y", "z"].map(|axis| format!("{before}{axis}{after}"))
+fn axes(before: &str) -> [String; 3] {
+    ["x", "y", "z"].map(|axis| format!("{before}{axis}"))
 }
 
-/// Threads that only ask where they are in the grid: whole rows of groups become one loop.
-fn plain_rows(facts: &Facts<'_>, out: &mut String) {
-    out.push_str(
-        "ZMLX_ENTRY int zmlx_run(const zmlx_launch* zmlx_l, uint32_t zmlx_first, uint32_t zmlx_end) try {\n",
-    );
+/// Threads that do not ask about their threadgroup, or are one each: rows of groups become loops.
+fn rows(facts: &Facts<'_>, out: &mut String) {
+    out.push_str(RUN);
     launch_constants(facts, out);
+    // In threadgroups of one thread, the thread's position is the group's.
+    let single = if facts.single {
+        "const uint zmlx_gx = zmlx_x, zmlx_gy = zmlx_y, zmlx_gz = zmlx_z, \
+         zmlx_lx = 0, zmlx_ly = 0, zmlx_lz = 0, zmlx_index = 0;"
+    } else {
+        ""
+    };
     let _ = write!(
         out,
         "  for (uint zmlx_i = zmlx_first; zmlx_i < zmlx_end;) {{{GROUP}\
@@ -213,57 +213,54 @@ fn plain_rows(facts: &Facts<'_>, out: &mut String) {
          \n    for (uint zmlx_z = zmlx_oz; zmlx_z < zmlx_oz + zmlx_ez; ++zmlx_z)\
          \n    for (uint zmlx_y = zmlx_oy; zmlx_y < zmlx_oy + zmlx_ey; ++zmlx_y) {{\
          \n      ZMLX_IVDEP\
-         \n      for (uint zmlx_x = zmlx_ox; zmlx_x < zmlx_to; ++zmlx_x)\
+         \n      for (uint zmlx_x = zmlx_ox; zmlx_x < zmlx_to; ++zmlx_x) {{\
+         \n        {single}\
          \n        {}\
-         \n    }}\n  }}\n  return 0;\n}} catch (const zmlx_stop&) {{ return 1; }}\n",
+         \n      }}\n    }}\n  }}\n{END}",
         call(facts)
     );
 }
 
 /// Whole threadgroups, one after the other.
 fn groups(facts: &Facts<'_>, out: &mut String) {
-    out.push_str(
-        "ZMLX_ENTRY int zmlx_run(const zmlx_launch* zmlx_l, uint32_t zmlx_first, uint32_t zmlx_end) try {\n",
-    );
+    out.push_str(RUN);
     launch_constants(facts, out);
+    // Counting from zero within the group, and bounds that rule out that an index overflows, let
+    // the compiler see consecutive addresses in what the kernel computes from its group's position.
+    // No group is larger than the hint says; one further out than it says takes the second loop.
+    let threads = format!(
+        "for (uint zmlx_lz = 0; zmlx_lz < zmlx_ez; ++zmlx_lz)\
+         \n    for (uint zmlx_ly = 0; zmlx_ly < zmlx_ey; ++zmlx_ly) {{\
+         \n      const uint zmlx_y = zmlx_oy + zmlx_ly, zmlx_z = zmlx_oz + zmlx_lz;\
+         \n      const uint zmlx_row = (zmlx_lz * zmlx_ey + zmlx_ly) * zmlx_ex;\
+         \n      ZMLX_IVDEP\
+         \n      for (uint zmlx_lx = 0; zmlx_lx < zmlx_ex; ++zmlx_lx) {{\
+         \n        const uint zmlx_x = zmlx_ox + zmlx_lx, zmlx_index = zmlx_row + zmlx_lx;\
+         \n        {}\
+         \n      }}\n    }}",
+        call(facts)
+    );
     let _ = write!(
         out,
-        "  for (uint zmlx_i = zmlx_first; zmlx_i < zmlx_end; ++zmlx_i) {{{GROUP}"
+        "  for (uint zmlx_i = zmlx_first; zmlx_i < zmlx_end; ++zmlx_i) {{{GROUP}\
+         \n    if (zmlx_ex == 0 || zmlx_ex > 1024 || zmlx_ey > 1024 || zmlx_ez > 1024) __builtin_unreachable();\
+         \n    if (zmlx_gx < (1u << 20)) {{ {threads} }} else {{ {threads} }}\n  }}\n{END}"
     );
-    if facts.mode == Mode::Single {
-        let _ = write!(
-            out,
-            "    const uint zmlx_x = zmlx_ox, zmlx_y = zmlx_oy, zmlx_z = zmlx_oz;\n    {}\n",
-            call(facts)
-        );
-    } else {
-        let _ = write!(
-            out,
-            "    for (uint zmlx_z = zmlx_oz; zmlx_z < zmlx_oz + zmlx_ez; ++zmlx_z)\
-             \n    for (uint zmlx_y = zmlx_oy; zmlx_y < zmlx_oy + zmlx_ey; ++zmlx_y) {{\
-             \n      ZMLX_IVDEP\
-             \n      for (uint zmlx_x = zmlx_ox; zmlx_x < zmlx_ox + zmlx_ex; ++zmlx_x)\
-             \n        {}\
-             \n    }}\n",
-            call(facts)
-        );
-    }
-    out.push_str("  }\n  return 0;\n} catch (const zmlx_stop&) { return 1; }\n");
 }
 
 /// One thread of one group.
 fn thread(facts: &Facts<'_>, out: &mut String) {
     out.push_str(
-        "ZMLX_ENTRY int zmlx_thread(const zmlx_launch* zmlx_l, uint32_t zmlx_i, uint32_t zmlx_t) try {\n",
+        "ZMLX_ENTRY int zmlx_thread(const zmlx_launch* zmlx_l, uint32_t zmlx_i, uint32_t zmlx_index) try {\n",
     );
     launch_constants(facts, out);
     let _ = write!(
         out,
         "  {{{GROUP}\
-         \n    const uint zmlx_x = zmlx_ox + zmlx_t % zmlx_ex;\
-         \n    const uint zmlx_y = zmlx_oy + zmlx_t / zmlx_ex % zmlx_ey;\
-         \n    const uint zmlx_z = zmlx_oz + zmlx_t / zmlx_ex / zmlx_ey;\
-         \n    {}\n  }}\n  return 0;\n}} catch (const zmlx_stop&) {{ return 1; }}\n",
+         \n    const uint zmlx_lx = zmlx_index % zmlx_ex, zmlx_x = zmlx_ox + zmlx_lx;\
+         \n    const uint zmlx_ly = zmlx_index / zmlx_ex % zmlx_ey, zmlx_y = zmlx_oy + zmlx_ly;\
+         \n    const uint zmlx_lz = zmlx_index / zmlx_ex / zmlx_ey, zmlx_z = zmlx_oz + zmlx_lz;\
+         \n    {}\n  }}\n{END}",
         call(facts)
     );
 }

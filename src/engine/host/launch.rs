@@ -6,7 +6,7 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -45,6 +45,22 @@ pub struct LaunchArgs<'a> {
     pub threadgroup: [u32; 3],
     /// In which order threads take turns.
     pub order: Order,
+    /// How long the launch may take if it is stuck in a loop; `ZMLX_KERNEL_TIMEOUT`, or two
+    /// minutes, when not given.
+    pub timeout: Option<Duration>,
+}
+
+impl<'a> LaunchArgs<'a> {
+    /// A launch in the usual order, with the usual time limit.
+    pub const fn new(buffers: &'a [Buffer], grid: [u32; 3], threadgroup: [u32; 3]) -> Self {
+        Self {
+            buffers,
+            grid,
+            threadgroup,
+            order: Order::Forward,
+            timeout: None,
+        }
+    }
 }
 
 /// A kernel that can run on this machine.
@@ -53,7 +69,6 @@ pub struct HostKernel {
     pub(super) name: String,
     pub(super) module: Module,
     pub(super) lowered: Lowered,
-    pub(super) single: bool,
     /// Picoseconds that a thread took in the last launch that was measured, 0 when none was.
     pub(super) cost: AtomicU64,
     pub(super) switches: AtomicU64,
@@ -120,7 +135,7 @@ impl HostKernel {
             kernel: self,
             launch: &launch,
             order: args.order,
-            watch: Watch::default(),
+            watch: Watch::new(args.timeout.unwrap_or_else(watch::default_limit)),
             failure: Mutex::new(None),
         };
         job.run(total);
@@ -132,7 +147,7 @@ impl HostKernel {
             None => Ok(()),
             Some(Stopped::Expired) => Err(LaunchError::Timeout {
                 kernel: self.name.clone(),
-                seconds: watch::limit(),
+                limit: job.watch.limit(),
             }),
             Some(Stopped::Stack(error)) => Err(LaunchError::Stack {
                 kernel: self.name.clone(),
@@ -172,7 +187,7 @@ impl HostKernel {
                 limit: MAX_THREADS,
             });
         }
-        if self.single && clamped != [1; 3] {
+        if self.lowered.single && clamped != [1; 3] {
             return Err(LaunchError::NotSingle {
                 kernel: kernel(),
                 threadgroup: clamped,

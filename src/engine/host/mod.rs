@@ -13,6 +13,8 @@ mod headers;
 mod launch;
 mod loader;
 mod pool;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::sync::{
@@ -84,7 +86,6 @@ fn build(msl: &str, options: &CompileOptions) -> Result<Arc<HostKernel>, EngineE
     Ok(Arc::new(HostKernel {
         name: options.name.clone(),
         module,
-        single: lowered.mode == msl::Mode::Single,
         lowered,
         cost: AtomicU64::new(0),
         switches: AtomicU64::new(0),

@@ -17,8 +17,9 @@ use std::{
 const DEFAULT_SECONDS: u64 = 120;
 
 /// Watches one launch, on all its workers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Watch {
+    limit: Duration,
     start: OnceLock<Instant>,
     stopped: AtomicBool,
 }
@@ -29,6 +30,20 @@ thread_local! {
 }
 
 impl Watch {
+    /// A watch that lets a launch run for `limit`.
+    pub const fn new(limit: Duration) -> Self {
+        Self {
+            limit,
+            start: OnceLock::new(),
+            stopped: AtomicBool::new(false),
+        }
+    }
+
+    /// How long a launch may take.
+    pub const fn limit(&self) -> Duration {
+        self.limit
+    }
+
     /// Runs `work` under this watch on the calling thread.
     pub fn run<R>(&self, work: impl FnOnce() -> R) -> R {
         let outer = CURRENT.replace(self);
@@ -48,21 +63,21 @@ impl Watch {
     }
 
     fn expired(&self) -> bool {
-        if self.start.get_or_init(Instant::now).elapsed() > Duration::from_secs(limit()) {
+        if self.start.get_or_init(Instant::now).elapsed() > self.limit {
             self.stop();
         }
         self.is_stopped()
     }
 }
 
-/// The limit in seconds.
-pub fn limit() -> u64 {
-    static LIMIT: OnceLock<u64> = OnceLock::new();
+/// The limit for launches that name none.
+pub fn default_limit() -> Duration {
+    static LIMIT: OnceLock<Duration> = OnceLock::new();
     *LIMIT.get_or_init(|| {
-        env::var("ZMLX_KERNEL_TIMEOUT")
+        let asked = env::var("ZMLX_KERNEL_TIMEOUT")
             .ok()
-            .and_then(|s| s.parse().ok())
-            .unwrap_or(DEFAULT_SECONDS)
+            .and_then(|s| s.trim().parse().ok());
+        Duration::from_secs(asked.unwrap_or(DEFAULT_SECONDS))
     })
 }
 

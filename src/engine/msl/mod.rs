@@ -13,10 +13,14 @@ mod edits;
 mod guards;
 mod lexer;
 mod map;
+mod overloads;
 mod reach;
 mod signature;
 mod source;
 mod spaces;
+mod ternary;
+#[cfg(test)]
+mod tests;
 mod words;
 
 use std::collections::HashSet;
@@ -58,6 +62,8 @@ pub struct Facts<'a> {
     pub signature: &'a Signature,
     /// How its threads run.
     pub mode: Mode,
+    /// Whether the code relies on threadgroups of one thread.
+    pub single: bool,
     /// The type of each parameter as rewritten, without its name.
     pub types: Vec<String>,
 }
@@ -72,6 +78,8 @@ pub trait Target {
     fn kernel_function(&self) -> &'static str;
     /// The qualifier of a buffer parameter.
     fn buffer_qualifier(&self) -> &'static str;
+    /// A function to call on each alternative of a conditional expression, if the target needs one.
+    fn alternative(&self) -> Option<&'static str>;
     /// The functions that the engine calls.
     fn entry(&self, facts: &Facts<'_>) -> String;
     /// Code around a loop that could run for ever, if the target stops such loops.
@@ -89,6 +97,8 @@ pub struct Lowered {
     pub kernel: String,
     /// How its threads run.
     pub mode: Mode,
+    /// Whether the code relies on threadgroups of one thread.
+    pub single: bool,
     /// Number of buffers in the signature.
     pub buffers: usize,
     /// The way back to the MSL.
@@ -119,6 +129,8 @@ pub fn lower(text: &str, single: bool, target: &dyn Target) -> Result<Lowered, L
         (true, true) => Mode::Single,
         (true, false) => Mode::Sync,
     };
+    // A kernel that cannot tell the difference is the same for every size of threadgroup.
+    let single = single && (mode == Mode::Single || signature.asks_for_group());
 
     let mut edits = Edits::new(&source);
     rewrite(&source, &signature, target, &mut edits);
@@ -131,6 +143,7 @@ pub fn lower(text: &str, single: bool, target: &dyn Target) -> Result<Lowered, L
     let facts = Facts {
         signature: &signature,
         mode,
+        single,
         types,
     };
 
@@ -167,6 +180,7 @@ pub fn lower(text: &str, single: bool, target: &dyn Target) -> Result<Lowered, L
         text: out.text,
         kernel: signature.name,
         mode,
+        single,
         buffers,
         map,
     })
@@ -183,6 +197,9 @@ fn rewrite(source: &Source<'_>, signature: &Signature, target: &dyn Target, edit
         spaces::rewrite(stream, &aliases, target, edits);
         words::literals(stream, edits);
         words::swizzles(stream, &own, edits);
+        if let Some(function) = target.alternative() {
+            ternary::mark(stream, function, edits);
+        }
     }
     // The language's own headers are what the prologue includes.
     for line in &source.includes {
@@ -197,6 +214,7 @@ fn rewrite(source: &Source<'_>, signature: &Signature, target: &dyn Target, edit
             .iter()
             .for_each(|&token| edits.blank(token));
     }
+    overloads::unify(program, signature.start, &aliases, edits);
     if let Some(guard) = target.loop_guard() {
         guards::insert(program, &guard, edits);
     }

@@ -17,7 +17,7 @@ pub fn words<'a>(source: &'a Source<'a>, start: usize) -> HashSet<&'a str> {
     let stream = source.cursor(&source.program);
     let mut definitions: HashMap<&str, Vec<Vec<&str>>> = HashMap::new();
     let mut queue: Vec<&str> = idents(stream, start, stream.len()).collect();
-    for (from, to) in chunks(stream, start) {
+    for (from, to) in chunks(stream, 0, start) {
         let body: Vec<&str> = idents(stream, from, to).collect();
         match names(stream, from, to) {
             names if names.is_empty() => queue.extend(body),
@@ -52,10 +52,10 @@ fn idents<'s>(stream: Stream<'s>, from: usize, to: usize) -> impl Iterator<Item 
         .map(move |at| stream.str(at))
 }
 
-/// Definitions at namespace level before `end`.
-fn chunks(stream: Stream<'_>, end: usize) -> Vec<(usize, usize)> {
+/// The definitions between two tokens, those within namespaces one by one.
+pub fn chunks(stream: Stream<'_>, start: usize, end: usize) -> Vec<(usize, usize)> {
     let mut chunks = Vec::new();
-    let (mut from, mut at) = (0, 0);
+    let (mut from, mut at) = (start, start);
     while at < end {
         match stream.str(at) {
             "{" if is_namespace(stream, from, at) => from = at + 1,

@@ -79,6 +79,26 @@ pub const ATTRIBUTES: [(&str, bool); 20] = [
     ("threads_per_threadgroup", false),
 ];
 
+/// Attributes that do not depend on a thread's threadgroup.
+const GROUPLESS: [&str; 6] = [
+    "thread_position_in_grid",
+    "threads_per_grid",
+    "grid_size",
+    "grid_origin",
+    "threads_per_simdgroup",
+    "thread_execution_width",
+];
+
+impl Signature {
+    /// Whether a thread can tell which threadgroup it is in, or how large it is.
+    pub fn asks_for_group(&self) -> bool {
+        self.params.iter().any(|param| match param.binding {
+            Binding::Buffer(_) => false,
+            Binding::Grid(name, _) => !GROUPLESS.contains(&name),
+        })
+    }
+}
+
 /// Finds the kernel in `source`. MLX puts it last, so the last one counts.
 pub fn find(source: &Source<'_>) -> Result<Signature, LowerError> {
     let stream = source.cursor(&source.program);

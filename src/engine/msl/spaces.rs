@@ -13,7 +13,7 @@ use super::{
 };
 
 /// The qualifiers that say where a value lives.
-const SPACES: [&str; 6] = [
+pub const SPACES: [&str; 6] = [
     "device",
     "constant",
     "threadgroup",

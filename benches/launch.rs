@@ -1,0 +1,79 @@
+//! What a kernel launch costs, beside MLX's own operations in the same run.
+//!
+//! `cargo bench --bench launch`. `node/*` builds a graph node and drops it; `silu 16M/*` evaluates
+//! `x * sigmoid(x)` on 16 Mi float32 (so does `copy`, the floor: it reads and writes as many bytes).
+
+use std::hint::black_box;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use zmlx::prelude::*;
+use zmlx::{MetalKernel, with_device};
+
+const N: usize = 16 << 20;
+
+fn silu() -> MetalKernel {
+    MetalKernel::new("bench_silu", ["x"], ["out"])
+        .source("uint i = thread_position_in_grid.x; T v = x[i]; out[i] = v / (1 + metal::exp(-v));")
+        .build()
+        .expect("a valid kernel")
+}
+
+fn launch(kernel: &MetalKernel, x: &Array) -> Array {
+    let [y] = kernel
+        .launch(&[x])
+        .template("T", F32)
+        .run()
+        .expect("a valid launch");
+    y
+}
+
+fn nodes(c: &mut Criterion) {
+    let kernel = silu();
+    let x = Array::from_slice(&vec![0.5f32; 1024], 1024).expect("a vector");
+    let mut group = c.benchmark_group("node");
+    group.bench_function("kernel", |b| b.iter(|| black_box(launch(&kernel, &x))));
+    group.bench_function("mlx exp", |b| b.iter(|| black_box(x.exp())));
+    group.finish();
+}
+
+fn evaluation(c: &mut Criterion) {
+    let kernel = silu();
+    let x = Array::from_slice(&[0.5f32], 1).expect("a scalar");
+    let mut group = c.benchmark_group("evaluate 1 element");
+    group.bench_function("kernel", |b| b.iter(|| launch(&kernel, &x).eval()));
+    group.bench_function("mlx exp", |b| b.iter(|| x.exp()?.eval()));
+    group.finish();
+}
+
+fn bandwidth(c: &mut Criterion) {
+    let kernel = silu();
+    let values: Vec<f32> = (0..N).map(|i| (i % 4001) as f32 / 500.0 - 4.0).collect();
+    let x = Array::from_slice(&values, N).expect("a vector");
+    let mut target = vec![0.0f32; N];
+    let mut group = c.benchmark_group("silu 16M");
+    group
+        .sample_size(10)
+        .throughput(Throughput::Bytes(2 * 4 * N as u64));
+    group.bench_function("copy, 1 thread", |b| {
+        b.iter(|| target.copy_from_slice(black_box(&values)));
+    });
+    group.bench_function("copy, all threads", |b| {
+        let parts = std::thread::available_parallelism().map_or(1, usize::from);
+        let len = N.div_ceil(parts);
+        b.iter(|| {
+            std::thread::scope(|s| {
+                for (to, from) in target.chunks_mut(len).zip(values.chunks(len)) {
+                    s.spawn(move || to.copy_from_slice(black_box(from)));
+                }
+            });
+        });
+    });
+    group.bench_function("kernel", |b| b.iter(|| launch(&kernel, &x).eval()));
+    group.bench_function("mlx x*sigmoid(x)", |b| {
+        b.iter(|| with_device(Device::CPU, || (&x * x.sigmoid())?.eval()));
+    });
+    group.finish();
+}
+
+criterion_group!(benches, nodes, evaluation, bandwidth);
+criterion_main!(benches);

@@ -1,0 +1,255 @@
+//! One table for each rewrite: MSL on the left, what comes out on the right.
+
+use super::{body, lowered};
+
+#[test]
+fn address_spaces() {
+    for (msl, cpp) in [
+        ("threadgroup float s[8];", "SHARED float s[8];"),
+        (
+            "threadgroup float a[8], b[TG * 2];",
+            "SHARED float a[8], b[TG * 2];",
+        ),
+        (
+            "threadgroup metal::array<vec<float, 4>, 8> s;",
+            "SHARED metal::array<vec<float, 4>, 8> s;",
+        ),
+        (
+            "alignas(16) threadgroup half4 s[2][4];",
+            "alignas(16) SHARED half4 s[2][4];",
+        ),
+        (
+            "threadgroup /* here */ float\n  s[8];",
+            "SHARED /* here */ float s[8];",
+        ),
+        ("threadgroup atomic_uint n;", "SHARED atomic_uint n;"),
+        ("threadgroup float* p = s;", "float* p = s;"),
+        ("threadgroup float *p, *q;", "float *p, *q;"),
+        (
+            "threadgroup vec<float, 4>& v = w[0];",
+            "vec<float, 4>& v = w[0];",
+        ),
+        (
+            "const threadgroup T* p = (const threadgroup T*)s;",
+            "const T* p = (const T*)s;",
+        ),
+        (
+            "f(reinterpret_cast<threadgroup float4*>(s));",
+            "f(reinterpret_cast< float4*>(s));",
+        ),
+        (
+            "auto f = [](threadgroup float x[4]) { threadgroup int s[2]; };",
+            "auto f = []( float x[4]) { SHARED int s[2]; };",
+        ),
+        (
+            "using P = threadgroup float*; typedef threadgroup float* Q;",
+            "using P = float*; typedef float* Q;",
+        ),
+        (
+            "device float4* p = (device float4*)out;",
+            "float4* p = ( float4*)out;",
+        ),
+        ("thread float& r = x;", "float& r = x;"),
+        ("const constant int* n = m;", "const int* n = m;"),
+        ("constant float& f = g;", "const float& f = g;"),
+        (
+            "constexpr constant float t[2] = {1, 2};",
+            "constexpr static float t[2] = {1, 2};",
+        ),
+        (
+            "a.device = b->thread + c::constant;",
+            "a.device = b->thread + c::constant;",
+        ),
+    ] {
+        assert_eq!(body(msl), cpp, "{msl}");
+    }
+}
+
+#[test]
+fn constants_of_the_program() {
+    let text = lowered(
+        "constant uint N = 4;\nconstant float T[2] = {1.0, 2.0};\n",
+        "",
+    )
+    .text;
+    assert!(
+        text.contains("static const uint N = 4;\nstatic const float T[2] = {1.0f, 2.0f};\n"),
+        "{text}"
+    );
+}
+
+#[test]
+fn spaces_behind_macros() {
+    let text = lowered(
+        "#define TG threadgroup\n#define DECL(T, n) threadgroup T n[8]\n",
+        "TG float s[4]; TG float* p = s;",
+    )
+    .text;
+    assert!(text.contains("SHARED float s[4];"), "{text}");
+    assert!(
+        text.contains("  float* p = s;") || text.contains(" float* p = s;"),
+        "{text}"
+    );
+    assert!(text.contains("#define DECL(T, n) SHARED T n[8]"), "{text}");
+}
+
+#[test]
+fn swizzles() {
+    for (msl, cpp) in [
+        ("a = v.xyz;", "a = v.template zmlx_get<0,1,2>();"),
+        ("v.zx = a;", "v.template zmlx_set<2,0>() = a;"),
+        ("v . xy += a;", "v . template zmlx_set<0,1>() += a;"),
+        ("v.xy >>= 1;", "v.template zmlx_set<0,1>() >>= 1;"),
+        (
+            "b = v.xy >= w.rg;",
+            "b = v.template zmlx_get<0,1>() >= w.template zmlx_get<0,1>();",
+        ),
+        ("b = v.xy == w;", "b = v.template zmlx_get<0,1>() == w;"),
+        (
+            "p->xyzw = float4(0).wzyx;",
+            "p->template zmlx_set<0,1,2,3>() = float4(0).template zmlx_get<3,2,1,0>();",
+        ),
+        (
+            "a = v.x + v.g + q.xg + q.size;",
+            "a = v.x + v.g + q.xg + q.size;",
+        ),
+        ("o.xx();", "o.xx();"),
+        (
+            "struct S { float xy; int rg[2]; }; S s; s.xy = s.rg[0]; v.yx = a;",
+            "struct S { float xy; int rg[2]; }; S s; s.xy = s.rg[0]; v.template zmlx_set<1,0>() = a;",
+        ),
+    ] {
+        assert_eq!(body(msl), cpp, "{msl}");
+    }
+}
+
+#[test]
+fn attributes_and_literals() {
+    for (msl, cpp) in [
+        (
+            "[[unroll]] for (int i = 0; i < 4; ++i) {}",
+            "for (int i = 0; i < 4; ++i) {}",
+        ),
+        ("a[b[0]] = c[d[1]];", "a[b[0]] = c[d[1]];"),
+        ("x[[maybe_unused]]y;", "x y;"),
+        (
+            "\"1.0 .xy [[a]] threadgroup\"; // 1.0 v.xy\n",
+            "\"1.0 .xy [[a]] threadgroup\"; // 1.0 v.xy",
+        ),
+        (
+            "float requires = 1.0h;",
+            "float zmlx_kw_requires = half(1.0f);",
+        ),
+    ] {
+        assert_eq!(body(msl), cpp, "{msl}");
+    }
+}
+
+#[test]
+fn macro_bodies() {
+    let text = lowered("#define F(v, p) \\\n  ((v).xy * 1.5 \\\n + *(threadgroup float*)(p)) \n#include <metal_stdlib>\n#include \"x.h\"\n#if 1.0\n#endif\n", "").text;
+    assert!(
+        text.contains(
+            "#define F(v, p) \\\n  ((v).template zmlx_get<0,1>() * 1.5f \\\n + *(  float*)(p))"
+        ),
+        "{text}"
+    );
+    assert!(
+        !text.contains("metal_stdlib")
+            && text.contains("#include \"x.h\"")
+            && text.contains("#if 1.0")
+    );
+}
+
+#[test]
+fn loops() {
+    for (msl, cpp) in [
+        (
+            "for (uint i = t; i < n; i += TG) f();",
+            "for (uint i = t; i < n; i += TG) f();",
+        ),
+        (
+            "for (uint s = TG / 2; s > 0; s >>= 1) f();",
+            "for (uint s = TG / 2; s > 0; s >>= 1) f();",
+        ),
+        (
+            "for (uint i = n; i >= 0; --i) f();",
+            "GUARD for (uint i = n; TICK && (i >= 0); --i) f();",
+        ),
+        ("for (;;) f();", "GUARD for (;TICK;) f();"),
+        ("for (auto x : xs) f();", "for (auto x : xs) f();"),
+        ("while (true) f();", "GUARD while (TICK && (true)) f();"),
+        (
+            "do { while (a) b(); } while (c);",
+            "GUARD do { GUARD while (TICK && (a)) b(); } while (TICK && (c));",
+        ),
+        ("do { f(); } while (0);", "do { f(); } while (0);"),
+    ] {
+        assert_eq!(body(msl), cpp, "{msl}");
+    }
+}
+
+#[test]
+fn conditional_expressions() {
+    for (msl, cpp) in [
+        ("x = c ? a : b;", "x = c ? ALT(a) : ALT(b);"),
+        (
+            "x = c ? 1.0 : b.xy;",
+            "x = c ? 1.0f : ALT(b.template zmlx_get<0,1>());",
+        ),
+        (
+            "f(c ? a[i ? 0 : 1] : -1, d);",
+            "f(c ? ALT(a[i ? 0 : 1]) : ALT(-1), d);",
+        ),
+        (
+            "x = a ? b ? c : d : e ? f : g;",
+            "x = a ? ALT(b ? ALT(c) : ALT(d)) : ALT(e ? ALT(f) : ALT(g));",
+        ),
+        (
+            "x = c ? 0 : metal::max<T, 2>(a, b) + 1, y = 2;",
+            "x = c ? 0 : ALT(metal::max<T, 2>(a, b) + 1), y = 2;",
+        ),
+        (
+            "while (c ? a : b) {}",
+            "GUARD while (TICK && (c ? ALT(a) : ALT(b))) {}",
+        ),
+        (
+            "switch (x) { case 1: y = c ? a : b; default: break; }",
+            "switch (x) { case 1: y = c ? ALT(a) : ALT(b); default: break; }",
+        ),
+        ("c ? (void)0 : throw x;", "c ? (void)0 : throw x;"),
+        ("?;", "?;"),
+    ] {
+        assert_eq!(body(msl), cpp, "{msl}");
+    }
+    let text = lowered(
+        "#define M(a, b) ((a) > (b) ? (a) : (b))\n#define H c ? x :\n#define E c ? x : y\n",
+        "",
+    )
+    .text;
+    for line in [
+        "((a) > (b) ? ALT((a)) : ALT((b)))",
+        "H c ? ALT(x) :\n",
+        "E c ? ALT(x) : ALT(y)\n",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+}
+
+#[test]
+fn overloads_on_address_spaces_are_one() {
+    let text = lowered(
+        "template <typename T> T get(const device T* p) { return p[0]; }\n\
+         template <typename T> T get(const threadgroup T* p) { return p[1]; }\n\
+         template <typename T> T get(constant T* p) { return p[2]; }\n\
+         template <typename T> T get(device T* p) { return p[3]; }\n\
+         namespace n { struct S { float f(device float* p) { return 4; } float f(thread float* p) { return 5; } }; }\n",
+        "",
+    )
+    .text;
+    let kept: Vec<&str> = ["p[0]", "p[1]", "p[2]", "p[3]", "return 4", "return 5"]
+        .into_iter()
+        .filter(|w| text.contains(w))
+        .collect();
+    assert_eq!(kept, ["p[0]", "p[3]", "return 4"], "{text}");
+}

@@ -1,0 +1,32 @@
+//! Kernel launches in folders: to send a misbehaving kernel to somebody without the program
+//! around it, and to run it again elsewhere.
+//!
+//! A folder holds `meta.json` (everything about the launch) and the raw bytes of inputs and
+//! outputs. [`MetalKernel::capture`](super::MetalKernel::capture) writes such folders,
+//! [`Capture::read`] reads one, and `examples/replay.rs` runs any number of them.
+
+mod compare;
+mod read;
+mod write;
+
+pub use compare::{Comparison, Worst};
+pub use read::{Capture, Expected};
+pub(super) use write::write;
+
+use crate::engine::msl::MathMode;
+
+const MATH_MODES: [(&str, MathMode); 3] = [
+    ("safe", MathMode::Safe),
+    ("relaxed", MathMode::Relaxed),
+    ("fast", MathMode::Fast),
+];
+
+/// Fills outputs of kernels that run on the CPU with a pattern before each launch, unless the
+/// launch has an initial value: an element that the kernel leaves unwritten then shows.
+///
+/// For the whole process. Costs a write of the outputs.
+#[track_caller]
+pub fn set_poison(yes: bool) -> crate::Result<()> {
+    use crate::error::Lift;
+    crate::bridge::kernel::ffi::set_poison(yes).lift()
+}

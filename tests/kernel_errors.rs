@@ -1,0 +1,220 @@
+//! Bad input to custom kernels: a typed error that names what is wrong, at the call.
+
+use rstest::rstest;
+use zmlx::prelude::*;
+use zmlx::{MetalKernel, Result};
+
+const COPY: &str = "uint i = thread_position_in_grid.x; out[i] = x[i];";
+
+fn copy() -> MetalKernel {
+    MetalKernel::new("copy", ["x"], ["out"])
+        .source(COPY)
+        .build()
+        .unwrap()
+}
+
+fn nine() -> Array {
+    Array::from_slice(&[1.0f32; 9], 9).unwrap()
+}
+
+/// The argument that an error names.
+#[track_caller]
+fn argument<T: std::fmt::Debug>(result: Result<T>) -> String {
+    match result.unwrap_err() {
+        Error::Argument {
+            argument, message, ..
+        } => {
+            assert!(message.contains("expected") && message.contains("got"), "{message}");
+            argument
+        }
+        other => panic!("not an argument error: {other:?}"),
+    }
+}
+
+fn define(inputs: &[&str], outputs: &[&str], source: &str) -> Result<MetalKernel> {
+    MetalKernel::new("bad", inputs.iter().copied(), outputs.iter().copied())
+        .source(source)
+        .build()
+}
+
+#[rstest]
+#[case::no_output("outputs", &["x"], &[], COPY)]
+#[case::no_source("source", &["x"], &["out"], "  \n")]
+#[case::empty_name("outputs", &["x"], &[""], COPY)]
+#[case::no_identifier("inputs", &["x-1"], &["out"], COPY)]
+#[case::digit_first("inputs", &["1x"], &["out"], COPY)]
+#[case::injection("inputs", &["x, int y"], &["out"], COPY)]
+#[case::keyword("inputs", &["float"], &["out"], COPY)]
+#[case::address_space("inputs", &["device"], &["out"], COPY)]
+#[case::twice("inputs", &["x", "x"], &["out"], COPY)]
+#[case::input_and_output("outputs", &["x"], &["x"], COPY)]
+#[case::nul("source", &["x"], &["out"], "out[0] = 1;\0")]
+fn definitions(
+    #[case] name: &str,
+    #[case] inputs: &[&str],
+    #[case] outputs: &[&str],
+    #[case] source: &str,
+) {
+    assert_eq!(argument(define(inputs, outputs, source)), name);
+}
+
+#[test]
+fn an_empty_kernel_name_is_refused_an_odd_one_is_not() {
+    let build = |name: &str| MetalKernel::new(name, ["x"], ["out"]).source(COPY).build();
+    assert_eq!(argument(build("")), "name");
+    for name in ["my.kernel-2", "δ", "a b", "7"] {
+        let k = build(name).unwrap();
+        assert_eq!(k.name(), name);
+        let [y] = k.launch(&[&nine()]).run().unwrap();
+        assert_eq!(y.to_vec::<f32>().unwrap(), [1.0; 9]);
+    }
+}
+
+#[rstest]
+#[case::too_few(0)]
+#[case::too_many(2)]
+fn input_counts(#[case] n: usize) {
+    let inputs = vec![nine(); n];
+    assert_eq!(argument(copy().launch(&inputs).run::<1>()), "inputs");
+}
+
+#[test]
+fn output_counts() {
+    let (k, x) = (copy(), nine());
+    assert_eq!(argument(k.launch(&[&x]).run::<2>()), "outputs");
+    let two = k.launch(&[&x]).output(9, F32).output(9, F32).run::<1>();
+    assert_eq!(argument(two), "output");
+    let none: [&Array; 0] = [];
+    let unknown = MetalKernel::new("u", Vec::<String>::new(), ["out"])
+        .source("out[0] = 1;")
+        .build()
+        .unwrap();
+    assert_eq!(argument(unknown.launch(&none).run::<1>()), "output");
+}
+
+#[rstest]
+#[case::zero((0, 1, 1))]
+#[case::negative((9, -1, 1))]
+#[case::huge((1i64 << 31, 1, 1))]
+fn grids(#[case] grid: (i64, i64, i64)) {
+    assert_eq!(argument(copy().launch(&[&nine()]).grid(grid).run::<1>()), "grid");
+}
+
+#[rstest]
+#[case::zero((0, 1, 1))]
+#[case::negative((1, -4, 1))]
+#[case::over_1024((1025, 1, 1))]
+#[case::product((32, 32, 2))]
+#[case::overflow((1 << 20, 1 << 20, 1 << 20))]
+fn threadgroups(#[case] threadgroup: (i64, i64, i64)) {
+    let run = copy().launch(&[&nine()]).threadgroup(threadgroup).run::<1>();
+    assert_eq!(argument(run), "threadgroup");
+}
+
+#[test]
+fn template_names_and_values() {
+    let (k, x) = (copy(), nine());
+    let run = |name: &str, value: zmlx::TemplateArg| {
+        argument(k.launch(&[&x]).template(name, value).run::<1>())
+    };
+    assert_eq!(run("a b", 1.into()), "template");
+    assert_eq!(run("x", 1.into()), "template");
+    assert_eq!(run("int", 1.into()), "template");
+    assert_eq!(run("N", (-1).into()), "template");
+    let twice = k.launch(&[&x]).template("N", 1).template("N", 2).run::<1>();
+    assert_eq!(argument(twice), "template");
+}
+
+#[test]
+fn dtypes_that_metal_lacks() {
+    let x = Array::from_slice(&[1.0f64; 9], 9).unwrap();
+    let k = copy();
+    for e in [
+        k.launch(&[&x]).run::<1>().unwrap_err(),
+        k.launch(&[&nine()]).output(9, F64).run::<1>().unwrap_err(),
+        k.launch(&[&nine()]).template("T", F64).run::<1>().unwrap_err(),
+    ] {
+        assert!(matches!(e, Error::Dtype { .. }), "{e}");
+    }
+}
+
+#[test]
+fn shapes() {
+    let (k, x) = (copy(), nine());
+    for shape in [vec![-1i64, 4], vec![1 << 40], vec![1 << 30, 1 << 30, 1 << 30]] {
+        let e = k.launch(&[&x]).output(&shape, F32).run::<1>().unwrap_err();
+        assert!(matches!(e, Error::Shape { .. }), "{shape:?}: {e}");
+    }
+}
+
+#[test]
+fn a_kernel_that_does_not_compile_shows_its_line() {
+    let k = MetalKernel::new("scale", ["x", "k"], ["out"])
+        .source("uint i = thread_position_in_grid.x;\nout[i] = T(float(x[i]) * q);")
+        .build()
+        .unwrap();
+    let x = Array::from_slice(&[1.0f32; 32], (8, 4)).unwrap();
+    let line = line!() + 1;
+    let e = k.launch(&[&x, &3.0.into()]).template("T", F16).run::<1>().unwrap_err();
+    let text = e.to_string();
+    let Error::Kernel { kernel, at, .. } = e else { panic!("{text}") };
+    assert_eq!((kernel.as_str(), at.line()), ("scale", line));
+    assert!(at.file().ends_with("kernel_errors.rs"));
+    for part in [
+        "kernel `scale`",
+        "line 2",
+        "out[i] = T(float(x[i]) * q);",
+        "'q'",
+        "x: float32 [8, 4], k: float32 []",
+        "T = float16",
+    ] {
+        assert!(text.contains(part), "no {part:?} in:\n{text}");
+    }
+    // The caret stands under the name.
+    let lines: Vec<&str> = text.lines().collect();
+    let at = lines.iter().position(|l| l.contains("* q")).unwrap();
+    assert_eq!(lines[at].find("q)"), lines[at + 1].find('^'), "{text}");
+    // And again: a failure is no state.
+    let again = k.launch(&[&x, &3.0.into()]).template("T", F16).run::<1>();
+    assert!(matches!(again, Err(Error::Kernel { .. })));
+}
+
+#[test]
+fn a_grid_attribute_in_the_header_only_does_not_compile() {
+    let k = MetalKernel::new("header_attribute", ["x"], ["out"])
+        .header("inline uint me() { return thread_position_in_grid.x; }\n")
+        .source("out[me()] = x[me()];")
+        .build()
+        .unwrap();
+    let e = k.launch(&[&nine()]).grid(9).run::<1>().unwrap_err();
+    let text = e.to_string();
+    assert!(matches!(e, Error::Kernel { .. }), "{text}");
+    assert!(text.contains("header line 1") && text.contains("thread_position_in_grid"), "{text}");
+}
+
+#[test]
+fn an_endless_kernel_ends_in_an_error() {
+    let k = MetalKernel::new("endless", ["x"], ["out"])
+        .source("int n = 0; while (true) { if (x[0] == 2) break; ++n; } out[0] = n;")
+        .build()
+        .unwrap();
+    // The limit is read when the process first needs it.
+    let child = std::env::var_os("ZMLX_KERNEL_TIMEOUT");
+    if child.is_none() {
+        let test = "an_endless_kernel_ends_in_an_error";
+        let run = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", test])
+            .env("ZMLX_KERNEL_TIMEOUT", "1")
+            .output()
+            .unwrap();
+        let out = String::from_utf8_lossy(&run.stdout).into_owned();
+        assert!(run.status.success() && out.contains("1 passed"), "{out}");
+        return;
+    }
+    let [y] = k.launch(&[&nine()]).output(1, F32).grid(1).run().unwrap();
+    let e = y.eval().unwrap_err();
+    assert!(matches!(&e, Error::Launch { kernel, .. } if kernel == "endless"), "{e}");
+    // The stream works on.
+    let [y] = copy().launch(&[&nine()]).run().unwrap();
+    assert_eq!(y.to_vec::<f32>().unwrap(), [1.0; 9]);
+}
