@@ -13,7 +13,9 @@ const N: usize = 16 << 20;
 
 fn silu() -> MetalKernel {
     MetalKernel::new("bench_silu", ["x"], ["out"])
-        .source("uint i = thread_position_in_grid.x; T v = x[i]; out[i] = v / (1 + metal::exp(-v));")
+        .source(
+            "uint i = thread_position_in_grid.x; T v = x[i]; out[i] = v / (1 + metal::exp(-v));",
+        )
         .build()
         .expect("a valid kernel")
 }

@@ -9,7 +9,11 @@ use zmlx::prelude::*;
 use zmlx::{MetalKernel, Result, compile, custom_function, export_function, grad, random};
 
 fn main() -> Result<()> {
-    println!("zmlx {}, MLX {}", env!("CARGO_PKG_VERSION"), zmlx::mlx_version()?);
+    println!(
+        "zmlx {}, MLX {}",
+        env!("CARGO_PKG_VERSION"),
+        zmlx::mlx_version()?
+    );
 
     // 1. A kernel: the body of a Metal function. MLX writes the signature around it.
     let forward = MetalKernel::new("swish", ["x"], ["out"])
@@ -29,7 +33,10 @@ fn main() -> Result<()> {
     let x = random::normal((1024, 1024))?;
     let start = Instant::now();
     let [y] = forward.launch(&[&x]).template("T", x.dtype()).run()?;
-    println!("kernel `swish` ready in {:.0?} (compiled, or from the cache)", start.elapsed());
+    println!(
+        "kernel `swish` ready in {:.0?} (compiled, or from the cache)",
+        start.elapsed()
+    );
 
     // 2. It is a lazy node like any other: MLX's own operations give the reference.
     let reference = |x: &Array| x.multiply(&x.sigmoid()?);
@@ -37,7 +44,10 @@ fn main() -> Result<()> {
 
     // 3. A derivative: the second kernel, through `custom_function`.
     let swish = custom_function(move |p: &[Array]| {
-        forward.launch(&[&p[0]]).template("T", p[0].dtype()).run_vec()
+        forward
+            .launch(&[&p[0]])
+            .template("T", p[0].dtype())
+            .run_vec()
     })
     .with_vjp(move |primals, cotangents, _| {
         backward
@@ -53,7 +63,10 @@ fn main() -> Result<()> {
     let path = std::env::temp_dir().join("zmlx-quickstart.mlxfn");
     export_function(&path, |p| swish.call(p), [&x], false)?;
     println!("exported to {}", path.display());
-    println!("  in Python on a Mac: mx.import_function(\"{}\")", path.display());
+    println!(
+        "  in Python on a Mac: mx.import_function(\"{}\")",
+        path.display()
+    );
 
     // 5. How fast: 16 Mi float32, the floor being a copy of as many bytes.
     let n = 16 << 20;
@@ -64,8 +77,16 @@ fn main() -> Result<()> {
     let ours = median(|| swish.call1(&large)?.eval())?;
     let gbs = |t: Duration| 8.0 * n as f64 / t.as_secs_f64() / 1e9;
     println!("x * sigmoid(x), {n} float32:");
-    for (name, t) in [("memory copy", copy), ("MLX operations", mlx), ("zmlx kernel", ours)] {
-        println!("  {name:<15} {:8.2} ms  {:6.2} GB/s", t.as_secs_f64() * 1e3, gbs(t));
+    for (name, t) in [
+        ("memory copy", copy),
+        ("MLX operations", mlx),
+        ("zmlx kernel", ours),
+    ] {
+        println!(
+            "  {name:<15} {:8.2} ms  {:6.2} GB/s",
+            t.as_secs_f64() * 1e3,
+            gbs(t)
+        );
     }
     println!(
         "  the kernel: {:.1} times MLX's operations, {:.0} % of a copy",
@@ -83,7 +104,9 @@ fn main() -> Result<()> {
 fn check(what: &str, got: &Array, want: &Array) -> Result<()> {
     eval([got, want])?;
     let pairs = got.as_slice::<f32>()?.iter().zip(want.as_slice::<f32>()?);
-    let worst = pairs.map(|(g, w)| (g - w).abs() / (1.0 + w.abs())).fold(0.0, f32::max);
+    let worst = pairs
+        .map(|(g, w)| (g - w).abs() / (1.0 + w.abs()))
+        .fold(0.0, f32::max);
     if worst < 2e-6 {
         println!("{what}: agrees with MLX's operations, largest error {worst:.1e}");
         return Ok(());

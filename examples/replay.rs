@@ -44,11 +44,17 @@ fn main() -> ExitCode {
     let options = match parse(std::env::args().skip(1)) {
         Ok(options) => options,
         Err(problem) => {
-            eprintln!("{problem}\nusage: replay DIR [DIR ...] [--engine cpu|cuda|metal] [--repeat N] [--json FILE]");
+            eprintln!(
+                "{problem}\nusage: replay DIR [DIR ...] [--engine cpu|cuda|metal] [--repeat N] [--json FILE]"
+            );
             return ExitCode::from(2);
         }
     };
-    let device = if options.engine == "cpu" { Device::CPU } else { Device::GPU };
+    let device = if options.engine == "cpu" {
+        Device::CPU
+    } else {
+        Device::GPU
+    };
     match with_device(device, || replay(&options)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -78,7 +84,9 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
             }
             "--repeat" => {
                 let n = value()?;
-                options.repeat = n.parse().map_err(|_| format!("--repeat: not a number: {n}"))?;
+                options.repeat = n
+                    .parse()
+                    .map_err(|_| format!("--repeat: not a number: {n}"))?;
             }
             "--json" => options.json = Some(value()?.into()),
             flag if flag.starts_with("--") => return Err(format!("unknown option {flag}")),
@@ -115,7 +123,10 @@ fn replay(options: &Options) -> Result<bool> {
             }
         }
     }
-    let parts: Vec<String> = counts.iter().map(|(word, n)| format!("{n} {word}")).collect();
+    let parts: Vec<String> = counts
+        .iter()
+        .map(|(word, n)| format!("{n} {word}"))
+        .collect();
     println!("{} launches: {}", options.dirs.len(), parts.join(", "));
     if let Some((name, error)) = worst {
         println!("largest absolute error {error:.3e} in {name}");
@@ -125,7 +136,11 @@ fn replay(options: &Options) -> Result<bool> {
 
 fn one(dir: &std::path::Path, repeat: usize) -> Report {
     let mut report = Report {
-        name: dir.file_name().unwrap_or(dir.as_os_str()).to_string_lossy().into_owned(),
+        name: dir
+            .file_name()
+            .unwrap_or(dir.as_os_str())
+            .to_string_lossy()
+            .into_owned(),
         outcome: Outcome::Ok,
         comparison: Comparison::default(),
         compile: Duration::ZERO,
@@ -200,7 +215,12 @@ impl Report {
         if let Some(f) = &self.comparison.first {
             line += &format!(
                 "; {} of {} wrong, first {}[{}]: got {}, want {}",
-                self.comparison.mismatches, self.comparison.compared, f.output, f.index, f.got, f.want
+                self.comparison.mismatches,
+                self.comparison.compared,
+                f.output,
+                f.index,
+                f.got,
+                f.want
             );
         }
         if let Outcome::CompileError(text) | Outcome::RunError(text) = &self.outcome {

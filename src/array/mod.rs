@@ -104,7 +104,9 @@ impl Array {
                 bytes.len()
             )));
         }
-        ffi::from_bytes(bytes, &shape, dtype).lift().map(Array::wrap)
+        ffi::from_bytes(bytes, &shape, dtype)
+            .lift()
+            .map(Array::wrap)
     }
 
     /// A one-dimensional array of what the iterator yields.

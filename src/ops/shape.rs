@@ -40,6 +40,12 @@ impl Array {
         offset: usize,
     ) -> Result<Array> {
         let dims = shape.into_shape()?;
-        done(ffi::as_strided(self.raw(), &dims, strides, offset, current()))
+        done(ffi::as_strided(
+            self.raw(),
+            &dims,
+            strides,
+            offset,
+            current(),
+        ))
     }
 }

@@ -12,7 +12,13 @@ pub(crate) mod ffi {
 
         fn reshape(a: &Array, dims: &[i32], s: StreamRef) -> Result<UniquePtr<Array>>;
         fn transpose(a: &Array, axes: &[i32], s: StreamRef) -> Result<UniquePtr<Array>>;
-        fn as_strided(a: &Array, dims: &[i32], strides: &[i64], offset: usize, s: StreamRef) -> Result<UniquePtr<Array>>;
+        fn as_strided(
+            a: &Array,
+            dims: &[i32],
+            strides: &[i64],
+            offset: usize,
+            s: StreamRef,
+        ) -> Result<UniquePtr<Array>>;
         fn contiguous(a: &Array, s: StreamRef) -> Result<UniquePtr<Array>>;
     }
 }
