@@ -1,12 +1,14 @@
 //! The safetensors format: named arrays and text metadata.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::io::{Read, Seek};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use cxx::CxxVector;
-use struson::reader::{JsonReader, JsonStreamReader, ReaderError, ValueType};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::ArrayMap;
 use super::atomic::replace;
@@ -121,15 +123,21 @@ fn check<R: Read + Seek>(source: &mut Source<R>) -> Result<()> {
         return Err(source.bad(format_args!("its header would be {len} bytes long")));
     }
     let header = source.bytes(len)?;
-    let entries =
-        parse(&header).map_err(|e| source.bad(format_args!("its header cannot be read: {e}")))?;
+    let Members(members) =
+        serde_json::from_slice(&header).map_err(|e| source.bad(format_args!("its header: {e}")))?;
     let mut names = HashSet::new();
     let mut spans = Vec::new();
-    for (name, entry) in &entries {
+    for (name, value) in &members {
         if !names.insert(name) {
             return Err(source.bad(format_args!("`{name}` is there twice")));
         }
-        let span = entry.span().ok_or_else(|| {
+        if name == "__metadata__" {
+            if !is_text_map(value) {
+                return Err(source.bad("its metadata is not text"));
+            }
+            continue;
+        }
+        let span = tensor(value).ok_or_else(|| {
             source.bad(format_args!(
                 "`{name}` has no dtype, shape and place that fit each other and MLX"
             ))
@@ -150,96 +158,65 @@ fn check<R: Read + Seek>(source: &mut Source<R>) -> Result<()> {
     Ok(())
 }
 
-/// What the header says of one array. What is missing or no fitting number stays empty.
-#[derive(Default)]
-struct Entry {
-    dtype: Option<String>,
-    shape: Option<Vec<u64>>,
-    offsets: Option<Vec<u64>>,
-    /// A field came twice: MLX might take the other one.
-    doubtful: bool,
+fn is_text_map(value: &RawValue) -> bool {
+    match serde_json::from_str::<Value>(value.get()) {
+        Ok(Value::Null) => true,
+        Ok(Value::Object(map)) => map.values().all(Value::is_string),
+        _ => false,
+    }
 }
 
-impl Entry {
-    /// Where the array lies, if the entry is sound.
-    fn span(&self) -> Option<(u64, u64)> {
-        let item = match self.dtype.as_deref()? {
-            "BOOL" | "I8" | "U8" | "F8_E4M3" | "F8_E8M0" => 1,
-            "I16" | "U16" | "F16" | "BF16" => 2,
-            "I32" | "U32" | "F32" => 4,
-            "I64" | "U64" | "C64" => 8,
-            _ => return None,
-        };
-        let &[from, to] = self.offsets.as_deref()? else {
+/// Where an array lies, if its entry is sound.
+fn tensor(entry: &RawValue) -> Option<(u64, u64)> {
+    // Twice the same key would be read differently here and in MLX.
+    let Members(fields) = serde_json::from_str(entry.get()).ok()?;
+    let field = |name: &str| {
+        let mut found = fields.iter().filter(|(n, _)| n == name);
+        let value = found.next()?;
+        if found.next().is_some() {
             return None;
-        };
-        let bytes = byte_count(self.shape.iter().flatten().copied(), item)?;
-        let sound = !self.doubtful && self.shape.is_some();
-        (sound && to.checked_sub(from) == Some(bytes)).then_some((from, to))
-    }
-}
-
-// `serde_json` would do as well, but its `PartialEq` impls for numbers take the type
-// inference from users' `assert_eq!(x.to_vec::<f32>()?, [])`.
-fn parse(header: &[u8]) -> Result<Vec<(String, Entry)>, ReaderError> {
-    let mut json = JsonStreamReader::new(header);
-    let mut entries = Vec::new();
-    json.begin_object()?;
-    while json.has_next()? {
-        let name = json.next_name_owned()?;
-        if name == "__metadata__" {
-            text_map(&mut json)?;
-        } else {
-            entries.push((name, entry(&mut json)?));
         }
-    }
-    json.end_object()?;
-    json.consume_trailing_whitespace()?;
-    Ok(entries)
+        serde_json::from_str::<Value>(value.1.get()).ok()
+    };
+    let item = match field("dtype")?.as_str()? {
+        "BOOL" | "I8" | "U8" | "F8_E4M3" | "F8_E8M0" => 1,
+        "I16" | "U16" | "F16" | "BF16" => 2,
+        "I32" | "U32" | "F32" => 4,
+        "I64" | "U64" | "C64" => 8,
+        _ => return None,
+    };
+    let shape = numbers(&field("shape")?)?;
+    let [from, to] = <[u64; 2]>::try_from(numbers(&field("data_offsets")?)?).ok()?;
+    let bytes = byte_count(shape, item)?;
+    (to.checked_sub(from) == Some(bytes)).then_some((from, to))
 }
 
-/// Texts by name, or what MLX writes for none.
-fn text_map(json: &mut impl JsonReader) -> Result<(), ReaderError> {
-    if json.peek()? == ValueType::Null {
-        return json.next_null();
-    }
-    json.begin_object()?;
-    while json.has_next()? {
-        json.skip_name()?;
-        json.next_str()?;
-    }
-    json.end_object()
+fn numbers(value: &Value) -> Option<Vec<u64>> {
+    value.as_array()?.iter().map(Value::as_u64).collect()
 }
 
-fn entry(json: &mut impl JsonReader) -> Result<Entry, ReaderError> {
-    let mut entry = Entry::default();
-    json.begin_object()?;
-    while json.has_next()? {
-        let again = match json.next_name_owned()?.as_str() {
-            "dtype" => entry.dtype.replace(json.next_string()?).is_some(),
-            "shape" => std::mem::replace(&mut entry.shape, numbers(json)?).is_some(),
-            "data_offsets" => std::mem::replace(&mut entry.offsets, numbers(json)?).is_some(),
-            _ => {
-                json.skip_value()?;
-                false
+/// The members of a JSON object in order, with repeated names.
+struct Members(Vec<(String, Box<RawValue>)>);
+
+impl<'de> serde::Deserialize<'de> for Members {
+    fn deserialize<D: serde::Deserializer<'de>>(d: D) -> std::result::Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Members;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
             }
-        };
-        entry.doubtful |= again;
-    }
-    json.end_object()?;
-    Ok(entry)
-}
-
-/// The numbers of a list, if each is a plain one.
-fn numbers(json: &mut impl JsonReader) -> Result<Option<Vec<u64>>, ReaderError> {
-    let mut all = Some(Vec::new());
-    json.begin_array()?;
-    while json.has_next()? {
-        match (json.next_number::<u64>()?, &mut all) {
-            (Ok(n), Some(list)) => list.push(n),
-            _ => all = None,
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> std::result::Result<Members, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
         }
+        d.deserialize_map(Visitor)
     }
-    json.end_array()?;
-    Ok(all)
 }
