@@ -38,6 +38,7 @@ pub fn build(target: &Target, mlx: &Mlx) -> Result<()> {
     config
         .out_dir(&out)
         .profile("Release")
+        .define("CMAKE_CXX_FLAGS", user_flags()?)
         .generator(tools.generator)
         .define("ZMLX_CXXBRIDGE_DIR", &generated)
         .define("ZMLX_MLX_PREFIX", &mlx.prefix)
@@ -58,6 +59,22 @@ pub fn build(target: &Target, mlx: &Mlx) -> Result<()> {
     );
     println!("cargo::rustc-link-lib=static=zmlx_bridge");
     Ok(())
+}
+
+/// `CXXFLAGS` and its variants. The cmake crate would add `-w`, which hides what -Werror is to find.
+fn user_flags() -> Result<String> {
+    let compiler = cc::Build::new()
+        .cpp(true)
+        .no_default_flags(true)
+        .cargo_warnings(false)
+        .try_get_compiler()
+        .map_err(|e| format!("no C++ compiler: {e}"))?;
+    let flags: Vec<_> = compiler
+        .args()
+        .iter()
+        .map(|flag| flag.to_string_lossy())
+        .collect();
+    Ok(flags.join(" "))
 }
 
 /// cxx's half of the bridge: headers and sources below OUT_DIR/cxxbridge. A file whose content stays

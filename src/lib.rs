@@ -18,7 +18,10 @@ pub mod stream;
 mod transforms;
 pub mod worker;
 
-pub use array::{Array, Axes, Element, IntoAxes, IntoShape, Operand, keepdims};
+pub use array::{
+    Array, Axes, Element, Ellipsis, IndexItem, IntoAxes, IntoIndex, IntoIndexItem, IntoShape,
+    NewAxis, Operand, keepdims, step,
+};
 pub use dtype::Dtype;
 pub use error::{Error, Result, Site};
 pub use eval::{Pending, async_eval, eval};
@@ -44,7 +47,7 @@ pub fn mlx_version() -> Result<String> {
 pub mod prelude {
     pub use crate::dtype::short::*;
     pub use crate::{
-        Array, Device, Dtype, Error, Frozen, Stream, Worker, async_eval, eval, fast, keepdims,
-        random,
+        Array, Device, Dtype, Ellipsis, Error, Frozen, NewAxis, Stream, Worker, async_eval, eval, fast,
+        keepdims, ops, random, step,
     };
 }

@@ -255,14 +255,13 @@ static THREADS: Mutex<usize> = Mutex::new(0);
 /// Counts the calling thread among the users of MLX, before its first use.
 pub(crate) fn enter() {
     if !ENTERED.get() {
-        static MAIN: Once = Once::new();
-        MAIN.call_once(occupy_main_thread);
-        let mut threads = THREADS.lock().unwrap_or_else(|e| e.into_inner());
-        if *threads == 0 {
+        static FIRST: Once = Once::new();
+        FIRST.call_once(|| {
+            occupy_main_thread();
             // A lower limit is slow, not wrong, and a user's later setting replaces it.
             let _ = ffi::keep_buffers();
-        }
-        *threads += 1;
+        });
+        *THREADS.lock().unwrap_or_else(|e| e.into_inner()) += 1;
         ENTERED.set(true);
         // It fails only where memory is gone; what follows reports that.
         let _ = ffi::enter_thread();

@@ -1,6 +1,7 @@
 //! The lazy n-dimensional array.
 
 mod convert;
+mod index;
 mod shape;
 
 use std::fmt;
@@ -9,6 +10,7 @@ use std::marker::PhantomData;
 use cxx::{CxxVector, UniquePtr};
 
 pub use self::convert::Operand;
+pub use self::index::{Ellipsis, IndexItem, IntoIndex, IntoIndexItem, NewAxis, step};
 pub(crate) use self::shape::element_count;
 pub use self::shape::{Axes, IntoAxes, IntoShape, keepdims};
 use crate::bridge::array::ffi;

@@ -49,21 +49,46 @@ pub struct Location {
 
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let before = self
+            .text
+            .get(..self.column.saturating_sub(1))
+            .unwrap_or(&self.text);
+        // Macros make lines of any length; what matters stands around the column.
+        let cut = before
+            .char_indices()
+            .rev()
+            .nth(BEFORE)
+            .map_or(0, |(at, _)| at);
+        let (mark, shown) = (if cut > 0 { "..." } else { "" }, &self.text[cut..]);
+        let end = shown
+            .char_indices()
+            .nth(WIDTH)
+            .map_or(shown.len(), |(at, _)| at);
         // Tabs are kept in the caret line, so that the caret stands under its column whatever a
         // tab's width is.
-        let indent: String = self
-            .text
-            .bytes()
-            .take(self.column.saturating_sub(1))
-            .map(|b| if b == b'\t' { '\t' } else { ' ' })
+        let blank = |c: char| if c == '\t' { '\t' } else { ' ' };
+        let indent: String = mark
+            .chars()
+            .chain(before[cut..].chars())
+            .map(blank)
             .collect();
+        let Self {
+            region,
+            line,
+            column,
+            ..
+        } = self;
         write!(
             f,
-            "{} line {}, column {}\n    {}\n    {indent}^",
-            self.region, self.line, self.column, self.text
+            "{region} line {line}, column {column}\n    {mark}{}\n    {indent}^",
+            &shown[..end]
         )
     }
 }
+
+/// How much of a long line a message shows before the column, and in all.
+const BEFORE: usize = 60;
+const WIDTH: usize = 120;
 
 /// Text that is not a kernel as MLX writes one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,11 +1,10 @@
 //! Vector-Jacobian and Jacobian-vector products, gradients.
 
 use crate::array::refs;
-use crate::bridge::callback::Callback;
 use crate::bridge::transforms::ffi;
 use crate::{Array, Error, Result};
 
-use super::two;
+use super::{transform, two};
 
 /// The outputs of `f` at `primals`, and the vector-Jacobian product with `cotangents`:
 /// one array for each primal.
@@ -20,8 +19,7 @@ pub fn vjp<A: AsRef<Array>, B: AsRef<Array>>(
     primals: impl AsRef<[A]>,
     cotangents: impl AsRef<[B]>,
 ) -> Result<(Vec<Array>, Vec<Array>)> {
-    crate::stream::enter();
-    Callback::lend(&f, |f| {
+    transform(&f, |f| {
         two(ffi::vjp(
             f,
             &refs(primals.as_ref()),
@@ -41,8 +39,7 @@ pub fn jvp<A: AsRef<Array>, B: AsRef<Array>>(
     primals: impl AsRef<[A]>,
     tangents: impl AsRef<[B]>,
 ) -> Result<(Vec<Array>, Vec<Array>)> {
-    crate::stream::enter();
-    Callback::lend(&f, |f| {
+    transform(&f, |f| {
         two(ffi::jvp(
             f,
             &refs(primals.as_ref()),
@@ -109,7 +106,6 @@ pub fn value_and_grad_of<A: AsRef<Array>>(
     argnums: &[i32],
     inputs: impl AsRef<[A]>,
 ) -> Result<(Vec<Array>, Vec<Array>)> {
-    crate::stream::enter();
     let checked = |inputs: &[Array]| {
         let outputs = f(inputs)?;
         if outputs.is_empty() {
@@ -117,7 +113,7 @@ pub fn value_and_grad_of<A: AsRef<Array>>(
         }
         Ok(outputs)
     };
-    Callback::lend(&checked, |f| {
+    transform(&checked, |f| {
         two(ffi::value_and_grad(f, argnums, &refs(inputs.as_ref())))
     })
 }

@@ -13,10 +13,42 @@ pub use export::{ImportedFunction, export_function, import_function};
 pub use grad::{grad, jvp, value_and_grad, value_and_grad_of, vjp};
 pub use vmap::{Vmap, vmap};
 
+use std::cell::Cell;
+
 use crate::bridge::array::ffi::Array as RawArray;
+use crate::bridge::callback::Callback;
 use crate::bridge::transforms::ffi::TwoLists;
 use crate::error::Lift;
 use crate::{Array, Result};
+
+thread_local! {
+    /// Derivative and vectorization transforms under way on this thread.
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Lends `f` to a transform that looks through custom functions.
+#[track_caller]
+fn transform<R>(
+    f: &dyn Fn(&[Array]) -> Result<Vec<Array>>,
+    call: impl FnOnce(Box<Callback>) -> R,
+) -> R {
+    struct Leave;
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            DEPTH.set(DEPTH.get() - 1);
+        }
+    }
+    crate::stream::enter();
+    DEPTH.set(DEPTH.get() + 1);
+    let _leave = Leave;
+    Callback::lend(f, call)
+}
+
+/// True where nothing but a file will see the graph: MLX cannot write custom functions, and
+/// their rules have no say in a plain call.
+fn plain_export() -> bool {
+    exporting() && DEPTH.get() == 0
+}
 
 /// Both halves of what a derivative transform returns.
 #[track_caller]

@@ -1,11 +1,10 @@
 //! Vectorization.
 
 use crate::array::refs;
-use crate::bridge::callback::Callback;
 use crate::bridge::transforms::ffi;
 use crate::{Array, Error, Result};
 
-use super::one_list;
+use super::{one_list, transform};
 
 /// Vectorizes `f` over the first axis of every input and output.
 ///
@@ -62,7 +61,6 @@ where
     /// do not fit the arrays.
     #[track_caller]
     pub fn call<A: AsRef<Array>>(&self, inputs: impl AsRef<[A]>) -> Result<Vec<Array>> {
-        crate::stream::enter();
         let inputs = inputs.as_ref();
         if inputs.is_empty() {
             return Err(Error::argument("inputs", "at least one array", "none"));
@@ -86,7 +84,7 @@ where
             axes("out_axes", &self.out_axes, outputs.len())?;
             Ok(outputs)
         };
-        Callback::lend(&checked, |f| {
+        transform(&checked, |f| {
             one_list(ffi::vmap(f, &in_axes, &self.out_axes, &refs(inputs)))
         })
     }

@@ -69,6 +69,8 @@ static void complex_numbers() {
   CHECK(a == complex64_t(4, 1) && a.real == 4 && complex64_t(half(2)).real == 2 && float2(a).y == 1 && (float)a == 4);
   CHECK(complex64_t(-7, 7) % complex64_t(3, 3) == complex64_t(2, 1));
   complex64_t from = 3, list = {1.0f, 2.0f};
+  float re = a;
+  CHECK(re == 4 && complex64_t(half(1)) * 2 == complex64_t(2, 0));
   CHECK(from == complex64_t(3, 0) && list.imag == 2 && sizeof(complex64_t) == 8);
   complex64_t l = log1p(complex64_t(1e-8f, 0));
   CHECK(__builtin_fabsf(l.real - 1e-8f) < 1e-14f);

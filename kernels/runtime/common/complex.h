@@ -21,7 +21,7 @@ template <class T> struct complex_t {
   constexpr complex_t(complex_t<U> x) : real(T(x.real)), imag(T(x.imag)) {}
   constexpr complex_t(metal::vec<T, 2> v) : real(v.x), imag(v.y) {}
   constexpr operator metal::vec<T, 2>() const { return metal::vec<T, 2>(real, imag); }
-  template <zmlx::real U> constexpr explicit operator U() const { return U(real); }
+  template <zmlx::real U> constexpr operator U() const { return U(real); }
 
   friend constexpr complex_t operator-(complex_t x) { return {-x.real, -x.imag}; }
   friend constexpr complex_t operator+(complex_t a, complex_t b) { return {a.real + b.real, a.imag + b.imag}; }
@@ -51,6 +51,16 @@ template <class T> struct complex_t {
   }
   friend constexpr bool operator<(complex_t a, complex_t b) { return b > a; }
   friend constexpr bool operator<=(complex_t a, complex_t b) { return b >= a; }
+
+  // Exact matches for a scalar on either side, which would otherwise meet complex numbers
+  // half-way: each converts to the other.
+#define ZMLX_COMPLEX_SCALAR(op)                                                                       \
+  template <zmlx::real U> friend constexpr auto operator op(complex_t a, U b) { return a op complex_t(b); } \
+  template <zmlx::real U> friend constexpr auto operator op(U a, complex_t b) { return complex_t(a) op b; }
+  ZMLX_COMPLEX_SCALAR(+) ZMLX_COMPLEX_SCALAR(-) ZMLX_COMPLEX_SCALAR(*) ZMLX_COMPLEX_SCALAR(/)
+  ZMLX_COMPLEX_SCALAR(==) ZMLX_COMPLEX_SCALAR(!=) ZMLX_COMPLEX_SCALAR(<) ZMLX_COMPLEX_SCALAR(>)
+  ZMLX_COMPLEX_SCALAR(<=) ZMLX_COMPLEX_SCALAR(>=)
+#undef ZMLX_COMPLEX_SCALAR
 
  private:
   static constexpr T floor_mod(T a, T b) {

@@ -36,7 +36,7 @@ pub const SLOT_WORDS: usize = 2 * 32 * 2;
 pub type Run = unsafe extern "C" fn(*const Launch, u32, u32) -> c_int;
 /// Runs one thread of one threadgroup within a coroutine; not 0 when it was stopped.
 pub type Thread = unsafe extern "C" fn(*const Launch, u32, u32) -> c_int;
-/// Says which thread runs next.
-pub type SetContext = unsafe extern "C" fn(*mut Context);
+/// Where the calling OS thread keeps the context of the GPU thread that runs on it.
+pub type Current = unsafe extern "C" fn() -> *mut *mut Context;
 /// Gives the library the function that its loops ask whether time is up.
 pub type SetWatch = unsafe extern "C" fn(extern "C" fn() -> bool);

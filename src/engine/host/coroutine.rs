@@ -13,7 +13,7 @@ use std::{cell::Cell, ffi::c_void, io, ptr};
 
 use corosensei::{Coroutine, CoroutineResult, Yielder, stack::DefaultStack};
 
-use super::abi::{Context, Launch, SLOT_WORDS, SetContext, Thread};
+use super::abi::{Context, Current, Launch, SLOT_WORDS, Thread};
 
 /// Bytes of one thread's stack. Memory is taken from the system as it is touched.
 const STACK: usize = 256 * 1024;
@@ -97,11 +97,11 @@ impl Scheduler {
     /// Runs the `threads` threads of `group`.
     ///
     /// # Safety
-    /// `launch` is complete, and stays valid until this returns; `thread` and `set` belong to the
+    /// `launch` is complete, and stays valid until this returns; `thread` and `current` belong to the
     /// kernel that it describes.
     pub unsafe fn run(
         &mut self,
-        (thread, set): (Thread, SetContext),
+        (thread, current): (Thread, Current),
         launch: &Launch,
         group: u32,
         threads: u32,
@@ -109,7 +109,7 @@ impl Scheduler {
     ) -> Result<(), Stopped> {
         let result = self
             .start(thread, launch, group, threads)
-            .and_then(|()| self.finish(set, threads, order));
+            .and_then(|()| self.finish(current, threads, order));
         self.reclaim();
         result
     }
@@ -168,7 +168,10 @@ impl Scheduler {
     }
 
     /// Switches between the threads until all have ended.
-    fn finish(&mut self, set: SetContext, threads: u32, order: Order) -> Result<(), Stopped> {
+    fn finish(&mut self, current: Current, threads: u32, order: Order) -> Result<(), Stopped> {
+        // SAFETY: the function only takes the address of a variable of this OS thread, on which all
+        // the coroutines below run.
+        let current = unsafe { current() };
         self.runnable.clear();
         self.runnable.extend(0..threads);
         while !self.runnable.is_empty() {
@@ -181,8 +184,8 @@ impl Scheduler {
                 let Some(body) = self.bodies[index].as_mut() else {
                     continue;
                 };
-                // SAFETY: the context is that of the thread resumed next, on this OS thread.
-                unsafe { set(&raw mut self.contexts[index]) };
+                // SAFETY: the variable lives as long as this OS thread, and nobody else writes it.
+                unsafe { *current = &raw mut self.contexts[index] };
                 match body.resume(()) {
                     CoroutineResult::Yield(kind) => {
                         let waiting = &mut self.waiting[index / WIDTH];

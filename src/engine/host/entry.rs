@@ -69,13 +69,17 @@ impl Target for Host {
     }
 }
 
-/// Counts the rounds of one loop in a register and asks the engine, every 4096 rounds, whether the
+/// `zmlx_current` tells where an OS thread keeps the record of the GPU thread that runs on it, so
+/// that a switch costs one store. The guard counts the rounds of one loop in a register and asks the engine, every 4096 rounds, whether the
 /// launch may go on. The exception never leaves the library: the entry points catch it.
 const GUARD: &str = "\
 #if defined(__clang__)
 #define ZMLX_IVDEP _Pragma(\"clang loop vectorize(assume_safety)\")
 #else
 #define ZMLX_IVDEP _Pragma(\"GCC ivdep\")
+#endif
+#if defined(ZMLX_MODE_SYNC)
+ZMLX_ENTRY zmlx_ctx** zmlx_current() { return &zmlx_cur; }
 #endif
 struct zmlx_stop {};
 static bool (*zmlx_expired)() = nullptr;

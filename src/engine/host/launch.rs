@@ -267,14 +267,16 @@ impl Job<'_> {
                 0 => Ok(()),
                 _ => Err(Stopped::Expired),
             },
-            Module::Coroutines(thread, set) => Scheduler::with(|scheduler| {
+            Module::Coroutines(thread, current) => Scheduler::with(|scheduler| {
                 let result = (from..to).try_for_each(|group| {
                     if self.watch.is_stopped() {
                         return Ok(());
                     }
                     let threads = self.threads_of(group);
                     // SAFETY: as above, for each of the group's threads.
-                    unsafe { scheduler.run((thread, set), self.launch, group, threads, self.order) }
+                    unsafe {
+                        scheduler.run((thread, current), self.launch, group, threads, self.order)
+                    }
                 });
                 let switches = std::mem::take(&mut scheduler.switches);
                 self.kernel.switches.fetch_add(switches, Ordering::Relaxed);

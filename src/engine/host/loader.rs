@@ -13,7 +13,7 @@ pub enum Module {
     /// Threads in loops.
     Loop(abi::Run),
     /// Threads as coroutines.
-    Coroutines(abi::Thread, abi::SetContext),
+    Coroutines(abi::Thread, abi::Current),
 }
 
 impl Module {
@@ -44,7 +44,7 @@ impl Module {
                         .get::<abi::Thread>(b"zmlx_thread\0")
                         .map_err(error)?,
                     *library
-                        .get::<abi::SetContext>(b"zmlx_set_ctx\0")
+                        .get::<abi::Current>(b"zmlx_current\0")
                         .map_err(error)?,
                 ),
             }

@@ -62,9 +62,4 @@ impl SourceMap {
         };
         original.saturating_sub(line_start).min(line_len) + 1
     }
-
-    /// The original text.
-    pub fn original(&self) -> &str {
-        &self.original
-    }
 }

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::engine::error::Location;
 
 mod rewrites;
 
@@ -156,6 +157,29 @@ fn places_lead_back() {
     let place = find("thread_position_in_grid");
     assert_eq!((place.region, place.line), (Region::Signature, 4));
 }
+
+#[test]
+fn long_lines_are_cut_around_the_column() {
+    let place = |text: &str, column| Location {
+        region: Region::Source,
+        line: 1,
+        column,
+        text: text.into(),
+    };
+    assert_eq!(
+        place("\tx = é;", 5).to_string(),
+        "source line 1, column 5\n    \tx = é;\n    \t   ^"
+    );
+    let long = format!("{}é! {}", "a".repeat(200), "b".repeat(300));
+    let shown = place(&long, 203).to_string();
+    let lines: Vec<&str> = shown.lines().collect();
+    assert_eq!(lines[1].chars().count(), 4 + 3 + WIDTH_SHOWN);
+    let caret = lines[2].chars().count() - 1;
+    assert_eq!(lines[1].chars().nth(caret), Some('!'), "{shown}");
+}
+
+/// Characters of a long line that a message shows.
+const WIDTH_SHOWN: usize = 120;
 
 /// Pieces that steer random text into every branch of the passes.
 const PIECES: [&str; 64] = [
