@@ -104,7 +104,9 @@ fn binary(#[case] op: Binary, #[case] want: fn(f64, f64) -> f64) {
         let (a, b) = (rng.array(&[5, 6], 0.2, 4.0), rng.array(&[6], 0.2, 4.0));
         let y = op(&a, &b).unwrap();
         let (x, z) = (f32s(&a), f32s(&b));
-        let want: Vec<f64> = (0..30).map(|i| want(f64::from(x[i]), f64::from(z[i % 6]))).collect();
+        let want: Vec<f64> = (0..30)
+            .map(|i| want(f64::from(x[i]), f64::from(z[i % 6])))
+            .collect();
         close(&f32s(&y), &want, 3e-6);
     })
 }
@@ -119,12 +121,17 @@ fn binary(#[case] op: Binary, #[case] want: fn(f64, f64) -> f64) {
 #[case::quotient(|a: &Array, b: &Array| a.floor_divide(b), |a: i32, b: i32| a.checked_div(b).unwrap_or(0))]
 #[case::floored(|a: &Array, b: &Array| Ok(a.divmod(b)?.0), |a: i32, b: i32| if b == 0 { 0 } else { (f64::from(a) / f64::from(b)).floor() as i32 })]
 #[case::modulo(|a: &Array, b: &Array| Ok(a.divmod(b)?.1), |a: i32, b: i32| if b == 0 { 0 } else { a - b * (f64::from(a) / f64::from(b)).floor() as i32 })]
-fn integers(#[case] op: Binary, #[case] want: fn(i32, i32) -> i32, #[values(false, true)] lazy: bool) {
+fn integers(
+    #[case] op: Binary,
+    #[case] want: fn(i32, i32) -> i32,
+    #[values(false, true)] lazy: bool,
+) {
     on_worker(move || {
         let mut rng = Rng::new();
         let a = rng.ints(200, -1000, 1000);
         let mut b = rng.ints(200, 0, 8);
-        if [7, -7].map(|v| op(&arr(&[v]), &arr(&[2])).unwrap().item::<i32>().unwrap()) != [28, -28] {
+        if [7, -7].map(|v| op(&arr(&[v]), &arr(&[2])).unwrap().item::<i32>().unwrap()) != [28, -28]
+        {
             b.iter_mut().for_each(|v| *v -= 3); // not a shift
         }
         let (x, mut z) = (arr(&a), arr(&b));
@@ -202,8 +209,14 @@ fn choices() {
         let high = arr(&[0.0f32, 1.0, 2.0, 3.0]);
         assert_eq!(f32s(&finite.clip(..=&high).unwrap()), [-2.0, 0.5, 2.0, 3.0]);
         let mask = finite.greater(1.0).unwrap();
-        assert_eq!(f32s(&where_(&mask, &finite, 0.0).unwrap()), [0.0, 0.0, 9.0, 7.0]);
-        assert_eq!(f32s(&where_(&mask, 1.0, &finite).unwrap()), [-2.0, 0.5, 1.0, 1.0]);
+        assert_eq!(
+            f32s(&where_(&mask, &finite, 0.0).unwrap()),
+            [0.0, 0.0, 9.0, 7.0]
+        );
+        assert_eq!(
+            f32s(&where_(&mask, 1.0, &finite).unwrap()),
+            [-2.0, 0.5, 1.0, 1.0]
+        );
         assert_eq!(i32s(&where_(&mask, 1, 2).unwrap()), [2, 2, 1, 1]);
         let half = finite.astype(F16).unwrap();
         assert_eq!(where_(&mask, 0.0, &half).unwrap().dtype(), F16);
@@ -216,7 +229,10 @@ fn closeness() {
         let (a, b) = (arr(&[1.0f32, f32::NAN]), arr(&[1.001f32, f32::NAN]));
         let yes = |a: Array| a.to_vec::<bool>().unwrap();
         assert_eq!(yes(a.isclose(&b, (0.0, 0.01)).unwrap()), [true, false]);
-        let loose = Tolerance { equal_nan: true, ..(0.01, 0.0).into() };
+        let loose = Tolerance {
+            equal_nan: true,
+            ..(0.01, 0.0).into()
+        };
         assert_eq!(yes(a.allclose(&b, loose).unwrap()), [true]);
         assert_eq!(yes(a.allclose(&b, Tolerance::default()).unwrap()), [false]);
         assert_eq!(yes(a.array_equal(&a, false).unwrap()), [false]);
@@ -258,9 +274,9 @@ fn operators() {
 }
 
 #[rstest]
-#[case::shapes(|| arr(&[1.0f32, 2.0]).add(&arr(&[1.0f32, 2.0, 3.0])), "shape")]
+#[case::shapes(|| arr(&[1.0f32, 2.0]).add(arr(&[1.0f32, 2.0, 3.0])), "shape")]
 #[case::negative_bool(|| arr(&[true]).negative(), "dtype")]
-#[case::bits_of_floats(|| arr(&[1.0f32]).bitwise_and(&arr(&[1])), "dtype")]
+#[case::bits_of_floats(|| arr(&[1.0f32]).bitwise_and(arr(&[1])), "dtype")]
 #[case::invert_floats(|| arr(&[1.0f32]).bitwise_invert(), "dtype")]
 #[case::huge(|| Array::zeros((1 << 30, 1 << 30, 1 << 30), F32), "shape")]
 #[case::huge_by_broadcast(|| arr(&[1.0f32]).broadcast_to((1 << 30, 1 << 30, 16)), "shape")]
@@ -270,5 +286,8 @@ fn errors(#[case] got: fn() -> zmlx::Result<Array>, #[case] kind: &str) {
         "shape" => matches!(e, Error::Shape { .. }),
         _ => matches!(e, Error::Dtype { .. }),
     };
-    assert!(ok && e.to_string().contains("tests/ops_elementwise.rs"), "{e:?}");
+    assert!(
+        ok && e.to_string().contains("tests/ops_elementwise.rs"),
+        "{e:?}"
+    );
 }
