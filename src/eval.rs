@@ -46,13 +46,6 @@ impl Run {
         self.failure.set(first.or(Some(e)));
     }
 
-    fn has_failed(&self) -> bool {
-        let failure = self.failure.take();
-        let failed = failure.is_some();
-        self.failure.set(failure);
-        failed
-    }
-
     /// True when nothing is left to wait for. Keeps an error met here.
     #[track_caller]
     fn is_done(&self) -> bool {
@@ -158,9 +151,7 @@ pub fn async_eval<A: AsRef<Array>>(arrays: impl AsRef<[A]>) -> Result<Pending> {
     crate::stream::enter();
     report_late()?;
     let arrays = arrays.as_ref();
-    if let Err(e) = ffi::async_eval(&refs(arrays)).lift() {
-        retry(arrays, e)?;
-    }
+    ffi::async_eval(&refs(arrays)).lift()?;
     let run = Rc::new(Run {
         arrays: arrays.iter().map(|a| a.as_ref().clone()).collect(),
         failure: Cell::new(None),
@@ -171,28 +162,6 @@ pub fn async_eval<A: AsRef<Array>>(arrays: impl AsRef<[A]>) -> Result<Pending> {
         run,
         here: PhantomData,
     })
-}
-
-/// Starts again after a failure that may have been another's.
-///
-/// On the first thread that used MLX, handing work to a stream throws the error
-/// of older work there. That work is settled here; where it shows no error, the
-/// thrown one was its own.
-#[track_caller]
-fn retry<A: AsRef<Array>>(arrays: &[A], error: Error) -> Result<()> {
-    let older = running();
-    settle(None);
-    crate::stream::drop_errors();
-    let result = match older.last() {
-        None => Err(error),
-        Some(last) => ffi::async_eval(&refs(arrays)).lift().map(|()| {
-            // Of several, the youngest is the one that ran when it was thrown.
-            if !older.iter().any(|run| run.has_failed()) {
-                last.fail(error);
-            }
-        }),
-    };
-    result.inspect_err(|_| ffi::mark_failed(&refs(arrays)))
 }
 
 /// An evaluation under way. Belongs to its thread.

@@ -7,7 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::Mutex;
+use std::sync::{Mutex, Once};
 
 use crate::bridge::StreamRef;
 use crate::bridge::stream::ffi;
@@ -255,15 +255,40 @@ static THREADS: Mutex<usize> = Mutex::new(0);
 /// Counts the calling thread among the users of MLX, before its first use.
 pub(crate) fn enter() {
     if !ENTERED.get() {
-        let mut threads = THREADS.lock().unwrap_or_else(|e| e.into_inner());
-        if *threads == 0 {
+        static FIRST: Once = Once::new();
+        FIRST.call_once(|| {
+            occupy_main_thread();
             // A lower limit is slow, not wrong, and a user's later setting replaces it.
             let _ = ffi::keep_buffers();
-        }
-        *threads += 1;
+        });
+        *THREADS.lock().unwrap_or_else(|e| e.into_inner()) += 1;
         ENTERED.set(true);
         // It fails only where memory is gone; what follows reports that.
         let _ = ffi::enter_thread();
+    }
+}
+
+/// Gives the part of MLX's main thread to one that sleeps.
+///
+/// On its main thread MLX throws the error of older work at whatever comes next, as
+/// soon as that is handed to the stream; elsewhere errors stay with the evaluation they belong
+/// to, which is what [`crate::eval`](mod@crate::eval) builds on. The sleeping thread never
+/// ends, lest another inherit its identity. Without it MLX still works.
+fn occupy_main_thread() {
+    let (done, wait) = std::sync::mpsc::channel();
+    let sleeper = std::thread::Builder::new()
+        .name("zmlx main".into())
+        .stack_size(256 << 10)
+        .spawn(move || {
+            let _ = ffi::become_main_thread();
+            drop(done);
+            loop {
+                std::thread::park();
+            }
+        });
+    if sleeper.is_ok() {
+        // It ends with the sender: an error, that means done.
+        let _: std::result::Result<(), _> = wait.recv();
     }
 }
 

@@ -28,8 +28,10 @@ fn cube() -> Result<CustomFunction> {
     let backward = MetalKernel::new("leak_cube_backward", ["x", "g"], ["dx"])
         .source("uint i = thread_position_in_grid.x; dx[i] = 3.0f * x[i] * x[i] * g[i];")
         .build()?;
-    Ok(custom_function(move |p: &[Array]| forward.launch(&[&p[0]]).run_vec())
-        .with_vjp(move |p, g, _| backward.launch(&[&p[0], &g[0]]).run_vec()))
+    Ok(
+        custom_function(move |p: &[Array]| forward.launch(&[&p[0]]).run_vec())
+            .with_vjp(move |p, g, _| backward.launch(&[&p[0], &g[0]]).run_vec()),
+    )
 }
 
 /// Ten launches and as many gradients of 4 KiB arrays, one failing closure, one compilation.

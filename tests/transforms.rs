@@ -160,7 +160,7 @@ fn errors_of_closures_come_back_unchanged() {
         Mine(7)
     );
     assert_eq!(
-        mine(checkpoint(fails).unwrap()(&[x.clone()]).unwrap_err()),
+        mine(checkpoint(fails).unwrap()(std::slice::from_ref(&x)).unwrap_err()),
         Mine(7)
     );
     assert_eq!(
@@ -238,7 +238,7 @@ fn compiled_functions_trace_once_a_shape() {
 fn checkpoints_keep_the_gradient() {
     let x = array(&POINTS);
     let f = checkpoint(|p: &[Array]| Ok(vec![square_exp(&p[0])?])).unwrap();
-    let g = grad(|x: &Array| Ok(f(&[x.clone()])?.remove(0)));
+    let g = grad(|x: &Array| Ok(f(std::slice::from_ref(x))?.remove(0)));
     close(&g(&x).unwrap(), &of(|x| (x * x + 2.0 * x) * x.exp()), 1e-5);
 }
 

@@ -77,21 +77,17 @@ void guarded(Arrays arrays, F&& body) {
   try {
     body();
   } catch (...) {
-    mark_failed(arrays);
+    for (const auto& r : arrays) {
+      const Array& a = *r.ptr;
+      if (a.status() == Array::evaluated && !a.has_primitive()) {
+        a.set_status(Array::unscheduled);
+      }
+    }
     throw;
   }
 }
 
 } // namespace
-
-void mark_failed(Arrays arrays) noexcept {
-  for (const auto& r : arrays) {
-    const Array& a = *r.ptr;
-    if (a.status() == Array::evaluated && !a.has_primitive()) {
-      a.set_status(Array::unscheduled);
-    }
-  }
-}
 
 void eval(Arrays arrays) {
   auto v = list(arrays);
@@ -99,10 +95,7 @@ void eval(Arrays arrays) {
 }
 
 void async_eval(Arrays arrays) {
-  for (const auto& a : arrays) {
-    check(*a.ptr);
-  }
-  mx::async_eval(list(arrays));
+  guarded(arrays, [&] { mx::async_eval(list(arrays)); });
 }
 
 void wait(Arrays arrays) {

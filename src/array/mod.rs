@@ -106,7 +106,9 @@ impl Array {
                 bytes.len()
             )));
         }
-        ffi::from_bytes(bytes, &shape, dtype).lift().map(Array::wrap)
+        ffi::from_bytes(bytes, &shape, dtype)
+            .lift()
+            .map(Array::wrap)
     }
 
     /// A one-dimensional array of what the iterator yields.
@@ -294,10 +296,11 @@ impl fmt::Debug for Array {
     /// Shape and dtype, and the values when they are there: it never evaluates.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Array({}, {:?}", self.dtype(), self.shape())?;
-        if self.is_ready().unwrap_or(false) && self.size() <= 64 {
-            if let Ok(text) = ffi::show(self.raw()) {
-                return write!(f, ", {text})");
-            }
+        if self.is_ready().unwrap_or(false)
+            && self.size() <= 64
+            && let Ok(text) = ffi::show(self.raw())
+        {
+            return write!(f, ", {text})");
         }
         let state = if self.is_tracer() { "traced" } else { "lazy" };
         match self.is_ready() {

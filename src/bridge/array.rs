@@ -31,6 +31,5 @@ pub(crate) mod ffi {
         fn eval(arrays: &[ArrayRef]) -> Result<()>;
         fn async_eval(arrays: &[ArrayRef]) -> Result<()>;
         fn wait(arrays: &[ArrayRef]) -> Result<()>;
-        fn mark_failed(arrays: &[ArrayRef]);
     }
 }

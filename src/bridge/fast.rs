@@ -1,5 +1,7 @@
 //! `mlx/fast.h` without its custom kernels.
 
+#![allow(clippy::too_many_arguments)]
+
 #[cxx::bridge(namespace = "zmlx::fast")]
 pub(crate) mod ffi {
     unsafe extern "C++" {

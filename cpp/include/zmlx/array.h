@@ -42,11 +42,10 @@ size_t address(const Array& a);
 rust::String show(const Array& a);
 
 // After a failed evaluation MLX calls its outputs evaluated, with whatever is in
-// their buffers. `eval` and `wait` mark them as failed instead, `async_eval` leaves
-// that to `mark_failed`: they hold no primitive and are never available again.
+// their buffers. These functions mark them as failed instead: they hold no
+// primitive and are never available again, so that nobody reads them.
 void eval(Arrays arrays);
 void async_eval(Arrays arrays);
 void wait(Arrays arrays);
-void mark_failed(Arrays arrays) noexcept;
 
 } // namespace zmlx

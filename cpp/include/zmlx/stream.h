@@ -58,6 +58,13 @@ inline void clear_streams() {
 // of 32 MiB. A buffer that is not reused costs a page fault for each 4 KiB,
 // several times what writing it costs. With a GPU MLX keeps what it needs to.
 void keep_buffers();
+
+// MLX calls the thread that does this first its main thread, and only there throws
+// errors of older work when new work is handed over.
+inline void become_main_thread() {
+  mx::scheduler::scheduler();
+}
+
 // First use of MLX on a thread: makes the thread's exit clear its streams. The
 // first call constructs what it touches, so that C++ destroys the guard before.
 inline void enter_thread() {

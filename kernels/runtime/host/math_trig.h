@@ -48,9 +48,14 @@ ZMLX_FN quadrant trig_split(float x) {
 ZMLX_FN quadrant relaxed_trig_split(float x) { return quadrant_of(m_fabs(x) > 0x1p46f ? x - x : x, 0.0); }
 ZMLX_FN quadrant fast_trig_split(float x) {
   float n = m_rint(x * 0x1.45f306p-1f);
+#if defined(__FMA__) || defined(__aarch64__) || defined(__FP_FAST_FMAF)
   float r = mad(n, -0x1.921fb6p0f, x);
   r = mad(n, 0x1.777a5cp-25f, r);
   r = mad(n, 0x1.ee59dap-50f, r);
+#else
+  // Short parts of pi/2, whose products with n are exact.
+  float r = ((x - n * 0x1.92p0f) - n * 0x1.fbp-12f) - n * 0x1.5110b4p-22f;
+#endif
   return {r, uint32_t(int(n))};
 }
 ZMLX_FN float sin_poly(float r) {

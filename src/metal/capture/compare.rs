@@ -57,12 +57,21 @@ pub(super) fn compare(expected: &[Expected], outputs: &[Array]) -> Result<Compar
         // A complex number is two floats, which count on their own.
         let parts = if want.dtype == Dtype::Complex64 { 2 } else { 1 };
         let size = want.dtype.size() / parts;
-        for (i, (g, w)) in got.chunks_exact(size).zip(bytes.chunks_exact(size)).enumerate() {
+        for (i, (g, w)) in got
+            .chunks_exact(size)
+            .zip(bytes.chunks_exact(size))
+            .enumerate()
+        {
             let element = i / parts;
             if want.mask.as_ref().is_some_and(|m| m[element] == 0) {
                 continue;
             }
-            result.element(want, element, (number(want.dtype, g), g), (number(want.dtype, w), w));
+            result.element(
+                want,
+                element,
+                (number(want.dtype, g), g),
+                (number(want.dtype, w), w),
+            );
         }
     }
     Ok(result)
@@ -79,7 +88,11 @@ impl Comparison {
         } else {
             same || absolute <= e.atol + e.rtol * want.abs()
         };
-        let relative = if absolute == 0.0 { 0.0 } else { absolute / want.abs() };
+        let relative = if absolute == 0.0 {
+            0.0
+        } else {
+            absolute / want.abs()
+        };
         let here = || Worst {
             output: e.name.clone(),
             index,

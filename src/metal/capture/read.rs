@@ -67,7 +67,11 @@ impl Capture {
         )
         .source(meta.text(&meta.value["source"], "source")?)
         .header(meta.value["header"].as_str().unwrap_or_default())
-        .ensure_row_contiguous(meta.value["ensure_row_contiguous"].as_bool().unwrap_or(true))
+        .ensure_row_contiguous(
+            meta.value["ensure_row_contiguous"]
+                .as_bool()
+                .unwrap_or(true),
+        )
         .atomic_outputs(meta.value["atomic_outputs"].as_bool().unwrap_or(false))
         .math_mode(math_mode)
         .build()?;
@@ -82,7 +86,9 @@ impl Capture {
             grid: meta.extent("grid")?,
             threadgroup: meta.extent("threadgroup")?,
             init_value: meta.value["init_value"].as_f64().map(|v| v as f32),
-            refused: meta.value["expect_compile_error"].as_bool().unwrap_or(false),
+            refused: meta.value["expect_compile_error"]
+                .as_bool()
+                .unwrap_or(false),
             dir,
         })
     }
@@ -127,7 +133,10 @@ impl Capture {
         if let Some(value) = self.init_value {
             launch = launch.init_value(value);
         }
-        launch.grid(self.grid).threadgroup(self.threadgroup).run_vec()
+        launch
+            .grid(self.grid)
+            .threadgroup(self.threadgroup)
+            .run_vec()
     }
 
     /// Compares outputs with what they should be. **Evaluates** them.
@@ -153,7 +162,8 @@ impl Input {
         match &self.strided {
             None => Array::from_bytes(&bytes, &self.shape, self.dtype),
             Some((strides, offset)) => {
-                let storage = Array::from_bytes(&bytes, bytes.len() / self.dtype.size(), self.dtype)?;
+                let storage =
+                    Array::from_bytes(&bytes, bytes.len() / self.dtype.size(), self.dtype)?;
                 storage.as_strided(&self.shape, strides, *offset)
             }
         }
@@ -171,14 +181,20 @@ impl Meta {
     fn read(dir: &Path) -> Result<Meta> {
         let text = read_file(&dir.join("meta.json"))?;
         match serde_json::from_slice(&text) {
-            Ok(value) => Ok(Meta { dir: dir.to_owned(), value }),
+            Ok(value) => Ok(Meta {
+                dir: dir.to_owned(),
+                value,
+            }),
             Err(e) => Err(Error::io(format!("{}/meta.json: {e}", dir.display()))),
         }
     }
 
     #[track_caller]
     fn bad(&self, key: &str) -> Error {
-        Error::io(format!("{}/meta.json: `{key}` is not as it should be", self.dir.display()))
+        Error::io(format!(
+            "{}/meta.json: `{key}` is not as it should be",
+            self.dir.display()
+        ))
     }
 
     #[track_caller]
@@ -188,24 +204,34 @@ impl Meta {
 
     #[track_caller]
     fn text(&self, value: &Value, key: &str) -> Result<String> {
-        value.as_str().map(str::to_owned).ok_or_else(|| self.bad(key))
+        value
+            .as_str()
+            .map(str::to_owned)
+            .ok_or_else(|| self.bad(key))
     }
 
     #[track_caller]
     fn dtype(&self, value: &Value) -> Result<Dtype> {
-        value.as_str().and_then(Dtype::from_name).ok_or_else(|| self.bad("dtype"))
+        value
+            .as_str()
+            .and_then(Dtype::from_name)
+            .ok_or_else(|| self.bad("dtype"))
     }
 
     #[track_caller]
     fn numbers(&self, value: &Value, key: &str) -> Result<Vec<i64>> {
         let numbers = value.as_array().ok_or_else(|| self.bad(key))?.iter();
-        numbers.map(|n| n.as_i64().ok_or_else(|| self.bad(key))).collect()
+        numbers
+            .map(|n| n.as_i64().ok_or_else(|| self.bad(key)))
+            .collect()
     }
 
     #[track_caller]
     fn shape(&self, value: &Value) -> Result<Vec<i32>> {
         let numbers = self.numbers(&value["shape"], "shape")?.into_iter();
-        numbers.map(|n| i32::try_from(n).map_err(|_| self.bad("shape"))).collect()
+        numbers
+            .map(|n| i32::try_from(n).map_err(|_| self.bad("shape")))
+            .collect()
     }
 
     #[track_caller]
@@ -218,7 +244,10 @@ impl Meta {
     fn template(&self, t: &Value) -> Result<(String, TemplateArg)> {
         let value = &t["value"];
         let arg = match t["kind"].as_str() {
-            Some("int") => value.as_i64().and_then(|n| i32::try_from(n).ok()).map(TemplateArg::Int),
+            Some("int") => value
+                .as_i64()
+                .and_then(|n| i32::try_from(n).ok())
+                .map(TemplateArg::Int),
             Some("bool") => value.as_bool().map(TemplateArg::Bool),
             Some("dtype") => Some(TemplateArg::Dtype(self.dtype(value)?)),
             _ => None,
@@ -253,7 +282,11 @@ impl Meta {
             None => Ok(None),
             Some(name) => {
                 let bytes = read_file(&self.dir.join(name))?;
-                if bytes.len() == elements * each { Ok(Some(bytes)) } else { Err(self.bad(key)) }
+                if bytes.len() == elements * each {
+                    Ok(Some(bytes))
+                } else {
+                    Err(self.bad(key))
+                }
             }
         };
         Ok(Expected {

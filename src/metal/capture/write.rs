@@ -85,7 +85,11 @@ fn next_folder(dir: &Path, name: &str) -> Result<PathBuf> {
             other => return create(&folder, other).map(|()| folder),
         }
     }
-    Err(Error::argument("dir", "a folder with fewer than 10000 captures", dir.display()))
+    Err(Error::argument(
+        "dir",
+        "a folder with fewer than 10000 captures",
+        dir.display(),
+    ))
 }
 
 #[track_caller]
@@ -130,13 +134,19 @@ fn scatter(dense: &[u8], array: &Array) -> (Vec<u8>, usize) {
     let item = array.dtype().size();
     let reach = |keep: fn(i64) -> bool| -> i64 {
         let steps = array.shape().iter().zip(array.strides());
-        steps.map(|(&n, &s)| if keep(s) { i64::from(n - 1) * s } else { 0 }).sum()
+        steps
+            .map(|(&n, &s)| if keep(s) { i64::from(n - 1) * s } else { 0 })
+            .sum()
     };
     let (low, high) = (reach(|s| s < 0), reach(|s| s > 0));
     let mut storage = vec![0; (high - low + 1) as usize * item];
     let mut index = vec![0i32; array.ndim()];
     for element in dense.chunks_exact(item) {
-        let at: i64 = index.iter().zip(array.strides()).map(|(&i, &s)| i64::from(i) * s).sum();
+        let at: i64 = index
+            .iter()
+            .zip(array.strides())
+            .map(|(&i, &s)| i64::from(i) * s)
+            .sum();
         let at = (at - low) as usize * item;
         storage[at..at + item].copy_from_slice(element);
         for (i, &n) in index.iter_mut().zip(array.shape()).rev() {
