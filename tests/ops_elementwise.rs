@@ -126,7 +126,7 @@ fn floored(a: i32, b: i32) -> (i32, i32) {
 #[case::xor(|a: &Array, b: &Array| a.bitwise_xor(b), |a: i32, b: i32| a ^ b, -99)]
 #[case::left(|a: &Array, b: &Array| a.left_shift(b), |a: i32, b: i32| a << b, 0)]
 #[case::right(|a: &Array, b: &Array| a.right_shift(b), |a: i32, b: i32| a >> b, 0)]
-#[case::quotient(|a: &Array, b: &Array| a.floor_divide(b), |a: i32, b: i32| a.checked_div(b).unwrap_or(0), -4)]
+#[case::quotient(|a: &Array, b: &Array| a.floor_divide(b), |a, b| floored(a, b).0, -4)]
 #[case::remainder(|a: &Array, b: &Array| a.remainder(b), |a, b| floored(a, b).1, -4)]
 #[case::divmod(|a: &Array, b: &Array| Ok(a.divmod(b)?.0), |a, b| floored(a, b).0, -4)]
 #[case::modulo(|a: &Array, b: &Array| Ok(a.divmod(b)?.1), |a, b| floored(a, b).1, -4)]
