@@ -5,7 +5,6 @@
 #include <sstream>
 #include <type_traits>
 
-#include "mlx/transforms_impl.h"
 #include "zmlx/ops/elementwise.h"
 
 namespace zmlx::ops {
@@ -104,9 +103,9 @@ Array range(
   // A negative start of a longer span has to be counted from the end first.
   bool shift = wrap && span > 1;
 
-  if (mx::detail::in_dynamic_tracing()) {
-    // Dimensions may change after the trace, so the bounds are nodes too.
-    auto size = mx::number_of_elements(a, axes, false, mx::int64, s);
+  auto size = mx::number_of_elements(a, axes, false, mx::int64, s);
+  if (size.has_primitive()) {
+    // Traced for any shape: dimensions may change, so the bounds are nodes too.
     idx = mx::astype(idx, mx::int64, s);
     auto last = mx::subtract(size, Array(int64_t(span), mx::int64), s);
     if (wrap) {
@@ -159,7 +158,7 @@ Array within(
 }
 
 std::optional<int64_t> known(const Array& a, size_t i, mx::StreamOrDevice s) {
-  if (mx::detail::in_dynamic_tracing() || !can_read(a, s) || !a.flags().row_contiguous) {
+  if (!can_read(a, s) || !a.flags().row_contiguous) {
     return std::nullopt;
   }
   return with_ints(a, [i](const auto* p) { return static_cast<int64_t>(p[i]); });

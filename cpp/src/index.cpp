@@ -56,7 +56,8 @@ Array starts(
     int ax = axes[i] < 0 ? axes[i] + ndim : axes[i];
     expect(ax >= 0 && ax < ndim, "[slice] Invalid axis for the array.");
     int64_t n = a.shape(ax);
-    if (auto v = known(start, i, s)) {
+    bool fixed = !mx::number_of_elements(a, {ax}, false, mx::int64, s).has_primitive();
+    if (auto v = fixed ? known(start, i, s) : std::nullopt) {
       int64_t first = *v < 0 ? *v + n : *v;
       if (first < 0 || first + sizes[ax] > n) {
         std::ostringstream msg;
@@ -69,7 +70,7 @@ Array starts(
     }
     int at = static_cast<int>(i);
     auto one = mx::astype(mx::slice(flat, {at}, {at + 1}, s), mx::int64, s);
-    auto front = mx::add(one, Array(n), s);
+    auto front = mx::add(one, mx::number_of_elements(a, {ax}, false, mx::int64, s), s);
     one = mx::where(mx::less(one, Array(int64_t(0)), s), front, one, s);
     each.push_back(within(op, one, a, ax, sizes[ax], false, s));
   }

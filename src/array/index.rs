@@ -3,7 +3,7 @@
 use std::ops::{Range, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive};
 
 use super::Array;
-use crate::{Error, Result};
+use crate::{Dtype, Error, Result};
 
 /// A new axis of length 1, in [`Array::index`].
 #[derive(Clone, Copy, Debug)]
@@ -183,9 +183,9 @@ impl Array {
         // Where among `kept` the result of the arrays goes, and whether something parts them.
         let (mut place, mut parted) = (None, false);
         let mut axis = 0;
-        for item in items {
+        for item in &items {
             let i = axis as usize;
-            let pick = match item {
+            let pick = match *item {
                 IndexItem::NewAxis => {
                     kept.push(Kept::New);
                     continue;
@@ -208,9 +208,15 @@ impl Array {
                         axis += 1;
                         continue;
                     }
-                    Array::scalar(at)?
+                    // Beside uint64 a signed number would make floats.
+                    let wide = |i: &IndexItem| matches!(i, IndexItem::Take(a) if a.dtype() == Dtype::Uint64);
+                    if items.iter().any(wide) {
+                        Array::scalar(at as u64)?
+                    } else {
+                        Array::scalar(at)?
+                    }
                 }
-                IndexItem::Take(array) => array,
+                IndexItem::Take(ref array) => array.clone(),
                 IndexItem::Ellipsis => continue,
             };
             parted |= place.is_some_and(|p| p != kept.len());

@@ -175,14 +175,12 @@ impl Array {
     pub fn dim(&self, axis: i32) -> Result<i32> {
         let n = self.ndim() as i32;
         let at = if axis < 0 { axis + n } else { axis };
-        usize::try_from(at)
-            .ok()
-            .and_then(|i| self.shape().get(i).copied())
-            .ok_or_else(|| {
-                Error::shape(format!(
-                    "`axis`: expected one of {n} dimensions, got {axis}"
-                ))
-            })
+        match usize::try_from(at).ok().and_then(|i| self.shape().get(i)) {
+            Some(&d) => Ok(d),
+            None => Err(Error::shape(format!(
+                "`axis`: expected one of {n} dimensions, got {axis}"
+            ))),
+        }
     }
 
     /// A number that identifies the graph node as long as it lives.

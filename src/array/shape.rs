@@ -219,9 +219,13 @@ tuples! {
 /// How many elements a shape holds.
 #[track_caller]
 pub(crate) fn element_count(shape: &[i32]) -> Result<usize> {
-    shape
+    let count = shape
         .iter()
-        .try_fold(1usize, |n, &d| n.checked_mul(usize::try_from(d).ok()?))
-        .filter(|&n| n <= isize::MAX as usize / 16)
-        .ok_or_else(|| Error::shape(format!("`shape`: {shape:?} holds too many elements")))
+        .try_fold(1usize, |n, &d| n.checked_mul(usize::try_from(d).ok()?));
+    match count {
+        Some(n) if n <= isize::MAX as usize / 16 => Ok(n),
+        _ => Err(Error::shape(format!(
+            "`shape`: {shape:?} holds too many elements"
+        ))),
+    }
 }

@@ -31,9 +31,7 @@ binary! {
     /// Remainder of division with the sign of the divisor, as Python's `%`. Integers modulo
     /// 0 give 0.
     remainder;
-    /// Quotient without its fraction, `floor(self / other)`. Between integers MLX cuts
-    /// towards zero instead, so -7 and 2 give -3; [`divmod`](Array::divmod) floors.
-    /// Integers divided by 0 give 0.
+    /// `floor(self / other)`; between integers in their own type. Integers divided by 0 give 0.
     floor_divide;
 
     /// True where the values are equal (bool).

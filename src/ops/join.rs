@@ -156,7 +156,12 @@ impl Sections for Vec<i32> {
 /// The members of a list whose length MLX fixes.
 #[track_caller]
 pub(super) fn exactly<const N: usize>(arrays: Vec<Array>) -> Result<[Array; N]> {
-    arrays.try_into().map_err(|arrays: Vec<Array>| {
-        Error::argument("outputs", format_args!("{N} from MLX"), arrays.len())
-    })
+    match <[Array; N]>::try_from(arrays) {
+        Ok(arrays) => Ok(arrays),
+        Err(arrays) => Err(Error::argument(
+            "outputs",
+            format_args!("{N} from MLX"),
+            arrays.len(),
+        )),
+    }
 }

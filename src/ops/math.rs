@@ -14,7 +14,7 @@ unary! {
     /// Negated value, `-x`.
     ///
     /// # Errors
-    /// [`Error::Dtype`](crate::Error::Dtype) for bool: use [`logical_not`](Array::logical_not).
+    /// [`Error::Argument`](crate::Error::Argument) for bool: use [`logical_not`](Array::logical_not).
     negative;
     /// -1, 0 or 1 by the sign; `z / |z|` for complex numbers.
     sign;

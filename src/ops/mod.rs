@@ -59,7 +59,7 @@ pub use self::sort::{Unique, UniqueParts};
 /// The result of a bridge call as an array, with the caller's location in errors.
 #[track_caller]
 pub(crate) fn done(raw: Result<UniquePtr<ffi::Array>, cxx::Exception>) -> Result<Array> {
-    raw.lift().map(Array::wrap).and_then(sized)
+    sized(Array::wrap(raw.lift()?))
 }
 
 /// The result of a bridge call that gives several arrays.
@@ -68,7 +68,10 @@ pub(crate) fn done_list(
     raw: Result<UniquePtr<cxx::CxxVector<ffi::Array>>, cxx::Exception>,
 ) -> Result<Vec<Array>> {
     let arrays = crate::array::unpack(&*raw.lift()?)?;
-    arrays.into_iter().map(sized).collect()
+    for a in &arrays {
+        element_count(a.shape())?;
+    }
+    Ok(arrays)
 }
 
 /// Refuses a size that MLX's own arithmetic would wrap before it allocates.
