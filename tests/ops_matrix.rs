@@ -119,7 +119,7 @@ fn picked_products() {
             .unwrap()
             .index((..40, ..40))
             .unwrap();
-        let want = ops::where_(&keep, &m.matmul(&n).unwrap(), 0.0).unwrap();
+        let want = ops::where_(&keep, m.matmul(&n).unwrap(), 0.0).unwrap();
         close(&f32s(&got), &f64s(&want), 1e-4);
     })
 }

@@ -2,6 +2,8 @@
 
 mod support;
 
+#![allow(clippy::reversed_empty_ranges, reason = "empty ranges are among the cases")]
+
 use rstest::rstest;
 use support::*;
 use zmlx::ops::{self, Indexing, PadMode};
