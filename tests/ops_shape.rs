@@ -1,8 +1,10 @@
 //! Shape, layout, joining, creation and casts, against plain loops.
+#![allow(
+    clippy::reversed_empty_ranges,
+    reason = "empty ranges are among the cases"
+)]
 
 mod support;
-
-#![allow(clippy::reversed_empty_ranges, reason = "empty ranges are among the cases")]
 
 use rstest::rstest;
 use support::*;
