@@ -5,6 +5,8 @@
     reason = "empty ranges are among the cases"
 )]
 
+#![allow(clippy::reversed_empty_ranges, reason = "an index may run backwards")]
+
 mod support;
 
 use rstest::rstest;
