@@ -4,7 +4,6 @@
     clippy::reversed_empty_ranges,
     reason = "empty ranges are among the cases"
 )]
-#![allow(clippy::reversed_empty_ranges, reason = "an index may run backwards")]
 
 mod support;
 
