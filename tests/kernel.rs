@@ -324,3 +324,24 @@ fn texts() {
     assert!(texts.msl.contains("const device float* x [[buffer(0)]]"));
     assert!(texts.lowered.contains("zmlx_run"));
 }
+
+#[test]
+fn verbose_prints_both_texts() {
+    // Printed by a child, whose output can be read.
+    if std::env::var_os("ZMLX_TEST_VERBOSE").is_some() {
+        let x = Array::from_slice(&[1.0f32; 9], 9).unwrap();
+        let launch = silu();
+        let launch = launch.launch(std::slice::from_ref(&x)).template("T", F32);
+        let [y] = launch.verbose(true).run().unwrap();
+        y.eval().unwrap();
+        return;
+    }
+    let run = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "verbose_prints_both_texts", "--nocapture"])
+        .env("ZMLX_TEST_VERBOSE", "1")
+        .output()
+        .unwrap();
+    let out = String::from_utf8_lossy(&run.stdout).into_owned();
+    assert!(run.status.success(), "{out}");
+    assert!(out.contains("[[kernel]] void custom_kernel_test_silu") && out.contains("zmlx_run"));
+}

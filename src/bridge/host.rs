@@ -10,6 +10,12 @@ use crate::error::launch_message;
 /// A compiled kernel; called on MLX's stream threads.
 pub(crate) struct HostEntry(Arc<engine::HostKernel>);
 
+// The C++ object that holds it is shared between threads.
+const _: () = {
+    const fn shared<T: Send + Sync>() {}
+    shared::<HostEntry>()
+};
+
 /// What goes to MLX as the text of a C++ exception.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]

@@ -155,7 +155,7 @@ impl<'a> Launch<'a> {
         let outputs = self.resolve_outputs()?;
         let stream = current();
         if self.verbose {
-            self.print_text()?;
+            self.print_texts(&outputs)?;
         }
         let empty = outputs.iter().all(|o| o.shape.contains(&0));
         if empty {
@@ -199,6 +199,7 @@ impl<'a> Launch<'a> {
     /// As [`run_vec`](Self::run_vec), compiler errors aside.
     #[track_caller]
     pub fn source(mut self) -> Result<KernelSource> {
+        crate::stream::enter();
         self.check_inputs()?;
         let outputs = self.resolve_outputs()?;
         self.kernel.texts(&self, &outputs)
@@ -349,16 +350,8 @@ impl<'a> Launch<'a> {
     }
 
     #[track_caller]
-    fn print_text(&mut self) -> Result<()> {
-        let outputs: Vec<_> = self
-            .outputs
-            .iter()
-            .map(|(_, dtype)| ffi::OutputSpec {
-                shape: Vec::new(),
-                dtype: *dtype,
-            })
-            .collect();
-        let texts = self.kernel.texts(self, &outputs)?;
+    fn print_texts(&self, outputs: &[ffi::OutputSpec]) -> Result<()> {
+        let texts = self.kernel.texts(self, outputs)?;
         let name = self.kernel.name();
         println!("// kernel `{name}`: Metal\n{}", texts.msl);
         println!("// kernel `{name}`: host\n{}", texts.lowered);
