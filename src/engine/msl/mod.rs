@@ -9,6 +9,7 @@
 //! What differs between engines is a [`Target`]: how storage is declared, which header gives the
 //! language its meaning, and the entry points around the kernel function.
 
+pub(crate) mod checked;
 mod edits;
 mod guards;
 mod lexer;
@@ -84,6 +85,10 @@ pub trait Target {
     fn entry(&self, facts: &Facts<'_>) -> String;
     /// Code around a loop that could run for ever, if the target stops such loops.
     fn loop_guard(&self) -> Option<guards::LoopGuard>;
+    /// Whether pointers know their address space and buffer.
+    fn checked(&self) -> bool {
+        false
+    }
 }
 
 pub use guards::LoopGuard;
@@ -101,6 +106,8 @@ pub struct Lowered {
     pub single: bool,
     /// Number of buffers in the signature.
     pub buffers: usize,
+    /// Their names, by index.
+    pub names: Vec<String>,
     /// The way back to the MSL.
     pub map: SourceMap,
 }
@@ -171,17 +178,14 @@ pub fn lower(text: &str, single: bool, target: &dyn Target) -> Result<Lowered, L
     out.line("#line 1 \"<entry>\"");
     map.finish(std::mem::take(&mut out.map), out.text.len());
     out.text.push_str(&target.entry(&facts));
-    let buffers = signature.params.iter().filter_map(|p| match p.binding {
-        Binding::Buffer(index) => Some(index + 1),
-        Binding::Grid(..) => None,
-    });
-    let buffers = buffers.max().unwrap_or(0);
+    let names = signature.buffer_names();
     Ok(Lowered {
         text: out.text,
         kernel: signature.name,
         mode,
         single,
-        buffers,
+        buffers: names.len(),
+        names,
         map,
     })
 }
@@ -194,6 +198,9 @@ fn rewrite(source: &Source<'_>, signature: &Signature, target: &dyn Target, edit
     for tokens in std::iter::once(source.program.as_slice()).chain(bodies) {
         let stream = source.cursor(tokens);
         words::attributes(stream, edits);
+        if target.checked() {
+            checked::rewrite(stream, &aliases, edits);
+        }
         spaces::rewrite(stream, &aliases, target, edits);
         words::literals(stream, edits);
         words::swizzles(stream, &own, edits);
@@ -214,7 +221,7 @@ fn rewrite(source: &Source<'_>, signature: &Signature, target: &dyn Target, edit
             .iter()
             .for_each(|&token| edits.blank(token));
     }
-    overloads::unify(program, signature.start, &aliases, edits);
+    overloads::unify(program, signature.start, &aliases, target.checked(), edits);
     if let Some(guard) = target.loop_guard() {
         guards::insert(program, &guard, edits);
     }
