@@ -22,6 +22,8 @@ pub(super) struct Key {
     outputs: Vec<Dtype>,
     template: Vec<(String, TemplateArg)>,
     single: bool,
+    /// Which kernel's checks, as they report to it.
+    checks: Option<u64>,
 }
 
 /// A specialization, empty until its first launch. The engine compiles each text once, whoever
@@ -55,6 +57,7 @@ impl MetalKernel {
             outputs: outputs.iter().map(|o| o.dtype).collect(),
             template: launch.template.clone(),
             single,
+            checks: self.checks.as_ref().map(|c| c.id),
         };
         let found = self.inner.specializations.get(&key).map(|s| Arc::clone(&s));
         let entry = match found {
@@ -69,7 +72,11 @@ impl MetalKernel {
             Ok(kernel) => kernel,
             Err(e) => return Err(self.error(launch, e)),
         };
-        let plan = ffi::host_plan(HostEntry::new(kernel), &self.inner.ffi_spec).lift()?;
+        let plan = ffi::host_plan(
+            HostEntry::new(kernel, self.checks.clone()),
+            &self.inner.ffi_spec,
+        )
+        .lift()?;
         Ok(entry.get_or_init(|| plan).clone())
     }
 
@@ -110,6 +117,7 @@ impl MetalKernel {
             name: self.name().to_owned(),
             math_mode: self.inner.spec.math_mode,
             single,
+            checked: self.checks.is_some(),
         }
     }
 
