@@ -16,7 +16,7 @@ const SHAPES: [(i32, i32); 3] = [(2048, 4096), (64, 4096), (1, 4096)];
 const DTYPES: [Dtype; 3] = [F32, F16, BF16];
 
 /// Elements that a row kernel works on at a time.
-const VEC: i32 = 32;
+const VEC: i32 = 64;
 
 /// A kernel and what MLX has in its place.
 struct Subject {
@@ -207,19 +207,25 @@ fn measure(
     s.launch(&x, &w, 1)?.eval()?;
     (s.mlx)(&x, &w)?.eval()?;
     let start = Instant::now();
-    let limit = Duration::from_millis(if long { 3000 } else { 700 });
-    let mut rounds = 0;
-    while rounds < 5 || (start.elapsed() < limit && rounds < 2000) {
-        for _ in 0..5 {
+    let limit = Duration::from_millis(if long { 4000 } else { 800 });
+    let mut theirs = Duration::ZERO;
+    for round in 0.. {
+        let spent = start.elapsed();
+        if round >= 5 && (spent > limit || round == 2000) {
+            break;
+        }
+        for _ in 0..8 {
             ours.of(|| s.launch(&x, &w, 1)?.eval())?;
         }
-        if rounds % 8 == 0 {
+        if round % 8 == 0 || long {
             copy.run();
         }
-        if rounds < 5 || rounds % 4 == 0 {
+        // MLX's operation is often the slowest by far.
+        if round < 5 || theirs < spent / 4 {
+            let start = Instant::now();
             mlx.of(|| (s.mlx)(&x, &w)?.eval())?;
+            theirs += start.elapsed();
         }
-        rounds += 1;
     }
     let elements = f64::from(shape.0) * f64::from(shape.1);
     Ok(Row {

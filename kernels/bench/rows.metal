@@ -1,6 +1,6 @@
 // Row-wise kernels for any threadgroup: one threadgroup of TG threads works on one row of n
 // elements. On a GPU TG is some hundreds and VEC 4; on a CPU TG is 1, so that no barrier is
-// left and one thread walks the whole row, and VEC is 32: independent accumulators are what lets a
+// left and one thread walks the whole row, and VEC is 64: independent accumulators are what lets a
 // compiler that may not reorder sums use vector registers.
 //
 // Threads take blocks of VEC consecutive elements in turn, so that neighbours read neighbouring
@@ -73,22 +73,45 @@ struct Same {
 struct Square {
   float operator()(float v) const { return v * v; }
 };
-struct Above {
-  float base;
-  float operator()(float v) const { return metal::exp(v - base); }
-};
 
+// Rows of float keep the exponentials in `out` until their sum is known. Shorter types
+// would round them twice, so those compute them again.
 template <typename T, int TG, int VEC>
 void softmax_row(const device T* x, device T* out, uint n, threadgroup float* shared, Position at) {
-  const Above above{row_max<T, TG, VEC>(x, n, shared, at)};
-  const float scale = 1.0f / row_sum<T, TG, VEC>(x, n, shared, at, above);
+  const bool keep = sizeof(T) == 4;
+  const float most = row_max<T, TG, VEC>(x, n, shared, at);
+  float sum[VEC];
+  for (int j = 0; j < VEC; ++j) sum[j] = 0.0f;
   const uint blocks = n / VEC;
   for (uint b = at.index; b < blocks; b += TG) {
     const device T* p = x + b * VEC;
     device T* q = out + b * VEC;
-    for (int j = 0; j < VEC; ++j) q[j] = T(above(float(p[j])) * scale);
+    for (int j = 0; j < VEC; ++j) {
+      const float e = metal::exp(float(p[j]) - most);
+      sum[j] += e;
+      if (keep) q[j] = T(e);
+    }
   }
-  for (uint i = blocks * VEC + at.index; i < n; i += TG) out[i] = T(above(float(x[i])) * scale);
+  float v = 0.0f;
+  for (uint i = blocks * VEC + at.index; i < n; i += TG) {
+    const float e = metal::exp(float(x[i]) - most);
+    v += e;
+    if (keep) out[i] = T(e);
+  }
+  for (int j = 0; j < VEC; ++j) v += sum[j];
+  const float scale = 1.0f / group_sum<TG>(v, shared, at);
+  for (uint b = at.index; b < blocks; b += TG) {
+    const device T* p = x + b * VEC;
+    device T* q = out + b * VEC;
+    for (int j = 0; j < VEC; ++j) {
+      const float e = keep ? float(q[j]) : metal::exp(float(p[j]) - most);
+      q[j] = T(e * scale);
+    }
+  }
+  for (uint i = blocks * VEC + at.index; i < n; i += TG) {
+    const float e = keep ? float(out[i]) : metal::exp(float(x[i]) - most);
+    out[i] = T(e * scale);
+  }
 }
 
 template <typename T, int TG, int VEC>
