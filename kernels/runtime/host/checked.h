@@ -18,8 +18,8 @@ struct zmlx_report {     // src/engine/host/checked.rs mirrors this
   const char* buffer;
   const char* file;
   uint32_t line, size;   // of the access in the MSL; bytes of an element
-  int64_t index;         // in elements from the buffer's start
-  uint64_t extent;       // whole elements in the buffer
+  int64_t offset;        // of the access from the buffer's start, in bytes
+  uint64_t bytes;        // of the buffer
   uint32_t position[3];  // of the thread in the grid
   uint32_t thread;       // within its threadgroup
 };
@@ -54,8 +54,8 @@ struct where {
     r->file = w.file;
     r->line = w.line;
     r->size = size;
-    r->index = offset >= 0 ? offset / int64_t(size) : -((int64_t(size) - 1 - offset) / int64_t(size));
-    r->extent = bytes / size;
+    r->offset = offset;
+    r->bytes = bytes;
 #if defined(ZMLX_MODE_SYNC)
     uint32_t i = zmlx_cur->simd * 32u + zmlx_cur->lane, ex = here.extent[0], ey = here.extent[1];
     r->position[0] = here.origin[0] + i % ex;

@@ -56,6 +56,10 @@ pub struct Violation {
     pub extent: u64,
     /// Bytes of such an element.
     pub element: u32,
+    /// Where the access begins, in bytes from the buffer's start.
+    pub offset: i64,
+    /// Bytes of the buffer.
+    pub bytes: u64,
     /// The thread's position in the grid.
     pub thread: [u32; 3],
     /// The thread's index in its threadgroup.
@@ -77,7 +81,8 @@ impl fmt::Display for Violation {
         write!(
             f,
             "`{buffer}` was accessed at index {index}, outside of its {extent} elements \
-             of {element} bytes, by the thread at ({x}, {y}, {z})"
+             of {element} bytes (byte {} of {}), by the thread at ({x}, {y}, {z})",
+            self.offset, self.bytes
         )?;
         match &self.location {
             Some(location) => write!(
@@ -113,8 +118,8 @@ pub(super) struct Report {
     file: *const c_char,
     line: u32,
     size: u32,
-    index: i64,
-    extent: u64,
+    offset: i64,
+    bytes: u64,
     position: [u32; 3],
     thread: u32,
 }
@@ -133,8 +138,8 @@ impl Report {
             file: ptr::null(),
             line: 0,
             size: 0,
-            index: 0,
-            extent: 0,
+            offset: 0,
+            bytes: 0,
             position: [0; 3],
             thread: 0,
         }
@@ -152,9 +157,11 @@ impl Report {
             .any(|region| region.file() == file);
         let violation = Violation {
             buffer: text(self.buffer),
-            index: self.index,
-            extent: self.extent,
+            index: self.offset.div_euclid(i64::from(self.size.max(1))),
+            extent: self.bytes / u64::from(self.size.max(1)),
             element: self.size,
+            offset: self.offset,
+            bytes: self.bytes,
             thread: self.position,
             index_in_threadgroup: self.thread,
             location: known
