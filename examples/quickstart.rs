@@ -15,6 +15,8 @@ fn main() -> Result<()> {
         zmlx::mlx_version()?
     );
 
+    println!("{}", zmlx::engine::info());
+
     // 1. A kernel: the body of a Metal function. MLX writes the signature around it.
     let forward = MetalKernel::new("swish", ["x"], ["out"])
         .source(

@@ -145,6 +145,8 @@ impl Error {
         match kind {
             b'i' => Error::Io { message, at },
             _ if is_io(&message) => Error::Io { message, at },
+            // A std::overflow_error: the only one MLX throws is about shapes.
+            b'r' if message.contains("Shape dimension") => Error::Shape { message, at },
             b'a' | b'o' if is_shape(&message) => Error::Shape { message, at },
             b'a' if is_dtype(&message) => Error::Dtype { message, at },
             b'a' | b'o' => Error::Argument {

@@ -1,4 +1,33 @@
 //! Rust bindings to Apple's MLX, and a toolkit for custom Metal kernels.
+//!
+//! Arrays are lazy: an operation records a node of a graph, [`eval()`] computes it. A kernel is the
+//! body of a function in Metal Shading Language and becomes a node like any other. Where there is
+//! no Metal, the same text runs on the CPU: see [`engine`].
+//!
+//! ```
+//! use zmlx::prelude::*;
+//!
+//! # fn main() -> zmlx::Result<()> {
+//! let x = random::normal((8, 1024))?;
+//! let square = MetalKernel::new("square", ["x"], ["out"])
+//!     .source("uint i = thread_position_in_grid.x; out[i] = x[i] * x[i];")
+//!     .build()?;
+//! let [y] = square.launch(&[&x]).run()?;
+//! let difference = (&y - &x.square()?)?.abs()?.max(..)?;
+//! assert_eq!(difference.item::<f32>()?, 0.0);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | to | see |
+//! |---|---|
+//! | make and use arrays | [`Array`], [`ops`], [`random`], [`fast`], [`linalg`] |
+//! | write kernels | [`MetalKernel`], [`metal`], [`engine`] |
+//! | differentiate, vectorize, compile | [`grad`], [`vmap()`], [`custom_function`], [`compile`] |
+//! | read and write files | [`io`], [`export_function`] |
+//! | use several threads | [`Frozen`], [`Worker`], [`stream`] |
+//!
+//! Every call that can fail returns [`Result`]; errors carry the place in your code.
 
 mod array;
 mod bridge;
@@ -18,13 +47,16 @@ pub mod stream;
 mod transforms;
 pub mod worker;
 
-pub use array::{Array, Axes, Element, IntoAxes, IntoShape, Operand, keepdims};
+pub use array::{
+    Array, Axes, Element, Ellipsis, IndexItem, IntoAxes, IntoIndex, IntoIndexItem, IntoShape,
+    NewAxis, Operand, keepdims, step,
+};
 pub use dtype::Dtype;
 pub use error::{Error, Result, Site};
 pub use eval::{Pending, async_eval, eval};
 pub use frozen::{Frozen, FrozenMap};
 pub use io::ArrayMap;
-pub use metal::{MathMode, MetalKernel, TemplateArg};
+pub use metal::{Checked, CheckedReport, MathMode, MetalKernel, TemplateArg};
 pub use stream::{Device, DeviceKind, Stream, synchronize, with_device, with_stream};
 pub use transforms::{
     Compiled, CustomFunction, ImportedFunction, Vmap, checkpoint, compile, custom_function,
@@ -44,7 +76,7 @@ pub fn mlx_version() -> Result<String> {
 pub mod prelude {
     pub use crate::dtype::short::*;
     pub use crate::{
-        Array, Device, Dtype, Error, Frozen, Stream, Worker, async_eval, eval, fast, keepdims,
-        random,
+        Array, Device, Dtype, Ellipsis, Error, Frozen, MetalKernel, NewAxis, Stream, Worker,
+        async_eval, compile, custom_function, eval, fast, grad, keepdims, ops, random, step, vmap,
     };
 }

@@ -16,7 +16,7 @@ fn round_trip() {
     let k: Array = 3.0.into();
     assert_eq!(k.dtype(), Dtype::Float32);
     let e = x
-        .add(&Array::from_slice(&[1i32, 2], 2).unwrap())
+        .add(Array::from_slice(&[1i32, 2], 2).unwrap())
         .unwrap_err();
     assert!(matches!(e, Error::Shape { .. }), "{e}");
     assert!(e.to_string().contains("tests/array.rs"), "{e}");

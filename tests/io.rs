@@ -151,6 +151,48 @@ fn safetensors() {
 }
 
 #[test]
+fn safetensors_that_lie() {
+    on_worker(|| {
+        let load = |header: &str, data: usize| {
+            let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+            bytes.extend(header.as_bytes());
+            bytes.resize(bytes.len() + data, 0);
+            io::safetensors_from_bytes(&bytes)
+        };
+        let a = r#""a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}"#;
+        assert_eq!(load(&format!("{{{a}}}   "), 8).unwrap().arrays.len(), 1);
+        for (header, data) in [
+            (format!("{{{a}}}"), 7),
+            (format!("{{{a},{a}}}"), 8),
+            (format!("{{{a}}} x"), 8),
+            (
+                format!("{{{a},\"b\":{{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[7,11]}}}}"),
+                16,
+            ),
+            (a.replace("[2]", "[3]"), 64),
+            (a.replace("[2]", "[2.0]"), 8),
+            (a.replace("[2]", "[-2]"), 8),
+            (a.replace("[2]", "[4294967296,4294967296]"), 8),
+            (a.replace("[0,8]", "[8,0]"), 8),
+            (a.replace("[0,8]", "[0,8,8]"), 8),
+            (a.replace("[0,8]", "[18446744073709551608,0]"), 8),
+            (a.replace("F32", "F64"), 64),
+            (a.replace(r#""shape":[2]"#, r#""shape":[2],"shape":[2]"#), 8),
+            (r#""__metadata__":{"x":1}"#.into(), 0),
+            ("[".repeat(50_000), 0),
+        ] {
+            let header = if header.starts_with(['{', '[']) {
+                header
+            } else {
+                format!("{{{header}}}")
+            };
+            let e = load(&header, data).unwrap_err();
+            assert!(matches!(e, Error::Io { .. }), "{e}");
+        }
+    });
+}
+
+#[test]
 fn frozen_weights_from_a_file() {
     let frozen = on_worker(|| {
         let dir = folder();

@@ -180,7 +180,9 @@ fn a_kernel_that_does_not_compile_shows_its_line() {
     let Error::Kernel { kernel, at, .. } = e else {
         panic!("{text}")
     };
-    assert_eq!((kernel.as_str(), at.line()), ("scale", line));
+    assert_eq!(kernel, "scale");
+    // The call spans several lines; which of them counts is the compiler's choice.
+    assert!((line..line + 5).contains(&at.line()), "{at}");
     assert!(at.file().ends_with("kernel_errors.rs"));
     for part in [
         "kernel `scale`",

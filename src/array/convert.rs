@@ -37,17 +37,30 @@ pub trait Operand {
     /// The operand as an array that suits an operation with `like`.
     #[track_caller]
     fn operand(&self, like: &Array) -> Result<Cow<'_, Array>>;
+
+    /// The array, if it is one.
+    fn as_array(&self) -> Option<&Array> {
+        None
+    }
 }
 
 impl Operand for &Array {
     fn operand(&self, _like: &Array) -> Result<Cow<'_, Array>> {
         Ok(Cow::Borrowed(self))
     }
+
+    fn as_array(&self) -> Option<&Array> {
+        Some(self)
+    }
 }
 
 impl Operand for Array {
     fn operand(&self, _like: &Array) -> Result<Cow<'_, Array>> {
         Ok(Cow::Borrowed(self))
+    }
+
+    fn as_array(&self) -> Option<&Array> {
+        Some(self)
     }
 }
 

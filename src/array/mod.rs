@@ -1,6 +1,7 @@
 //! The lazy n-dimensional array.
 
 mod convert;
+mod index;
 mod shape;
 
 use std::fmt;
@@ -9,6 +10,7 @@ use std::marker::PhantomData;
 use cxx::{CxxVector, UniquePtr};
 
 pub use self::convert::Operand;
+pub use self::index::{Ellipsis, IndexItem, IntoIndex, IntoIndexItem, NewAxis, step};
 pub(crate) use self::shape::element_count;
 pub use self::shape::{Axes, IntoAxes, IntoShape, keepdims};
 use crate::bridge::array::ffi;
@@ -173,14 +175,12 @@ impl Array {
     pub fn dim(&self, axis: i32) -> Result<i32> {
         let n = self.ndim() as i32;
         let at = if axis < 0 { axis + n } else { axis };
-        usize::try_from(at)
-            .ok()
-            .and_then(|i| self.shape().get(i).copied())
-            .ok_or_else(|| {
-                Error::shape(format!(
-                    "`axis`: expected one of {n} dimensions, got {axis}"
-                ))
-            })
+        match usize::try_from(at).ok().and_then(|i| self.shape().get(i)) {
+            Some(&d) => Ok(d),
+            None => Err(Error::shape(format!(
+                "`axis`: expected one of {n} dimensions, got {axis}"
+            ))),
+        }
     }
 
     /// A number that identifies the graph node as long as it lives.
@@ -296,10 +296,11 @@ impl fmt::Debug for Array {
     /// Shape and dtype, and the values when they are there: it never evaluates.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Array({}, {:?}", self.dtype(), self.shape())?;
-        if self.is_ready().unwrap_or(false) && self.size() <= 64 {
-            if let Ok(text) = ffi::show(self.raw()) {
-                return write!(f, ", {text})");
-            }
+        if self.is_ready().unwrap_or(false)
+            && self.size() <= 64
+            && let Ok(text) = ffi::show(self.raw())
+        {
+            return write!(f, ", {text})");
         }
         let state = if self.is_tracer() { "traced" } else { "lazy" };
         match self.is_ready() {

@@ -3,10 +3,27 @@
 use crate::{Error, Result};
 
 /// Anything that names a shape: `()`, `(2, 3)`, `[2, 3]`, `&[2, 3]`, `vec![2, 3]`, `5`.
-pub trait IntoShape {
+pub trait IntoShape: Sized {
+    /// The numbers as they are; -1 stands for a dimension to infer.
+    #[track_caller]
+    fn into_dims(self) -> Result<Vec<i32>>;
+
     /// The dimensions, each at least 0.
     #[track_caller]
-    fn into_shape(self) -> Result<Vec<i32>>;
+    fn into_shape(self) -> Result<Vec<i32>> {
+        let shape = self.into_dims()?;
+        match shape.iter().position(|&d| d < 0) {
+            Some(axis) => Err(bad_dimension(axis)),
+            None => Ok(shape),
+        }
+    }
+}
+
+#[track_caller]
+fn bad_dimension(axis: usize) -> Error {
+    Error::shape(format!(
+        "`shape`: expected dimension {axis} between 0 and 2147483647"
+    ))
 }
 
 /// One dimension as an integer.
@@ -24,8 +41,8 @@ macro_rules! dims {
         }
         impl IntoShape for $ty {
             #[track_caller]
-            fn into_shape(self) -> Result<Vec<i32>> {
-                [self].into_shape()
+            fn into_dims(self) -> Result<Vec<i32>> {
+                [self].into_dims()
             }
         }
     )*};
@@ -34,52 +51,48 @@ dims!(i32, i64, u32, u64, usize);
 
 impl<D: Dim> IntoShape for &[D] {
     #[track_caller]
-    fn into_shape(self) -> Result<Vec<i32>> {
-        let mut shape = Vec::with_capacity(self.len());
+    fn into_dims(self) -> Result<Vec<i32>> {
+        let mut dims = Vec::with_capacity(self.len());
         for (axis, d) in self.iter().enumerate() {
             match d.to_i32() {
-                Some(n) if n >= 0 => shape.push(n),
-                _ => {
-                    return Err(Error::shape(format!(
-                        "`shape`: expected dimension {axis} between 0 and 2147483647"
-                    )));
-                }
+                Some(n) if n >= -1 => dims.push(n),
+                _ => return Err(bad_dimension(axis)),
             }
         }
-        Ok(shape)
+        Ok(dims)
     }
 }
 
 impl<D: Dim, const N: usize> IntoShape for [D; N] {
     #[track_caller]
-    fn into_shape(self) -> Result<Vec<i32>> {
-        self.as_slice().into_shape()
+    fn into_dims(self) -> Result<Vec<i32>> {
+        self.as_slice().into_dims()
     }
 }
 
 impl<D: Dim, const N: usize> IntoShape for &[D; N] {
     #[track_caller]
-    fn into_shape(self) -> Result<Vec<i32>> {
-        self.as_slice().into_shape()
+    fn into_dims(self) -> Result<Vec<i32>> {
+        self.as_slice().into_dims()
     }
 }
 
 impl<D: Dim> IntoShape for Vec<D> {
     #[track_caller]
-    fn into_shape(self) -> Result<Vec<i32>> {
-        self.as_slice().into_shape()
+    fn into_dims(self) -> Result<Vec<i32>> {
+        self.as_slice().into_dims()
     }
 }
 
 impl<D: Dim> IntoShape for &Vec<D> {
     #[track_caller]
-    fn into_shape(self) -> Result<Vec<i32>> {
-        self.as_slice().into_shape()
+    fn into_dims(self) -> Result<Vec<i32>> {
+        self.as_slice().into_dims()
     }
 }
 
 impl IntoShape for () {
-    fn into_shape(self) -> Result<Vec<i32>> {
+    fn into_dims(self) -> Result<Vec<i32>> {
         Ok(Vec::new())
     }
 }
@@ -177,9 +190,9 @@ macro_rules! tuples {
         #[allow(non_snake_case)]
         impl<$($name: Dim),+> IntoShape for ($($name,)+) {
             #[track_caller]
-            fn into_shape(self) -> Result<Vec<i32>> {
+            fn into_dims(self) -> Result<Vec<i32>> {
                 let ($($name,)+) = self;
-                [$($name.to_i32().unwrap_or(-1)),+].into_shape()
+                [$($name.to_i32().unwrap_or(i32::MIN)),+].into_dims()
             }
         }
         #[allow(non_snake_case)]
@@ -206,9 +219,13 @@ tuples! {
 /// How many elements a shape holds.
 #[track_caller]
 pub(crate) fn element_count(shape: &[i32]) -> Result<usize> {
-    shape
+    let count = shape
         .iter()
-        .try_fold(1usize, |n, &d| n.checked_mul(usize::try_from(d).ok()?))
-        .filter(|&n| n <= isize::MAX as usize / 16)
-        .ok_or_else(|| Error::shape(format!("`shape`: {shape:?} holds too many elements")))
+        .try_fold(1usize, |n, &d| n.checked_mul(usize::try_from(d).ok()?));
+    match count {
+        Some(n) if n <= isize::MAX as usize / 16 => Ok(n),
+        _ => Err(Error::shape(format!(
+            "`shape`: {shape:?} holds too many elements"
+        ))),
+    }
 }

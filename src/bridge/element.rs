@@ -8,7 +8,7 @@ use crate::{Dtype, Error, Result};
 
 /// A Rust type with the layout of one MLX element type.
 ///
-/// Sealed: implemented for `bool`, the integers of 8 to 64 bits, [`f16`], [`bf16`],
+/// Sealed: implemented for `bool`, the integers of 8 to 64 bits, [`half::f16`], [`half::bf16`],
 /// `f32`, `f64` and [`Complex32`].
 ///
 /// # Safety

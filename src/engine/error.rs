@@ -284,6 +284,14 @@ pub enum LaunchError {
         /// Where another one waits.
         second: String,
     },
+    /// The checked mode found an access outside of a buffer.
+    #[error("out of bounds: {violation}")]
+    OutOfBounds {
+        /// The kernel.
+        kernel: String,
+        /// The first such access.
+        violation: Box<super::host::checked::Violation>,
+    },
     /// The time limit for one launch ran out inside a loop.
     #[error(
         "kernel `{kernel}` did not finish within {limit:?} and was stopped inside a loop \

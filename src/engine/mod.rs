@@ -2,11 +2,14 @@
 //!
 //! MLX generates the complete Metal text of a kernel; an engine takes that text and runs it.
 //! [`msl`] turns the text into C++ by a token pass that every engine shares, and [`host`] compiles
-//! that C++ for this machine's CPU and runs it over a thread pool. Nothing here knows MLX: the
-//! engine deals in text, raw buffers and grid sizes only.
+//! that C++ for this machine's CPU and runs it over a thread pool. Neither knows MLX: they
+//! deal in text, raw buffers and grid sizes only.
 
 pub mod error;
 pub mod host;
+mod info;
 pub mod msl;
+
+pub use info::{Info, info};
 
 pub use error::{CompileError, EngineError, LaunchError, Location, LowerError, Region};

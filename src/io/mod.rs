@@ -2,7 +2,7 @@
 //!
 //! Loading is lazy: an array's values are read when it is evaluated, from the file that was
 //! open when it was loaded. Before MLX sees a file its header is checked here, because MLX's
-//! readers trust much of it; a damaged file is an [`Error::Io`](crate::Error::Io).
+//! readers trust much of it; a damaged file is an [`Error::Io`].
 //!
 //! Saving writes a new file beside the old one and renames it, so the old one is whole until
 //! the new one is: an array may even be loaded from the file it is saved to.

@@ -1,29 +1,13 @@
-//! Element-wise arithmetic, functions, comparison, logic and bit operations.
+//! Arithmetic, comparison, logic and bit operations on two arrays, and choices between them.
 
-use super::macros::{binary, unary};
+use std::ops::{RangeFrom, RangeInclusive, RangeToInclusive};
+
+use super::macros::binary;
+use super::{done, done_list};
+use crate::array::maybe;
 use crate::bridge::ops::elementwise::ffi;
-
-unary! {
-    /// Absolute value.
-    abs;
-    /// Negated value, `-x`.
-    negative;
-    /// Exponential, `e^x`. Integers give float32.
-    ///
-    /// ```
-    /// # fn main() -> zmlx::Result<()> {
-    /// let y = zmlx::Array::from_slice(&[0.0f32, 1.0], 2)?.exp()?;
-    /// let y = y.to_vec::<f32>()?;
-    /// assert!(y[0] == 1.0 && (y[1] - std::f32::consts::E).abs() < 1e-6);
-    /// # Ok(())
-    /// # }
-    /// ```
-    exp;
-    /// `x * x`.
-    square;
-    /// Logistic sigmoid, `1 / (1 + e^-x)`.
-    sigmoid;
-}
+use crate::stream::current;
+use crate::{Array, Error, Operand, Result};
 
 binary! {
     /// Sum, `self + other`.
@@ -34,4 +18,243 @@ binary! {
     multiply;
     /// Quotient, `self / other`; integers give float32.
     divide;
+    /// Power, `self ^ other`. Integers to a negative power give 0.
+    power;
+    /// The larger of the two; NaN if one is.
+    maximum;
+    /// The smaller of the two; NaN if one is.
+    minimum;
+    /// `log(e^self + e^other)` without overflow.
+    logaddexp;
+    /// Angle of the point (`other`, `self`), in radians between -pi and pi.
+    arctan2;
+    /// Remainder of division with the sign of the divisor, as Python's `%`. Integers modulo
+    /// 0 give 0.
+    remainder;
+    /// `floor(self / other)`; between integers in their own type. Integers divided by 0 give 0.
+    floor_divide;
+
+    /// True where the values are equal (bool).
+    equal;
+    /// True where the values differ (bool).
+    not_equal;
+    /// True where `self > other` (bool).
+    greater;
+    /// True where `self >= other` (bool).
+    greater_equal;
+    /// True where `self < other` (bool).
+    less;
+    /// True where `self <= other` (bool).
+    less_equal;
+    /// True where both are true or non-zero (bool).
+    logical_and;
+    /// True where one at least is true or non-zero (bool).
+    logical_or;
+    /// True where exactly one is true or non-zero (bool).
+    logical_xor;
+}
+
+/// Operations on bits: MLX reports a wrong dtype as an unspecific error, so check first.
+macro_rules! bits {
+    ($($(#[$doc:meta])* $name:ident;)*) => {
+        impl Array {$(
+            $(#[$doc])*
+            ///
+            /// # Errors
+            /// [`Error::Dtype`] unless both are integers or bool.
+            #[track_caller]
+            pub fn $name(&self, other: impl Operand) -> Result<Array> {
+                let other = other.operand(self)?;
+                for a in [self, &*other] {
+                    if !a.dtype().is_integral() {
+                        return Err(Error::dtype(format!(
+                            concat!("[", stringify!($name), "] expected integers or bool, got {}"),
+                            a.dtype()
+                        )));
+                    }
+                }
+                done(ffi::$name(self.raw(), other.raw(), current()))
+            }
+        )*}
+    };
+}
+
+bits! {
+    /// Bits set in both.
+    bitwise_and;
+    /// Bits set in one at least.
+    bitwise_or;
+    /// Bits set in exactly one.
+    bitwise_xor;
+    /// Bits moved up by `other`. A count that is negative or not below the number of bits
+    /// gives a value that depends on the device. Bool becomes uint8.
+    left_shift;
+    /// Bits moved down by `other`, keeping the sign. For counts and bool see
+    /// [`left_shift`](Array::left_shift).
+    right_shift;
+}
+
+impl Array {
+    /// Floored quotient and remainder. Integers divided by 0 give 0 and 0.
+    ///
+    /// # Errors
+    /// [`Error::Dtype`] for complex arrays.
+    #[track_caller]
+    pub fn divmod(&self, other: impl Operand) -> Result<(Array, Array)> {
+        let other = other.operand(self)?;
+        let qr = done_list(ffi::divmod(self.raw(), other.raw(), current()))?;
+        let [q, r] = super::join::exactly(qr)?;
+        Ok((q, r))
+    }
+
+    /// Values limited to a range: `x.clip(0.0..=1.0)`, `x.clip(0.0..)`, `x.clip(&low..=&high)`.
+    ///
+    /// ```
+    /// # fn main() -> zmlx::Result<()> {
+    /// let x = zmlx::Array::from_slice(&[-1.0f32, 0.5, 3.0], 3)?;
+    /// assert_eq!(x.clip(0.0..=1.0)?.to_vec::<f32>()?, [0.0, 0.5, 1.0]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn clip(&self, bounds: impl Bounds) -> Result<Array> {
+        let (lo, hi) = bounds.bounds(self)?;
+        done(ffi::clip(
+            self.raw(),
+            maybe(lo.as_ref()),
+            maybe(hi.as_ref()),
+            current(),
+        ))
+    }
+
+    /// True where the values are close, `|self - other| <= atol + rtol * |other|` (bool).
+    #[track_caller]
+    pub fn isclose(&self, other: impl Operand, within: impl Into<Tolerance>) -> Result<Array> {
+        let other = other.operand(self)?;
+        let t = within.into();
+        done(ffi::isclose(
+            self.raw(),
+            other.raw(),
+            t.rtol,
+            t.atol,
+            t.equal_nan,
+            current(),
+        ))
+    }
+
+    /// One bool: whether all values are close, as in [`isclose`](Array::isclose).
+    #[track_caller]
+    pub fn allclose(&self, other: impl Operand, within: impl Into<Tolerance>) -> Result<Array> {
+        let other = other.operand(self)?;
+        let t = within.into();
+        done(ffi::allclose(
+            self.raw(),
+            other.raw(),
+            t.rtol,
+            t.atol,
+            t.equal_nan,
+            current(),
+        ))
+    }
+
+    /// One bool: whether both have the same shape and values; with `equal_nan` NaN equals NaN.
+    #[track_caller]
+    pub fn array_equal(&self, other: &Array, equal_nan: bool) -> Result<Array> {
+        done(ffi::array_equal(
+            self.raw(),
+            other.raw(),
+            equal_nan,
+            current(),
+        ))
+    }
+}
+
+/// `x` where `condition` is true (or non-zero), `y` elsewhere: MLX's `where`, which is a
+/// keyword of Rust.
+///
+/// ```
+/// use zmlx::{Array, ops};
+/// # fn main() -> zmlx::Result<()> {
+/// let x = Array::from_slice(&[-1.0f32, 2.0], 2)?;
+/// let relu = ops::where_(&x.greater(0.0)?, &x, 0.0)?;
+/// assert_eq!(relu.to_vec::<f32>()?, [0.0, 2.0]);
+/// # Ok(())
+/// # }
+/// ```
+#[track_caller]
+pub fn where_(condition: &Array, x: impl Operand, y: impl Operand) -> Result<Array> {
+    let (x, y) = match (x.as_array(), y.as_array()) {
+        (Some(a), _) => (a.clone(), y.operand(a)?.into_owned()),
+        (None, Some(b)) => (x.operand(b)?.into_owned(), b.clone()),
+        (None, None) => {
+            let x = x.operand(condition)?.into_owned();
+            let y = y.operand(&x)?.into_owned();
+            (x, y)
+        }
+    };
+    done(ffi::where_(condition.raw(), x.raw(), y.raw(), current()))
+}
+
+/// How close is close: see [`Array::isclose`]. A pair is (`rtol`, `atol`).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tolerance {
+    /// Allowed difference relative to the other value; 1e-5 by default.
+    pub rtol: f64,
+    /// Allowed absolute difference; 1e-8 by default.
+    pub atol: f64,
+    /// Whether NaN is close to NaN; false by default.
+    pub equal_nan: bool,
+}
+
+impl Default for Tolerance {
+    fn default() -> Self {
+        Tolerance {
+            rtol: 1e-5,
+            atol: 1e-8,
+            equal_nan: false,
+        }
+    }
+}
+
+impl From<(f64, f64)> for Tolerance {
+    fn from((rtol, atol): (f64, f64)) -> Self {
+        Tolerance {
+            rtol,
+            atol,
+            ..Tolerance::default()
+        }
+    }
+}
+
+/// A range of values for [`Array::clip`]: `lo..=hi`, `lo..` or `..=hi`, of numbers or arrays.
+pub trait Bounds {
+    /// The lower and the upper bound as arrays that suit `like`.
+    #[track_caller]
+    fn bounds(&self, like: &Array) -> Result<(Option<Array>, Option<Array>)>;
+}
+
+#[track_caller]
+fn owned(value: &impl Operand, like: &Array) -> Result<Option<Array>> {
+    value.operand(like).map(|a| Some(a.into_owned()))
+}
+
+impl<T: Operand> Bounds for RangeInclusive<T> {
+    #[track_caller]
+    fn bounds(&self, like: &Array) -> Result<(Option<Array>, Option<Array>)> {
+        Ok((owned(self.start(), like)?, owned(self.end(), like)?))
+    }
+}
+
+impl<T: Operand> Bounds for RangeFrom<T> {
+    #[track_caller]
+    fn bounds(&self, like: &Array) -> Result<(Option<Array>, Option<Array>)> {
+        Ok((owned(&self.start, like)?, None))
+    }
+}
+
+impl<T: Operand> Bounds for RangeToInclusive<T> {
+    #[track_caller]
+    fn bounds(&self, like: &Array) -> Result<(Option<Array>, Option<Array>)> {
+        Ok((None, owned(&self.end, like)?))
+    }
 }

@@ -28,6 +28,19 @@ macro_rules! binary {
     };
 }
 
+/// Methods `fn name(&self, other: &Array) -> Result<Array>`.
+macro_rules! product {
+    ($($(#[$doc:meta])* $name:ident;)*) => {
+        impl $crate::Array {$(
+            $(#[$doc])*
+            #[track_caller]
+            pub fn $name(&self, other: &$crate::Array) -> $crate::Result<$crate::Array> {
+                $crate::ops::done(ffi::$name(self.raw(), other.raw(), $crate::stream::current()))
+            }
+        )*}
+    };
+}
+
 /// Methods `fn name(&self, axes) -> Result<Array>`.
 macro_rules! reduction {
     ($($(#[$doc:meta])* $name:ident;)*) => {
@@ -47,4 +60,51 @@ macro_rules! reduction {
     };
 }
 
-pub(super) use {binary, reduction, unary};
+/// Methods `fn name(&self, axis) -> Result<Array>`: one axis, or `..` for the flattened
+/// array. With `keepdims` those that heed [`keepdims`](crate::keepdims).
+macro_rules! along {
+    (keepdims $($(#[$doc:meta])* $name:ident;)*) => {
+        impl $crate::Array {$(
+            $(#[$doc])*
+            #[track_caller]
+            pub fn $name(&self, axis: impl $crate::IntoAxes) -> $crate::Result<$crate::Array> {
+                let axes = axis.into_axes();
+                let axis = $crate::ops::one_axis(&axes)?;
+                $crate::ops::done(ffi::$name(self.raw(), axis, axes.keepdims, $crate::stream::current()))
+            }
+        )*}
+    };
+    ($($(#[$doc:meta])* $name:ident($($n:ident)?);)*) => {
+        impl $crate::Array {$(
+            $(#[$doc])*
+            #[track_caller]
+            pub fn $name(&self, $($n: i32,)? axis: impl $crate::IntoAxes) -> $crate::Result<$crate::Array> {
+                let axes = axis.into_axes();
+                let axis = $crate::ops::one_axis(&axes)?;
+                $crate::ops::done(ffi::$name(self.raw(), $($n,)? axis, $crate::stream::current()))
+            }
+        )*}
+    };
+}
+
+/// Methods `fn name(&self, along: impl Into<Scan>) -> Result<Array>`.
+macro_rules! scan {
+    ($($(#[$doc:meta])* $name:ident;)*) => {
+        impl $crate::Array {$(
+            $(#[$doc])*
+            #[track_caller]
+            pub fn $name(&self, along: impl Into<Scan>) -> $crate::Result<$crate::Array> {
+                let scan = along.into();
+                $crate::ops::done(ffi::$name(
+                    self.raw(),
+                    scan.axis.as_slice(),
+                    scan.reverse,
+                    !scan.exclusive,
+                    $crate::stream::current(),
+                ))
+            }
+        )*}
+    };
+}
+
+pub(super) use {along, binary, product, reduction, scan, unary};

@@ -1,25 +1,65 @@
 //! MLX's operations: methods of [`Array`] where an array comes first, functions here otherwise.
 //!
 //! All are lazy and run on the current stream (see [`crate::stream`]). Shapes broadcast as in
-//! MLX. Errors carry MLX's message: [`Error::Shape`](crate::Error::Shape),
-//! [`Error::Dtype`](crate::Error::Dtype) or [`Error::Argument`](crate::Error::Argument).
+//! MLX, types promote as in MLX, and a plain number takes the type of the array it meets
+//! (see [`Operand`](crate::Operand)). Names are MLX's. An axis may be negative, counting
+//! from the last; `..` stands for all axes or, for operations along one axis, for the
+//! flattened array; [`keepdims`](crate::keepdims) keeps reduced axes with length 1.
+//!
+//! # Errors
+//! Wrong shapes, dtypes and arguments fail at the call, not in the evaluation, and carry
+//! MLX's message: [`Error::Shape`], [`Error::Dtype`] or [`Error::Argument`]. A result with
+//! more elements than memory can address is an [`Error::Shape`]; MLX would go on with a
+//! wrapped size.
+//!
+//! # What MLX leaves unchecked
+//! Index arrays ([`Array::take`], [`Array::index`], [`Array::gather`], [`Array::scatter`]
+//! and their kin, [`Array::gather_mm`], [`Array::gather_qmm`]) are read unchecked by MLX's
+//! kernels, also outside the array. Here such an index is an [`Error::Argument`] when the
+//! index values are known at the call (evaluated, and not traced by a transformation);
+//! otherwise operations in the graph clamp it to the nearest valid one. Dividing integers
+//! by zero, which ends the process on x86, gives 0 here, as in NumPy.
 
+mod cast;
+mod conv;
+mod create;
 mod elementwise;
+mod index;
+mod join;
 mod macros;
+mod math;
+mod matrix;
 mod operators;
+mod quantized;
 mod reduce;
+mod scan;
 mod shape;
+mod sort;
+mod update;
 
 use cxx::UniquePtr;
 
+use crate::array::element_count;
 use crate::bridge::array::ffi;
 use crate::error::Lift;
-use crate::{Array, Result};
+use crate::{Array, Axes, Error, Result};
+
+pub use self::conv::Conv;
+pub use self::create::{Arange, Span, bartlett, blackman, hamming, hanning};
+pub use self::elementwise::{Bounds, Tolerance, where_};
+pub use self::join::{
+    Indexing, Sections, broadcast_arrays, concatenate, concatenate_flat, depends, meshgrid, stack,
+};
+pub use self::matrix::{IntoContraction, einsum, einsum_path};
+pub use self::quantized::{Pick, QuantMode, Quantization, Quantized};
+pub use self::scan::Scan;
+pub use self::shape::{PadMode, PadWidths};
+pub use self::sort::{Unique, UniqueParts};
 
 /// The result of a bridge call as an array, with the caller's location in errors.
 #[track_caller]
 pub(crate) fn done(raw: Result<UniquePtr<ffi::Array>, cxx::Exception>) -> Result<Array> {
-    raw.lift().map(Array::wrap)
+    sized(Array::wrap(raw.lift()?))
 }
 
 /// The result of a bridge call that gives several arrays.
@@ -27,5 +67,84 @@ pub(crate) fn done(raw: Result<UniquePtr<ffi::Array>, cxx::Exception>) -> Result
 pub(crate) fn done_list(
     raw: Result<UniquePtr<cxx::CxxVector<ffi::Array>>, cxx::Exception>,
 ) -> Result<Vec<Array>> {
-    crate::array::unpack(&*raw.lift()?)
+    let arrays = crate::array::unpack(&*raw.lift()?)?;
+    for a in &arrays {
+        element_count(a.shape())?;
+    }
+    Ok(arrays)
+}
+
+/// Refuses a size that MLX's own arithmetic would wrap before it allocates.
+#[track_caller]
+fn sized(array: Array) -> Result<Array> {
+    element_count(array.shape())?;
+    Ok(array)
+}
+
+/// The axis of an operation along one axis; empty for the flattened array.
+#[track_caller]
+pub(crate) fn one_axis(axes: &Axes) -> Result<&[i32]> {
+    match &axes.axes {
+        None => Ok(&[]),
+        Some(axes) if axes.len() == 1 => Ok(axes),
+        Some(axes) => Err(Error::argument(
+            "axis",
+            "one axis, or `..` for the flattened array",
+            format_args!("{axes:?}"),
+        )),
+    }
+}
+
+/// One number, or several: `2`, `[2, 3]`, `&[2, 3]`, `vec![2, 3]`.
+pub trait IntoInts {
+    fn into_ints(self) -> Vec<i32>;
+}
+
+impl IntoInts for i32 {
+    fn into_ints(self) -> Vec<i32> {
+        vec![self]
+    }
+}
+
+impl<const N: usize> IntoInts for [i32; N] {
+    fn into_ints(self) -> Vec<i32> {
+        self.to_vec()
+    }
+}
+
+impl<const N: usize> IntoInts for &[i32; N] {
+    fn into_ints(self) -> Vec<i32> {
+        self.to_vec()
+    }
+}
+
+impl IntoInts for &[i32] {
+    fn into_ints(self) -> Vec<i32> {
+        self.to_vec()
+    }
+}
+
+impl IntoInts for &Vec<i32> {
+    fn into_ints(self) -> Vec<i32> {
+        self.clone()
+    }
+}
+
+impl IntoInts for Vec<i32> {
+    fn into_ints(self) -> Vec<i32> {
+        self
+    }
+}
+
+/// Checks that `value` lies in `range` (inclusive).
+#[track_caller]
+fn between(argument: &str, value: i32, range: std::ops::RangeInclusive<i32>) -> Result<()> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    Err(Error::argument(
+        argument,
+        format_args!("a number from {} to {}", range.start(), range.end()),
+        value,
+    ))
 }

@@ -1,53 +1,64 @@
-//! `+ - * /` and unary `-` on references.
+//! `+ - * / % & | ^ << >>`, unary `-` and `!`, on arrays and references to them.
 //!
 //! They are fallible like every operation, so they give a `Result`. A chain stays
-//! readable because a `Result` on either side is an operand too:
-//! `let y = (&x * 2.0 + &b)?;`.
+//! readable because a `Result` is an operand beside an array:
+//! `let y = (&x * 2.0 + &b)?;`. (Between two `Result`s, or a `Result` and a number, Rust
+//! allows no implementation here: a `?` in between does it.)
 
-use std::ops::{Add, Div, Mul, Neg, Sub};
+use std::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Neg, Not, Rem, Shl, Shr, Sub};
 
-use crate::{Array, Result};
+use crate::{Array, Operand, Result};
 
 macro_rules! operators {
     ($($op:ident $method:ident $call:ident;)*) => {$(
-        impl $op<&Array> for &Array {
+        operators!(@arrays $op $method $call, &Array, &Array);
+        operators!(@arrays $op $method $call, &Array, Array);
+        operators!(@arrays $op $method $call, Array, &Array);
+        operators!(@arrays $op $method $call, Array, Array);
+        operators!(@numbers $op $method $call, &Array);
+        operators!(@numbers $op $method $call, Array);
+    )*};
+    (@arrays $op:ident $method:ident $call:ident, $left:ty, $right:ty) => {
+        impl $op<$right> for $left {
             type Output = Result<Array>;
             #[track_caller]
-            fn $method(self, rhs: &Array) -> Result<Array> {
-                self.$call(rhs)
+            fn $method(self, rhs: $right) -> Result<Array> {
+                Array::$call(self.as_ref(), rhs)
             }
         }
-        impl $op<&Array> for Result<Array> {
+    };
+    (@numbers $op:ident $method:ident $call:ident, $array:ty) => {
+        impl $op<$array> for Result<Array> {
             type Output = Result<Array>;
             #[track_caller]
-            fn $method(self, rhs: &Array) -> Result<Array> {
-                self?.$call(rhs)
+            fn $method(self, rhs: $array) -> Result<Array> {
+                Array::$call(&self?, rhs)
             }
         }
-        impl $op<Result<Array>> for &Array {
+        impl $op<Result<Array>> for $array {
             type Output = Result<Array>;
             #[track_caller]
             fn $method(self, rhs: Result<Array>) -> Result<Array> {
-                self.$call(&rhs?)
+                Array::$call(self.as_ref(), &rhs?)
             }
         }
-        operators!(@scalar $op $method $call f32);
-        operators!(@scalar $op $method $call i32);
-    )*};
-    (@scalar $op:ident $method:ident $call:ident $ty:ty) => {
-        impl $op<$ty> for &Array {
+        operators!(@number $op $method $call, $array, f32);
+        operators!(@number $op $method $call, $array, i32);
+    };
+    (@number $op:ident $method:ident $call:ident, $array:ty, $number:ty) => {
+        impl $op<$number> for $array {
             type Output = Result<Array>;
             #[track_caller]
-            fn $method(self, rhs: $ty) -> Result<Array> {
-                self.$call(rhs)
+            fn $method(self, rhs: $number) -> Result<Array> {
+                Array::$call(self.as_ref(), rhs)
             }
         }
-        impl $op<&Array> for $ty {
+        impl $op<$array> for $number {
             type Output = Result<Array>;
             #[track_caller]
-            fn $method(self, rhs: &Array) -> Result<Array> {
-                use crate::Operand;
-                self.operand(rhs)?.$call(rhs)
+            fn $method(self, rhs: $array) -> Result<Array> {
+                let rhs: &Array = rhs.as_ref();
+                Array::$call(&*self.operand(rhs)?, rhs)
             }
         }
     };
@@ -58,12 +69,29 @@ operators! {
     Sub sub subtract;
     Mul mul multiply;
     Div div divide;
+    Rem rem remainder;
+    BitAnd bitand bitwise_and;
+    BitOr bitor bitwise_or;
+    BitXor bitxor bitwise_xor;
+    Shl shl left_shift;
+    Shr shr right_shift;
 }
 
-impl Neg for &Array {
-    type Output = Result<Array>;
-    #[track_caller]
-    fn neg(self) -> Result<Array> {
-        self.negative()
-    }
+macro_rules! prefixes {
+    ($($op:ident $method:ident $call:ident $array:ty;)*) => {$(
+        impl $op for $array {
+            type Output = Result<Array>;
+            #[track_caller]
+            fn $method(self) -> Result<Array> {
+                Array::$call(self.as_ref())
+            }
+        }
+    )*};
+}
+
+prefixes! {
+    Neg neg negative &Array;
+    Neg neg negative Array;
+    Not not bitwise_invert &Array;
+    Not not bitwise_invert Array;
 }

@@ -1,21 +1,104 @@
 //! Shape and layout.
 
-use super::done;
-use super::macros::unary;
+use std::ops::{Bound, RangeBounds};
+
+use super::macros::{along, unary};
+use super::{IntoInts, done};
 use crate::bridge::ops::shape::ffi;
 use crate::stream::current;
-use crate::{Array, IntoAxes, Result};
+use crate::{Array, Dtype, Error, IntoAxes, IntoShape, Result};
 
 unary! {
+    /// The same values in new storage.
+    copy;
     /// The same values with row-major storage; no copy where they have it already.
     contiguous;
+    /// The last two axes exchanged.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] with fewer than two dimensions.
+    matrix_transpose;
+    /// With one dimension at least.
+    atleast_1d;
+    /// With two dimensions at least: a vector becomes one row.
+    atleast_2d;
+    /// With three dimensions at least: a vector becomes (1, n, 1), a matrix (n, m, 1).
+    atleast_3d;
+}
+
+along! {
+    /// Each element `n` times in a row along one axis; `..` for the flattened array.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a negative `n`, [`Error::Shape`] for a result too long.
+    repeat(n);
 }
 
 impl Array {
     /// The same elements in another shape; one dimension may be -1, which MLX infers.
+    ///
+    /// ```
+    /// # fn main() -> zmlx::Result<()> {
+    /// let x = zmlx::Array::arange(6)?;
+    /// assert_eq!(x.reshape((2, -1))?.shape(), [2, 3]);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
-    pub fn reshape(&self, dims: impl AsRef<[i32]>) -> Result<Array> {
-        done(ffi::reshape(self.raw(), dims.as_ref(), current()))
+    pub fn reshape(&self, shape: impl IntoShape) -> Result<Array> {
+        done(ffi::reshape(self.raw(), &shape.into_dims()?, current()))
+    }
+
+    /// One axis split into `shape`, of which one dimension may be -1.
+    #[track_caller]
+    pub fn unflatten(&self, axis: i32, shape: impl IntoShape) -> Result<Array> {
+        let dims = shape.into_dims()?;
+        if dims.contains(&-1) && dims.contains(&0) {
+            return Err(Error::shape(format!(
+                "[unflatten] cannot infer a dimension beside one of 0 in {dims:?}"
+            )));
+        }
+        done(ffi::unflatten(self.raw(), axis, &dims, current()))
+    }
+
+    /// Several neighbouring axes as one: `..` for all, `1..` from the second on, `0..=-2` up
+    /// to the last but one.
+    #[track_caller]
+    pub fn flatten(&self, axes: impl RangeBounds<i32>) -> Result<Array> {
+        let first = match axes.start_bound() {
+            Bound::Included(&a) => Some(a),
+            Bound::Excluded(&a) => a.checked_add(1),
+            Bound::Unbounded => Some(0),
+        };
+        let last = match axes.end_bound() {
+            Bound::Included(&a) => Some(a),
+            Bound::Excluded(&a) if a != 0 => a.checked_sub(1),
+            Bound::Excluded(_) => None,
+            Bound::Unbounded => Some(-1),
+        };
+        let (Some(first), Some(last)) = (first, last) else {
+            return Err(Error::argument("axes", "a range of axes", "an empty one"));
+        };
+        done(ffi::flatten(self.raw(), first, last, current()))
+    }
+
+    /// Without the given axes of length 1; `..` for all of them.
+    #[track_caller]
+    pub fn squeeze(&self, axes: impl IntoAxes) -> Result<Array> {
+        let axes = axes.into_axes().axes.unwrap_or_else(|| {
+            let ones = self.shape().iter().enumerate().filter(|(_, d)| **d == 1);
+            ones.map(|(i, _)| i as i32).collect()
+        });
+        done(ffi::squeeze(self.raw(), &axes, current()))
+    }
+
+    /// With new axes of length 1, numbered as in the result.
+    #[track_caller]
+    pub fn expand_dims(&self, axes: impl IntoAxes) -> Result<Array> {
+        match axes.into_axes().axes {
+            Some(axes) => done(ffi::expand_dims(self.raw(), &axes, current())),
+            None => Err(Error::argument("axes", "the new axes", "`..`")),
+        }
     }
 
     /// Permuted dimensions; `..` reverses them.
@@ -27,19 +110,77 @@ impl Array {
         };
         done(ffi::transpose(self.raw(), &axes, current()))
     }
-}
 
-// TEMPORARY-STRIDED
-impl Array {
-    /// x
+    /// Two axes exchanged.
+    #[track_caller]
+    pub fn swapaxes(&self, i: i32, j: i32) -> Result<Array> {
+        done(ffi::swapaxes(self.raw(), i, j, current()))
+    }
+
+    /// One axis moved to another place, the others in their order.
+    #[track_caller]
+    pub fn moveaxis(&self, from: i32, to: i32) -> Result<Array> {
+        done(ffi::moveaxis(self.raw(), from, to, current()))
+    }
+
+    /// Reversed along the given axes; `..` for all.
+    #[track_caller]
+    pub fn flip(&self, axes: impl IntoAxes) -> Result<Array> {
+        let axes = axes.into_axes().resolve(self.ndim());
+        done(ffi::flip(self.raw(), &axes, current()))
+    }
+
+    /// Repeated to `shape` by the rules of broadcasting; no copy.
+    #[track_caller]
+    pub fn broadcast_to(&self, shape: impl IntoShape) -> Result<Array> {
+        done(ffi::broadcast_to(
+            self.raw(),
+            &shape.into_shape()?,
+            current(),
+        ))
+    }
+
+    /// A view of the row-major elements: element `i` is number `offset + sum(i[k] * strides[k])`.
+    ///
+    /// ```
+    /// # fn main() -> zmlx::Result<()> {
+    /// let x = zmlx::Array::arange(5)?;
+    /// let windows = x.as_strided((3, 3), &[1, 1], 0)?;
+    /// assert_eq!(windows.to_vec::<i32>()?, [0, 1, 2, 1, 2, 3, 2, 3, 4]);
+    /// assert!(x.as_strided((3, 4), &[1, 1], 0).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when an element would lie outside the array (MLX would read there),
+    /// or the numbers of dimensions and strides differ.
     #[track_caller]
     pub fn as_strided(
         &self,
-        shape: impl crate::IntoShape,
+        shape: impl IntoShape,
         strides: &[i64],
         offset: usize,
     ) -> Result<Array> {
         let dims = shape.into_shape()?;
+        if dims.len() != strides.len() {
+            return Err(Error::shape(format!(
+                "`strides`: expected one for each dimension of {dims:?}, got {strides:?}"
+            )));
+        }
+        let (mut low, mut high) = (offset as i128, offset as i128);
+        for (&d, &stride) in dims.iter().zip(strides) {
+            let reach = i128::from(d - 1) * i128::from(stride);
+            *(if reach < 0 { &mut low } else { &mut high }) += reach;
+        }
+        let empty = dims.contains(&0);
+        let size = self.size() as i128;
+        if (!empty && (low < 0 || high >= size)) || offset as i128 > size {
+            return Err(Error::shape(format!(
+                "`strides`: {dims:?} with strides {strides:?} from {offset} reaches outside \
+                 an array of {size} elements"
+            )));
+        }
         done(ffi::as_strided(
             self.raw(),
             &dims,
@@ -47,5 +188,145 @@ impl Array {
             offset,
             current(),
         ))
+    }
+
+    /// Copies of the array side by side, so many for each axis.
+    #[track_caller]
+    pub fn tile(&self, reps: impl IntoShape) -> Result<Array> {
+        done(ffi::tile(self.raw(), &reps.into_shape()?, current()))
+    }
+
+    /// Elements shifted along axes, those that leave coming in again on the other side; one
+    /// shift for each axis, or one for all. `..` shifts the flattened array.
+    #[track_caller]
+    pub fn roll(&self, shift: impl IntoInts, axes: impl IntoAxes) -> Result<Array> {
+        let mut shift = shift.into_ints();
+        let axes = axes.into_axes().axes.unwrap_or_default();
+        if shift.len() == 1 && axes.len() > 1 {
+            shift = vec![shift[0]; axes.len()];
+        }
+        if shift.len() != axes.len().max(1) {
+            return Err(Error::argument(
+                "shift",
+                "one number, or one for each axis",
+                format_args!("{shift:?}"),
+            ));
+        }
+        done(ffi::roll(self.raw(), &shift, &axes, current()))
+    }
+
+    /// Padding before and after each axis: `1` (everywhere), `(1, 2)` (each axis) or
+    /// `[(0, 0), (1, 2)]` (one pair for each axis).
+    ///
+    /// ```
+    /// use zmlx::{Array, ops::PadMode};
+    /// # fn main() -> zmlx::Result<()> {
+    /// let x = Array::from_slice(&[1, 2, 3], 3)?;
+    /// let y = x.pad([(2, 1)], PadMode::Reflect)?;
+    /// assert_eq!(y.to_vec::<i32>()?, [3, 2, 1, 2, 3, 2]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for negative widths or another number of pairs than of axes;
+    /// an empty axis can be padded with a constant only.
+    #[track_caller]
+    pub fn pad(&self, widths: impl PadWidths, mode: PadMode) -> Result<Array> {
+        let widths = widths.widths(self.ndim());
+        let bad = widths.iter().any(|&(low, high)| low < 0 || high < 0);
+        if bad || widths.len() != self.ndim() {
+            return Err(Error::argument(
+                "widths",
+                format_args!("{} pairs of numbers from 0", self.ndim()),
+                format_args!("{widths:?}"),
+            ));
+        }
+        let (mode, value) = match mode {
+            PadMode::Constant(value) => ("constant", value),
+            PadMode::Edge => ("edge", 0.0),
+            PadMode::Reflect => ("reflect", 0.0),
+            PadMode::Symmetric => ("symmetric", 0.0),
+        };
+        if mode != "constant"
+            && let Some(axis) = (0..widths.len()).find(|&i| self.shape()[i] == 0)
+            && widths[axis] != (0, 0)
+        {
+            return Err(Error::argument(
+                "mode",
+                "`Constant` for an empty axis",
+                mode,
+            ));
+        }
+        let (low, high): (Vec<_>, Vec<_>) = widths.into_iter().unzip();
+        done(ffi::pad(self.raw(), &low, &high, value, mode, current()))
+    }
+
+    /// How many elements the given axes have together, or with `inverted` one divided by
+    /// that, as a scalar that follows the shape in functions compiled for any shape.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when there is no such axis.
+    #[track_caller]
+    pub fn number_of_elements(
+        &self,
+        axes: impl IntoAxes,
+        inverted: bool,
+        dtype: Dtype,
+    ) -> Result<Array> {
+        let axes = axes.into_axes().resolve(self.ndim());
+        for &axis in &axes {
+            self.dim(axis)?;
+        }
+        done(ffi::number_of_elements(
+            self.raw(),
+            &axes,
+            inverted,
+            dtype,
+            current(),
+        ))
+    }
+}
+
+/// What [`Array::pad`] puts around the array.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum PadMode {
+    /// This number.
+    Constant(f64),
+    /// The value at the edge.
+    Edge,
+    /// The array mirrored at its edge, which is not repeated.
+    Reflect,
+    /// The array mirrored with its edge repeated.
+    Symmetric,
+}
+
+/// Widths of padding before and after each axis.
+pub trait PadWidths {
+    /// One pair for each axis of an array with `ndim` dimensions.
+    fn widths(self, ndim: usize) -> Vec<(i32, i32)>;
+}
+
+impl PadWidths for i32 {
+    fn widths(self, ndim: usize) -> Vec<(i32, i32)> {
+        vec![(self, self); ndim]
+    }
+}
+
+impl PadWidths for (i32, i32) {
+    fn widths(self, ndim: usize) -> Vec<(i32, i32)> {
+        vec![self; ndim]
+    }
+}
+
+impl<const N: usize> PadWidths for [(i32, i32); N] {
+    fn widths(self, _ndim: usize) -> Vec<(i32, i32)> {
+        self.to_vec()
+    }
+}
+
+impl PadWidths for &[(i32, i32)] {
+    fn widths(self, _ndim: usize) -> Vec<(i32, i32)> {
+        self.to_vec()
     }
 }

@@ -99,6 +99,11 @@ impl Compiler {
     }
 }
 
+/// The compiler that would be used now.
+pub fn path() -> Option<PathBuf> {
+    Compiler::find("").ok().map(|c| c.path)
+}
+
 /// The file that a command's name stands for.
 fn which(command: &str) -> Option<PathBuf> {
     if command.contains('/') {
@@ -227,6 +232,9 @@ fn run(
         .args(files)
         // Messages are parsed, so they have to come in English.
         .env("LC_ALL", "C")
+        // A sanitizer or profiler preloaded into this process has no business in the compiler.
+        .env_remove("LD_PRELOAD")
+        .env_remove("DYLD_INSERT_LIBRARIES")
         .output()
         .map_err(|e| failed(e.to_string()))?;
     if output.status.success() {

@@ -105,8 +105,8 @@ template <class T> ZMLX_INLINE constexpr T zmlx_step(T by) {
 }
 ";
 
-const RUN: &str = "ZMLX_ENTRY int zmlx_run(const zmlx_launch* zmlx_l, uint32_t zmlx_first, uint32_t zmlx_end) try {\n";
-const END: &str = "  return 0;\n} catch (const zmlx_stop&) { return 1; }\n";
+pub(super) const RUN: &str = "ZMLX_ENTRY int zmlx_run(const zmlx_launch* zmlx_l, uint32_t zmlx_first, uint32_t zmlx_end) try {\n";
+pub(super) const END: &str = "  return 0;\n} catch (const zmlx_stop&) { return 1; }\n";
 
 /// Declares what does not change within a launch: buffers and sizes.
 fn launch_constants(facts: &Facts<'_>, out: &mut String) {
@@ -131,7 +131,7 @@ fn launch_constants(facts: &Facts<'_>, out: &mut String) {
 }
 
 /// The position of group `zmlx_i` and its extent, which is smaller at the grid's edges.
-const GROUP: &str = "
+pub(super) const GROUP: &str = "
     const uint zmlx_gx = zmlx_i % zmlx_nx, zmlx_gy = zmlx_i / zmlx_nx % zmlx_ny, zmlx_gz = zmlx_i / zmlx_nx / zmlx_ny;
     const uint zmlx_ox = zmlx_gx * zmlx_tx, zmlx_oy = zmlx_gy * zmlx_ty, zmlx_oz = zmlx_gz * zmlx_tz;
     const uint zmlx_ex = zmlx_tx == 1 || zmlx_sx - zmlx_ox >= zmlx_tx ? zmlx_tx : zmlx_sx - zmlx_ox;
@@ -140,7 +140,7 @@ const GROUP: &str = "
 ";
 
 /// The call of the kernel function for the thread at `zmlx_x, zmlx_y, zmlx_z`.
-fn call(facts: &Facts<'_>) -> String {
+pub(super) fn call(facts: &Facts<'_>) -> String {
     let mut call = facts.signature.name.clone();
     if let Some(args) = &facts.signature.template_args {
         let _ = write!(call, "<{args}>");

@@ -37,6 +37,8 @@ const FILES: &[(&str, &str)] = runtime![
     "common/vec.h",
     "host/abi.h",
     "host/atomic.h",
+    "host/checked.h",
+    "host/checked_library.h",
     "host/convert.h",
     "host/math_exp.h",
     "host/math_log.h",

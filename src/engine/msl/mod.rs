@@ -9,6 +9,7 @@
 //! What differs between engines is a [`Target`]: how storage is declared, which header gives the
 //! language its meaning, and the entry points around the kernel function.
 
+pub(crate) mod checked;
 mod division;
 mod edits;
 mod guards;
@@ -87,6 +88,10 @@ pub trait Target {
     fn entry(&self, facts: &Facts<'_>) -> String;
     /// Code around a loop that could run for ever, if the target stops such loops.
     fn loop_guard(&self) -> Option<guards::LoopGuard>;
+    /// Whether pointers know their address space and buffer.
+    fn checked(&self) -> bool {
+        false
+    }
 }
 
 pub use guards::LoopGuard;
@@ -104,6 +109,8 @@ pub struct Lowered {
     pub single: bool,
     /// Number of buffers in the signature.
     pub buffers: usize,
+    /// Their names, by index.
+    pub names: Vec<String>,
     /// The way back to the MSL.
     pub map: SourceMap,
 }
@@ -174,17 +181,14 @@ pub fn lower(text: &str, single: bool, target: &dyn Target) -> Result<Lowered, L
     out.line("#line 1 \"<entry>\"");
     map.finish(std::mem::take(&mut out.map), out.text.len());
     out.text.push_str(&target.entry(&facts));
-    let buffers = signature.params.iter().filter_map(|p| match p.binding {
-        Binding::Buffer(index) => Some(index + 1),
-        Binding::Grid(..) => None,
-    });
-    let buffers = buffers.max().unwrap_or(0);
+    let names = signature.buffer_names();
     Ok(Lowered {
         text: out.text,
         kernel: signature.name,
         mode,
         single,
-        buffers,
+        buffers: names.len(),
+        names,
         map,
     })
 }
@@ -200,6 +204,9 @@ fn rewrite(source: &Source<'_>, signature: &Signature, target: &dyn Target, edit
     for (tokens, name) in std::iter::once((source.program.as_slice(), None)).chain(bodies) {
         let stream = source.cursor(tokens);
         words::attributes(stream, edits);
+        if target.checked() {
+            checked::rewrite(stream, &aliases, edits);
+        }
         spaces::rewrite(stream, &aliases, target, edits);
         words::literals(stream, edits);
         words::swizzles(stream, &own, edits);
@@ -228,7 +235,7 @@ fn rewrite(source: &Source<'_>, signature: &Signature, target: &dyn Target, edit
             .iter()
             .for_each(|&token| edits.erase(token));
     }
-    overloads::unify(program, signature.start, &aliases, edits);
+    overloads::unify(program, signature.start, &aliases, target.checked(), edits);
 }
 
 /// Puts the target's qualifiers on the kernel function and its buffers.

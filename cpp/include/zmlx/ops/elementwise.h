@@ -1,27 +1,117 @@
 // Element-wise operations of mlx/ops.h: one line each.
 #pragma once
 
-#include "zmlx/types.h"
-
-#define ZMLX_UNARY(name)                               \
-  inline ArrayPtr name(const Array& a, StreamRef s) {  \
-    return box(mx::name(a, on(s)));                    \
-  }
-#define ZMLX_BINARY(name)                                              \
-  inline ArrayPtr name(const Array& a, const Array& b, StreamRef s) {  \
-    return box(mx::name(a, b, on(s)));                                 \
-  }
+#include "zmlx/ops/guard.h"
+#include "zmlx/ops/patterns.h"
 
 namespace zmlx::ops {
 
 ZMLX_UNARY(abs)
+ZMLX_UNARY(positive)
 ZMLX_UNARY(negative)
-ZMLX_UNARY(exp)
+ZMLX_UNARY(sign)
+ZMLX_UNARY(reciprocal)
+ZMLX_UNARY(floor)
+ZMLX_UNARY(ceil)
+ZMLX_UNARY(trunc)
 ZMLX_UNARY(square)
+ZMLX_UNARY(sqrt)
+ZMLX_UNARY(rsqrt)
+ZMLX_UNARY(exp)
+ZMLX_UNARY(expm1)
+ZMLX_UNARY(log)
+ZMLX_UNARY(log2)
+ZMLX_UNARY(log10)
+ZMLX_UNARY(log1p)
+ZMLX_UNARY(sin)
+ZMLX_UNARY(cos)
+ZMLX_UNARY(tan)
+ZMLX_UNARY(arcsin)
+ZMLX_UNARY(arccos)
+ZMLX_UNARY(arctan)
+ZMLX_UNARY(sinh)
+ZMLX_UNARY(cosh)
+ZMLX_UNARY(tanh)
+ZMLX_UNARY(arcsinh)
+ZMLX_UNARY(arccosh)
+ZMLX_UNARY(arctanh)
+ZMLX_UNARY(degrees)
+ZMLX_UNARY(radians)
 ZMLX_UNARY(sigmoid)
+ZMLX_UNARY(erf)
+ZMLX_UNARY(erfinv)
+
+ZMLX_UNARY(logical_not)
+ZMLX_UNARY(bitwise_invert)
+ZMLX_UNARY(isnan)
+ZMLX_UNARY(isinf)
+ZMLX_UNARY(isfinite)
+ZMLX_UNARY(isposinf)
+ZMLX_UNARY(isneginf)
+
 ZMLX_BINARY(add)
 ZMLX_BINARY(subtract)
 ZMLX_BINARY(multiply)
 ZMLX_BINARY(divide)
+ZMLX_BINARY(power)
+ZMLX_BINARY(maximum)
+ZMLX_BINARY(minimum)
+ZMLX_BINARY(logaddexp)
+ZMLX_BINARY(arctan2)
+
+ZMLX_BINARY(equal)
+ZMLX_BINARY(not_equal)
+ZMLX_BINARY(greater)
+ZMLX_BINARY(greater_equal)
+ZMLX_BINARY(less)
+ZMLX_BINARY(less_equal)
+ZMLX_BINARY(logical_and)
+ZMLX_BINARY(logical_or)
+ZMLX_BINARY(logical_xor)
+
+ZMLX_BINARY(bitwise_and)
+ZMLX_BINARY(bitwise_or)
+ZMLX_BINARY(bitwise_xor)
+ZMLX_BINARY(left_shift)
+ZMLX_BINARY(right_shift)
+
+// Integer division needs a divisor that the processor takes: see guard.h.
+inline ArrayPtr remainder(const Array& a, const Array& b, StreamRef s) {
+  return box(mx::remainder(a, divisor(a, b, on(s)).safe, on(s)));
+}
+ArrayPtr floor_divide(const Array& a, const Array& b, StreamRef s);
+ArrayVecPtr divmod(const Array& a, const Array& b, StreamRef s);
+
+inline ArrayPtr round(const Array& a, int32_t decimals, StreamRef s) {
+  return box(mx::round(a, decimals, on(s)));
+}
+
+inline ArrayPtr where_(const Array& c, const Array& x, const Array& y, StreamRef s) {
+  return box(mx::where(c, x, y, on(s)));
+}
+
+inline ArrayPtr clip(const Array& a, ArrayRef lo, ArrayRef hi, StreamRef s) {
+  return box(mx::clip(a, maybe(lo), maybe(hi), on(s)));
+}
+
+// An infinity is replaced by the largest finite number when its argument is NaN.
+inline ArrayPtr nan_to_num(const Array& a, float nan, float posinf, float neginf, StreamRef s) {
+  auto given = [](float v) { return v == v ? std::optional<float>(v) : std::nullopt; };
+  return box(mx::nan_to_num(a, nan, given(posinf), given(neginf), on(s)));
+}
+
+inline ArrayPtr isclose(
+    const Array& a, const Array& b, double rtol, double atol, bool equal_nan, StreamRef s) {
+  return box(mx::isclose(a, b, rtol, atol, equal_nan, on(s)));
+}
+
+inline ArrayPtr allclose(
+    const Array& a, const Array& b, double rtol, double atol, bool equal_nan, StreamRef s) {
+  return box(mx::allclose(a, b, rtol, atol, equal_nan, on(s)));
+}
+
+inline ArrayPtr array_equal(const Array& a, const Array& b, bool equal_nan, StreamRef s) {
+  return box(mx::array_equal(a, b, equal_nan, on(s)));
+}
 
 } // namespace zmlx::ops

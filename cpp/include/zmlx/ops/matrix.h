@@ -1,0 +1,93 @@
+// Products of matrices and vectors, and what belongs to diagonals.
+#pragma once
+
+#include "mlx/einsum.h"
+#include "zmlx/ops/guard.h"
+#include "zmlx/ops/patterns.h"
+
+namespace zmlx::ops {
+
+ZMLX_BINARY(matmul)
+ZMLX_BINARY(outer)
+ZMLX_BINARY(inner)
+ZMLX_BINARY(kron)
+
+inline ArrayPtr vecdot(const Array& a, const Array& b, int32_t axis, StreamRef s) {
+  return box(mx::vecdot(a, b, axis, on(s)));
+}
+
+inline ArrayPtr tensordot(const Array& a, const Array& b, Ints axes_a, Ints axes_b, StreamRef s) {
+  return box(mx::tensordot(a, b, ints(axes_a), ints(axes_b), on(s)));
+}
+
+inline ArrayPtr addmm(
+    const Array& c, const Array& a, const Array& b, float alpha, float beta, StreamRef s) {
+  return box(mx::addmm(c, a, b, alpha, beta, on(s)));
+}
+
+inline ArrayPtr einsum(rust::Str subscripts, Arrays operands, StreamRef s) {
+  return box(mx::einsum(text(subscripts), list(operands), on(s)));
+}
+
+inline rust::String einsum_path(rust::Str subscripts, Arrays operands) {
+  return mx::einsum_path(text(subscripts), list(operands)).second;
+}
+
+inline ArrayPtr block_masked_mm(
+    const Array& a,
+    const Array& b,
+    int32_t block,
+    ArrayRef mask_out,
+    ArrayRef mask_lhs,
+    ArrayRef mask_rhs,
+    StreamRef s) {
+  return box(mx::block_masked_mm(
+      a, b, block, maybe(mask_out), maybe(mask_lhs), maybe(mask_rhs), on(s)));
+}
+
+inline ArrayPtr gather_mm(
+    const Array& a, const Array& b, ArrayRef lhs, ArrayRef rhs, bool sorted, StreamRef s) {
+  return box(mx::gather_mm(
+      a,
+      b,
+      within_stack("gather_mm", maybe(lhs), a, on(s)),
+      within_stack("gather_mm", maybe(rhs), b, on(s)),
+      sorted,
+      on(s)));
+}
+
+inline ArrayPtr segmented_mm(const Array& a, const Array& b, const Array& segments, StreamRef s) {
+  // A segment that ends beyond the inner dimension would read there.
+  auto inner = Array(static_cast<uint32_t>(a.ndim() ? a.shape(-1) : 0));
+  auto inside = mx::minimum(mx::astype(segments, mx::uint32, on(s)), inner, on(s));
+  return box(mx::segmented_mm(
+      a, b, mx::issubdtype(segments.dtype(), mx::integer) ? inside : segments, on(s)));
+}
+
+inline ArrayPtr diagonal(const Array& a, int32_t offset, int32_t i, int32_t j, StreamRef s) {
+  return box(mx::diagonal(a, offset, i, j, on(s)));
+}
+
+inline ArrayPtr diag(const Array& a, int32_t k, StreamRef s) {
+  return box(mx::diag(a, k, on(s)));
+}
+
+inline ArrayPtr trace(const Array& a, int32_t offset, int32_t i, int32_t j, StreamRef s) {
+  return box(mx::trace(a, offset, i, j, on(s)));
+}
+
+inline ArrayPtr tril(const Array& a, int32_t k, StreamRef s) {
+  return box(mx::tril(a, k, on(s)));
+}
+
+inline ArrayPtr triu(const Array& a, int32_t k, StreamRef s) {
+  return box(mx::triu(a, k, on(s)));
+}
+
+// Without a scale: 1 / sqrt(n).
+inline ArrayPtr hadamard_transform(const Array& a, bool scaled, float scale, StreamRef s) {
+  return box(mx::hadamard_transform(
+      a, scaled ? std::optional<float>(scale) : std::nullopt, on(s)));
+}
+
+} // namespace zmlx::ops

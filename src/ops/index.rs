@@ -1,0 +1,127 @@
+//! Reading at positions. How index arrays out of range are treated: see [`crate::ops`].
+
+use super::{IntoInts, done};
+use crate::array::refs;
+use crate::bridge::ops::index::ffi;
+use crate::stream::current;
+use crate::{Array, Error, IntoAxes, Result};
+
+impl Array {
+    /// From each axis the elements from `start` up to, and without, `stop`, every `stride`th.
+    /// Negative positions count from the end, positions outside are cut, a negative stride
+    /// goes backwards. [`index`](Array::index) says the same more shortly.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] unless there is one of each for every axis; [`Error::Argument`] for
+    /// a stride of 0.
+    #[track_caller]
+    pub fn slice(
+        &self,
+        start: impl IntoInts,
+        stop: impl IntoInts,
+        strides: impl IntoInts,
+    ) -> Result<Array> {
+        let strides = self.strides_for(strides)?;
+        let (start, stop) = (start.into_ints(), stop.into_ints());
+        done(ffi::slice(self.raw(), &start, &stop, &strides, current()))
+    }
+
+    /// A slice of the given `sizes` that starts, along `axes`, where the integers in `start`
+    /// say: positions that only the evaluation knows.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] or [`Error::Shape`] when numbers of axes, starts and sizes do not
+    /// fit. Starts out of range as in [the module's notes](crate::ops).
+    #[track_caller]
+    pub fn slice_at(
+        &self,
+        start: &Array,
+        axes: impl IntoInts,
+        sizes: impl IntoInts,
+    ) -> Result<Array> {
+        let (axes, sizes) = (axes.into_ints(), sizes.into_ints());
+        done(ffi::slice_dynamic(
+            self.raw(),
+            start.raw(),
+            &axes,
+            &sizes,
+            current(),
+        ))
+    }
+
+    /// The slices along `axis` that `indices` name: the axis becomes the indices' shape.
+    /// Negative ones count from the end; `..` takes from the flattened array.
+    ///
+    /// ```
+    /// use zmlx::{Array, Error};
+    /// # fn main() -> zmlx::Result<()> {
+    /// let x = Array::arange(6)?.reshape((3, 2))?;
+    /// let rows = Array::from_slice(&[2, 0, -1], 3)?;
+    /// assert_eq!(x.take(&rows, 0)?.to_vec::<i32>()?, [4, 5, 0, 1, 4, 5]);
+    /// let wrong = Array::from_slice(&[3], 1)?;
+    /// assert!(matches!(x.take(&wrong, 0), Err(Error::Argument { .. } | Error::Shape { .. })));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Dtype`] unless the indices are integers. Indices out of range as in
+    /// [the module's notes](crate::ops).
+    #[track_caller]
+    pub fn take(&self, indices: &Array, axis: impl IntoAxes) -> Result<Array> {
+        let axes = axis.into_axes();
+        let axis = super::one_axis(&axes)?;
+        done(ffi::take(self.raw(), indices.raw(), axis, current()))
+    }
+
+    /// One element for each index, along `axis`: `y[i, j] = x[i, indices[i, j]]` for the last
+    /// axis of two. The other axes broadcast.
+    ///
+    /// # Errors
+    /// As [`take`](Array::take), and [`Error::Shape`] unless both have as many dimensions.
+    #[track_caller]
+    pub fn take_along_axis(&self, indices: &Array, axis: i32) -> Result<Array> {
+        done(ffi::take_along_axis(
+            self.raw(),
+            indices.raw(),
+            axis,
+            current(),
+        ))
+    }
+
+    /// Blocks of `slice_sizes`, one for each position that the index arrays name together:
+    /// `indices[k]` holds positions on axis `axes[k]`, and positions on other axes are 0.
+    /// The result has the indices' common shape, then `slice_sizes`.
+    ///
+    /// # Errors
+    /// As [`take`](Array::take), and when sizes, axes and arrays do not fit each other.
+    #[track_caller]
+    pub fn gather<A: AsRef<Array>>(
+        &self,
+        indices: impl AsRef<[A]>,
+        axes: impl IntoInts,
+        slice_sizes: impl IntoInts,
+    ) -> Result<Array> {
+        let (axes, sizes) = (axes.into_ints(), slice_sizes.into_ints());
+        done(ffi::gather(
+            self.raw(),
+            &refs(indices.as_ref()),
+            &axes,
+            &sizes,
+            current(),
+        ))
+    }
+
+    /// Strides that MLX's arithmetic takes: not 0, and no longer than needed.
+    #[track_caller]
+    pub(super) fn strides_for(&self, strides: impl IntoInts) -> Result<Vec<i32>> {
+        let mut strides = strides.into_ints();
+        for (stride, &n) in strides.iter_mut().zip(self.shape()) {
+            if *stride == 0 {
+                return Err(Error::argument("strides", "numbers other than 0", 0));
+            }
+            *stride = (*stride).clamp(-n.max(1), n.max(1));
+        }
+        Ok(strides)
+    }
+}

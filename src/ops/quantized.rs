@@ -1,0 +1,366 @@
+//! Quantized matrices: weights in a few bits each, with a scale for each group of a row.
+
+use super::{done, done_list};
+use crate::array::maybe;
+use crate::bridge::ops::quantized::ffi;
+use crate::stream::current;
+use crate::{Array, Dtype, Error, Result};
+
+/// How numbers are quantized.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum QuantMode {
+    /// `scale * q + bias` with unsigned integers `q`; scales and biases in the weights' type.
+    #[default]
+    Affine,
+    /// 4-bit floats (E2M1) in groups of 32 with power-of-two scales.
+    Mxfp4,
+    /// 8-bit floats (E4M3) in groups of 32 with power-of-two scales.
+    Mxfp8,
+    /// 4-bit floats (E2M1) in groups of 16 with scales of 8-bit floats.
+    Nvfp4,
+}
+
+impl QuantMode {
+    /// MLX's name of the mode.
+    pub const fn name(self) -> &'static str {
+        match self {
+            QuantMode::Affine => "affine",
+            QuantMode::Mxfp4 => "mxfp4",
+            QuantMode::Mxfp8 => "mxfp8",
+            QuantMode::Nvfp4 => "nvfp4",
+        }
+    }
+}
+
+/// Mode, group size and bits of a quantization: 4 bits in groups of 64 by default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Quantization {
+    pub mode: QuantMode,
+    /// Elements of a row that share a scale: 32, 64 or 128 for affine.
+    pub group_size: i32,
+    /// Bits of an element: 2, 3, 4, 5, 6 or 8 for affine.
+    pub bits: i32,
+}
+
+impl Default for Quantization {
+    fn default() -> Self {
+        Quantization::affine(64, 4)
+    }
+}
+
+impl Quantization {
+    /// Affine with the given group size (32, 64, 128) and bits (2, 3, 4, 5, 6, 8).
+    pub const fn affine(group_size: i32, bits: i32) -> Self {
+        Quantization {
+            mode: QuantMode::Affine,
+            group_size,
+            bits,
+        }
+    }
+
+    /// The only form of a floating-point mode; for affine the default one.
+    pub const fn of(mode: QuantMode) -> Self {
+        let (group_size, bits) = match mode {
+            QuantMode::Affine => (64, 4),
+            QuantMode::Mxfp4 => (32, 4),
+            QuantMode::Mxfp8 => (32, 8),
+            QuantMode::Nvfp4 => (16, 4),
+        };
+        Quantization {
+            mode,
+            group_size,
+            bits,
+        }
+    }
+
+    #[track_caller]
+    fn check(self) -> Result<()> {
+        let ok = match self.mode {
+            QuantMode::Affine => {
+                matches!(self.group_size, 32 | 64 | 128) && matches!(self.bits, 2..=6 | 8)
+            }
+            mode => self == Quantization::of(mode),
+        };
+        if ok {
+            return Ok(());
+        }
+        Err(Error::argument(
+            "quantization",
+            format_args!("a group size and bits of mode {}", self.mode.name()),
+            format_args!("{} and {}", self.group_size, self.bits),
+        ))
+    }
+}
+
+/// A quantized matrix, or stack of them: (..., rows, columns packed into uint32).
+///
+/// [`Array::quantize`] makes one; parts from a file are put together by hand.
+///
+/// ```
+/// use zmlx::{Array, ops::Quantization};
+/// # fn main() -> zmlx::Result<()> {
+/// let w = Array::linspace(-1.0..=1.0, 4 * 64, zmlx::Dtype::Float32)?.reshape((4, 64))?;
+/// let q = w.quantize(Quantization::affine(32, 8))?;
+/// assert!(q.dequantize()?.allclose(&w, (0.0, 0.01))?.item::<bool>()?);
+/// let x = Array::ones((1, 64), zmlx::Dtype::Float32)?;
+/// assert_eq!(x.quantized_matmul(&q, true)?.shape(), [1, 4]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Quantized {
+    /// Packed elements, uint32.
+    pub weight: Array,
+    /// A scale for each group.
+    pub scales: Array,
+    /// A bias for each group: for affine only.
+    pub biases: Option<Array>,
+    /// A scale of the whole, float32: for nvfp4 only, if at all.
+    pub global_scale: Option<Array>,
+    pub quantization: Quantization,
+}
+
+/// Which matrices of two stacks to multiply: indices into the flattened leading axes, all in
+/// order where there are none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pick<'a> {
+    pub lhs: Option<&'a Array>,
+    pub rhs: Option<&'a Array>,
+    /// A promise that the indices are sorted, which may make it faster; where it is not
+    /// kept the result may be wrong.
+    pub sorted: bool,
+}
+
+impl Quantized {
+    /// The numbers again, in the type of the scales (affine) or bfloat16.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] or [`Error::Dtype`] when the parts do not fit each other.
+    #[track_caller]
+    pub fn dequantize(&self) -> Result<Array> {
+        self.check()?;
+        let q = self.quantization;
+        done(ffi::dequantize(
+            self.weight.raw(),
+            self.scales.raw(),
+            maybe(self.biases.as_ref()),
+            q.group_size,
+            q.bits,
+            q.mode.name(),
+            maybe(self.global_scale.as_ref()),
+            current(),
+        ))
+    }
+
+    /// Columns of the matrix before it was packed.
+    fn columns(&self) -> i64 {
+        let packed = self.weight.shape().last().copied().unwrap_or(0);
+        i64::from(packed) * 32 / i64::from(self.quantization.bits)
+    }
+
+    /// What MLX leaves unchecked lets its kernels read outside scales and biases.
+    #[track_caller]
+    fn check(&self) -> Result<()> {
+        self.quantization.check()?;
+        check_parts(&self.weight, &self.scales, self.quantization)?;
+        match &self.biases {
+            Some(b) if b.shape() != self.scales.shape() => Err(Error::shape(format!(
+                "`biases`: expected the shape {:?} of the scales, got {:?}",
+                self.scales.shape(),
+                b.shape()
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[track_caller]
+fn check_parts(weight: &Array, scales: &Array, q: Quantization) -> Result<()> {
+    if weight.dtype() != Dtype::Uint32 {
+        return Err(Error::dtype(format!(
+            "`weight`: expected uint32, got {}",
+            weight.dtype()
+        )));
+    }
+    let (w, s) = (weight.shape(), scales.shape());
+    let fits = w.len() >= 2
+        && w.len() == s.len()
+        && w[..w.len() - 1] == s[..s.len() - 1]
+        && i64::from(w[w.len() - 1]) * 32
+            == i64::from(s[s.len() - 1]) * i64::from(q.group_size) * i64::from(q.bits);
+    if fits {
+        return Ok(());
+    }
+    Err(Error::shape(format!(
+        "`scales`: {s:?} do not belong to a weight of shape {w:?} with {} bits in groups of {}",
+        q.bits, q.group_size
+    )))
+}
+
+impl Array {
+    /// A matrix (or stack of them) quantized along its rows.
+    ///
+    /// # Errors
+    /// [`Error::Dtype`] unless floating-point; [`Error::Shape`] unless there are two
+    /// dimensions and the last divides into groups; [`Error::Argument`] for a group size or
+    /// bits that the mode does not have.
+    #[track_caller]
+    pub fn quantize(&self, quantization: Quantization) -> Result<Quantized> {
+        self.quantize_scaled(quantization, None)
+    }
+
+    /// [`quantize`](Array::quantize) with a scale of the whole (one float32; nvfp4 only).
+    #[track_caller]
+    pub fn quantize_scaled(
+        &self,
+        quantization: Quantization,
+        global_scale: Option<&Array>,
+    ) -> Result<Quantized> {
+        let q = quantization;
+        q.check()?;
+        let parts = done_list(ffi::quantize(
+            self.raw(),
+            q.group_size,
+            q.bits,
+            q.mode.name(),
+            maybe(global_scale),
+            current(),
+        ))?;
+        let mut parts = parts.into_iter();
+        let (Some(weight), Some(scales)) = (parts.next(), parts.next()) else {
+            return Err(Error::argument("outputs", "two from MLX", "fewer"));
+        };
+        Ok(Quantized {
+            weight,
+            scales,
+            biases: parts.next(),
+            global_scale: global_scale.cloned(),
+            quantization,
+        })
+    }
+
+    /// Product with a quantized matrix: `self @ w.T` with `transpose` (rows of `w` are the
+    /// outputs, as in a linear layer), else `self @ w`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] or [`Error::Dtype`] when the parts or the factors do not fit.
+    #[track_caller]
+    pub fn quantized_matmul(&self, w: &Quantized, transpose: bool) -> Result<Array> {
+        w.check()?;
+        let q = w.quantization;
+        let product = done(ffi::quantized_matmul(
+            self.raw(),
+            w.weight.raw(),
+            w.scales.raw(),
+            maybe(w.biases.as_ref()),
+            transpose,
+            q.group_size,
+            q.bits,
+            q.mode.name(),
+            current(),
+        ))?;
+        self.unless_empty(w, product)
+    }
+
+    /// Products of matrices picked from two stacks, the second one quantized (the experts of
+    /// a mixture): see [`gather_mm`](Array::gather_mm).
+    ///
+    /// # Errors
+    /// As [`quantized_matmul`](Array::quantized_matmul). Indices out of range as in
+    /// [the module's notes](crate::ops).
+    #[track_caller]
+    pub fn gather_qmm(&self, w: &Quantized, pick: Pick<'_>, transpose: bool) -> Result<Array> {
+        w.check()?;
+        if self.ndim() < 2 {
+            return Err(Error::shape(format!(
+                "[gather_qmm] expected two dimensions at least, got shape {:?}",
+                self.shape()
+            )));
+        }
+        let q = w.quantization;
+        let product = done(ffi::gather_qmm(
+            self.raw(),
+            w.weight.raw(),
+            w.scales.raw(),
+            maybe(w.biases.as_ref()),
+            maybe(pick.lhs),
+            maybe(pick.rhs),
+            transpose,
+            q.group_size,
+            q.bits,
+            q.mode.name(),
+            maybe(w.global_scale.as_ref()),
+            pick.sorted,
+            current(),
+        ))?;
+        self.unless_empty(w, product)
+    }
+
+    /// Product with `w` transposed in which `self` is quantized too (mxfp8 and nvfp4; a GPU
+    /// operation, on the CPU for one row only). Global scales (nvfp4) are given for both
+    /// or neither.
+    ///
+    /// # Errors
+    /// As [`quantized_matmul`](Array::quantized_matmul); the evaluation fails where the device
+    /// has no such kernel.
+    #[track_caller]
+    pub fn qqmm(&self, w: &Quantized, global_scale: Option<&Array>) -> Result<Array> {
+        w.check()?;
+        let q = w.quantization;
+        let product = done(ffi::qqmm(
+            self.raw(),
+            w.weight.raw(),
+            maybe(Some(&w.scales)),
+            q.group_size,
+            q.bits,
+            q.mode.name(),
+            maybe(global_scale),
+            maybe(w.global_scale.as_ref()),
+            current(),
+        ))?;
+        self.unless_empty(w, product)
+    }
+
+    /// [`qqmm`](Array::qqmm) of matrices picked from two stacks. Not on the CPU.
+    #[track_caller]
+    pub fn gather_qqmm(
+        &self,
+        w: &Quantized,
+        pick: Pick<'_>,
+        global_scale: Option<&Array>,
+    ) -> Result<Array> {
+        w.check()?;
+        if self.ndim() < 2 || i64::from(self.shape()[self.ndim() - 1]) != w.columns() {
+            return Err(Error::shape(format!(
+                "[gather_qqmm] {:?} does not fit a matrix of {} columns",
+                self.shape(),
+                w.columns()
+            )));
+        }
+        let q = w.quantization;
+        done(ffi::gather_qqmm(
+            self.raw(),
+            w.weight.raw(),
+            maybe(Some(&w.scales)),
+            maybe(pick.lhs),
+            maybe(pick.rhs),
+            q.group_size,
+            q.bits,
+            q.mode.name(),
+            maybe(global_scale),
+            maybe(w.global_scale.as_ref()),
+            pick.sorted,
+            current(),
+        ))
+    }
+
+    /// MLX's kernels divide by the size of this array: without rows, or without columns, the
+    /// product is zeros.
+    #[track_caller]
+    fn unless_empty(&self, w: &Quantized, product: Array) -> Result<Array> {
+        if self.size() > 0 && w.weight.size() > 0 {
+            return Ok(product);
+        }
+        Array::zeros(product.shape(), product.dtype())
+    }
+}

@@ -1,0 +1,102 @@
+//! Cumulative operations along an axis.
+
+use super::done;
+use super::macros::scan;
+use crate::bridge::ops::reduce::ffi;
+use crate::stream::current;
+use crate::{Array, Error, Result};
+
+/// How a cumulative operation runs: `-1` or `..` (the flattened array) where the defaults
+/// do, otherwise `Scan::along(-1).reverse()`, `Scan::flat().exclusive()`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scan {
+    /// `None`: the flattened array.
+    pub axis: Option<i32>,
+    /// From the last element to the first.
+    pub reverse: bool,
+    /// Each result leaves its own element out, so the first is the neutral one.
+    pub exclusive: bool,
+}
+
+impl Scan {
+    /// Along one axis.
+    pub fn along(axis: i32) -> Self {
+        Scan {
+            axis: Some(axis),
+            ..Scan::default()
+        }
+    }
+
+    /// Over the flattened array.
+    pub fn flat() -> Self {
+        Scan::default()
+    }
+
+    /// From the last element to the first.
+    pub fn reverse(self) -> Self {
+        Scan {
+            reverse: true,
+            ..self
+        }
+    }
+
+    /// Without each element itself.
+    pub fn exclusive(self) -> Self {
+        Scan {
+            exclusive: true,
+            ..self
+        }
+    }
+}
+
+impl From<i32> for Scan {
+    fn from(axis: i32) -> Self {
+        Scan::along(axis)
+    }
+}
+
+impl From<std::ops::RangeFull> for Scan {
+    fn from(_: std::ops::RangeFull) -> Self {
+        Scan::flat()
+    }
+}
+
+scan! {
+    /// Running sum, `y[i] = x[0] + ... + x[i]`. Bool is summed as int32.
+    ///
+    /// ```
+    /// use zmlx::{Array, ops::Scan};
+    /// # fn main() -> zmlx::Result<()> {
+    /// let x = Array::from_slice(&[1, 2, 3], 3)?;
+    /// assert_eq!(x.cumsum(0)?.to_vec::<i32>()?, [1, 3, 6]);
+    /// assert_eq!(x.cumsum(Scan::along(0).exclusive())?.to_vec::<i32>()?, [0, 1, 3]);
+    /// assert_eq!(x.cumsum(Scan::along(0).reverse())?.to_vec::<i32>()?, [6, 5, 3]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    cumsum;
+    /// Running product.
+    cumprod;
+    /// Running maximum.
+    cummax;
+    /// Running minimum.
+    cummin;
+    /// Running `log(sum(e^x))`.
+    logcumsumexp;
+}
+
+impl Array {
+    /// The `n`th difference between neighbours along `axis`, which gets shorter by `n`.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a negative `n`, [`Error::Shape`] for a bad axis.
+    #[track_caller]
+    pub fn diff(&self, n: i32, axis: i32) -> Result<Array> {
+        if n < 0 {
+            return Err(Error::argument("n", "a number from 0", n));
+        }
+        // More differences than elements leave none; MLX would go on for every one of them.
+        let n = n.min(self.dim(axis)?);
+        done(ffi::diff(self.raw(), n, axis, current()))
+    }
+}

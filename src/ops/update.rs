@@ -1,0 +1,192 @@
+//! Copies of an array with other values at some positions. How index arrays out of range
+//! are treated: see [`crate::ops`].
+
+use super::{IntoInts, done};
+use crate::array::refs;
+use crate::bridge::ops::index::ffi;
+use crate::stream::current;
+use crate::{Array, Error, Operand, Result};
+
+macro_rules! slice_updates {
+    ($($(#[$doc:meta])* $name:ident;)*) => {
+        impl Array {$(
+            $(#[$doc])*
+            /// Positions as in [`slice`](Array::slice); the update broadcasts to the slice.
+            ///
+            /// # Errors
+            /// As [`slice`](Array::slice), and [`Error::Shape`] when the update does not broadcast.
+            #[track_caller]
+            pub fn $name(
+                &self,
+                update: impl Operand,
+                start: impl IntoInts,
+                stop: impl IntoInts,
+                strides: impl IntoInts,
+            ) -> Result<Array> {
+                let update = update.operand(self)?;
+                let strides = self.strides_for(strides)?;
+                let (start, stop) = (start.into_ints(), stop.into_ints());
+                done(ffi::$name(self.raw(), update.raw(), &start, &stop, &strides, current()))
+            }
+        )*}
+    };
+}
+
+slice_updates! {
+    /// This array with `update` in place of a slice.
+    slice_update;
+    /// This array with `update` added to a slice.
+    slice_update_add;
+    /// This array with a slice multiplied by `update`.
+    slice_update_prod;
+    /// This array with the larger of slice and `update`.
+    slice_update_max;
+    /// This array with the smaller of slice and `update`.
+    slice_update_min;
+}
+
+macro_rules! scatters {
+    ($($(#[$doc:meta])* $name:ident;)*) => {
+        impl Array {$(
+            $(#[$doc])*
+            /// `indices[k]` holds positions on axis `axes[k]`, positions on other axes are 0; the
+            /// shape of `updates` is the indices' common shape, then the shape of a block.
+            ///
+            /// # Errors
+            /// [`Error::Shape`] or [`Error::Argument`] when arrays and axes do not fit each
+            /// other, [`Error::Dtype`] unless the indices are integers. Indices out of
+            /// range as in [the module's notes](crate::ops).
+            #[track_caller]
+            pub fn $name<A: AsRef<Array>>(
+                &self,
+                indices: impl AsRef<[A]>,
+                updates: &Array,
+                axes: impl IntoInts,
+            ) -> Result<Array> {
+                let axes = axes.into_ints();
+                done(ffi::$name(
+                    self.raw(),
+                    &refs(indices.as_ref()),
+                    updates.raw(),
+                    &axes,
+                    current(),
+                ))
+            }
+        )*}
+    };
+}
+
+scatters! {
+    /// This array with blocks of `updates` in place; which of several for one position
+    /// stays is not defined.
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype};
+    /// # fn main() -> zmlx::Result<()> {
+    /// let x = Array::zeros((3, 2), Dtype::Int32)?;
+    /// let rows = Array::from_slice(&[2, 0], 2)?;
+    /// let updates = Array::from_slice(&[1, 2, 3, 4], (2, 1, 2))?;
+    /// let y = x.scatter([&rows], &updates, 0)?;
+    /// assert_eq!(y.to_vec::<i32>()?, [3, 4, 0, 0, 1, 2]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    scatter;
+    /// This array with blocks of `updates` added.
+    scatter_add;
+    /// This array multiplied by blocks of `updates`.
+    scatter_prod;
+    /// This array with the larger of its elements and those of `updates`.
+    scatter_max;
+    /// This array with the smaller of its elements and those of `updates`.
+    scatter_min;
+}
+
+impl Array {
+    /// This array with `update` in place of a slice that starts, along `axes`, where the
+    /// integers in `start` say: positions that only the evaluation knows.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] or [`Error::Shape`] when axes, starts and update do not fit. Starts
+    /// out of range as in [the module's notes](crate::ops).
+    #[track_caller]
+    pub fn slice_update_at(
+        &self,
+        update: impl Operand,
+        start: &Array,
+        axes: impl IntoInts,
+    ) -> Result<Array> {
+        let update = update.operand(self)?;
+        let axes = axes.into_ints();
+        done(ffi::slice_update_dynamic(
+            self.raw(),
+            update.raw(),
+            start.raw(),
+            &axes,
+            current(),
+        ))
+    }
+
+    /// This array with `values` where `indices` say along `axis`:
+    /// `x[i, indices[i, j]] = values[i, j]` for the last axis of two.
+    ///
+    /// # Errors
+    /// As [`take_along_axis`](Array::take_along_axis).
+    #[track_caller]
+    pub fn put_along_axis(
+        &self,
+        indices: &Array,
+        values: impl Operand,
+        axis: i32,
+    ) -> Result<Array> {
+        let values = values.operand(self)?;
+        done(ffi::put_along_axis(
+            self.raw(),
+            indices.raw(),
+            values.raw(),
+            axis,
+            current(),
+        ))
+    }
+
+    /// As [`put_along_axis`](Array::put_along_axis), adding to what is there.
+    #[track_caller]
+    pub fn scatter_add_axis(
+        &self,
+        indices: &Array,
+        values: impl Operand,
+        axis: i32,
+    ) -> Result<Array> {
+        let values = values.operand(self)?;
+        done(ffi::scatter_add_axis(
+            self.raw(),
+            indices.raw(),
+            values.raw(),
+            axis,
+            current(),
+        ))
+    }
+
+    /// This array with the elements of `source`, in order, where `mask` is true. The mask has
+    /// the shape of the array's leading axes.
+    ///
+    /// # Errors
+    /// [`Error::Dtype`] unless the mask is bool, [`Error::Argument`] or [`Error::Shape`] for
+    /// shapes that do not fit. The evaluation fails when `source` is too short.
+    #[track_caller]
+    pub fn masked_scatter(&self, mask: &Array, source: &Array) -> Result<Array> {
+        if mask.dtype() != crate::Dtype::Bool {
+            return Err(Error::dtype(format!(
+                "[masked_scatter] expected a mask of bool, got {}",
+                mask.dtype()
+            )));
+        }
+        done(ffi::masked_scatter(
+            self.raw(),
+            mask.raw(),
+            source.raw(),
+            current(),
+        ))
+    }
+}
