@@ -377,6 +377,36 @@ const CORRECT: &[(&str, &str, &str)] = &[
          simdgroup_barrier(mem_flags::mem_none); (void)view.n;",
     ),
     (
+        "arrays",
+        "typedef device float* Row;
+         template <typename P> struct element {};
+         template <typename T> struct element<device T*> { typedef T type; };
+         template <typename T> struct element<threadgroup T*> { typedef T type; };
+         float at(threadgroup float rows[][8], uint r, uint c) { return rows[r][c]; }
+         float sum(threadgroup float (&rows)[4][8]) {
+             float s = 0; for (int r = 0; r < 4; ++r) for (int c = 0; c < 8; ++c) s += rows[r][c];
+             return s; }
+         float first(const threadgroup float *a, const device float *b) { return *a + *b; }
+         device float* behind(device float* p, uint n) { return p + n; }
+         typedef struct { float a[2]; int n; } Cell;
+         void bump(threadgroup Cell* c) { c->a[1] += 1; (*c).n = c->n + 1; }
+         void fill(threadgroup float* p, int n) { for (int k = 0; k < n; ++k) *(p + k) = k; }
+         constant constexpr uint8_t codes[4] = {1, 2, 3, 4};
+         static constant int big = 3;",
+        "threadgroup float t[4][8], u[8]; threadgroup Cell cells[2]; threadgroup Cell one;
+         if (l == 0) { for (int r = 0; r < 4; ++r) fill(t[r], 8); fill(&u[0], 8); fill(one.a, 2);
+            cells[1].a[1] = 2; cells[1].n = 0; bump(&cells[1]); bump(cells + 1); }
+         threadgroup_barrier(mem_flags::mem_threadgroup);
+         threadgroup float (*rows)[8] = t; threadgroup float *a = t[1], *b = &t[2][1];
+         Row row = behind(out, i); element<device float*>::type e = 0;
+         for (const device float *p = x, *q = x + 3; p < q; ++p) e += *p;
+         *row = at(t, 1, 2) + sum(t) + first(a, x) + rows[3][7] + *b + u[l % 8] + cells[1].a[1]
+            + cells[1].n + codes[i % 4] + big + e + one.a[1];
+         device const uint* bits = (device const uint*)&((const device float2*)x)[i / 2];
+         *row += as_type<float>(bits[0]); const device float& r = *(x + 1); *row += r;
+         ulong address = (ulong)row; if (address == 0 || sizeof(e) != 4) out[i] = 0;",
+    ),
+    (
         "past_the_end_unread",
         "",
         "const device float* end = &x[64]; const device float* p = &x[i];

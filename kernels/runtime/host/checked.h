@@ -249,6 +249,11 @@ template <class... P> struct parameters<void(P...)> {
 };
 }  // namespace zmlx
 
+namespace metal {
+template <class T, class S> inline constexpr bool is_pointer_v<zmlx::ptr<T, S>> = true;
+template <class T, class S> struct remove_pointer<zmlx::ptr<T, S>> { typedef T type; };
+}  // namespace metal
+
 template <class T> using zmlx_device_ptr = zmlx::ptr<T, zmlx::device_space>;
 template <class T> using zmlx_constant_ptr = zmlx::ptr<const T, zmlx::constant_space>;
 template <class T> using zmlx_threadgroup_ptr = zmlx::ptr<T, zmlx::threadgroup_space>;

@@ -24,9 +24,16 @@ pub fn rewrite(stream: Stream<'_>, variables: &HashSet<&str>, edits: &mut Edits)
         if !is_unary(stream, at) {
             continue;
         }
-        let parens = stream.str(at + 1) == "(";
+        let whole = operand(stream, at + 1);
+        // In `&(x[i])` the operand is what stands within.
+        let parens = matches!(whole, Some((_, Last::Name, _))) && stream.str(at + 1) == "(";
         let start = at + 1 + usize::from(parens);
-        let Some((end, last, through)) = operand(stream, start) else {
+        let found = if parens {
+            operand(stream, start)
+        } else {
+            whole
+        };
+        let Some((end, last, through)) = found else {
             continue;
         };
         if parens && stream.str(end) != ")" {
@@ -71,10 +78,11 @@ fn is_unary(stream: Stream<'_>, at: usize) -> bool {
 /// The operand that begins at `start`: one past it, how it ends, and whether it goes through a
 /// pointer or an array on its way.
 fn operand(stream: Stream<'_>, start: usize) -> Option<(usize, Last, bool)> {
-    if !stream.is_ident(start) {
-        return None;
-    }
-    let mut at = start + 1;
+    let mut at = match stream.str(start) {
+        "(" => stream.close(start)? + 1,
+        _ if stream.is_ident(start) => start + 1,
+        _ => return None,
+    };
     let mut last = Last::Name;
     let mut through = false;
     loop {
