@@ -88,6 +88,21 @@ const fn expect(buffer: &'static str, index: i64, extent: u64, thread: u32) -> E
     "Holder h; h.p = x; out[i] = h.p[i == 11 ? 100 : 1];",
     expect("x", 100, 64, 11)
 )]
+#[case::arrow(
+    "const device Pair* p = (const device Pair*)x;
+     out[i] = p->a + (p + (i == 10 ? 32 : 1))->b;",
+    Expected { line: 3, element: 8, ..expect("x", 32, 32, 10) }
+)]
+#[case::atomic(
+    "device atomic_float* a = (device atomic_float*)out;
+     atomic_fetch_add_explicit(&a[i == 12 ? 64 : i], 1.0f, memory_order_relaxed);",
+    Expected { line: 3, ..expect("out", 64, 64, 12) }
+)]
+#[case::simdgroup_matrix(
+    "simdgroup_float8x8 m; simdgroup_load(m, x + (i < 32 ? 0 : 2), 8);
+     simdgroup_store(m, out, 8);",
+    expect("x", 64, 64, 63)
+)]
 #[case::dereference(
     "device float* p = out; p += 63; if (i == 1) { ++p; *p = 1.0f; } out[i] = 0;",
     expect("out", 64, 64, 1)
@@ -97,7 +112,8 @@ fn out_of_bounds(#[case] source: &str, #[case] want: Expected) {
         float third(const device float* p) {
             return p[2]; }
         constant float table[3] = {1, 2, 3};
-        struct Holder { const device float* p; };";
+        struct Holder { const device float* p; };
+        struct Pair { float a; float b; };";
     let source = format!(
         "uint i = thread_position_in_grid.x, l = thread_position_in_threadgroup.x;
      {source}"
@@ -197,15 +213,27 @@ fn strided_offset() {
     2,
     "no recursion"
 )]
-#[case::constant_written("", "\nsmall[0] = 1; out[0] = 1;", Region::Source, 2, "read-only")]
+#[case::constant_written(
+    "",
+    "\nsmall[0] = 1; out[0] = 1;",
+    Region::Source,
+    2,
+    "read-only|const value"
+)]
 #[case::constant_table_written(
     "constant float table[2] = {1, 2};",
     "table[0] = 1; out[0] = 1;",
     Region::Source,
     1,
-    "read-only"
+    "read-only|const value"
 )]
-#[case::input_written("", "x[0] = 1; out[0] = 1;", Region::Source, 1, "read-only")]
+#[case::input_written(
+    "",
+    "x[0] = 1; out[0] = 1;",
+    Region::Source,
+    1,
+    "read-only|const value"
+)]
 #[case::bfloat_narrowing("", "bfloat b = 1.5f; out[0] = b;", Region::Source, 1, "bfloat")]
 #[case::bfloat_from_half(
     "",
@@ -235,7 +263,9 @@ fn refused(
     let EngineError::Compile(error) = &**problem else {
         panic!("not a compile error: {problem}");
     };
-    assert!(error.message.contains(words), "{error}");
+    // Compilers choose different words.
+    let says = words.split('|').any(|w| error.message.contains(w));
+    assert!(says, "{error}");
     let location = error.location.as_ref().unwrap();
     assert_eq!(
         (location.region, location.line),
@@ -405,6 +435,41 @@ const CORRECT: &[(&str, &str, &str)] = &[
          device const uint* bits = (device const uint*)&((const device float2*)x)[i / 2];
          *row += as_type<float>(bits[0]); const device float& r = *(x + 1); *row += r;
          ulong address = (ulong)row; if (address == 0 || sizeof(e) != 4) out[i] = 0;",
+    ),
+    (
+        "loader",
+        "template <typename T, short BC> struct Loader {
+           const device T* src; threadgroup T* dst; const int ld; const short row;
+           struct Vec { T v[4]; };
+           METAL_FUNC Loader(const device T* src_, const int ld_, threadgroup T* dst_, ushort lane)
+             : src(src_ + (lane / 2) * ld_ + (lane % 2) * 4), dst(dst_ + lane * 4), ld(ld_), row(lane) {}
+           METAL_FUNC void load() const {
+             if (row < 16) *((threadgroup Vec*)(&dst[0])) = *((const device Vec*)(&src[0])); }
+           METAL_FUNC void next() { src += BC; this->dst += 0; }
+         };
+         template <typename T> struct Frag {
+           typedef metal::vec<T, 2> frag;
+           template <typename P> METAL_FUNC static constexpr void load(thread frag& d, P src, int n) {
+             for (short j = 0; j < 2; ++j) d[j] = static_cast<T>(src[n * j]); }
+           METAL_FUNC static void store(const thread frag& s, device T* dst) { dst[0] = s[0]; dst[1] = s[1]; }
+         };
+         auto twice(float v) -> float { return 2 * v; }
+         struct Params { int n; float k[3]; };
+         METAL_FUNC float third(const constant Params* p) { return p->k[2] + (*p).n; }
+         #define FIELD(p, f) p->f
+",
+        "threadgroup float tile[64]; Loader<float, 8> loader(x, 8, tile, l);
+         loader.load(); loader.next(); threadgroup_barrier(mem_flags::mem_threadgroup);
+         simdgroup_float8x8 a, b, c = simdgroup_float8x8(0);
+         simdgroup_load(a, tile, 8); simdgroup_load(b, &x[0], 8, ulong2(0), true);
+         simdgroup_multiply_accumulate(c, a, b, c);
+         thread auto& e = c.thread_elements(); e[0] = twice(e[0]);
+         if (i < 32) simdgroup_store(c, out, 8);
+         Frag<float>::frag f; Frag<float>::load(f, tile + l, 1); Frag<float>::load(f, out, 1);
+         const constant Params* params = (const constant Params*)small;
+         threadgroup Params shared[2]; if (l == 0) { shared[1].n = 4; shared[1].k[0] = third(params); }
+         threadgroup Params* q = shared; q += 1; threadgroup_barrier(mem_flags::mem_threadgroup);
+         if (i >= 32 && i < 34) out[i - 32] += f[0] + FIELD(q, n) + q->k[0];",
     ),
     (
         "past_the_end_unread",

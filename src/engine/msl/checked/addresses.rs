@@ -62,6 +62,52 @@ pub fn rewrite(stream: Stream<'_>, variables: &HashSet<&str>, edits: &mut Edits)
     }
 }
 
+/// Puts a function around what `->` is applied to: the operator itself cannot tell its line.
+pub fn arrows(stream: Stream<'_>, edits: &mut Edits) {
+    for at in (0..stream.len()).filter(|&at| stream.str(at) == "->") {
+        if let Some(start) = operand_before(stream, at) {
+            edits.insert_before(stream.tokens[start], "zmlx_arrow(");
+            edits.insert_after(stream.tokens[at - 1], ")");
+        }
+    }
+}
+
+/// Where the operand of the `->` at `at` begins.
+fn operand_before(stream: Stream<'_>, at: usize) -> Option<usize> {
+    let mut end = at;
+    loop {
+        let last = end.checked_sub(1)?;
+        let start = match stream.str(last) {
+            ")" | "]" => open_of(stream, last)?,
+            _ if stream.is_ident(last) => last,
+            _ => return None,
+        };
+        match stream.before(start) {
+            "." | "->" | "::" => end = start - 1,
+            // A subscript or a call belongs to what stands before.
+            _ if stream.str(start) == "[" => end = start,
+            before if stream.str(start) == "(" => {
+                if start > 0 && stream.is_ident(start - 1) && !is_keyword(before) {
+                    end = start;
+                } else if matches!(before, ")" | "]" | ">") {
+                    return None;
+                } else {
+                    return Some(start);
+                }
+            }
+            before => {
+                // `auto f() -> T` says which type a function has.
+                let declares = start > 0 && stream.is_ident(start - 1) && !is_keyword(before);
+                return (!declares && stream.str(start) != "this").then_some(start);
+            }
+        }
+    }
+}
+
+fn is_keyword(word: &str) -> bool {
+    matches!(word, "return" | "else" | "do" | "case")
+}
+
 /// Whether the `&` at `at` takes an address: no operand stands before it.
 fn is_unary(stream: Stream<'_>, at: usize) -> bool {
     match stream.before(at) {
