@@ -109,10 +109,8 @@ fn other_declarators(stream: Stream<'_>, from: usize, edits: &mut Edits) {
             },
             "<" => at = stream.close_angle(at).unwrap_or(at),
             ")" | "]" | "}" | ";" | ">" => return,
-            "," => {
-                if stream.str(at + 1) == "*" && stream.is_ident(at + 2) {
-                    edits.blank(stream.tokens[at + 1]);
-                }
+            "," if stream.str(at + 1) == "*" && stream.is_ident(at + 2) => {
+                edits.blank(stream.tokens[at + 1]);
             }
             _ => {}
         }
