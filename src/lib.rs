@@ -56,7 +56,7 @@ pub use error::{Error, Result, Site};
 pub use eval::{Pending, async_eval, eval};
 pub use frozen::{Frozen, FrozenMap};
 pub use io::ArrayMap;
-pub use metal::{MathMode, MetalKernel, TemplateArg};
+pub use metal::{Checked, CheckedReport, MathMode, MetalKernel, TemplateArg};
 pub use stream::{Device, DeviceKind, Stream, synchronize, with_device, with_stream};
 pub use transforms::{
     Compiled, CustomFunction, ImportedFunction, Vmap, checkpoint, compile, custom_function,

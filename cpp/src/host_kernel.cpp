@@ -46,6 +46,7 @@ struct Task {
   HostPlanPtr plan;
   std::array<int32_t, 3> grid;
   std::array<int32_t, 3> threadgroup;
+  bool filled;
   std::vector<int> sizes;
   std::vector<Argument> arguments;
   std::vector<std::unique_ptr<mx::Shape>> shapes;
@@ -86,7 +87,8 @@ struct Task {
       plan->entry->run(
           rust::Slice<const Buffer>(buffers.data(), buffers.size()),
           grid,
-          threadgroup);
+          threadgroup,
+          filled);
       return;
     }
     for (int i = 0; i < sizes[level]; ++i) {
@@ -170,6 +172,7 @@ class HostKernel : public mx::Primitive {
     task->plan = plan_;
     task->grid = geometry_.grid;
     task->threadgroup = geometry_.threadgroup;
+    task->filled = geometry_.has_init;
     for (const auto& level : levels_) {
       task->sizes.push_back(level.size);
     }

@@ -6,9 +6,19 @@ use std::sync::Arc;
 use super::kernel::ffi::Buffer;
 use crate::engine::host as engine;
 use crate::error::launch_message;
+use crate::metal::Checks;
 
 /// A compiled kernel; called on MLX's stream threads.
-pub(crate) struct HostEntry(Arc<engine::HostKernel>);
+pub(crate) struct HostEntry {
+    kernel: Arc<engine::HostKernel>,
+    checks: Option<Arc<Checks>>,
+}
+
+// The C++ object that holds it is shared between threads.
+const _: () = {
+    const fn shared<T: Send + Sync>() {}
+    shared::<HostEntry>()
+};
 
 /// What goes to MLX as the text of a C++ exception.
 #[derive(Debug, thiserror::Error)]
@@ -16,10 +26,12 @@ pub(crate) struct HostEntry(Arc<engine::HostKernel>);
 pub(crate) struct LaunchFailed(String);
 
 impl HostEntry {
-    pub(crate) fn new(kernel: Arc<engine::HostKernel>) -> Box<Self> {
-        Box::new(HostEntry(kernel))
+    pub(crate) fn new(kernel: Arc<engine::HostKernel>, checks: Option<Arc<Checks>>) -> Box<Self> {
+        Box::new(HostEntry { kernel, checks })
     }
 
+    /// `filled` says that the outputs hold a value which the caller asked for.
+    ///
     /// # Safety
     /// Every buffer must be readable, and outputs writable, for its length until this returns.
     pub(crate) unsafe fn run(
@@ -27,6 +39,7 @@ impl HostEntry {
         buffers: &[Buffer],
         grid: &[i32; 3],
         threadgroup: &[i32; 3],
+        filled: bool,
     ) -> Result<(), LaunchFailed> {
         let buffers: Vec<_> = buffers
             .iter()
@@ -42,7 +55,17 @@ impl HostEntry {
         );
         // A panic must not unwind into C++.
         // SAFETY: the caller's promise is the one that `launch` asks for.
-        match catch_unwind(AssertUnwindSafe(|| unsafe { self.0.launch(&args) })) {
+        let run = || unsafe {
+            match &self.checks {
+                None => self.kernel.launch(&args),
+                Some(checks) => {
+                    let (findings, result) = self.kernel.launch_checked(&args, checks.mode, filled);
+                    checks.add(self.kernel.name(), findings);
+                    result
+                }
+            }
+        };
+        match catch_unwind(AssertUnwindSafe(run)) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(e)) => Err(self.failed(&e.to_string())),
             Err(_) => Err(self.failed("the host engine panicked")),
@@ -50,6 +73,6 @@ impl HostEntry {
     }
 
     fn failed(&self, message: &str) -> LaunchFailed {
-        LaunchFailed(launch_message(self.0.name(), message))
+        LaunchFailed(launch_message(self.kernel.name(), message))
     }
 }

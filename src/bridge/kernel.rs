@@ -65,6 +65,7 @@ pub(crate) mod ffi {
             buffers: &[Buffer],
             grid: &[i32; 3],
             threadgroup: &[i32; 3],
+            filled: bool,
         ) -> Result<()>;
     }
 

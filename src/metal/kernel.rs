@@ -9,6 +9,7 @@ use crate::bridge::kernel::ffi;
 use crate::error::Lift;
 use crate::{Array, Result};
 
+use super::checked::Checks;
 use super::launch::Launch;
 use super::spec::KernelBuilder;
 use super::specialize::{Key, Specialization};
@@ -38,6 +39,7 @@ use super::specialize::{Key, Specialization};
 pub struct MetalKernel {
     pub(super) inner: Arc<Inner>,
     pub(super) captures: Option<Arc<Path>>,
+    pub(super) checks: Option<Arc<Checks>>,
 }
 
 pub(super) struct Inner {
@@ -76,6 +78,7 @@ impl MetalKernel {
     #[track_caller]
     pub(super) fn from_builder(spec: KernelBuilder) -> Result<MetalKernel> {
         let ffi_spec = spec.to_ffi();
+        let checks = Checks::of(spec.checked);
         let native = ffi::native_kernel(&ffi_spec).lift()?;
         Ok(MetalKernel {
             inner: Arc::new(Inner {
@@ -85,6 +88,7 @@ impl MetalKernel {
                 specializations: DashMap::new(),
             }),
             captures: None,
+            checks,
         })
     }
 
@@ -111,6 +115,7 @@ impl MetalKernel {
         MetalKernel {
             inner: Arc::clone(&self.inner),
             captures: Some(dir.as_ref().into()),
+            checks: self.checks.clone(),
         }
     }
 

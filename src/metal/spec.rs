@@ -1,6 +1,7 @@
 //! What a kernel is made of, and the checks that MLX leaves out.
 
 use crate::bridge::kernel::ffi;
+use crate::engine::host::checked::Checked;
 use crate::engine::msl::MathMode;
 use crate::{Error, Result};
 
@@ -17,6 +18,7 @@ pub struct KernelBuilder {
     pub(super) ensure_row_contiguous: bool,
     pub(super) atomic_outputs: bool,
     pub(super) math_mode: MathMode,
+    pub(super) checked: Option<Checked>,
 }
 
 impl KernelBuilder {
@@ -34,6 +36,7 @@ impl KernelBuilder {
             ensure_row_contiguous: true,
             atomic_outputs: false,
             math_mode: MathMode::Safe,
+            checked: None,
         }
     }
 
@@ -71,6 +74,13 @@ impl KernelBuilder {
     /// The compiler's math mode (default [`MathMode::Safe`], as MLX).
     pub fn math_mode(mut self, mode: MathMode) -> Self {
         self.math_mode = mode;
+        self
+    }
+
+    /// Tests every access of every launch on a CPU stream; see [`MetalKernel::checked`]. Without,
+    /// the environment variable `ZMLX_CHECKED` (`1` or `robust`) decides.
+    pub fn checked(mut self, mode: Checked) -> Self {
+        self.checked = Some(mode);
         self
     }
 

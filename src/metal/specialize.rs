@@ -13,7 +13,8 @@ use crate::error::Lift;
 use crate::{Array, Dtype, Error, Result};
 
 use super::kernel::{KernelSource, MetalKernel};
-use super::launch::{Launch, TemplateArg};
+use super::launch::Launch;
+use super::template::{self, TemplateArg};
 
 /// What tells specializations of one kernel apart.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -22,6 +23,8 @@ pub(super) struct Key {
     outputs: Vec<Dtype>,
     template: Vec<(String, TemplateArg)>,
     single: bool,
+    /// Which kernel's checks, as they report to it.
+    checks: Option<u64>,
 }
 
 /// A specialization, empty until its first launch. The engine compiles each text once, whoever
@@ -55,6 +58,7 @@ impl MetalKernel {
             outputs: outputs.iter().map(|o| o.dtype).collect(),
             template: launch.template.clone(),
             single,
+            checks: self.checks.as_ref().map(|c| c.id),
         };
         let found = self.inner.specializations.get(&key).map(|s| Arc::clone(&s));
         let entry = match found {
@@ -69,7 +73,11 @@ impl MetalKernel {
             Ok(kernel) => kernel,
             Err(e) => return Err(self.error(launch, e)),
         };
-        let plan = ffi::host_plan(HostEntry::new(kernel), &self.inner.ffi_spec).lift()?;
+        let plan = ffi::host_plan(
+            HostEntry::new(kernel, self.checks.clone()),
+            &self.inner.ffi_spec,
+        )
+        .lift()?;
         Ok(entry.get_or_init(|| plan).clone())
     }
 
@@ -101,7 +109,7 @@ impl MetalKernel {
             .collect();
         self.inner
             .native
-            .generate(&classes, outputs, &launch.template_values())
+            .generate(&classes, outputs, &template::to_ffi(&launch.template))
             .lift()
     }
 
@@ -110,6 +118,7 @@ impl MetalKernel {
             name: self.name().to_owned(),
             math_mode: self.inner.spec.math_mode,
             single,
+            checked: self.checks.is_some(),
         }
     }
 

@@ -21,7 +21,7 @@
   ZMLX_INLINE constexpr NARROW F(T x) : zb(zmlx::float_to_##F(float(x))) {}                      \
   template <class T> requires zmlx::integer<T>                                                   \
   ZMLX_INLINE constexpr F(T x) : zb(zmlx::float_to_##F(float(x))) {}                             \
-  ZMLX_INLINE constexpr NARROW F(OTHER x);                                                       \
+  ZMLX_INLINE constexpr ZMLX_BF16_EXPLICIT F(OTHER x);                                           \
   ZMLX_INLINE constexpr operator float() const { return zmlx::F##_to_float(zb); }                \
   ZMLX_INLINE operator float() const volatile { return zmlx::F##_to_float(zb); }                 \
   ZMLX_INLINE constexpr float zf() const { return zmlx::F##_to_float(zb); }                      \

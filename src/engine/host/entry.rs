@@ -49,6 +49,10 @@ impl Target for Host {
         Some("zmlx_alt")
     }
 
+    fn divisor(&self) -> Option<&'static str> {
+        Some("zmlx_den")
+    }
+
     fn entry(&self, facts: &Facts<'_>) -> String {
         let mut out = String::with_capacity(2048);
         match facts.mode {
@@ -65,6 +69,7 @@ impl Target for Host {
         Some(LoopGuard {
             prefix: "for (zmlx_guard zmlx_g; zmlx_g.once();) ",
             tick: "zmlx_g.tick()",
+            step: "zmlx_step",
         })
     }
 }
@@ -94,9 +99,14 @@ struct zmlx_guard {
   }
   [[gnu::noinline, gnu::cold]] static void slow() { if (zmlx_expired && zmlx_expired()) throw zmlx_stop(); }
 };
+template <class T> ZMLX_INLINE constexpr T zmlx_step(T by) {
+  if (__builtin_expect(by == T(0), 0)) zmlx_guard::slow();
+  return by;
+}
 ";
 
-const END: &str = "  return 0;\n} catch (const zmlx_stop&) { return 1; }\n";
+pub(super) const RUN: &str = "ZMLX_ENTRY int zmlx_run(const zmlx_launch* zmlx_l, uint32_t zmlx_first, uint32_t zmlx_end) try {\n";
+pub(super) const END: &str = "  return 0;\n} catch (const zmlx_stop&) { return 1; }\n";
 
 /// `zmlx_run` around a function that has the buffers for parameters. Only of parameters does gcc
 /// believe `__restrict`, and it forgets what it was told about those of a function that it inlines.
@@ -120,8 +130,7 @@ fn run(facts: &Facts<'_>, body: &str, out: &mut String) {
     out.push_str(body);
     let _ = write!(
         out,
-        "}}\nZMLX_ENTRY int zmlx_run(const zmlx_launch* zmlx_l, uint32_t zmlx_first, uint32_t zmlx_end) try {{\n  \
-         zmlx_groups(zmlx_l, zmlx_first, zmlx_end{arguments});\n{END}"
+        "}}\n{RUN}  zmlx_groups(zmlx_l, zmlx_first, zmlx_end{arguments});\n{END}"
     );
 }
 
@@ -140,7 +149,7 @@ fn sizes(facts: &Facts<'_>, out: &mut String) {
 }
 
 /// The position of group `zmlx_i` and its extent, which is smaller at the grid's edges.
-const GROUP: &str = "
+pub(super) const GROUP: &str = "
     const uint zmlx_gx = zmlx_i % zmlx_nx, zmlx_gy = zmlx_i / zmlx_nx % zmlx_ny, zmlx_gz = zmlx_i / zmlx_nx / zmlx_ny;
     const uint zmlx_ox = zmlx_gx * zmlx_tx, zmlx_oy = zmlx_gy * zmlx_ty, zmlx_oz = zmlx_gz * zmlx_tz;
     const uint zmlx_ex = zmlx_tx == 1 || zmlx_sx - zmlx_ox >= zmlx_tx ? zmlx_tx : zmlx_sx - zmlx_ox;
@@ -149,7 +158,7 @@ const GROUP: &str = "
 ";
 
 /// The call of the kernel function for the thread at `zmlx_x, zmlx_y, zmlx_z`.
-fn call(facts: &Facts<'_>) -> String {
+pub(super) fn call(facts: &Facts<'_>) -> String {
     let mut call = facts.signature.name.clone();
     if let Some(args) = &facts.signature.template_args {
         let _ = write!(call, "<{args}>");

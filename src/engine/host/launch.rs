@@ -11,6 +11,7 @@ use std::{
 
 use super::{
     abi::Launch,
+    checked::{Checked, Hooks, Report},
     coroutine::{Order, Scheduler, Stopped},
     loader::Module,
     pool,
@@ -68,6 +69,8 @@ impl<'a> LaunchArgs<'a> {
 pub struct HostKernel {
     pub(super) name: String,
     pub(super) module: Module,
+    /// In the checked mode.
+    pub(super) hooks: Option<Hooks>,
     pub(super) lowered: Lowered,
     /// Picoseconds that a thread took in the last launch that was measured, 0 when none was.
     pub(super) cost: AtomicU64,
@@ -97,6 +100,24 @@ impl HostKernel {
     /// by nobody else meanwhile; those that the signature writes to are written by nobody at all.
     /// The kernel stays within its buffers.
     pub unsafe fn launch(&self, args: &LaunchArgs<'_>) -> Result<(), LaunchError> {
+        // SAFETY: the caller's promises are those that are asked for.
+        unsafe {
+            match self.hooks {
+                Some(_) => self.launch_checked(args, Checked::Strict, true).1,
+                None => self.run(args, None),
+            }
+        }
+    }
+
+    /// Runs the kernel; in the checked mode with a record of what is found.
+    ///
+    /// # Safety
+    /// As [`launch`](Self::launch).
+    pub(super) unsafe fn run(
+        &self,
+        args: &LaunchArgs<'_>,
+        report: Option<&Report>,
+    ) -> Result<(), LaunchError> {
         let threadgroup = self.check(args)?;
         let groups: [u32; 3] = std::array::from_fn(|d| args.grid[d].div_ceil(threadgroup[d]));
         let total = groups
@@ -134,6 +155,7 @@ impl HostKernel {
         let job = Job {
             kernel: self,
             launch: &launch,
+            report,
             order: args.order,
             watch: Watch::new(args.timeout.unwrap_or_else(watch::default_limit)),
             failure: Mutex::new(None),
@@ -148,6 +170,11 @@ impl HostKernel {
             Some(Stopped::Expired) => Err(LaunchError::Timeout {
                 kernel: self.name.clone(),
                 limit: job.watch.limit(),
+            }),
+            Some(Stopped::Diverged([first, second])) => Err(LaunchError::Barriers {
+                kernel: self.name.clone(),
+                first: first.to_string(),
+                second: second.to_string(),
             }),
             Some(Stopped::Stack(error)) => Err(LaunchError::Stack {
                 kernel: self.name.clone(),
@@ -201,6 +228,7 @@ impl HostKernel {
 struct Job<'a> {
     kernel: &'a HostKernel,
     launch: &'a Launch,
+    report: Option<&'a Report>,
     order: Order,
     watch: Watch,
     failure: Mutex<Option<Stopped>>,
@@ -260,6 +288,10 @@ impl Job<'_> {
 
     /// Runs the groups `from..to` on this thread.
     fn groups(&self, from: u32, to: u32) {
+        if let Some((hooks, report)) = self.kernel.hooks.zip(self.report) {
+            // SAFETY: both outlive the groups that run now, and no others read them.
+            unsafe { (hooks.begin)(self.launch, report) };
+        }
         let result = self.watch.run(|| match self.kernel.module {
             // SAFETY: the record describes the buffers of this kernel, for which the launch's
             // caller vouches, and the range is within its groups.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use libloading::Library;
 
-use super::{abi, watch};
+use super::{abi, checked::Hooks, watch};
 use crate::engine::{error::EngineError, msl::Mode};
 
 /// The entry points of a loaded kernel.
@@ -19,7 +19,12 @@ pub enum Module {
 impl Module {
     /// Loads the library at `path`, which stays loaded for the life of the process: a launch on
     /// another thread may be running its code at any time.
-    pub fn load(kernel: &str, path: &Path, mode: Mode) -> Result<Self, EngineError> {
+    pub fn load(
+        kernel: &str,
+        path: &Path,
+        mode: Mode,
+        checked: bool,
+    ) -> Result<(Self, Option<Hooks>), EngineError> {
         let error = |e: libloading::Error| EngineError::Load {
             kernel: kernel.to_owned(),
             path: path.to_owned(),
@@ -49,7 +54,17 @@ impl Module {
                 ),
             }
         };
+        let hooks = match checked {
+            // SAFETY: as above, for libraries of the checked target.
+            true => unsafe {
+                Some(Hooks {
+                    begin: *library.get(b"zmlx_begin\0").map_err(error)?,
+                    outputs: *library.get(b"zmlx_outputs\0").map_err(error)?,
+                })
+            },
+            false => None,
+        };
         std::mem::forget(library);
-        Ok(module)
+        Ok((module, hooks))
     }
 }

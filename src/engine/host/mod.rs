@@ -5,6 +5,7 @@
 
 mod abi;
 mod cache;
+pub mod checked;
 mod compiler;
 mod coroutine;
 mod diagnostic;
@@ -24,11 +25,12 @@ use std::sync::{
 
 use dashmap::DashMap;
 
+pub use compiler::command as compiler_command;
 pub use coroutine::Order;
 pub use launch::{Buffer, HostKernel, LaunchArgs};
 
 use super::{
-    error::EngineError,
+    error::{CompileError, EngineError},
     msl::{self, Lowered, MathMode},
 };
 
@@ -41,6 +43,8 @@ pub struct CompileOptions {
     pub math_mode: MathMode,
     /// Promises that every launch has threadgroups of one thread: barriers then cost nothing.
     pub single: bool,
+    /// Tests every access to a buffer, and refuses what Metal's compiler refuses.
+    pub checked: bool,
 }
 
 type Slot = Arc<OnceLock<Result<Arc<HostKernel>, EngineError>>>;
@@ -67,7 +71,11 @@ pub fn lower(msl: &str, options: &CompileOptions) -> Result<Lowered, EngineError
     let target = entry::Host {
         math: options.math_mode,
     };
-    msl::lower(msl, options.single, &target).map_err(|error| EngineError::Lower {
+    let lowered = match options.checked {
+        true => msl::lower(msl, options.single, &checked::CheckedHost(target)),
+        false => msl::lower(msl, options.single, &target),
+    };
+    lowered.map_err(|error| EngineError::Lower {
         kernel: options.name.clone(),
         error,
     })
@@ -80,12 +88,22 @@ pub fn kernels_built() -> usize {
 
 fn build(msl: &str, options: &CompileOptions) -> Result<Arc<HostKernel>, EngineError> {
     COMPILATIONS.fetch_add(1, Ordering::Relaxed);
+    if let Some(refusal) = options.checked.then(|| msl::checked::refuse(msl)).flatten() {
+        return Err(EngineError::Compile(Box::new(CompileError {
+            kernel: options.name.clone(),
+            message: refusal.message,
+            location: refusal.location,
+            output: String::new(),
+        })));
+    }
     let lowered = lower(msl, options)?;
     let library = compiler::library(&options.name, &lowered, options.math_mode)?;
-    let module = loader::Module::load(&options.name, &library, lowered.mode)?;
+    let (module, hooks) =
+        loader::Module::load(&options.name, &library, lowered.mode, options.checked)?;
     Ok(Arc::new(HostKernel {
         name: options.name.clone(),
         module,
+        hooks,
         lowered,
         cost: AtomicU64::new(0),
         switches: AtomicU64::new(0),

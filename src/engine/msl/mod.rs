@@ -9,6 +9,8 @@
 //! What differs between engines is a [`Target`]: how storage is declared, which header gives the
 //! language its meaning, and the entry points around the kernel function.
 
+pub(crate) mod checked;
+mod division;
 mod edits;
 mod guards;
 mod lexer;
@@ -80,10 +82,16 @@ pub trait Target {
     fn buffer_qualifier(&self) -> &'static str;
     /// A function to call on each alternative of a conditional expression, if the target needs one.
     fn alternative(&self) -> Option<&'static str>;
+    /// A function to call on each divisor, if the target needs one.
+    fn divisor(&self) -> Option<&'static str>;
     /// The functions that the engine calls.
     fn entry(&self, facts: &Facts<'_>) -> String;
     /// Code around a loop that could run for ever, if the target stops such loops.
     fn loop_guard(&self) -> Option<guards::LoopGuard>;
+    /// Whether pointers know their address space and buffer.
+    fn checked(&self) -> bool {
+        false
+    }
 }
 
 pub use guards::LoopGuard;
@@ -101,6 +109,8 @@ pub struct Lowered {
     pub single: bool,
     /// Number of buffers in the signature.
     pub buffers: usize,
+    /// Their names, by index.
+    pub names: Vec<String>,
     /// The way back to the MSL.
     pub map: SourceMap,
 }
@@ -171,17 +181,14 @@ pub fn lower(text: &str, single: bool, target: &dyn Target) -> Result<Lowered, L
     out.line("#line 1 \"<entry>\"");
     map.finish(std::mem::take(&mut out.map), out.text.len());
     out.text.push_str(&target.entry(&facts));
-    let buffers = signature.params.iter().filter_map(|p| match p.binding {
-        Binding::Buffer(index) => Some(index + 1),
-        Binding::Grid(..) => None,
-    });
-    let buffers = buffers.max().unwrap_or(0);
+    let names = signature.buffer_names();
     Ok(Lowered {
         text: out.text,
         kernel: signature.name,
         mode,
         single,
-        buffers,
+        buffers: names.len(),
+        names,
         map,
     })
 }
@@ -190,21 +197,35 @@ pub fn lower(text: &str, single: bool, target: &dyn Target) -> Result<Lowered, L
 fn rewrite(source: &Source<'_>, signature: &Signature, target: &dyn Target, edits: &mut Edits) {
     let aliases = spaces::aliases(source);
     let own = words::own_members(source);
-    let bodies = source.macros.iter().map(|m| m.body.as_slice());
-    for tokens in std::iter::once(source.program.as_slice()).chain(bodies) {
+    let bodies = source
+        .macros
+        .iter()
+        .map(|m| (m.body.as_slice(), Some(m.name)));
+    for (tokens, name) in std::iter::once((source.program.as_slice(), None)).chain(bodies) {
         let stream = source.cursor(tokens);
         words::attributes(stream, edits);
+        if target.checked() {
+            checked::rewrite(stream, &aliases, edits);
+        }
         spaces::rewrite(stream, &aliases, target, edits);
         words::literals(stream, edits);
         words::swizzles(stream, &own, edits);
         if let Some(function) = target.alternative() {
             ternary::mark(stream, function, edits);
         }
+        let dividing = name.is_none_or(|name| !division::in_condition(source, name));
+        if let Some(function) = target.divisor().filter(|_| dividing) {
+            division::mark(stream, function, edits);
+        }
+        if let Some(guard) = target.loop_guard() {
+            guards::insert(stream, &guard, edits);
+        }
     }
     // The language's own headers are what the prologue includes.
     for line in &source.includes {
         let path: String = line.iter().skip(2).map(|&t| source.str(t)).collect();
-        if path.starts_with("<metal") || path.starts_with("<simd/") {
+        let path = path.trim_start_matches(['<', '"']);
+        if path.starts_with("metal") || path.starts_with("simd/") {
             line.iter().for_each(|&token| edits.blank(token));
         }
     }
@@ -212,12 +233,9 @@ fn rewrite(source: &Source<'_>, signature: &Signature, target: &dyn Target, edit
     if let Some((from, to)) = signature.instantiation {
         program.tokens[from..to]
             .iter()
-            .for_each(|&token| edits.blank(token));
+            .for_each(|&token| edits.erase(token));
     }
-    overloads::unify(program, signature.start, &aliases, edits);
-    if let Some(guard) = target.loop_guard() {
-        guards::insert(program, &guard, edits);
-    }
+    overloads::unify(program, signature.start, &aliases, target.checked(), edits);
 }
 
 /// Puts the target's qualifiers on the kernel function and its buffers.

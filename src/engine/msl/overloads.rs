@@ -12,37 +12,64 @@ use super::{
     spaces::{Aliases, SPACES},
 };
 
-/// Blanks repeated definitions before token `end`.
-pub fn unify(stream: Stream<'_>, end: usize, aliases: &Aliases<'_>, edits: &mut Edits) {
-    unify_in(stream, 0, end, aliases, edits);
+/// Blanks repeated definitions before token `end`. Where spaces are types (`typed`), pointers into
+/// different spaces make different functions.
+pub fn unify(
+    stream: Stream<'_>,
+    end: usize,
+    aliases: &Aliases<'_>,
+    typed: bool,
+    edits: &mut Edits,
+) {
+    unify_in(stream, (0, end), aliases, typed, edits);
 }
 
-fn unify_in(stream: Stream<'_>, from: usize, end: usize, aliases: &Aliases<'_>, edits: &mut Edits) {
+fn unify_in(
+    stream: Stream<'_>,
+    (from, end): (usize, usize),
+    aliases: &Aliases<'_>,
+    typed: bool,
+    edits: &mut Edits,
+) {
     let mut seen = HashSet::new();
     for (from, to) in chunks(stream, from, end) {
         let Some(open) = (from..to).find(|&at| stream.str(at) == "{") else {
             continue;
         };
         let has_spaces = |word: &str| SPACES.contains(&word) || aliases.contains_key(word);
-        let head = head(stream, from, open, aliases);
+        let head = head(stream, from, open, aliases, typed);
         let repeated = !seen.insert(head);
         if repeated && (from..open).any(|at| has_spaces(stream.str(at))) {
             stream.tokens[from..to]
                 .iter()
-                .for_each(|&token| edits.blank(token));
+                .for_each(|&token| edits.erase(token));
         } else if (from..open).any(|at| matches!(stream.str(at), "struct" | "class")) {
             let close = stream.close(open).unwrap_or(to);
-            unify_in(stream, open + 1, close, aliases, edits);
+            unify_in(stream, (open + 1, close), aliases, typed, edits);
         }
     }
 }
 
 /// A definition up to its body, as it will look without address spaces.
-fn head<'s>(stream: Stream<'s>, from: usize, open: usize, aliases: &Aliases<'s>) -> Vec<&'s str> {
+fn head<'s>(
+    stream: Stream<'s>,
+    from: usize,
+    open: usize,
+    aliases: &Aliases<'s>,
+    typed: bool,
+) -> Vec<&'s str> {
+    let points = |at: usize| {
+        (at..open)
+            .map(|p| stream.str(p))
+            .find(|word| matches!(*word, "*" | "&" | "[" | "," | ")"))
+            .is_some_and(|word| matches!(word, "*" | "["))
+    };
     let mut head: Vec<&str> = Vec::new();
     for at in from..open {
         let word = stream.str(at);
         let word = match aliases.get(word).copied().unwrap_or(word) {
+            "thread" => continue,
+            space if typed && SPACES.contains(&space) && points(at) => space,
             "constant" => "const",
             space if SPACES.contains(&space) => continue,
             _ => word,

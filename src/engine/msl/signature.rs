@@ -99,6 +99,20 @@ impl Signature {
     }
 }
 
+impl Signature {
+    /// The names of the buffers, by index.
+    pub fn buffer_names(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        for param in &self.params {
+            if let Binding::Buffer(index) = param.binding {
+                names.resize(names.len().max(index + 1), String::new());
+                names[index].clone_from(&param.name);
+            }
+        }
+        names
+    }
+}
+
 /// Finds the kernel in `source`. MLX puts it last, so the last one counts.
 pub fn find(source: &Source<'_>) -> Result<Signature, LowerError> {
     let stream = source.cursor(&source.program);

@@ -111,7 +111,7 @@ fn specifiers<'s>(stream: Stream<'s>, at: usize) -> Vec<&'s str> {
 
 /// Whether the declaration that `at` qualifies is of a variable in that space: a type, then a name,
 /// with neither `*` nor `&` between.
-fn declares_variable(stream: Stream<'_>, at: usize, aliases: &Aliases<'_>) -> bool {
+pub(super) fn declares_variable(stream: Stream<'_>, at: usize, aliases: &Aliases<'_>) -> bool {
     // `typedef threadgroup T name;` and `using name = threadgroup T*;` declare no storage.
     let statement = (0..at)
         .rev()

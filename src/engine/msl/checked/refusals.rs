@@ -1,0 +1,222 @@
+//! What Metal's compiler refuses although C++ takes it.
+
+use std::collections::HashSet;
+
+use super::{
+    calls,
+    pointers::{type_after, type_before},
+};
+use crate::engine::{
+    error::{Location, Region},
+    msl::{
+        lexer::Kind,
+        signature,
+        source::{Source, Stream},
+        spaces::{self, Aliases, SPACES},
+    },
+};
+
+/// Something that Metal has not, and where it stands.
+#[derive(Clone, Debug)]
+pub struct Refusal {
+    /// What is wrong.
+    pub message: String,
+    /// In the user's text.
+    pub location: Option<Location>,
+}
+
+/// Words of C++ that MSL lacks.
+const WORDS: [(&str, &str); 12] = [
+    ("double", "Metal has no `double`"),
+    ("double2", "Metal has no `double`"),
+    ("double3", "Metal has no `double`"),
+    ("double4", "Metal has no `double`"),
+    ("goto", "Metal has no `goto`"),
+    ("new", "Metal has no `new`"),
+    ("delete", "Metal has no `delete`"),
+    ("dynamic_cast", "Metal has no `dynamic_cast`"),
+    ("typeid", "Metal has no `typeid`"),
+    ("throw", "Metal has no exceptions"),
+    ("try", "Metal has no exceptions"),
+    ("thread_local", "Metal has no `thread_local`"),
+];
+
+/// Types that every kernel has; vectors of the scalars come on top.
+const SCALARS: [&str; 27] = [
+    "bool",
+    "char",
+    "uchar",
+    "short",
+    "ushort",
+    "int",
+    "uint",
+    "long",
+    "ulong",
+    "half",
+    "bfloat",
+    "float",
+    "size_t",
+    "ptrdiff_t",
+    "int8_t",
+    "uint8_t",
+    "int16_t",
+    "uint16_t",
+    "int32_t",
+    "uint32_t",
+    "int64_t",
+    "uint64_t",
+    "float16_t",
+    "bfloat16_t",
+    "unsigned",
+    "signed",
+    "void",
+];
+
+/// The first thing in `text` that Metal refuses, if lexical means find one.
+pub fn refuse(text: &str) -> Option<Refusal> {
+    let source = Source::new(text);
+    let signature = signature::find(&source).ok()?;
+    let aliases = spaces::aliases(&source);
+    let program = source.cursor(&source.program);
+    let body = super::super::body_start(&source, *program.tokens.get(signature.body)?);
+    let start = *program.tokens.get(signature.start)?;
+    let found = |token: usize, message: String| Refusal {
+        message,
+        location: locate(&source, token, start, body),
+    };
+
+    let types = types(program);
+    let bodies = source.macros.iter().map(|m| m.body.as_slice());
+    let mut first: Option<(usize, String)> = None;
+    for tokens in std::iter::once(source.program.as_slice()).chain(bodies) {
+        let stream = source.cursor(tokens);
+        for at in 0..stream.len() {
+            if let Some(message) =
+                word(stream, at).or_else(|| pointer(stream, at, &types, &aliases))
+            {
+                let token = stream.tokens[at];
+                if first.as_ref().is_none_or(|(earlier, _)| token < *earlier) {
+                    first = Some((token, message));
+                }
+                break;
+            }
+        }
+    }
+    if let Some((token, message)) = first {
+        return Some(found(token, message));
+    }
+    let at = calls::recursion(program, signature.start)?;
+    let message = format!("Metal has no recursion: `{}` calls itself", program.str(at));
+    Some(found(program.tokens[at], message))
+}
+
+/// Words that Metal does not know.
+fn word(stream: Stream<'_>, at: usize) -> Option<String> {
+    if stream.kind(at) != Some(Kind::Ident) || matches!(stream.before(at), "." | "->") {
+        return None;
+    }
+    let word = stream.str(at);
+    if word == "std" && stream.str(at + 1) == "::" {
+        return Some("Metal has no `std::`".to_owned());
+    }
+    // `= delete` and `::operator new` are no expressions.
+    if matches!(stream.before(at), "=" | "operator") {
+        return None;
+    }
+    WORDS
+        .iter()
+        .find(|(refused, _)| *refused == word)
+        .map(|(_, message)| (*message).to_owned())
+}
+
+/// A `*` after a type that no address space qualifies.
+fn pointer(
+    stream: Stream<'_>,
+    at: usize,
+    types: &HashSet<&str>,
+    aliases: &Aliases<'_>,
+) -> Option<String> {
+    if stream.str(at) != "*" {
+        return None;
+    }
+    let is_space =
+        |p: usize| SPACES.contains(&stream.str(p)) || aliases.contains_key(stream.str(p));
+    let qualifies = |p: usize| matches!(stream.str(p), "const" | "volatile") || is_space(p);
+    let mut end = at;
+    let mut qualified = false;
+    while end > 0 && qualifies(end - 1) {
+        end -= 1;
+        qualified |= is_space(end);
+    }
+    let mut from = type_before(stream, end)?;
+    let name = if stream.str(from) == "typename" {
+        from + 1
+    } else {
+        from
+    };
+    let known = types.contains(stream.str(name)) || is_builtin(stream.str(name));
+    // `vec<float, 4>*`: the name begins the type, its last token is a bracket.
+    if !known || type_after(stream, from) != Some(end) || stream.str(at + 1) == "=" {
+        return None;
+    }
+    while from > 0 && qualifies(from - 1) {
+        from -= 1;
+        qualified |= is_space(from);
+    }
+    let preceding = stream.before(from);
+    if qualified || matches!(preceding, "::" | "." | "->" | "operator") {
+        return None;
+    }
+    let text = stream.slice(from, at + 1);
+    Some(format!(
+        "pointer type `{text}` must have an address space: device, constant, threadgroup or thread"
+    ))
+}
+
+fn is_builtin(word: &str) -> bool {
+    let scalar = word.trim_end_matches(|c: char| c.is_ascii_digit() || c == 'x');
+    let packed = scalar.strip_prefix("packed_").unwrap_or(scalar);
+    SCALARS.contains(&word)
+        || matches!(
+            word,
+            "vec" | "atomic" | "atomic_int" | "atomic_uint" | "atomic_float"
+        )
+        || (scalar != word && SCALARS.contains(&packed))
+}
+
+/// Types that the text itself names.
+fn types<'s>(stream: Stream<'s>) -> HashSet<&'s str> {
+    (0..stream.len())
+        .filter(|&at| {
+            stream.is_ident(at)
+                && matches!(stream.before(at), "typename" | "struct" | "class" | "using")
+                && !matches!(stream.str(at), "namespace" | "metal")
+        })
+        .map(|at| stream.str(at))
+        .collect()
+}
+
+/// Where a token stands in the text that the user wrote.
+fn locate(source: &Source<'_>, token: usize, start: usize, body: usize) -> Option<Location> {
+    let offset = source.tokens.get(token)?.start;
+    let begin = |token: usize| {
+        source
+            .tokens
+            .get(token)
+            .map_or(source.text.len(), |t| t.start)
+    };
+    let (region, from) = match token {
+        t if t >= body => (Region::Source, begin(body)),
+        t if t >= start => (Region::Signature, begin(start)),
+        _ => (Region::Header, 0),
+    };
+    let before = source.text.get(from..offset)?;
+    let line_start = source.text[..offset].rfind('\n').map_or(0, |n| n + 1);
+    let text = source.text[line_start..].lines().next().unwrap_or("");
+    Some(Location {
+        region,
+        line: before.matches('\n').count() + 1,
+        column: offset - line_start + 1,
+        text: text.to_owned(),
+    })
+}
