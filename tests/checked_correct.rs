@@ -220,7 +220,7 @@ fn strided_inputs_and_vmap() {
         Ok(vec![y])
     };
     let direct = one(std::slice::from_ref(&t)).unwrap();
-    let mapped = vmap(one).call(&[t.clone()]).unwrap();
+    let mapped = vmap(one).call(std::slice::from_ref(&t)).unwrap();
     let want: Vec<f32> = t.to_vec::<f32>().unwrap().iter().map(|v| 2.0 * v).collect();
     assert_eq!(direct[0].to_vec::<f32>().unwrap(), want);
     assert_eq!(mapped[0].to_vec::<f32>().unwrap(), want);
