@@ -83,3 +83,13 @@ pub fn cross_entropy(logits: &Array, targets: &Array) -> Result<Array> {
     }
     done(ffi::cross_entropy(logits.raw(), targets.raw(), current()))
 }
+
+/// Starts the description of a custom kernel: [`MetalKernel::new`](crate::MetalKernel::new)
+/// under MLX's name.
+pub fn metal_kernel<I, O>(name: &str, inputs: I, outputs: O) -> crate::metal::KernelBuilder
+where
+    I: IntoIterator<Item: Into<String>>,
+    O: IntoIterator<Item: Into<String>>,
+{
+    crate::MetalKernel::new(name, inputs, outputs)
+}

@@ -1,44 +1,13 @@
-//! Custom kernels on the CPU as nodes of MLX's graph: values against closed forms in f64.
+//! What custom kernels on the CPU compute, against closed forms in f64.
 
 mod common;
 
+use common::kernels::{kernel, run_silu, silu, silu64};
 use common::{Rng, all_close as close};
 use half::{bf16, f16};
 use rstest::rstest;
+use zmlx::Element;
 use zmlx::prelude::*;
-use zmlx::{Element, MetalKernel, Result, compile, custom_function, grad, vmap};
-
-fn kernel(name: &str, inputs: &[&str], outputs: &[&str], source: &str) -> MetalKernel {
-    MetalKernel::new(name, inputs.iter().copied(), outputs.iter().copied())
-        .source(source)
-        .build()
-        .unwrap()
-}
-
-fn silu() -> MetalKernel {
-    kernel(
-        "test_silu",
-        &["x"],
-        &["out"],
-        "uint i = thread_position_in_grid.x;
-         float v = float(x[i]);
-         out[i] = T(v / (1.0f + metal::exp(-v)));",
-    )
-}
-
-fn run_silu(x: &Array) -> Result<Array> {
-    let [y] = silu().launch(&[x]).template("T", x.dtype()).run()?;
-    Ok(y)
-}
-
-fn silu64(v: f64) -> f64 {
-    v / (1.0 + (-v).exp())
-}
-
-fn silu_slope(v: f64) -> f64 {
-    let s = 1.0 / (1.0 + (-v).exp());
-    s * (1.0 + v * (1.0 - s))
-}
 
 trait Real: Element {
     fn of(v: f32) -> Self;
@@ -335,145 +304,12 @@ fn atomic_outputs() {
     assert_eq!(y.to_vec::<i32>().unwrap(), want);
 }
 
-/// silu with its gradient as a second kernel.
-fn differentiable() -> zmlx::CustomFunction {
-    let backward = kernel(
-        "test_silu_backward",
-        &["x", "g"],
-        &["dx"],
-        "uint i = thread_position_in_grid.x;
-         float v = x[i], s = 1.0f / (1.0f + metal::exp(-v));
-         dx[i] = g[i] * s * (1.0f + v * (1.0f - s));",
-    );
-    custom_function(|p: &[Array]| Ok(vec![run_silu(&p[0])?]))
-        .with_vjp(move |primals, cotangents, _| {
-            backward.launch(&[&primals[0], &cotangents[0]]).run_vec()
-        })
-        .with_vmap(|inputs, axes| Ok((vec![run_silu(&inputs[0])?], axes.to_vec())))
-}
-
-#[test]
-fn gradients_vectorization_and_compilation() {
-    let mut rng = Rng::new();
-    let values: Vec<f32> = (0..60).map(|_| rng.normal() * 3.0).collect();
-    let x = Array::from_slice(&values, (5, 12)).unwrap();
-    let f = differentiable();
-    let slope = grad(|x: &Array| f.call1(x)?.sum(..))(&x).unwrap();
-    let want: Vec<f64> = values.iter().map(|&v| silu_slope(v.into())).collect();
-    close(&common::f64s(&slope), &want, 2e-6);
-
-    let mapped = vmap(|p| f.call(p))
-        .in_axes([Some(1)])
-        .out_axes([Some(1)])
-        .call([&x])
-        .unwrap();
-    let want: Vec<f64> = values.iter().map(|&v| silu64(v.into())).collect();
-    close(&common::f64s(&mapped[0]), &want, 1e-6);
-
-    // The rest of the graph is MLX's, fused by its compiler around the kernel.
-    let compiled = compile(move |p: &[Array]| {
-        let g = grad(|x: &Array| f.call1(x)?.square()?.sum(..))(&p[0])?;
-        Ok(vec![(&g * 0.5 + &p[0])?])
-    })
-    .unwrap();
-    let want: Vec<f64> = values
-        .iter()
-        .map(|&v| f64::from(v))
-        .map(|v| silu64(v) * silu_slope(v) + v)
-        .collect();
-    for _ in 0..2 {
-        close(&common::f64s(&compiled.call([&x]).unwrap()[0]), &want, 4e-6);
-    }
-}
-
-#[test]
-fn vmap_launches_once_for_each_element() {
-    // Depends on the shape it sees and on where its rows begin.
-    let k = kernel(
-        "row_scale",
-        &["x", "w"],
-        &["out", "n"],
-        "uint i = thread_position_in_grid.x;
-         out[i] = x[i] * w[i % w_shape[0]] + x[0];
-         if (i == 0) n[0] = x_shape[0];",
-    );
-    let one = move |p: &[Array]| {
-        k.launch(&[&p[0], &p[1]])
-            .output(p[0].shape(), F32)
-            .output(1, I32)
-            .grid(p[0].size())
-            .run_vec()
-    };
-    let mut rng = Rng::new();
-    let (a, b, n) = (3, 4, 10);
-    let values = rng.normals(a * n * b);
-    let x = Array::from_slice(&values, (a, n, b)).unwrap();
-    let w = Array::from_slice(&rng.normals(n), n).unwrap();
-    let weights = w.to_vec::<f32>().unwrap();
-    // Inner: over the last axis (strided), outer: over the first; w is shared.
-    let inner = |p: &[Array]| vmap(&one).in_axes([Some(1), None]).call(p);
-    let y = vmap(inner).in_axes([Some(0), None]).call([&x, &w]).unwrap();
-    assert_eq!(y[0].shape(), [3, 4, 10]);
-    let mut want = Vec::new();
-    for i in 0..a {
-        for j in 0..b {
-            let at = |k: usize| f64::from(values[(i * n + k) * b + j]);
-            want.extend((0..n).map(|k| at(k) * f64::from(weights[k]) + at(0)));
-        }
-    }
-    close(&common::f64s(&y[0]), &want, 1e-6);
-    assert_eq!(y[1].to_vec::<i32>().unwrap(), [10; 12]);
-}
-
-#[test]
-fn a_kernel_without_rules_says_so_when_differentiated() {
-    let x = Array::from_slice(&[1.0f32, 2.0], 2).unwrap();
-    let e = grad(|x: &Array| run_silu(x)?.sum(..))(&x).unwrap_err();
-    assert!(e.to_string().contains("ZmlxHostKernel"), "{e}");
-}
-
-#[test]
-fn chains_async_and_other_streams() {
-    let x = Array::from_slice(&[0.25f32; 4096], 4096).unwrap();
-    let stream = Stream::new(Device::CPU).unwrap();
-    let mut y = run_silu(&x).unwrap();
-    for _ in 0..20 {
-        y = zmlx::with_stream(&stream, || run_silu(&y)).unwrap();
-        y = (&run_silu(&y).unwrap() + 1.0).unwrap();
-    }
-    async_eval([&y]).unwrap().wait().unwrap();
-    let mut want = silu64(0.25);
-    for _ in 0..20 {
-        want = silu64(silu64(want)) + 1.0;
-    }
-    close(&common::f64s(&y)[..1], &[want], 1e-4);
-}
-
 #[test]
 fn empty_arrays_launch_nothing() {
     let x = Array::from_slice::<f32>(&[], (0, 4)).unwrap();
     let y = run_silu(&x).unwrap();
     assert_eq!(y.shape(), [0, 4]);
     assert!(y.to_vec::<f32>().unwrap().is_empty());
-}
-
-#[test]
-fn one_kernel_from_many_threads() {
-    let k = silu();
-    std::thread::scope(|s| {
-        for t in 0..8 {
-            let k = &k;
-            s.spawn(move || {
-                for n in 1..40usize {
-                    let v = (t * 100 + n) as f32 / 200.0;
-                    let x = Array::from_slice(&vec![v; n], n).unwrap();
-                    let [y] = k.launch(&[&x]).template("T", F32).run().unwrap();
-                    close(&common::f64s(&y), &vec![silu64(v.into()); n], 1e-6);
-                }
-                zmlx::stream::clear_streams().unwrap();
-            });
-        }
-    });
 }
 
 #[test]
@@ -487,4 +323,25 @@ fn texts() {
     );
     assert!(texts.msl.contains("const device float* x [[buffer(0)]]"));
     assert!(texts.lowered.contains("zmlx_run"));
+}
+
+#[test]
+fn verbose_prints_both_texts() {
+    // Printed by a child, whose output can be read.
+    if std::env::var_os("ZMLX_TEST_VERBOSE").is_some() {
+        let x = Array::from_slice(&[1.0f32; 9], 9).unwrap();
+        let launch = silu();
+        let launch = launch.launch(std::slice::from_ref(&x)).template("T", F32);
+        let [y] = launch.verbose(true).run().unwrap();
+        y.eval().unwrap();
+        return;
+    }
+    let run = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "verbose_prints_both_texts", "--nocapture"])
+        .env("ZMLX_TEST_VERBOSE", "1")
+        .output()
+        .unwrap();
+    let out = String::from_utf8_lossy(&run.stdout).into_owned();
+    assert!(run.status.success(), "{out}");
+    assert!(out.contains("[[kernel]] void custom_kernel_test_silu") && out.contains("zmlx_run"));
 }

@@ -170,7 +170,7 @@ fn a_kernel_that_does_not_compile_shows_its_line() {
         .build()
         .unwrap();
     let x = Array::from_slice(&[1.0f32; 32], (8, 4)).unwrap();
-    let line = line!() + 1;
+    let line = line!() + 4;
     let e = k
         .launch(&[&x, &3.0.into()])
         .template("T", F16)
@@ -219,6 +219,56 @@ fn a_grid_attribute_in_the_header_only_does_not_compile() {
     );
 }
 
+/// On a GPU such a kernel may hang. Threads that have returned are not waited for.
+#[rstest]
+#[case::branches(
+    "if (t < 4) {\n threadgroup_barrier(mem_flags::mem_threadgroup);\n } else {\n threadgroup_barrier(mem_flags::mem_threadgroup); }",
+    Some("some at source line 3 and some at source line 5")
+)]
+#[case::simdgroups(
+    "if (t < 32) threadgroup_barrier(mem_flags::mem_none);\n s[t] = t;\n sync_all();",
+    Some("some at source line 2 and some at header line 2")
+)]
+#[case::uneven_rounds(
+    "for (uint i = t; i < 100; i += 64) threadgroup_barrier(mem_flags::mem_none);\n sync_all();",
+    Some("source line 2 and some at header line 2")
+)]
+#[case::in_step(
+    "for (uint i = 0; i < 5; ++i) { s[t] = i; sync_all(); } sync_all();",
+    None
+)]
+#[case::returned(
+    "if (t > 40) return; sync_all(); if (t > 10) { return; } sync_all();",
+    None
+)]
+fn a_divergent_barrier_is_an_error(#[case] body: &str, #[case] message: Option<&str>) {
+    let k = MetalKernel::new("divergent", ["x"], ["out"])
+        .header("inline void sync_all() {\n  threadgroup_barrier(mem_flags::mem_threadgroup); }\n")
+        .source(format!(
+            "threadgroup uint s[64]; uint t = thread_position_in_threadgroup.x; s[t] = 0; out[t] = x[0];\n{body}"
+        ))
+        .build()
+        .unwrap();
+    let [y] = k
+        .launch(&[&nine()])
+        .output(64, F32)
+        .grid(64)
+        .threadgroup(64)
+        .run()
+        .unwrap();
+    match (y.to_vec::<f32>(), message) {
+        (Ok(values), None) => assert_eq!(values, [1.0; 64]),
+        (Err(e), Some(message)) => {
+            assert!(
+                matches!(&e, Error::Launch { kernel, .. } if kernel == "divergent"),
+                "{e}"
+            );
+            assert!(e.to_string().contains(message), "{e}");
+        }
+        (result, _) => panic!("{result:?}"),
+    }
+}
+
 #[test]
 fn an_endless_kernel_ends_in_an_error() {
     let k = MetalKernel::new("endless", ["x"], ["out"])
@@ -238,12 +288,19 @@ fn an_endless_kernel_ends_in_an_error() {
         assert!(run.status.success() && out.contains("1 passed"), "{out}");
         return;
     }
-    let [y] = k.launch(&[&nine()]).output(1, F32).grid(1).run().unwrap();
-    let e = y.eval().unwrap_err();
-    assert!(
-        matches!(&e, Error::Launch { kernel, .. } if kernel == "endless"),
-        "{e}"
-    );
+    let stuck = MetalKernel::new("endless", ["x"], ["out"])
+        .header("#define UNTIL(c) while (!(c))\n#define AGAIN do { ++n; UNTIL(x[0] == 2); } while (true)\n")
+        .source("int n = 0; if (x[1] == 1) AGAIN; out[0] = n;")
+        .build()
+        .unwrap();
+    for k in [k, stuck] {
+        let [y] = k.launch(&[&nine()]).output(1, F32).grid(1).run().unwrap();
+        let e = y.eval().unwrap_err();
+        assert!(
+            matches!(&e, Error::Launch { kernel, .. } if kernel == "endless"),
+            "{e}"
+        );
+    }
     // The stream works on.
     let [y] = copy().launch(&[&nine()]).run().unwrap();
     assert_eq!(y.to_vec::<f32>().unwrap(), [1.0; 9]);

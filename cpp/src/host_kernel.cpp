@@ -6,6 +6,10 @@
 #include <array>
 #include <atomic>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include "mlx/backend/cpu/encoder.h"
 #include "mlx/primitives.h"
 #include "zmlx/kernel.h"
@@ -98,11 +102,28 @@ struct Task {
   }
 };
 
+// Asks for huge pages within a large buffer. A kernel that streams through pages
+// of 4 KiB waits for translations, and takes a fault at each fresh one. MLX keeps
+// the buffers of dead arrays, so other operations profit later.
+void want_huge_pages([[maybe_unused]] void* p, [[maybe_unused]] size_t bytes) {
+#if defined(MADV_HUGEPAGE)
+  constexpr size_t huge = size_t{2} << 20;
+  if (bytes < 2 * huge) {
+    return;
+  }
+  auto from = (reinterpret_cast<size_t>(p) + huge - 1) & ~(huge - 1);
+  auto to = (reinterpret_cast<size_t>(p) + bytes) & ~(huge - 1);
+  // A system without them says no, and the small pages do.
+  (void)madvise(reinterpret_cast<void*>(from), to - from, MADV_HUGEPAGE);
+#endif
+}
+
 mx::allocator::Data allocate(size_t bytes) {
   auto data = mx::allocator::malloc(bytes);
   if (bytes > 0 && data.buffer().ptr() == nullptr) {
     throw std::bad_alloc();
   }
+  want_huge_pages(data.buffer().raw_ptr(), bytes);
   return data;
 }
 

@@ -93,8 +93,8 @@ FunctionPtr checkpoint(rust::Box<Callback> f) {
   return std::make_unique<Function>(mx::checkpoint(fn(std::move(f))));
 }
 
-FunctionPtr compile(rust::Box<Callback> f, bool shapeless) {
-  return std::make_unique<Function>(mx::compile(fn(std::move(f)), shapeless));
+FunctionPtr compile(rust::Box<Callback> f) {
+  return std::make_unique<Function>(mx::compile(fn(std::move(f))));
 }
 
 void set_compile_enabled(bool enabled) {

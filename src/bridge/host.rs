@@ -14,6 +14,12 @@ pub(crate) struct HostEntry {
     checks: Option<Arc<Checks>>,
 }
 
+// The C++ object that holds it is shared between threads.
+const _: () = {
+    const fn shared<T: Send + Sync>() {}
+    shared::<HostEntry>()
+};
+
 /// What goes to MLX as the text of a C++ exception.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -42,11 +48,12 @@ impl HostEntry {
                 len: b.bytes,
             })
             .collect();
-        let args = engine::LaunchArgs::new(
+        let mut args = engine::LaunchArgs::new(
             &buffers,
             grid.map(i32::unsigned_abs),
             threadgroup.map(i32::unsigned_abs),
         );
+        args.order = engine::Order::from_env();
         // A panic must not unwind into C++.
         // SAFETY: the caller's promise is the one that `launch` asks for.
         let run = || unsafe {

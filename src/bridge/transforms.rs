@@ -71,7 +71,7 @@ pub(crate) mod ffi {
         // These keep the closure.
         fn custom_function(rules: Box<CustomRules>) -> Result<UniquePtr<Function>>;
         fn checkpoint(f: Box<Callback>) -> Result<UniquePtr<Function>>;
-        fn compile(f: Box<Callback>, shapeless: bool) -> Result<UniquePtr<Function>>;
+        fn compile(f: Box<Callback>) -> Result<UniquePtr<Function>>;
         fn set_compile_enabled(enabled: bool) -> Result<()>;
 
         fn export_function(

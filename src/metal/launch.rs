@@ -14,36 +14,7 @@ use super::MetalKernel;
 use super::capture;
 use super::geometry::{Extent, IntoExtent, check_grid, check_threadgroup, default_threadgroup};
 use super::kernel::KernelSource;
-use super::spec::check_identifier;
-
-/// The value of a template parameter of the kernel function.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum TemplateArg {
-    /// `int NAME`
-    Int(i32),
-    /// `bool NAME`
-    Bool(bool),
-    /// `typename NAME`
-    Dtype(Dtype),
-}
-
-impl From<i32> for TemplateArg {
-    fn from(v: i32) -> Self {
-        TemplateArg::Int(v)
-    }
-}
-
-impl From<bool> for TemplateArg {
-    fn from(v: bool) -> Self {
-        TemplateArg::Bool(v)
-    }
-}
-
-impl From<Dtype> for TemplateArg {
-    fn from(v: Dtype) -> Self {
-        TemplateArg::Dtype(v)
-    }
-}
+use super::template::{self, TemplateArg, check_dtype};
 
 /// A launch under description; made by [`MetalKernel::launch`], finished by [`run`](Self::run).
 #[must_use = "a launch does nothing until `run`"]
@@ -155,7 +126,7 @@ impl<'a> Launch<'a> {
         let outputs = self.resolve_outputs()?;
         let stream = current();
         if self.verbose {
-            self.print_text()?;
+            self.print_texts(&outputs)?;
         }
         let empty = outputs.iter().all(|o| o.shape.contains(&0));
         if empty {
@@ -199,6 +170,7 @@ impl<'a> Launch<'a> {
     /// As [`run_vec`](Self::run_vec), compiler errors aside.
     #[track_caller]
     pub fn source(mut self) -> Result<KernelSource> {
+        crate::stream::enter();
         self.check_inputs()?;
         let outputs = self.resolve_outputs()?;
         self.kernel.texts(&self, &outputs)
@@ -227,29 +199,12 @@ impl<'a> Launch<'a> {
             stream
         };
         let native = &self.kernel.inner.native;
-        let template = self.template_values();
+        let template = template::to_ffi(&self.template);
         let inputs = refs(&self.inputs);
         let list = native
             .launch(&inputs, outputs, &template, geometry, stream)
             .lift()?;
         unpack(&list)
-    }
-
-    pub(super) fn template_values(&self) -> Vec<ffi::TemplateValue> {
-        let value = |(name, arg): &(String, TemplateArg)| {
-            let (kind, number, dtype) = match *arg {
-                TemplateArg::Int(n) => (0, n, Dtype::Bool),
-                TemplateArg::Bool(b) => (1, i32::from(b), Dtype::Bool),
-                TemplateArg::Dtype(d) => (2, 0, d),
-            };
-            ffi::TemplateValue {
-                name: name.clone(),
-                kind,
-                number,
-                dtype,
-            }
-        };
-        self.template.iter().map(value).collect()
     }
 
     #[track_caller]
@@ -265,36 +220,7 @@ impl<'a> Launch<'a> {
         for (name, array) in names.iter().zip(&self.inputs) {
             check_dtype(name, array.dtype())?;
         }
-        for (i, (name, value)) in self.template.iter().enumerate() {
-            check_identifier("template", name)?;
-            if self.template[..i].iter().any(|(n, _)| n == name) {
-                return Err(Error::argument(
-                    "template",
-                    "each name once",
-                    format_args!("`{name}` twice"),
-                ));
-            }
-            if names.contains(name) || self.kernel.output_names().contains(name) {
-                return Err(Error::argument(
-                    "template",
-                    "a name that no buffer has",
-                    format_args!("`{name}`"),
-                ));
-            }
-            match *value {
-                // MLX makes the value a part of the function's name, where a minus cannot stand.
-                TemplateArg::Int(n) if n < 0 => {
-                    return Err(Error::argument(
-                        "template",
-                        "integers from 0 on",
-                        format_args!("`{name}` = {n}"),
-                    ));
-                }
-                TemplateArg::Dtype(d) => check_dtype(name, d)?,
-                _ => {}
-            }
-        }
-        Ok(())
+        template::check(&self.template, self.kernel)
     }
 
     #[track_caller]
@@ -349,16 +275,8 @@ impl<'a> Launch<'a> {
     }
 
     #[track_caller]
-    fn print_text(&mut self) -> Result<()> {
-        let outputs: Vec<_> = self
-            .outputs
-            .iter()
-            .map(|(_, dtype)| ffi::OutputSpec {
-                shape: Vec::new(),
-                dtype: *dtype,
-            })
-            .collect();
-        let texts = self.kernel.texts(self, &outputs)?;
+    fn print_texts(&self, outputs: &[ffi::OutputSpec]) -> Result<()> {
+        let texts = self.kernel.texts(self, outputs)?;
         let name = self.kernel.name();
         println!("// kernel `{name}`: Metal\n{}", texts.msl);
         println!("// kernel `{name}`: host\n{}", texts.lowered);
@@ -394,14 +312,4 @@ impl<'a> Launch<'a> {
     pub(super) fn site() -> &'static Location<'static> {
         Location::caller()
     }
-}
-
-#[track_caller]
-fn check_dtype(name: &str, dtype: Dtype) -> Result<()> {
-    if dtype == Dtype::Float64 {
-        return Err(Error::dtype(format!(
-            "`{name}`: expected a dtype that Metal has, got float64"
-        )));
-    }
-    Ok(())
 }

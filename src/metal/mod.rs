@@ -11,13 +11,15 @@ mod kernel;
 mod launch;
 mod spec;
 mod specialize;
+mod template;
 
 pub use checked::CheckedReport;
 pub(crate) use checked::Checks;
 pub use geometry::{Extent, IntoExtent};
 pub use kernel::{KernelSource, MetalKernel};
-pub use launch::{Launch, TemplateArg};
+pub use launch::Launch;
 pub use spec::KernelBuilder;
+pub use template::TemplateArg;
 
 pub use crate::engine::host::checked::{Checked, Unwritten, Violation};
 pub use crate::engine::msl::MathMode;

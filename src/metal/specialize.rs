@@ -13,7 +13,8 @@ use crate::error::Lift;
 use crate::{Array, Dtype, Error, Result};
 
 use super::kernel::{KernelSource, MetalKernel};
-use super::launch::{Launch, TemplateArg};
+use super::launch::Launch;
+use super::template::{self, TemplateArg};
 
 /// What tells specializations of one kernel apart.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -108,7 +109,7 @@ impl MetalKernel {
             .collect();
         self.inner
             .native
-            .generate(&classes, outputs, &launch.template_values())
+            .generate(&classes, outputs, &template::to_ffi(&launch.template))
             .lift()
     }
 

@@ -16,6 +16,10 @@ use super::one_list;
 /// Compiles a function: its graph is traced once for each set of input shapes and dtypes,
 /// simplified, and element-wise operations are fused.
 ///
+/// MLX can also trace once for all shapes ("shapeless"). It does not check shapes then: a matrix
+/// product called with other inner dimensions than at the trace reads foreign memory (tried with
+/// 0.32.4). So that is not offered here.
+///
 /// The function must be pure: it is called only to trace it. Custom kernels in it stay
 /// nodes of the compiled graph.
 ///
@@ -33,7 +37,12 @@ pub fn compile<F>(f: F) -> Result<Compiled>
 where
     F: Fn(&[Array]) -> Result<Vec<Array>> + 'static,
 {
-    Compiled::new(f, false)
+    let compiled = Compiled {
+        f: Rc::new(f),
+        made: RefCell::default(),
+    };
+    compiled.function()?;
+    Ok(compiled)
 }
 
 /// A compiled function; made by [`compile`]. Belongs to its thread.
@@ -42,34 +51,10 @@ where
 /// graph of its own.
 pub struct Compiled {
     f: Rc<Function<'static>>,
-    shapeless: bool,
     made: RefCell<Vec<(StreamRef, Rc<cxx::UniquePtr<ffi::Function>>)>>,
 }
 
 impl Compiled {
-    /// Traces once for all shapes: works for functions that do not look at their shapes.
-    #[track_caller]
-    pub fn shapeless<F>(f: F) -> Result<Compiled>
-    where
-        F: Fn(&[Array]) -> Result<Vec<Array>> + 'static,
-    {
-        Compiled::new(f, true)
-    }
-
-    #[track_caller]
-    fn new<F>(f: F, shapeless: bool) -> Result<Compiled>
-    where
-        F: Fn(&[Array]) -> Result<Vec<Array>> + 'static,
-    {
-        let compiled = Compiled {
-            f: Rc::new(f),
-            shapeless,
-            made: RefCell::default(),
-        };
-        compiled.function()?;
-        Ok(compiled)
-    }
-
     /// Calls the compiled function.
     ///
     /// # Errors
@@ -93,7 +78,7 @@ impl Compiled {
         }
         let f = Rc::clone(&self.f);
         let callback = Callback::new(Box::new(move |inputs: &[Array]| f(inputs)));
-        let f = Rc::new(ffi::compile(callback, self.shapeless).lift()?);
+        let f = Rc::new(ffi::compile(callback).lift()?);
         made.push((stream, Rc::clone(&f)));
         Ok(f)
     }

@@ -24,7 +24,7 @@ use super::one_list;
 /// let f = custom_function(|p: &[Array]| Ok(vec![p[0].exp()?]))
 ///     .with_vjp(|_primals, cotangents, outputs| Ok(vec![cotangents[0].multiply(&outputs[0])?]));
 /// let x: Array = 1.5.into();
-/// let (y, dx) = vjp(|p| f.call(p), [&x], [&1.0.into()])?;
+/// let (y, dx) = vjp(|p| f.call(p), [&x], [&Array::from(1.0)])?;
 /// assert_eq!(y[0].item::<f32>()?, dx[0].item::<f32>()?);
 /// # Ok(())
 /// # }

@@ -26,8 +26,8 @@ pub(crate) fn exporting() -> bool {
 /// MLX for Python reads it with `mx.import_function`. Custom kernels are written as
 /// MLX's own, so the file runs where Metal does.
 ///
-/// With `shapeless`, the function accepts other shapes of the same rank where its
-/// operations allow that.
+/// With `shapeless`, the file says that the function accepts other shapes of the same rank.
+/// Whether its operations do is up to you: MLX does not check it when the file is run.
 ///
 /// # Errors
 /// What `f` returns as an error, unchanged; [`Error::Io`] when the file cannot be written;
@@ -57,6 +57,9 @@ pub fn export_function<A: AsRef<Array>>(
 }
 
 /// Reads a function from a `.mlxfn` file.
+///
+/// A file is trusted like code: MLX runs the operations in it as they stand, so one made to do
+/// harm can. A function written as shapeless must get shapes that its operations can take.
 ///
 /// # Errors
 /// [`Error::Io`] when the file cannot be opened, [`Error::Mlx`] when it is not what it should be.

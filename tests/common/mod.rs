@@ -1,6 +1,8 @@
 //! What several test files use.
 #![allow(dead_code, reason = "each file uses a part")]
 
+pub mod kernels;
+
 use zmlx::worker;
 
 /// Runs the body of a test on a few long-lived threads.

@@ -34,7 +34,7 @@ vmap(rust::Box<Callback> f, Ints in_axes, Ints out_axes, Arrays inputs);
 
 FunctionPtr custom_function(rust::Box<CustomRules> rules);
 FunctionPtr checkpoint(rust::Box<Callback> f);
-FunctionPtr compile(rust::Box<Callback> f, bool shapeless);
+FunctionPtr compile(rust::Box<Callback> f);
 void set_compile_enabled(bool enabled);
 
 void export_function(

@@ -49,6 +49,10 @@ impl Target for Host {
         Some("zmlx_alt")
     }
 
+    fn divisor(&self) -> Option<&'static str> {
+        Some("zmlx_den")
+    }
+
     fn entry(&self, facts: &Facts<'_>) -> String {
         let mut out = String::with_capacity(2048);
         match facts.mode {
@@ -65,6 +69,7 @@ impl Target for Host {
         Some(LoopGuard {
             prefix: "for (zmlx_guard zmlx_g; zmlx_g.once();) ",
             tick: "zmlx_g.tick()",
+            step: "zmlx_step",
         })
     }
 }
@@ -94,21 +99,43 @@ struct zmlx_guard {
   }
   [[gnu::noinline, gnu::cold]] static void slow() { if (zmlx_expired && zmlx_expired()) throw zmlx_stop(); }
 };
+template <class T> ZMLX_INLINE constexpr T zmlx_step(T by) {
+  if (__builtin_expect(by == T(0), 0)) zmlx_guard::slow();
+  return by;
+}
 ";
 
 pub(super) const RUN: &str = "ZMLX_ENTRY int zmlx_run(const zmlx_launch* zmlx_l, uint32_t zmlx_first, uint32_t zmlx_end) try {\n";
 pub(super) const END: &str = "  return 0;\n} catch (const zmlx_stop&) { return 1; }\n";
 
-/// Declares what does not change within a launch: buffers and sizes.
-fn launch_constants(facts: &Facts<'_>, out: &mut String) {
-    for (param, ty) in facts.signature.params.iter().zip(&facts.types) {
-        if let Binding::Buffer(index) = param.binding {
-            let _ = writeln!(
-                out,
-                "  {ty}* const zmlx_b{index} = ({ty}*)zmlx_l->buffers[{index}];"
-            );
-        }
+/// `zmlx_run` around a function that has the buffers for parameters. Only of parameters does gcc
+/// believe `__restrict`, and it forgets what it was told about those of a function that it inlines.
+fn run(facts: &Facts<'_>, body: &str, out: &mut String) {
+    let buffers = facts.signature.params.iter().zip(&facts.types);
+    let buffers = buffers.filter_map(|(param, ty)| match param.binding {
+        Binding::Buffer(index) => Some((index, ty)),
+        Binding::Grid(..) => None,
+    });
+    let (mut parameters, mut arguments) = (String::new(), String::new());
+    for (index, ty) in buffers {
+        let _ = write!(parameters, ", {ty}* __restrict zmlx_b{index}");
+        let _ = write!(arguments, ", ({ty}*)zmlx_l->buffers[{index}]");
     }
+    let _ = writeln!(
+        out,
+        "static __attribute__((noinline)) void zmlx_groups(const zmlx_launch* zmlx_l, \
+         uint32_t zmlx_first, uint32_t zmlx_end{parameters}) {{"
+    );
+    sizes(facts, out);
+    out.push_str(body);
+    let _ = write!(
+        out,
+        "}}\n{RUN}  zmlx_groups(zmlx_l, zmlx_first, zmlx_end{arguments});\n{END}"
+    );
+}
+
+/// Declares the sizes, which do not change within a launch.
+fn sizes(facts: &Facts<'_>, out: &mut String) {
     out.push_str(
         "  const uint zmlx_sx = zmlx_l->grid[0], zmlx_sy = zmlx_l->grid[1], zmlx_sz = zmlx_l->grid[2];\n  \
          const uint zmlx_nx = zmlx_l->groups[0], zmlx_ny = zmlx_l->groups[1], zmlx_nz = zmlx_l->groups[2];\n",
@@ -197,8 +224,6 @@ fn axes(before: &str) -> [String; 3] {
 
 /// Threads that do not ask about their threadgroup, or are one each: rows of groups become loops.
 fn rows(facts: &Facts<'_>, out: &mut String) {
-    out.push_str(RUN);
-    launch_constants(facts, out);
     // In threadgroups of one thread, the thread's position is the group's.
     let single = if facts.single {
         "const uint zmlx_gx = zmlx_x, zmlx_gy = zmlx_y, zmlx_gz = zmlx_z, \
@@ -206,8 +231,7 @@ fn rows(facts: &Facts<'_>, out: &mut String) {
     } else {
         ""
     };
-    let _ = write!(
-        out,
+    let body = format!(
         "  for (uint zmlx_i = zmlx_first; zmlx_i < zmlx_end;) {{{GROUP}\
          \n    uint zmlx_k = zmlx_nx - zmlx_gx;\
          \n    if (zmlx_k > zmlx_end - zmlx_i) zmlx_k = zmlx_end - zmlx_i;\
@@ -220,15 +244,14 @@ fn rows(facts: &Facts<'_>, out: &mut String) {
          \n      for (uint zmlx_x = zmlx_ox; zmlx_x < zmlx_to; ++zmlx_x) {{\
          \n        {single}\
          \n        {}\
-         \n      }}\n    }}\n  }}\n{END}",
+         \n      }}\n    }}\n  }}\n",
         call(facts)
     );
+    run(facts, &body, out);
 }
 
 /// Whole threadgroups, one after the other.
 fn groups(facts: &Facts<'_>, out: &mut String) {
-    out.push_str(RUN);
-    launch_constants(facts, out);
     // Counting from zero within the group, and bounds that rule out that an index overflows, let
     // the compiler see consecutive addresses in what the kernel computes from its group's position.
     // No group is larger than the hint says; one further out than it says takes the second loop.
@@ -244,12 +267,12 @@ fn groups(facts: &Facts<'_>, out: &mut String) {
          \n      }}\n    }}",
         call(facts)
     );
-    let _ = write!(
-        out,
+    let body = format!(
         "  for (uint zmlx_i = zmlx_first; zmlx_i < zmlx_end; ++zmlx_i) {{{GROUP}\
          \n    if (zmlx_ex == 0 || zmlx_ex > 1024 || zmlx_ey > 1024 || zmlx_ez > 1024) __builtin_unreachable();\
-         \n    if (zmlx_gx < (1u << 20)) {{ {threads} }} else {{ {threads} }}\n  }}\n{END}"
+         \n    if (zmlx_gx < (1u << 20)) {{ {threads} }} else {{ {threads} }}\n  }}\n"
     );
+    run(facts, &body, out);
 }
 
 /// One thread of one group.
@@ -257,7 +280,15 @@ fn thread(facts: &Facts<'_>, out: &mut String) {
     out.push_str(
         "ZMLX_ENTRY int zmlx_thread(const zmlx_launch* zmlx_l, uint32_t zmlx_i, uint32_t zmlx_index) try {\n",
     );
-    launch_constants(facts, out);
+    for (param, ty) in facts.signature.params.iter().zip(&facts.types) {
+        if let Binding::Buffer(index) = param.binding {
+            let _ = writeln!(
+                out,
+                "  {ty}* const zmlx_b{index} = ({ty}*)zmlx_l->buffers[{index}];"
+            );
+        }
+    }
+    sizes(facts, out);
     let _ = write!(
         out,
         "  {{{GROUP}\

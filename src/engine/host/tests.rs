@@ -178,13 +178,24 @@ fn branches_do_not_mix(#[values(Order::Forward, Order::Reverse)] order: Order) {
     "threadgroup float s[4]; for (uint i = 3; i >= 0; --i) { s[i & 3] = 1; threadgroup_barrier(mem_flags::mem_threadgroup); }"
 )]
 #[case("for (;;) { if (simd_sum(inp[0]) < 0) break; }")]
+#[case(
+    "float s = 0; uint step = uint(inp[0]) - 1; for (uint i = 0; i < 9; i += step) s += i; out[0] = s;"
+)]
+#[case(
+    "float s = 0; for (int i = 0; i < 9; i += int(inp[0]) - 1) { s += inp[0]; simdgroup_barrier(mem_flags::mem_none); } out[0] = s;"
+)]
+#[case("int n = 0; do n += int(inp[0]) - 1; while (n < 5); out[0] = n;")]
+#[case("int n = 0; for (int i = 0; i < 5; ++i) if (inp[0] > 0) { i = 0; n++; } out[0] = n;")]
+#[case("int n = 0; for (uint i = uint(inp[0]) - 1; i < 9; i *= 2) n++; out[0] = n;")]
+#[case("int n = 0; RETRY(inp[0] == 1, n++) out[0] = n;")]
 fn endless_loops_end(#[case] body: &str) {
     let limit = Duration::from_millis(200);
     let args = LaunchArgs {
         timeout: Some(limit),
         ..over([4096, 1, 1], [64, 1, 1])
     };
-    let error = run(&kernel("", FLOATS, body), &mut [1.0], 1, args).unwrap_err();
+    let header = "#define RETRY(c, s) do { s; } while (c);\n";
+    let error = run(&kernel(header, FLOATS, body), &mut [1.0], 1, args).unwrap_err();
     assert_eq!(
         error,
         LaunchError::Timeout {

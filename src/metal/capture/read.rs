@@ -159,14 +159,47 @@ impl Input {
     #[track_caller]
     fn load(&self) -> Result<Array> {
         let bytes = read_file(&self.file)?;
+        let stored = bytes.len() / self.dtype.size();
+        let whole = bytes.len() % self.dtype.size() == 0;
+        let fits = match &self.strided {
+            None => Some(stored) == self.elements(),
+            Some((strides, offset)) => self.reach(strides, *offset).is_some_and(|n| n <= stored),
+        };
+        if !whole || !fits {
+            return Err(Error::io(format!(
+                "{}: {} bytes do not hold {} of shape {:?}",
+                self.file.display(),
+                bytes.len(),
+                self.dtype.name(),
+                self.shape
+            )));
+        }
         match &self.strided {
             None => Array::from_bytes(&bytes, &self.shape, self.dtype),
             Some((strides, offset)) => {
-                let storage =
-                    Array::from_bytes(&bytes, bytes.len() / self.dtype.size(), self.dtype)?;
+                let storage = Array::from_bytes(&bytes, stored, self.dtype)?;
                 storage.as_strided(&self.shape, strides, *offset)
             }
         }
+    }
+
+    /// How many elements the shape has.
+    fn elements(&self) -> Option<usize> {
+        elements(&self.shape)
+    }
+
+    /// One past the last element of the storage that a strided input touches, if all are within it.
+    fn reach(&self, strides: &[i64], offset: usize) -> Option<usize> {
+        if strides.len() != self.shape.len() || self.elements()? == 0 {
+            return None;
+        }
+        let (mut low, mut high) = (i64::try_from(offset).ok()?, i64::try_from(offset).ok()?);
+        for (&n, &stride) in self.shape.iter().zip(strides) {
+            let step = stride.checked_mul(i64::from(n) - 1)?;
+            let end = if step < 0 { &mut low } else { &mut high };
+            *end = end.checked_add(step)?;
+        }
+        (low >= 0).then_some(high as usize + 1)
     }
 }
 
@@ -277,12 +310,12 @@ impl Meta {
     fn output(&self, o: &Value) -> Result<Expected> {
         let dtype = self.dtype(&o["dtype"])?;
         let shape = self.shape(o)?;
-        let elements: usize = shape.iter().map(|&n| n as usize).product();
+        let elements = elements(&shape).ok_or_else(|| self.bad("shape"))?;
         let file = |key: &str, each: usize| match o[key].as_str() {
             None => Ok(None),
             Some(name) => {
                 let bytes = read_file(&self.dir.join(name))?;
-                if bytes.len() == elements * each {
+                if Some(bytes.len()) == elements.checked_mul(each) {
                     Ok(Some(bytes))
                 } else {
                     Err(self.bad(key))
@@ -299,6 +332,12 @@ impl Meta {
             shape,
         })
     }
+}
+
+/// How many elements a shape has.
+fn elements(shape: &[i32]) -> Option<usize> {
+    let mut sizes = shape.iter().map(|&n| usize::try_from(n).ok());
+    sizes.try_fold(1usize, |product, n| product.checked_mul(n?))
 }
 
 #[track_caller]

@@ -38,6 +38,10 @@ impl Target for CheckedHost {
         self.0.alternative()
     }
 
+    fn divisor(&self) -> Option<&'static str> {
+        self.0.divisor()
+    }
+
     fn entry(&self, facts: &Facts<'_>) -> String {
         let mut out = String::with_capacity(4096);
         buffers(facts, &mut out);

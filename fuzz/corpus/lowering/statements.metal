@@ -1,0 +1,1 @@
+if(a)if(b)do for(;;)while(c)switch(d){case 1:default:;}while(0);else do do do f();while(1);while(2);while(3);

@@ -1,0 +1,1 @@
+for(i=0;i<n;i+=)for(;i>>=1;i>>=2)for(a:b)x/=c?d<e,f>(g):h/i/j{k}/operator/(l)

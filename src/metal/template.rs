@@ -1,0 +1,100 @@
+//! Template arguments of a launch.
+
+use crate::bridge::kernel::ffi;
+use crate::{Dtype, Error, Result};
+
+use super::MetalKernel;
+use super::spec::check_identifier;
+
+/// The value of a template parameter of the kernel function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TemplateArg {
+    /// `int NAME`
+    Int(i32),
+    /// `bool NAME`
+    Bool(bool),
+    /// `typename NAME`
+    Dtype(Dtype),
+}
+
+impl From<i32> for TemplateArg {
+    fn from(v: i32) -> Self {
+        TemplateArg::Int(v)
+    }
+}
+
+impl From<bool> for TemplateArg {
+    fn from(v: bool) -> Self {
+        TemplateArg::Bool(v)
+    }
+}
+
+impl From<Dtype> for TemplateArg {
+    fn from(v: Dtype) -> Self {
+        TemplateArg::Dtype(v)
+    }
+}
+
+/// Refuses names and values that cannot be template parameters of the kernel function.
+#[track_caller]
+pub(super) fn check(template: &[(String, TemplateArg)], kernel: &MetalKernel) -> Result<()> {
+    for (i, (name, value)) in template.iter().enumerate() {
+        check_identifier("template", name)?;
+        if template[..i].iter().any(|(n, _)| n == name) {
+            return Err(Error::argument(
+                "template",
+                "each name once",
+                format_args!("`{name}` twice"),
+            ));
+        }
+        if kernel.input_names().contains(name) || kernel.output_names().contains(name) {
+            return Err(Error::argument(
+                "template",
+                "a name that no buffer has",
+                format_args!("`{name}`"),
+            ));
+        }
+        match *value {
+            // MLX makes the value a part of the function's name, where a minus cannot stand.
+            TemplateArg::Int(n) if n < 0 => {
+                return Err(Error::argument(
+                    "template",
+                    "integers from 0 on",
+                    format_args!("`{name}` = {n}"),
+                ));
+            }
+            TemplateArg::Dtype(d) => check_dtype(name, d)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The arguments as they cross the bridge.
+pub(super) fn to_ffi(template: &[(String, TemplateArg)]) -> Vec<ffi::TemplateValue> {
+    let value = |(name, arg): &(String, TemplateArg)| {
+        let (kind, number, dtype) = match *arg {
+            TemplateArg::Int(n) => (0, n, Dtype::Bool),
+            TemplateArg::Bool(b) => (1, i32::from(b), Dtype::Bool),
+            TemplateArg::Dtype(d) => (2, 0, d),
+        };
+        ffi::TemplateValue {
+            name: name.clone(),
+            kind,
+            number,
+            dtype,
+        }
+    };
+    template.iter().map(value).collect()
+}
+
+/// Refuses what Metal has no type for.
+#[track_caller]
+pub(super) fn check_dtype(name: &str, dtype: Dtype) -> Result<()> {
+    if dtype == Dtype::Float64 {
+        return Err(Error::dtype(format!(
+            "`{name}`: expected a dtype that Metal has, got float64"
+        )));
+    }
+    Ok(())
+}
