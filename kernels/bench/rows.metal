@@ -1,7 +1,8 @@
 // Row-wise kernels for any threadgroup: one threadgroup of TG threads works on one row of n
 // elements. On a GPU TG is some hundreds and VEC 4; on a CPU TG is 1, so that no barrier is
 // left and one thread walks the whole row, and VEC is 64: independent accumulators are what lets a
-// compiler that may not reorder sums use vector registers.
+// compiler that may not reorder sums use vector registers. VEC is a power of two: the accumulators
+// are folded in halves.
 //
 // Threads take blocks of VEC consecutive elements in turn, so that neighbours read neighbouring
 // memory. What is left over at the row's end goes to the first threads, one element each.
@@ -47,7 +48,9 @@ float row_max(const device T* x, uint n, threadgroup float* shared, Position at)
   }
   float v = -INFINITY;
   for (uint i = blocks * VEC + at.index; i < n; i += TG) v = metal::max(v, float(x[i]));
-  for (int j = 0; j < VEC; ++j) v = metal::max(v, most[j]);
+  for (int half = VEC / 2; half > 0; half /= 2)
+    for (int j = 0; j < half; ++j) most[j] = metal::max(most[j], most[j + half]);
+  v = metal::max(v, most[0]);
   return group_max<TG>(v, shared, at);
 }
 
@@ -63,7 +66,9 @@ float row_sum(const device T* x, uint n, threadgroup float* shared, Position at,
   }
   float v = 0.0f;
   for (uint i = blocks * VEC + at.index; i < n; i += TG) v += f(float(x[i]));
-  for (int j = 0; j < VEC; ++j) v += sum[j];
+  for (int half = VEC / 2; half > 0; half /= 2)
+    for (int j = 0; j < half; ++j) sum[j] += sum[j + half];
+  v += sum[0];
   return group_sum<TG>(v, shared, at);
 }
 
@@ -75,7 +80,8 @@ struct Square {
 };
 
 // Rows of float keep the exponentials in `out` until their sum is known. Shorter types
-// would round them twice, so those compute them again.
+// would round them twice, so those compute them again. Arguments are at most 0 and denormal results do
+// not count beside the sum, so the fast exponential is exact enough, as in MLX's own kernel.
 template <typename T, int TG, int VEC>
 void softmax_row(const device T* x, device T* out, uint n, threadgroup float* shared, Position at) {
   const bool keep = sizeof(T) == 4;
@@ -87,29 +93,31 @@ void softmax_row(const device T* x, device T* out, uint n, threadgroup float* sh
     const device T* p = x + b * VEC;
     device T* q = out + b * VEC;
     for (int j = 0; j < VEC; ++j) {
-      const float e = metal::exp(float(p[j]) - most);
+      const float e = metal::fast::exp(float(p[j]) - most);
       sum[j] += e;
       if (keep) q[j] = T(e);
     }
   }
   float v = 0.0f;
   for (uint i = blocks * VEC + at.index; i < n; i += TG) {
-    const float e = metal::exp(float(x[i]) - most);
+    const float e = metal::fast::exp(float(x[i]) - most);
     v += e;
     if (keep) out[i] = T(e);
   }
-  for (int j = 0; j < VEC; ++j) v += sum[j];
+  for (int half = VEC / 2; half > 0; half /= 2)
+    for (int j = 0; j < half; ++j) sum[j] += sum[j + half];
+  v += sum[0];
   const float scale = 1.0f / group_sum<TG>(v, shared, at);
   for (uint b = at.index; b < blocks; b += TG) {
     const device T* p = x + b * VEC;
     device T* q = out + b * VEC;
     for (int j = 0; j < VEC; ++j) {
-      const float e = keep ? float(q[j]) : metal::exp(float(p[j]) - most);
+      const float e = keep ? float(q[j]) : metal::fast::exp(float(p[j]) - most);
       q[j] = T(e * scale);
     }
   }
   for (uint i = blocks * VEC + at.index; i < n; i += TG) {
-    const float e = keep ? float(out[i]) : metal::exp(float(x[i]) - most);
+    const float e = keep ? float(out[i]) : metal::fast::exp(float(x[i]) - most);
     out[i] = T(e * scale);
   }
 }

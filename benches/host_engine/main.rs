@@ -6,11 +6,15 @@
 //! turns, because the machine may have other work to do. What a launch costs and how fast
 //! coroutines switch come after it.
 
+mod table;
+
 use std::time::{Duration, Instant};
 
 use zmlx::engine::host::{CompileOptions, compile};
 use zmlx::prelude::*;
 use zmlx::{MetalKernel, Result, with_device};
+
+use table::{Row, print, verdict};
 
 const SHAPES: [(i32, i32); 3] = [(2048, 4096), (64, 4096), (1, 4096)];
 const DTYPES: [Dtype; 3] = [F32, F16, BF16];
@@ -34,7 +38,7 @@ fn subjects() -> Result<Vec<Subject>> {
         let source =
             format!("uint i = thread_position_in_grid.x; float v = x[i]; out[i] = T({value});");
         let kernel = MetalKernel::new(&format!("bench_{name}"), ["x"], ["out"])
-            .header(include_str!("../kernels/bench/elementwise.metal"))
+            .header(include_str!("../../kernels/bench/elementwise.metal"))
             .source(&source)
             .build()?;
         Ok(Subject {
@@ -55,7 +59,7 @@ fn subjects() -> Result<Vec<Subject>> {
              {call};"
         );
         let kernel = MetalKernel::new(&format!("bench_{name}"), inputs.to_vec(), ["out"])
-            .header(include_str!("../kernels/bench/rows.metal"))
+            .header(include_str!("../../kernels/bench/rows.metal"))
             .source(&source)
             .build()?;
         Ok(Subject {
@@ -144,8 +148,11 @@ impl Best {
     }
 }
 
-/// Copies 32 MiB with all cores, in halves or in small pieces, whichever is faster.
+/// Copies 32 MiB with all cores: by `memcpy` in halves or in small pieces, or by a kernel, whose
+/// output may have huge pages. The fastest counts.
 struct Copy {
+    kernel: MetalKernel,
+    x: Array,
     from: Vec<u8>,
     to: Vec<u8>,
     best: Best,
@@ -154,15 +161,27 @@ struct Copy {
 impl Copy {
     const BYTES: usize = 32 << 20;
 
-    fn new() -> Self {
-        Self {
+    fn new() -> Result<Self> {
+        let kernel = MetalKernel::new("bench_copy", ["x"], ["out"])
+            .source("uint i = thread_position_in_grid.x; out[i] = x[i];")
+            .build()?;
+        Ok(Self {
+            kernel,
+            x: random::normal(Self::BYTES / 4)?,
             from: vec![1; Self::BYTES],
             to: vec![2; Self::BYTES],
             best: Best::new(),
-        }
+        })
     }
 
-    fn run(&mut self) {
+    fn run(&mut self) -> Result<()> {
+        self.x.eval()?;
+        for _ in 0..4 {
+            self.best.of(|| {
+                let [y] = self.kernel.launch(&[&self.x]).run()?;
+                y.eval()
+            })?;
+        }
         let (from, to) = (&self.from, &mut self.to);
         for len in [Self::BYTES / rayon::current_num_threads(), 1 << 20, 1 << 16] {
             let _ = self.best.of(|| {
@@ -175,21 +194,13 @@ impl Copy {
             });
         }
         std::hint::black_box(&mut self.to);
+        Ok(())
     }
 
     /// GB/s, reads and writes counted.
     fn rate(&self) -> f64 {
         2.0 * Self::BYTES as f64 / self.best.seconds() / 1e9
     }
-}
-
-struct Row {
-    name: &'static str,
-    dtype: Dtype,
-    shape: (i32, i32),
-    bytes: f64,
-    ours: Best,
-    mlx: Best,
 }
 
 fn measure(
@@ -218,7 +229,7 @@ fn measure(
             ours.of(|| s.launch(&x, &w, 1)?.eval())?;
         }
         if round % 8 == 0 || long {
-            copy.run();
+            copy.run()?;
         }
         // MLX's operation is often the slowest by far.
         if round < 5 || theirs < spent / 4 {
@@ -236,87 +247,6 @@ fn measure(
         ours,
         mlx,
     })
-}
-
-fn print(rows: &[Row], copy: f64) {
-    println!("copy, all cores: {copy:.1} GB/s (read + written)\n");
-    println!(
-        "{:<8} {:<8} {:>9} | {:>9} {:>7} {:>6} | {:>9} {:>7} {:>6} | {:>7}",
-        "kernel", "dtype", "shape", "us", "GB/s", "share", "MLX us", "GB/s", "share", "ratio"
-    );
-    for r in rows {
-        let [a, b] = [r.ours, r.mlx].map(Best::seconds);
-        let [ga, gb] = [a, b].map(|t| r.bytes / t / 1e9);
-        println!(
-            "{:<8} {:<8} {:>9} | {:>9.1} {:>7.2} {:>6.2} | {:>9.1} {:>7.2} {:>6.2} | {:>6.1}x",
-            r.name,
-            r.dtype.to_string(),
-            format!("{}x{}", r.shape.0, r.shape.1),
-            a * 1e6,
-            ga,
-            ga / copy,
-            b * 1e6,
-            gb,
-            gb / copy,
-            b / a
-        );
-    }
-    println!();
-    let mean = |rows: &[&Row], f: &dyn Fn(&Row) -> f64| {
-        (rows.iter().map(|r| f(r).ln()).sum::<f64>() / rows.len().max(1) as f64).exp()
-    };
-    let ratio = |r: &Row| r.mlx.seconds() / r.ours.seconds();
-    let share = |r: &Row| r.bytes / r.ours.seconds() / 1e9 / copy;
-    for dtype in DTYPES {
-        for shape in SHAPES {
-            let part: Vec<&Row> = rows
-                .iter()
-                .filter(|r| (r.dtype, r.shape) == (dtype, shape))
-                .collect();
-            if part.is_empty() {
-                continue;
-            }
-            println!(
-                "geometric mean {dtype} {}x{}: share {:.2}, {:.1}x MLX",
-                shape.0,
-                shape.1,
-                mean(&part, &share),
-                mean(&part, &ratio)
-            );
-        }
-    }
-    let floor: Vec<&Row> = rows
-        .iter()
-        .filter(|r| (r.dtype, r.shape) == (F32, SHAPES[0]))
-        .collect();
-    let under: Vec<_> = floor
-        .iter()
-        .filter(|r| share(r) < 0.5)
-        .map(|r| r.name)
-        .collect();
-    let slower: Vec<_> = floor
-        .iter()
-        .filter(|r| ratio(r) < 1.0)
-        .map(|r| r.name)
-        .collect();
-    println!("\nfloors, float32 2048x4096:");
-    println!(
-        "  share of copy >= 0.5: {}",
-        verdict(under.is_empty(), &under)
-    );
-    println!(
-        "  10x MLX in the geometric mean: {}",
-        verdict(mean(&floor, &ratio) >= 10.0, &[])
-    );
-    println!(
-        "  no row slower than MLX: {}",
-        verdict(slower.is_empty(), &slower)
-    );
-}
-
-fn verdict(holds: bool, names: &[&str]) -> String {
-    let holds = if holds { "holds" } else { "missed" };
-    format!("{holds} {}", names.join(", "))
 }
 
 /// A kernel of one element against an MLX operation: 10,000 of each in one graph.
@@ -395,8 +325,8 @@ fn switches(sum: &Subject) -> Result<()> {
 fn main() -> Result<()> {
     let filter = std::env::args().skip(1).find(|a| !a.starts_with('-'));
     let wanted = |text: &str| filter.as_ref().is_none_or(|f| text.contains(f.as_str()));
-    let mut copy = Copy::new();
     with_device(Device::CPU, || {
+        let mut copy = Copy::new()?;
         let subjects = subjects()?;
         let mut rows = Vec::new();
         for dtype in DTYPES {
