@@ -223,7 +223,7 @@ const device uchar* q = (const device uchar*)u; uchar lo = q[i] & 0x0F, hi = q[i
 out[i] = d.at(i) + acc + lo + hi * 16;";
     let got = Probe::new(body).header(header).over(64, 32).run::<f32>(64);
     for (i, got) in got.into_iter().enumerate() {
-        let nibble = (i / 8 >> (i % 8 * 4)) & 15;
+        let nibble = ((i / 8) >> (i % 8 * 4)) & 15;
         let group = i / 8;
         let want = nibble * group + group + 1 + (0..8).map(|k| 8 * group + k).sum::<usize>();
         let byte = if i % 4 == 0 { i / 4 } else { 0 };
