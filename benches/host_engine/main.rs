@@ -212,7 +212,7 @@ fn measure(
 ) -> Result<Row> {
     let x = (random::normal(shape)? * 2.0)?.astype(dtype)?;
     let w = random::normal(shape.1)?.astype(dtype)?;
-    zmlx::eval(&[&x, &w])?;
+    zmlx::eval([&x, &w])?;
     let (mut ours, mut mlx) = (Best::new(), Best::new());
     // Compiles, and takes the memory that later launches use again.
     s.launch(&x, &w, 1)?.eval()?;
