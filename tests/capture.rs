@@ -89,7 +89,7 @@ fn a_captured_launch_runs_again(#[values(true, false)] contiguous: bool) {
         assert_eq!(expected[0].bytes.as_deref(), Some(&bytes[..]));
         let inputs = capture.inputs().unwrap();
         assert_eq!(inputs[0].shape(), [12, 4]);
-        assert_eq!(inputs[0].is_row_contiguous(), false, "strides are kept");
+        assert!(!inputs[0].is_row_contiguous(), "strides are kept");
         replay(folder);
     }
 }

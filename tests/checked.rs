@@ -4,7 +4,7 @@ use rstest::rstest;
 use zmlx::engine::EngineError;
 use zmlx::engine::error::Region;
 use zmlx::prelude::*;
-use zmlx::{Checked, MetalKernel, Result, vmap};
+use zmlx::{Checked, MetalKernel, Result};
 
 const N: i32 = 64;
 
@@ -88,6 +88,21 @@ const fn expect(buffer: &'static str, index: i64, extent: u64, thread: u32) -> E
     "Holder h; h.p = x; out[i] = h.p[i == 11 ? 100 : 1];",
     expect("x", 100, 64, 11)
 )]
+#[case::arrow(
+    "const device Pair* p = (const device Pair*)x;
+     out[i] = p->a + (p + (i == 10 ? 32 : 1))->b;",
+    Expected { line: 3, element: 8, ..expect("x", 32, 32, 10) }
+)]
+#[case::atomic(
+    "device atomic_float* a = (device atomic_float*)out;
+     atomic_fetch_add_explicit(&a[i == 12 ? 64 : i], 1.0f, memory_order_relaxed);",
+    Expected { line: 3, ..expect("out", 64, 64, 12) }
+)]
+#[case::simdgroup_matrix(
+    "simdgroup_float8x8 m; simdgroup_load(m, x + (i < 32 ? 0 : 2), 8);
+     simdgroup_store(m, out, 8);",
+    expect("x", 64, 64, 63)
+)]
 #[case::dereference(
     "device float* p = out; p += 63; if (i == 1) { ++p; *p = 1.0f; } out[i] = 0;",
     expect("out", 64, 64, 1)
@@ -97,7 +112,8 @@ fn out_of_bounds(#[case] source: &str, #[case] want: Expected) {
         float third(const device float* p) {
             return p[2]; }
         constant float table[3] = {1, 2, 3};
-        struct Holder { const device float* p; };";
+        struct Holder { const device float* p; };
+        struct Pair { float a; float b; };";
     let source = format!(
         "uint i = thread_position_in_grid.x, l = thread_position_in_threadgroup.x;
      {source}"
@@ -197,15 +213,27 @@ fn strided_offset() {
     2,
     "no recursion"
 )]
-#[case::constant_written("", "\nsmall[0] = 1; out[0] = 1;", Region::Source, 2, "read-only")]
+#[case::constant_written(
+    "",
+    "\nsmall[0] = 1; out[0] = 1;",
+    Region::Source,
+    2,
+    "read-only|const value"
+)]
 #[case::constant_table_written(
     "constant float table[2] = {1, 2};",
     "table[0] = 1; out[0] = 1;",
     Region::Source,
     1,
-    "read-only"
+    "read-only|const value"
 )]
-#[case::input_written("", "x[0] = 1; out[0] = 1;", Region::Source, 1, "read-only")]
+#[case::input_written(
+    "",
+    "x[0] = 1; out[0] = 1;",
+    Region::Source,
+    1,
+    "read-only|const value"
+)]
 #[case::bfloat_narrowing("", "bfloat b = 1.5f; out[0] = b;", Region::Source, 1, "bfloat")]
 #[case::bfloat_from_half(
     "",
@@ -235,7 +263,9 @@ fn refused(
     let EngineError::Compile(error) = &**problem else {
         panic!("not a compile error: {problem}");
     };
-    assert!(error.message.contains(words), "{error}");
+    // Compilers choose different words.
+    let says = words.split('|').any(|w| error.message.contains(w));
+    assert!(says, "{error}");
     let location = error.location.as_ref().unwrap();
     assert_eq!(
         (location.region, location.line),
@@ -309,125 +339,4 @@ fn robust_launches_go_on() {
     assert_eq!(report.violations, 2 + 3 + 1);
     assert!(report.first.is_some());
     assert!(report.unwritten.is_empty());
-}
-
-const CORRECT: &[(&str, &str, &str)] = &[
-    ("plain", "", "out[i] = x[i] * small[i % 4];"),
-    (
-        "barriers",
-        "inline void fold(threadgroup float* t, uint l) {
-            for (uint s = 16; s > 0; s >>= 1) {
-                if (l < s) t[l] += t[l + s];
-                threadgroup_barrier(mem_flags::mem_threadgroup);
-            }
-        }",
-        "threadgroup float t[32]; t[l] = x[i]; threadgroup_barrier(mem_flags::mem_threadgroup);
-         fold(t, l); out[i] = t[0];",
-    ),
-    (
-        "simd",
-        "",
-        "out[i] = simd_sum(x[i]) + simd_shuffle_xor(x[i], 1);",
-    ),
-    (
-        "two_dimensions",
-        "struct Pair { float a; float2 b[2]; };",
-        "threadgroup float t[4][8]; threadgroup Pair p[32];
-         t[l / 8][l % 8] = x[i]; p[l].a = x[i]; p[l].b[1] = float2(x[i], 2);
-         threadgroup_barrier(mem_flags::mem_threadgroup);
-         out[i] = t[3 - l / 8][l % 8] + p[31 - l].a + p[l].b[1].y;",
-    ),
-    (
-        "vectors",
-        "",
-        "const device float4* v = (const device float4*)x;
-         const device float2* w = reinterpret_cast<const device float2*>(&x[0]);
-         out[i] = v[i / 4][i % 4] + w[i / 2].y + dot(v[0], v[15]);",
-    ),
-    (
-        "atomics",
-        "",
-        "threadgroup atomic_uint n; threadgroup atomic_int m[2];
-         if (l == 0) { atomic_store_explicit(&n, 0u, memory_order_relaxed);
-            atomic_store_explicit(&m[1], 0, memory_order_relaxed); }
-         threadgroup_barrier(mem_flags::mem_threadgroup);
-         atomic_fetch_add_explicit(&n, 2u, memory_order_relaxed);
-         atomic_fetch_max_explicit(&m[1], int(l), memory_order_relaxed);
-         threadgroup_barrier(mem_flags::mem_threadgroup);
-         out[i] = float(atomic_load_explicit(&n, memory_order_relaxed)
-            + uint(atomic_load_explicit(&m[1], memory_order_relaxed)));",
-    ),
-    (
-        "templates_and_spaces",
-        "template <typename T> T head(device const T* p) { return p[0]; }
-         template <typename T> T head(threadgroup const T* p) { return p[0]; }
-         template <typename T> T head(constant T* p) { return p[0]; }
-         template <typename T> void put(thread T* to, T v) { *to = v; }
-         template <typename T> void put(device T& to, T v) { to = v; }
-         template <typename T> void put(thread T& to, T v) { to = v; }
-         constant float table[2][2] = {{1, 2}, {3, 4}};
-         #define AT(p, k) (*(device float*)(&p[k]))
-         struct View { device float* p; uint n; float get(uint k) const { return p[k % n]; } };",
-        "threadgroup float t[32]; t[l] = x[i]; threadgroup_barrier(mem_flags::mem_threadgroup);
-         float v[3]; put(&v[1], head(x)); put(&v[2], 3.0f); put(v[0], head(t));
-         device float *a = out + i, *b = &out[i];
-         auto c = a; put(*c, v[0] + v[1] + v[2] + head(small) + table[1][0]);
-         View view{out, 64}; view.p = b; *b += AT(out, i) + (a == b ? 1.0f : 0.0f) + float(b - out);
-         *a++ += table[0][1]; device float* none = nullptr; if (none || !a) out[i] = 0;
-         simdgroup_barrier(mem_flags::mem_none); (void)view.n;",
-    ),
-    (
-        "past_the_end_unread",
-        "",
-        "const device float* end = &x[64]; const device float* p = &x[i];
-         float s = 0; while (p < end) { s += *p; p += 16; } out[i] = s;",
-    ),
-];
-
-#[test]
-fn correct_kernels_give_the_same() {
-    for (name, header, source) in CORRECT {
-        let source = format!(
-            "uint i = thread_position_in_grid.x, l = thread_position_in_threadgroup.x;
-            {source}"
-        );
-        let plain = MetalKernel::new(name, ["x", "small"], ["out"])
-            .header(*header)
-            .source(source)
-            .build()
-            .unwrap();
-        let checked = plain.checked();
-        let want = run(&plain).unwrap_or_else(|e| panic!("{name}: {e}"));
-        let got = run(&checked).unwrap_or_else(|e| panic!("{name}: {e}"));
-        assert_eq!(got, want, "{name}");
-        let report = checked.checked_report().unwrap();
-        assert_eq!(report.violations, 0, "{name}");
-        assert!(report.unwritten.is_empty(), "{name}: {report:?}");
-        assert!(plain.checked_report().is_none());
-    }
-}
-
-#[test]
-fn strided_inputs_and_vmap() {
-    let kernel = MetalKernel::new("loc", ["x"], ["out"])
-        .source(
-            "uint i = thread_position_in_grid.x;
-             out[i] = 2 * x[elem_to_loc(i, x_shape, x_strides, x_ndim)];",
-        )
-        .ensure_row_contiguous(false)
-        .build()
-        .unwrap()
-        .checked();
-    let x = numbers(N).reshape([4, 4, 4]).unwrap();
-    let t = x.transpose([2, 0, 1]).unwrap();
-    let one = |a: &[Array]| -> Result<Vec<Array>> {
-        let [y] = kernel.launch(&[&a[0]]).grid(a[0].size()).run()?;
-        Ok(vec![y])
-    };
-    let direct = one(std::slice::from_ref(&t)).unwrap();
-    let mapped = vmap(one).call(&[t.clone()]).unwrap();
-    let want: Vec<f32> = t.to_vec::<f32>().unwrap().iter().map(|v| 2.0 * v).collect();
-    assert_eq!(direct[0].to_vec::<f32>().unwrap(), want);
-    assert_eq!(mapped[0].to_vec::<f32>().unwrap(), want);
-    assert_eq!(kernel.checked_report().unwrap().launches, 1 + 4);
 }

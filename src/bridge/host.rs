@@ -48,11 +48,12 @@ impl HostEntry {
                 len: b.bytes,
             })
             .collect();
-        let args = engine::LaunchArgs::new(
+        let mut args = engine::LaunchArgs::new(
             &buffers,
             grid.map(i32::unsigned_abs),
             threadgroup.map(i32::unsigned_abs),
         );
+        args.order = engine::Order::from_env();
         // A panic must not unwind into C++.
         // SAFETY: the caller's promise is the one that `launch` asks for.
         let run = || unsafe {

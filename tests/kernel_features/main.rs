@@ -7,6 +7,7 @@ mod memory;
 mod numbers;
 mod simd;
 mod text;
+mod wild;
 
 use half::{bf16, f16};
 use zmlx::prelude::*;

@@ -105,8 +105,7 @@ o[i].x += f.z + float(c.y) + bytes.x + float(big >> 32);"
             let mut want = 2.0 * at + at + pair + k;
             if c == 0 {
                 want += (3 * i + 2 + offset) as f32 + (offset + 1) as f32;
-                want += f32::from(bytes[4 * offset.min(0) + offset * 4 + 4 * i])
-                    + (offset + 2 * i + 1) as f32;
+                want += f32::from(bytes[offset * 4 + 4 * i]) + (offset + 2 * i + 1) as f32;
             }
             assert_eq!(got[offset + 4 * i + c], want, "offset {offset}, {i}.{c}");
         }

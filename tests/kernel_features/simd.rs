@@ -156,8 +156,8 @@ out[352 + lane] = out[256 + fm * 8 + fn] + out[256 + fm * 8 + fn + 1] - 2.0f;";
         let a = |r: usize, c: usize| ((r * 16 + c) % 7) as f32 - 3.0;
         let b = |r: usize, c: usize| ((r * 16 + c) % 5) as f32 - 2.0;
         let c = |r: usize, c: usize| (0..16).map(|k| a(r, k) * b(k, c)).sum::<f32>();
-        for i in 0..256 {
-            assert_eq!(got[i], c(i / 16, i % 16), "{ty} element {i}");
+        for (i, &sum) in got[..256].iter().enumerate() {
+            assert_eq!(sum, c(i / 16, i % 16), "{ty} element {i}");
         }
         for i in 0..64 {
             assert_eq!(

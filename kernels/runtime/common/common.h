@@ -144,9 +144,9 @@ template <class T> ZMLX_FN constexpr vec<T, 3> cross(vec<T, 3> a, vec<T, 3> b) {
   return vec<T, 3>(a.y * b.z - a.z * b.y, a.z * b.x - a.x * b.z, a.x * b.y - a.y * b.x);
 }
 #define ZMLX_GEOMETRY                                                                                     \
-  template <class T, int N> ZMLX_FN T length(vec<T, N> a) { return sqrt(dot(a, a)); }                    \
-  template <class T, int N> ZMLX_FN T distance(vec<T, N> a, vec<T, N> b) { return length(a - b); }       \
-  template <class T, int N> ZMLX_FN vec<T, N> normalize(vec<T, N> a) { return a * rsqrt(dot(a, a)); }
+  template <class T, int N> ZMLX_FN T length(vec<T, N> a) { return (sqrt)(dot(a, a)); }                    \
+  template <class T, int N> ZMLX_FN T distance(vec<T, N> a, vec<T, N> b) { return (length)(a - b); }       \
+  template <class T, int N> ZMLX_FN vec<T, N> normalize(vec<T, N> a) { return a * (rsqrt)(dot(a, a)); }
 ZMLX_GEOMETRY
 namespace fast { ZMLX_GEOMETRY }
 namespace precise { ZMLX_GEOMETRY }

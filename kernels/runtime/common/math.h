@@ -66,8 +66,10 @@ template <class T> using float_of = metal::conditional_t<integer<T>, float, T>;
   ZMLX_UNARY(asinh, p##_asinh) ZMLX_UNARY(acosh, p##_acosh) ZMLX_UNARY(atanh, p##_atanh)    \
   ZMLX_UNARY(sinpi, p##_sinpi) ZMLX_UNARY(cospi, p##_cospi) ZMLX_UNARY(tanpi, p##_tanpi)    \
   ZMLX_BINARY(pow, p##_pow) ZMLX_BINARY(powr, p##_powr) ZMLX_BINARY(atan2, p##_atan2)       \
-  template <class T> ZMLX_FN T sincos(T x, T& c) { T s = sin(x); c = cos(x); return s; }
+  template <class T> ZMLX_FN T sincos(T x, T& c) { T s = (sin)(x); c = (cos)(x); return s; }
 
+// The same text stands in metal, fast and precise. A name in brackets means the own namespace's
+// function, where the type of a vector would bring in metal's too.
 #define ZMLX_PLAIN_MATH                                                                     \
   ZMLX_UNARY(fabs, m_fabs) ZMLX_UNARY(floor, m_floor) ZMLX_UNARY(ceil, m_ceil)              \
   ZMLX_UNARY(trunc, m_trunc) ZMLX_UNARY(rint, m_rint) ZMLX_UNARY(round, m_round)            \
@@ -75,10 +77,10 @@ template <class T> using float_of = metal::conditional_t<integer<T>, float, T>;
   ZMLX_BINARY(copysign, m_copysign) ZMLX_BINARY(fdim, m_fdim)                               \
   ZMLX_BINARY(fmax, m_fmax) ZMLX_BINARY(fmin, m_fmin) ZMLX_TERNARY(fma, m_fma)              \
   template <class A, class B> ZMLX_FN auto divide(A a, B b) { return a / b; }               \
-  template <class A, class B, class C> ZMLX_FN auto fmax3(A a, B b, C c) { return fmax(fmax(a, b), c); } \
-  template <class A, class B, class C> ZMLX_FN auto fmin3(A a, B b, C c) { return fmin(fmin(a, b), c); } \
+  template <class A, class B, class C> ZMLX_FN auto fmax3(A a, B b, C c) { return (fmax)((fmax)(a, b), c); } \
+  template <class A, class B, class C> ZMLX_FN auto fmin3(A a, B b, C c) { return (fmin)((fmin)(a, b), c); } \
   template <class A, class B, class C> ZMLX_FN auto fmedian3(A a, B b, C c) {               \
-    return fmax(fmin(a, b), fmin(fmax(a, b), c));                                           \
+    return (fmax)((fmin)(a, b), (fmin)((fmax)(a, b), c));                                           \
   }                                                                                         \
   template <class T> ZMLX_FN auto frexp(T x, int& e) {                                      \
     return zmlx::float_of<zmlx::unalt_t<T>>(zmlx::m_frexp(float(x), e));                    \
@@ -101,8 +103,8 @@ template <class T> using float_of = metal::conditional_t<integer<T>, float, T>;
     return zmlx::mapn<int, N>([](auto e) { return ilogb(e); }, x);                          \
   }                                                                                         \
   template <class T> ZMLX_FN T modf(T x, T& whole) {                                        \
-    whole = trunc(x);                                                                       \
-    return copysign(x == whole ? T(0) : T(x - whole), x);                                   \
+    whole = (trunc)(x);                                                                       \
+    return (copysign)(x == whole ? T(0) : T(x - whole), x);                                   \
   }                                                                                         \
   template <class T, int N> ZMLX_FN vec<T, N> modf(vec<T, N> x, vec<T, N>& whole) {         \
     vec<T, N> r;                                                                            \

@@ -249,6 +249,11 @@ template <class... P> struct parameters<void(P...)> {
 };
 }  // namespace zmlx
 
+namespace metal {
+template <class T, class S> inline constexpr bool is_pointer_v<zmlx::ptr<T, S>> = true;
+template <class T, class S> struct remove_pointer<zmlx::ptr<T, S>> { typedef T type; };
+}  // namespace metal
+
 template <class T> using zmlx_device_ptr = zmlx::ptr<T, zmlx::device_space>;
 template <class T> using zmlx_constant_ptr = zmlx::ptr<const T, zmlx::constant_space>;
 template <class T> using zmlx_threadgroup_ptr = zmlx::ptr<T, zmlx::threadgroup_space>;
@@ -261,6 +266,11 @@ ZMLX_INLINE constexpr auto zmlx_addr(A&& a, I&& i) { return &a[i]; }
 template <class T> ZMLX_INLINE zmlx::any_ptr<T> zmlx_addr_of(T& x) { return {&x}; }
 // `&v` of a variable in threadgroup memory.
 template <class T> ZMLX_INLINE zmlx_threadgroup_ptr<T> zmlx_tg_addr(T& x) { return {&x, &x, &x + 1, "a threadgroup variable"}; }
+// `p->m`, on the line that says so.
+template <class T, class S> ZMLX_INLINE T* zmlx_arrow(zmlx::ptr<T, S> p, ZMLX_WHERE) {
+  return &zmlx::access<S>(p.raw(), p.b, p.e, p.n, zmlx::index(0, zmlx_line, zmlx_file));
+}
+template <class T> ZMLX_INLINE T* zmlx_arrow(T* p) { return p; }
 template <class To, class From> ZMLX_INLINE To zmlx_pointer_cast(From p) { return (To)p; }
 
 #include "checked_library.h"

@@ -48,7 +48,8 @@ ZMLX_FN void simdgroup_load(simdgroup_matrix<T, C, R>& m, zmlx::ptr<U, S> src, u
   uint32_t l = zmlx::current_lane(), r = zmlx::matrix_row(l), c = zmlx::matrix_col(l);
   ulong step = transpose ? elements_per_row : 1;
   ulong at = transpose ? (origin.y + c) * elements_per_row + origin.x + r : (origin.y + r) * elements_per_row + origin.x + c;
-  m.ze = vec<T, 2>(T(src[zmlx::index(at, zmlx_line, zmlx_file)]), T(src[zmlx::index(at + step, zmlx_line, zmlx_file)]));
+  m.ze.x = T(src[zmlx::index(at, zmlx_line, zmlx_file)]);
+  m.ze.y = T(src[zmlx::index(at + step, zmlx_line, zmlx_file)]);
 }
 template <class T, int C, int R, class U, class S>
 ZMLX_FN void simdgroup_store(const simdgroup_matrix<T, C, R>& m, zmlx::ptr<U, S> dst, ulong elements_per_row = C,

@@ -34,6 +34,17 @@ pub enum Order {
     Reverse,
 }
 
+impl Order {
+    /// `Reverse` where `ZMLX_THREAD_ORDER` is `reverse`; looked at once.
+    pub fn from_env() -> Self {
+        static ORDER: std::sync::OnceLock<Order> = std::sync::OnceLock::new();
+        *ORDER.get_or_init(|| match std::env::var("ZMLX_THREAD_ORDER") {
+            Ok(word) if word == "reverse" => Order::Reverse,
+            _ => Order::Forward,
+        })
+    }
+}
+
 /// Where a barrier stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BarrierSite(u32);

@@ -81,6 +81,19 @@ pub fn lower(msl: &str, options: &CompileOptions) -> Result<Lowered, EngineError
     })
 }
 
+/// Refuses what Metal's compiler refuses, as far as the text alone tells.
+pub fn check(msl: &str, options: &CompileOptions) -> Result<(), EngineError> {
+    let Some(refusal) = msl::checked::refuse(msl) else {
+        return Ok(());
+    };
+    Err(EngineError::Compile(Box::new(CompileError {
+        kernel: options.name.clone(),
+        message: refusal.message,
+        location: refusal.location,
+        output: String::new(),
+    })))
+}
+
 /// How many kernels this process has taken from the disk or the compiler.
 pub fn kernels_built() -> usize {
     COMPILATIONS.load(Ordering::Relaxed)
@@ -88,13 +101,8 @@ pub fn kernels_built() -> usize {
 
 fn build(msl: &str, options: &CompileOptions) -> Result<Arc<HostKernel>, EngineError> {
     COMPILATIONS.fetch_add(1, Ordering::Relaxed);
-    if let Some(refusal) = options.checked.then(|| msl::checked::refuse(msl)).flatten() {
-        return Err(EngineError::Compile(Box::new(CompileError {
-            kernel: options.name.clone(),
-            message: refusal.message,
-            location: refusal.location,
-            output: String::new(),
-        })));
+    if options.checked {
+        check(msl, options)?;
     }
     let lowered = lower(msl, options)?;
     let library = compiler::library(&options.name, &lowered, options.math_mode)?;

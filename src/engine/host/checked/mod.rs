@@ -64,7 +64,7 @@ pub struct Violation {
     pub thread: [u32; 3],
     /// The thread's index in its threadgroup.
     pub index_in_threadgroup: u32,
-    /// The line of the MSL, where it is known (it is not for `->`).
+    /// The line of the MSL, where it is known.
     pub location: Option<Location>,
 }
 

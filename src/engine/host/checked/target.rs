@@ -27,7 +27,7 @@ impl Target for CheckedHost {
     }
 
     fn kernel_function(&self) -> &'static str {
-        "static "
+        "static inline __attribute__((always_inline)) "
     }
 
     fn buffer_qualifier(&self) -> &'static str {
@@ -46,8 +46,8 @@ impl Target for CheckedHost {
         let mut out = String::with_capacity(4096);
         buffers(facts, &mut out);
         let thread = format!(
-            "zmlx::here.at[0] = zmlx_x; zmlx::here.at[1] = zmlx_y; zmlx::here.at[2] = zmlx_z; \
-             zmlx::here.index = zmlx_index;\n        {}",
+            "zmlx_p.at[0] = zmlx_x; zmlx_p.at[1] = zmlx_y; zmlx_p.at[2] = zmlx_z; \
+             zmlx_p.index = zmlx_index;\n        {}",
             call(facts)
         );
         match facts.mode {
@@ -100,8 +100,10 @@ fn constants(facts: &Facts<'_>, out: &mut String) {
             "  const zmlx::any_buffer zmlx_b{index} = {{(char*)zmlx_l->buffers[{index}], zmlx_l->lengths[{index}], \"{name}\"}};"
         );
     }
+    // The address of what is an OS thread's own is found by a call, so once is enough.
     out.push_str(
-        "  const uint zmlx_sx = zmlx_l->grid[0], zmlx_sy = zmlx_l->grid[1], zmlx_sz = zmlx_l->grid[2];\n  \
+        "  zmlx::place& zmlx_p = zmlx::here;\n  \
+         const uint zmlx_sx = zmlx_l->grid[0], zmlx_sy = zmlx_l->grid[1], zmlx_sz = zmlx_l->grid[2];\n  \
          const uint zmlx_nx = zmlx_l->groups[0], zmlx_ny = zmlx_l->groups[1], zmlx_nz = zmlx_l->groups[2];\n  \
          const uint zmlx_tx = zmlx_l->tg[0], zmlx_ty = zmlx_l->tg[1], zmlx_tz = zmlx_l->tg[2];\n",
     );
@@ -132,8 +134,8 @@ fn coroutine(facts: &Facts<'_>, out: &mut String) {
     let _ = write!(
         out,
         "  {{{GROUP}\
-         \n    zmlx::here.origin[0] = zmlx_ox; zmlx::here.origin[1] = zmlx_oy; zmlx::here.origin[2] = zmlx_oz;\
-         \n    zmlx::here.extent[0] = zmlx_ex; zmlx::here.extent[1] = zmlx_ey; zmlx::here.extent[2] = zmlx_ez;\
+         \n    zmlx_p.origin[0] = zmlx_ox; zmlx_p.origin[1] = zmlx_oy; zmlx_p.origin[2] = zmlx_oz;\
+         \n    zmlx_p.extent[0] = zmlx_ex; zmlx_p.extent[1] = zmlx_ey; zmlx_p.extent[2] = zmlx_ez;\
          \n    const uint zmlx_lx = zmlx_index % zmlx_ex, zmlx_x = zmlx_ox + zmlx_lx;\
          \n    const uint zmlx_ly = zmlx_index / zmlx_ex % zmlx_ey, zmlx_y = zmlx_oy + zmlx_ly;\
          \n    const uint zmlx_lz = zmlx_index / zmlx_ex / zmlx_ey, zmlx_z = zmlx_oz + zmlx_lz;\

@@ -1,6 +1,6 @@
 //! Finds elements of outputs that no thread wrote.
 
-use std::{fmt, marker::PhantomData, slice};
+use std::{collections::HashSet, fmt, marker::PhantomData, slice};
 
 use crate::engine::host::Buffer;
 
@@ -106,16 +106,20 @@ impl<'a> Probe<'a> {
         for output in &mut self.outputs {
             // SAFETY: as above; a run has filled what was not.
             let bytes = unsafe { slice::from_raw_parts(output.data, output.len) };
-            let untouched = |at: u64| {
-                let from = at as usize * output.element;
-                bytes
-                    .get(from..from + output.element)
-                    .is_some_and(|bytes| bytes.iter().all(|&b| b == pattern))
+            // Most elements differ in their first byte already.
+            let untouched = |bytes: &[u8]| {
+                bytes.first() == Some(&pattern) && bytes.iter().all(|&b| b == pattern)
             };
-            let count = output.count();
+            let elements = bytes.chunks_exact(output.element).zip(0u64..);
+            let found = elements
+                .filter(|(bytes, _)| untouched(bytes))
+                .map(|(_, at)| at);
             output.suspects = Some(match output.suspects.take() {
-                None => (0..count).filter(|&at| untouched(at)).collect(),
-                Some(old) => old.into_iter().filter(|&at| untouched(at)).collect(),
+                None => found.collect(),
+                Some(old) => {
+                    let found: HashSet<u64> = found.collect();
+                    old.into_iter().filter(|at| found.contains(at)).collect()
+                }
             });
         }
         self.runs > 1 || !self.outputs.iter().any(Watched::is_suspicious)

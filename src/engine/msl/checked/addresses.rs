@@ -24,9 +24,16 @@ pub fn rewrite(stream: Stream<'_>, variables: &HashSet<&str>, edits: &mut Edits)
         if !is_unary(stream, at) {
             continue;
         }
-        let parens = stream.str(at + 1) == "(";
+        let whole = operand(stream, at + 1);
+        // In `&(x[i])` the operand is what stands within.
+        let parens = matches!(whole, Some((_, Last::Name, _))) && stream.str(at + 1) == "(";
         let start = at + 1 + usize::from(parens);
-        let Some((end, last, through)) = operand(stream, start) else {
+        let found = if parens {
+            operand(stream, start)
+        } else {
+            whole
+        };
+        let Some((end, last, through)) = found else {
             continue;
         };
         if parens && stream.str(end) != ")" {
@@ -55,6 +62,52 @@ pub fn rewrite(stream: Stream<'_>, variables: &HashSet<&str>, edits: &mut Edits)
     }
 }
 
+/// Puts a function around what `->` is applied to: the operator itself cannot tell its line.
+pub fn arrows(stream: Stream<'_>, edits: &mut Edits) {
+    for at in (0..stream.len()).filter(|&at| stream.str(at) == "->") {
+        if let Some(start) = operand_before(stream, at) {
+            edits.insert_before(stream.tokens[start], "zmlx_arrow(");
+            edits.insert_after(stream.tokens[at - 1], ")");
+        }
+    }
+}
+
+/// Where the operand of the `->` at `at` begins.
+fn operand_before(stream: Stream<'_>, at: usize) -> Option<usize> {
+    let mut end = at;
+    loop {
+        let last = end.checked_sub(1)?;
+        let start = match stream.str(last) {
+            ")" | "]" => open_of(stream, last)?,
+            _ if stream.is_ident(last) => last,
+            _ => return None,
+        };
+        match stream.before(start) {
+            "." | "->" | "::" => end = start - 1,
+            // A subscript or a call belongs to what stands before.
+            _ if stream.str(start) == "[" => end = start,
+            before if stream.str(start) == "(" => {
+                if start > 0 && stream.is_ident(start - 1) && !is_keyword(before) {
+                    end = start;
+                } else if matches!(before, ")" | "]" | ">") {
+                    return None;
+                } else {
+                    return Some(start);
+                }
+            }
+            before => {
+                // `auto f() -> T` says which type a function has.
+                let declares = start > 0 && stream.is_ident(start - 1) && !is_keyword(before);
+                return (!declares && stream.str(start) != "this").then_some(start);
+            }
+        }
+    }
+}
+
+fn is_keyword(word: &str) -> bool {
+    matches!(word, "return" | "else" | "do" | "case")
+}
+
 /// Whether the `&` at `at` takes an address: no operand stands before it.
 fn is_unary(stream: Stream<'_>, at: usize) -> bool {
     match stream.before(at) {
@@ -71,10 +124,11 @@ fn is_unary(stream: Stream<'_>, at: usize) -> bool {
 /// The operand that begins at `start`: one past it, how it ends, and whether it goes through a
 /// pointer or an array on its way.
 fn operand(stream: Stream<'_>, start: usize) -> Option<(usize, Last, bool)> {
-    if !stream.is_ident(start) {
-        return None;
-    }
-    let mut at = start + 1;
+    let mut at = match stream.str(start) {
+        "(" => stream.close(start)? + 1,
+        _ if stream.is_ident(start) => start + 1,
+        _ => return None,
+    };
     let mut last = Last::Name;
     let mut through = false;
     loop {

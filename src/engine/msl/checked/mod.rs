@@ -21,6 +21,7 @@ pub fn rewrite(stream: Stream<'_>, aliases: &Aliases<'_>, edits: &mut Edits) {
     pointers::rewrite(stream, aliases, edits);
     pointers::casts(stream, edits);
     addresses::rewrite(stream, &variables, edits);
+    addresses::arrows(stream, edits);
 }
 
 /// The bracket that the one at `close` closes.

@@ -24,11 +24,11 @@ fn class(space: &str) -> Option<&'static str> {
 
 /// Rewrites the pointer types, and array parameters, which are pointers too.
 pub fn rewrite(stream: Stream<'_>, aliases: &Aliases<'_>, edits: &mut Edits) {
-    let mut open: Vec<&str> = Vec::new();
+    let mut open: Vec<usize> = Vec::new();
     for at in 0..stream.len() {
         let word = stream.str(at);
         match word {
-            "(" | "[" | "{" => open.push(word),
+            "(" | "[" | "{" => open.push(at),
             ")" | "]" | "}" => drop(open.pop()),
             _ => {}
         }
@@ -40,7 +40,10 @@ pub fn rewrite(stream: Stream<'_>, aliases: &Aliases<'_>, edits: &mut Edits) {
         let Some((from, to)) = type_around(stream, at, aliases) else {
             continue;
         };
-        let in_parens = open.last() == Some(&"(");
+        // `for (device T *a, *b; ...)` declares variables, other round brackets parameters.
+        let in_parens = open
+            .last()
+            .is_some_and(|&o| stream.str(o) == "(" && stream.before(o) != "for");
         if stream.str(to) == "*" {
             pointer(stream, class, (from, to), at, edits);
             if !in_parens {
@@ -48,6 +51,13 @@ pub fn rewrite(stream: Stream<'_>, aliases: &Aliases<'_>, edits: &mut Edits) {
             }
         } else if in_parens && stream.is_ident(to) && stream.str(to + 1) == "[" {
             array_parameter(stream, class, (from, to), at, edits);
+        } else if stream.str(to) == "("
+            && matches!(stream.str(to + 1), "*" | "&")
+            && stream.is_ident(to + 2)
+            && stream.str(to + 3) == ")"
+            && stream.str(to + 4) == "["
+        {
+            to_array(stream, class, (from, to), at, edits);
         }
     }
 }
@@ -91,16 +101,16 @@ fn other_declarators(stream: Stream<'_>, from: usize, edits: &mut Edits) {
     let mut at = from;
     while at < stream.len() {
         match stream.str(at) {
+            // A function's body.
+            "{" if matches!(stream.before(at), ")" | "const") => return,
             "(" | "[" | "{" => match stream.close(at) {
                 Some(close) => at = close,
                 None => return,
             },
             "<" => at = stream.close_angle(at).unwrap_or(at),
             ")" | "]" | "}" | ";" | ">" => return,
-            "," => {
-                if stream.str(at + 1) == "*" && stream.is_ident(at + 2) {
-                    edits.blank(stream.tokens[at + 1]);
-                }
+            "," if stream.str(at + 1) == "*" && stream.is_ident(at + 2) => {
+                edits.blank(stream.tokens[at + 1]);
             }
             _ => {}
         }
@@ -116,16 +126,9 @@ fn array_parameter(
     space: usize,
     edits: &mut Edits,
 ) {
-    let Some(close) = stream.close(name + 1) else {
+    let Some((close, end)) = dimensions(stream, name + 1) else {
         return;
     };
-    let mut end = close + 1;
-    while stream.str(end) == "[" && !stream.opens_attribute(end) {
-        match stream.close(end) {
-            Some(close) => end = close + 1,
-            None => return,
-        }
-    }
     edits.blank(stream.tokens[space]);
     let inner = stream.slice(close + 1, end);
     edits.insert_before(stream.tokens[from], class);
@@ -133,12 +136,47 @@ fn array_parameter(
     (name + 1..end).for_each(|p| edits.blank(stream.tokens[p]));
 }
 
+/// `threadgroup T (*x)[N]` is a pointer to arrays of N; `T (&x)[N][M]`, a reference to a whole
+/// array, becomes the pointer that stands for one.
+fn to_array(
+    stream: Stream<'_>,
+    class: &str,
+    (from, open): (usize, usize),
+    space: usize,
+    edits: &mut Edits,
+) {
+    let Some((close, end)) = dimensions(stream, open + 4) else {
+        return;
+    };
+    let inner = match stream.str(open + 1) {
+        "*" => stream.slice(open + 4, end),
+        _ => stream.slice(close + 1, end),
+    };
+    edits.blank(stream.tokens[space]);
+    edits.insert_before(stream.tokens[from], class);
+    edits.replace(stream.tokens[open], format!("{inner}> "));
+    [open + 1, open + 3]
+        .into_iter()
+        .chain(open + 4..end)
+        .for_each(|p| edits.blank(stream.tokens[p]));
+}
+
+/// The brackets that begin at `open`: where the first closes, and one past the last.
+fn dimensions(stream: Stream<'_>, open: usize) -> Option<(usize, usize)> {
+    let close = stream.close(open)?;
+    let mut end = close + 1;
+    while stream.str(end) == "[" && !stream.opens_attribute(end) {
+        end = stream.close(end)? + 1;
+    }
+    Some((close, end))
+}
+
 /// Casts that a class does not take become functions.
 pub fn casts(stream: Stream<'_>, edits: &mut Edits) {
     for at in 0..stream.len() {
         if matches!(stream.str(at), "reinterpret_cast" | "const_cast")
             && let Some(close) = stream.close_angle(at + 1)
-            && stream.before(close) == "*"
+            && stream.before(close) != "&"
         {
             edits.replace(stream.tokens[at], "zmlx_pointer_cast");
         }
@@ -151,7 +189,8 @@ pub fn type_around(stream: Stream<'_>, at: usize, aliases: &Aliases<'_>) -> Opti
         |p: usize| SPACES.contains(&stream.str(p)) || aliases.contains_key(stream.str(p));
     let qualifies = |p: usize| QUALIFIERS.contains(&stream.str(p)) || is_space(p);
     let mut to = at + 1;
-    while to < stream.len() && qualifies(to) {
+    let specifies = |p: usize| matches!(stream.str(p), "constexpr" | "static" | "inline");
+    while to < stream.len() && (qualifies(to) || specifies(to)) {
         to += 1;
     }
     let mut from = at;
@@ -217,7 +256,7 @@ pub fn type_before(stream: Stream<'_>, end: usize) -> Option<usize> {
         loop {
             match stream.str(at) {
                 ">" => depth += 1,
-                "<" => depth -= 1,
+                "<" => depth = depth.checked_sub(1)?,
                 ";" | "{" | "}" => return None,
                 _ => {}
             }

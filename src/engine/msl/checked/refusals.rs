@@ -86,13 +86,21 @@ pub fn refuse(text: &str) -> Option<Refusal> {
     };
 
     let types = types(program);
-    let bodies = source.macros.iter().map(|m| m.body.as_slice());
+    let conditional = conditional(&source);
+    let used: HashSet<&str> = (source.macros.iter().flat_map(|m| &m.body))
+        .chain(&source.program)
+        .map(|&token| source.str(token))
+        .collect();
+    // In a macro, a name may stand for anything; and one that nobody uses may hold anything.
+    let none = HashSet::new();
+    let bodies = (source.macros.iter())
+        .filter(|m| used.contains(source.str(m.name)))
+        .map(|m| (m.body.as_slice(), &none));
     let mut first: Option<(usize, String)> = None;
-    for tokens in std::iter::once(source.program.as_slice()).chain(bodies) {
+    for (tokens, types) in std::iter::once((source.program.as_slice(), &types)).chain(bodies) {
         let stream = source.cursor(tokens);
-        for at in 0..stream.len() {
-            if let Some(message) =
-                word(stream, at).or_else(|| pointer(stream, at, &types, &aliases))
+        for at in (0..stream.len()).filter(|&at| !conditional.contains(&stream.tokens[at])) {
+            if let Some(message) = word(stream, at).or_else(|| pointer(stream, at, types, &aliases))
             {
                 let token = stream.tokens[at];
                 if first.as_ref().is_none_or(|(earlier, _)| token < *earlier) {
@@ -149,11 +157,7 @@ fn pointer(
         qualified |= is_space(end);
     }
     let mut from = type_before(stream, end)?;
-    let name = if stream.str(from) == "typename" {
-        from + 1
-    } else {
-        from
-    };
+    let name = last_name(stream, from, end);
     let known = types.contains(stream.str(name)) || is_builtin(stream.str(name));
     // `vec<float, 4>*`: the name begins the type, its last token is a bracket.
     if !known || type_after(stream, from) != Some(end) || stream.str(at + 1) == "=" {
@@ -171,6 +175,42 @@ fn pointer(
     Some(format!(
         "pointer type `{text}` must have an address space: device, constant, threadgroup or thread"
     ))
+}
+
+/// The name of the type `from..end` without what qualifies it and its template arguments.
+fn last_name(stream: Stream<'_>, from: usize, end: usize) -> usize {
+    let mut name = from;
+    let mut depth = 0usize;
+    for at in from..end {
+        match stream.str(at) {
+            "<" => depth += 1,
+            ">" => depth = depth.saturating_sub(1),
+            _ if depth == 0 && stream.is_ident(at) => name = at,
+            _ => {}
+        }
+    }
+    name
+}
+
+/// Tokens between `#if` and `#endif`, of which only the preprocessor knows whether they count.
+fn conditional(source: &Source<'_>) -> HashSet<usize> {
+    let mut inside = HashSet::new();
+    let mut depth = 0usize;
+    // The last significant token, to tell a directive's name.
+    let mut hash = false;
+    for (index, token) in source.tokens.iter().enumerate() {
+        if !token.is_significant() {
+            continue;
+        }
+        match source.str(index) {
+            "if" | "ifdef" | "ifndef" if token.directive && hash => depth += 1,
+            "endif" if token.directive && hash => depth = depth.saturating_sub(1),
+            _ if depth > 0 => drop(inside.insert(index)),
+            _ => {}
+        }
+        hash = token.directive && source.str(index) == "#";
+    }
+    inside
 }
 
 fn is_builtin(word: &str) -> bool {
