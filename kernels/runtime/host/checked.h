@@ -95,6 +95,9 @@ template <class P> struct located {
 template <class T, class S> struct ptr;
 template <class T> inline constexpr bool is_checked = false;
 template <class T, class S> inline constexpr bool is_checked<ptr<T, S>> = true;
+// One row of an array of arrays: subscripts stay within it, pointers made from it do not have to.
+template <class E, class S, size_t N> struct row;
+template <class E, class S, size_t N> inline constexpr bool is_checked<row<E, S, N>> = true;
 
 // Element i from p, within the buffer from b up to e.
 template <class S, class T> ZMLX_INLINE constexpr decltype(auto) access(T* p, const void* b, const void* e, const char* n, index x) {
@@ -105,10 +108,9 @@ template <class S, class T> ZMLX_INLINE constexpr decltype(auto) access(T* p, co
     uint64_t bytes = uint64_t((const char*)e - (const char*)b);
     if (__builtin_expect(bytes < sizeof(T) || uint64_t(o) > bytes - sizeof(T), 0)) {
       violation(n, o, bytes, sizeof(T), x.w);
-      return ptr<E, S>((E*)nullptr, (E*)nullptr, (E*)nullptr, n);
+      return row<E, S, N>{ptr<E, S>((E*)nullptr, (E*)nullptr, (E*)nullptr, n)};
     }
-    E* row = (E*)((const char*)b + o);
-    return ptr<E, S>(row, row, row + N, n);
+    return row<E, S, N>{ptr<E, S>((E*)((const char*)b + o), (E*)b, (E*)e, n)};
   } else {
     if (__builtin_is_constant_evaluated()) return static_cast<T&>(p[x.i]);
     int64_t o;
@@ -185,6 +187,18 @@ template <class T, class S> struct ptr : ptr<const T, S> {
   ZMLX_INLINE constexpr T* raw() const { return (T*)this->p; }
 };
 #undef ZMLX_PTR_MEMBERS
+
+template <class E, class S, size_t N> struct row : ptr<E, S> {
+  ZMLX_INLINE decltype(auto) operator[](index x) const {
+    if (__builtin_expect(uint64_t(x.i) >= N && this->e != nullptr, 0)) {
+      violation(this->n, x.i * int64_t(sizeof(E)), N * sizeof(E), sizeof(E), x.w);
+      // Robust: zeros instead, wherever they lie.
+      return access<S>((E*)sink<remove_const_t<E>[1]>(), nullptr, (const void*)~0ull, this->n, index(0, 0u, (const char*)nullptr));
+    }
+    return access<S>(this->raw(), this->b, this->e, this->n, x);
+  }
+  friend ZMLX_INLINE decltype(auto) operator*(located<row> x) { return x.p[index(0, x.w.line, x.w.file)]; }
+};
 
 template <class T> template <class S> any_ptr<T>::operator ptr<T, S>() const { return ptr<T, S>(p, span_of(p)); }
 template <class T> template <class S> requires(!is_const_v<T>) any_ptr<T>::operator ptr<const T, S>() const {
