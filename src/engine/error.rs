@@ -271,6 +271,19 @@ pub enum LaunchError {
         /// The system's answer.
         reason: String,
     },
+    /// Threads of one threadgroup wait at different barriers, which a GPU may never pass.
+    #[error(
+        "kernel `{kernel}`: threads of one threadgroup wait at different barriers, \
+         some at {first} and some at {second}"
+    )]
+    Barriers {
+        /// The kernel.
+        kernel: String,
+        /// Where a thread waits.
+        first: String,
+        /// Where another one waits.
+        second: String,
+    },
     /// The time limit for one launch ran out inside a loop.
     #[error(
         "kernel `{kernel}` did not finish within {limit:?} and was stopped inside a loop \

@@ -3,6 +3,7 @@
 // MSL. Elements are aligned as scalars, not as the whole vector: kernels reinterpret buffers
 // at offsets that the compiler could otherwise fault on. Three-element vectors take four.
 #pragma once
+#include "division.h"
 #include "float16.h"
 
 namespace metal {
@@ -20,6 +21,10 @@ template <class V, class T, int... I> struct swizzle_ref;
 #define ZMLX_OP2(V, op) V(T(a.x op b.x), T(a.y op b.y))
 #define ZMLX_OP3(V, op) V(T(a.x op b.x), T(a.y op b.y), T(a.z op b.z))
 #define ZMLX_OP4(V, op) V(T(a.x op b.x), T(a.y op b.y), T(a.z op b.z), T(a.w op b.w))
+#define ZMLX_DIV2(V, op) V(T(a.x op zmlx_den(b.x)), T(a.y op zmlx_den(b.y)))
+#define ZMLX_DIV3(V, op) V(T(a.x op zmlx_den(b.x)), T(a.y op zmlx_den(b.y)), T(a.z op zmlx_den(b.z)))
+#define ZMLX_DIV4(V, op) \
+  V(T(a.x op zmlx_den(b.x)), T(a.y op zmlx_den(b.y)), T(a.z op zmlx_den(b.z)), T(a.w op zmlx_den(b.w)))
 #define ZMLX_CMP2(op) vec<bool, 2>(a.x op b.x, a.y op b.y)
 #define ZMLX_CMP3(op) vec<bool, 3>(a.x op b.x, a.y op b.y, a.z op b.z)
 #define ZMLX_CMP4(op) vec<bool, 4>(a.x op b.x, a.y op b.y, a.z op b.z, a.w op b.w)
@@ -27,8 +32,8 @@ template <class V, class T, int... I> struct swizzle_ref;
 #define ZMLX_UN3(op) vec(T(op a.x), T(op a.y), T(op a.z))
 #define ZMLX_UN4(op) vec(T(op a.x), T(op a.y), T(op a.z), T(op a.w))
 
-#define ZMLX_VEC_ARITH(N, op)                                                               \
-  friend ZMLX_INLINE constexpr vec operator op(vec a, vec b) { return ZMLX_OP##N(vec, op); } \
+#define ZMLX_VEC_ARITH(N, op, how)                                                          \
+  friend ZMLX_INLINE constexpr vec operator op(vec a, vec b) { return how##N(vec, op); }     \
   ZMLX_INLINE constexpr vec& operator op##=(vec b) { return *this = *this op b; }
 #define ZMLX_VEC_CMP(N, op) \
   friend ZMLX_INLINE constexpr vec<bool, N> operator op(vec a, vec b) { return ZMLX_CMP##N(op); }
@@ -58,9 +63,10 @@ template <class V, class T, int... I> struct swizzle_ref;
     else if constexpr (I == 1) return y;                                                       \
     else return zmlx_tail<I>();                                                                \
   }                                                                                            \
-  ZMLX_VEC_ARITH(N, +) ZMLX_VEC_ARITH(N, -) ZMLX_VEC_ARITH(N, *) ZMLX_VEC_ARITH(N, /)          \
-  ZMLX_VEC_ARITH(N, %) ZMLX_VEC_ARITH(N, &) ZMLX_VEC_ARITH(N, |) ZMLX_VEC_ARITH(N, ^)          \
-  ZMLX_VEC_ARITH(N, <<) ZMLX_VEC_ARITH(N, >>)                                                  \
+  ZMLX_VEC_ARITH(N, +, ZMLX_OP) ZMLX_VEC_ARITH(N, -, ZMLX_OP) ZMLX_VEC_ARITH(N, *, ZMLX_OP)     \
+  ZMLX_VEC_ARITH(N, /, ZMLX_DIV) ZMLX_VEC_ARITH(N, %, ZMLX_DIV) ZMLX_VEC_ARITH(N, &, ZMLX_OP)   \
+  ZMLX_VEC_ARITH(N, |, ZMLX_OP) ZMLX_VEC_ARITH(N, ^, ZMLX_OP)                                  \
+  ZMLX_VEC_ARITH(N, <<, ZMLX_OP) ZMLX_VEC_ARITH(N, >>, ZMLX_OP)                                \
   ZMLX_VEC_CMP(N, ==) ZMLX_VEC_CMP(N, !=) ZMLX_VEC_CMP(N, <) ZMLX_VEC_CMP(N, >)                \
   ZMLX_VEC_CMP(N, <=) ZMLX_VEC_CMP(N, >=) ZMLX_VEC_CMP(N, &&) ZMLX_VEC_CMP(N, ||)              \
   ZMLX_VEC_UN(N, +) ZMLX_VEC_UN(N, -) ZMLX_VEC_UN(N, ~)                                        \
@@ -194,6 +200,9 @@ template <class R, int N, class F, class... V> ZMLX_FN constexpr metal::vec<R, N
 #undef ZMLX_OP2
 #undef ZMLX_OP3
 #undef ZMLX_OP4
+#undef ZMLX_DIV2
+#undef ZMLX_DIV3
+#undef ZMLX_DIV4
 #undef ZMLX_CMP2
 #undef ZMLX_CMP3
 #undef ZMLX_CMP4

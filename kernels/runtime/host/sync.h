@@ -113,7 +113,12 @@ template <class T> struct lanes {
 }  // namespace zmlx
 
 namespace metal {
-template <class... A> ZMLX_FN void threadgroup_barrier(A...) { zmlx::sync(2); }
+// Barriers tell the scheduler where they stand: threads of one threadgroup that wait at different
+// ones would hang on a GPU. Headers count from far above the kernel's body.
+#define ZMLX_BARRIER_SITE uint32_t site = uint32_t(__builtin_LINE()) | (__builtin_FILE()[1] == 'h' ? 1u << 23 : 0u)
+ZMLX_FN void threadgroup_barrier(mem_flags = mem_flags::mem_none, ZMLX_BARRIER_SITE) { zmlx::sync(2u | site << 8); }
+template <class S> requires __is_enum(S)
+ZMLX_FN void threadgroup_barrier(mem_flags, S, ZMLX_BARRIER_SITE) { zmlx::sync(2u | site << 8); }
 template <class... A> ZMLX_FN void simdgroup_barrier(A...) { zmlx::sync(3); }
 template <class... A> ZMLX_FN void atomic_thread_fence(A...) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 }  // namespace metal

@@ -154,16 +154,30 @@ const fn native() -> &'static str {
     }
 }
 
+/// All flags for one math mode, `ZMLX_CXXFLAGS` last.
+fn flags(math: MathMode) -> Vec<String> {
+    let extra = env::var("ZMLX_CXXFLAGS").unwrap_or_default();
+    let own = FLAGS.iter().copied().chain([native()]);
+    own.chain(math_flags(math).iter().copied())
+        .chain(extra.split_whitespace())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The compiler and the arguments that kernels are compiled with, to compile other text alike.
+pub fn command(math: MathMode) -> Result<(PathBuf, Vec<String>), EngineError> {
+    let compiler = Compiler::find("")?;
+    let mut args = compiler.args;
+    args.extend(flags(math));
+    Ok((compiler.path, args))
+}
+
 /// The compiled library for `lowered`, from the cache or fresh.
 pub fn library(kernel: &str, lowered: &Lowered, math: MathMode) -> Result<PathBuf, EngineError> {
     let cache = Cache::open()?;
     let headers = Headers::prepare(&cache)?;
     let compiler = Compiler::find(kernel)?;
-    let extra = env::var("ZMLX_CXXFLAGS").unwrap_or_default();
-    let mut flags: Vec<&str> = FLAGS.to_vec();
-    flags.push(native());
-    flags.extend(math_flags(math));
-    flags.extend(extra.split_whitespace());
+    let flags = flags(math);
 
     let mut hasher = Sha256::new();
     for part in [
@@ -200,7 +214,7 @@ pub fn library(kernel: &str, lowered: &Lowered, math: MathMode) -> Result<PathBu
 fn run(
     kernel: &str,
     compiler: &Compiler,
-    flags: &[&str],
+    flags: &[String],
     headers: &Headers,
     lowered: &Lowered,
     files: [OsString; 3],

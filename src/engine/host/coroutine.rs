@@ -9,11 +9,12 @@
 //! Lanes of one simdgroup that took different branches wait at operations on different lines. Those
 //! at the earliest line go first, and so catch up with the others, as on a GPU.
 
-use std::{cell::Cell, ffi::c_void, io, ptr};
+use std::{cell::Cell, ffi::c_void, fmt, io, ptr};
 
 use corosensei::{Coroutine, CoroutineResult, Yielder, stack::DefaultStack};
 
 use super::abi::{Context, Current, Launch, SLOT_WORDS, Thread};
+use crate::engine::error::Region;
 
 /// Bytes of one thread's stack. Memory is taken from the system as it is touched.
 const STACK: usize = 256 * 1024;
@@ -33,11 +34,32 @@ pub enum Order {
     Reverse,
 }
 
+/// Where a barrier stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BarrierSite(u32);
+
+impl BarrierSite {
+    /// Set for barriers in the header, as `kernels/runtime/host/sync.h` does.
+    const HEADER: u32 = 1 << 23;
+}
+
+impl fmt::Display for BarrierSite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let region = match self.0 & Self::HEADER {
+            0 => Region::Source,
+            _ => Region::Header,
+        };
+        write!(f, "{region} line {}", self.0 & !Self::HEADER)
+    }
+}
+
 /// Why a threadgroup did not finish.
 #[derive(Debug)]
 pub enum Stopped {
     /// A loop was told that time is up.
     Expired,
+    /// Threads wait at two different barriers.
+    Diverged([BarrierSite; 2]),
     /// There is no memory for a stack.
     Stack(io::Error),
 }
@@ -77,6 +99,8 @@ pub struct Scheduler {
     active: Vec<[u32; 2]>,
     waiting: Vec<Waiting>,
     runnable: Vec<u32>,
+    /// The barrier that the first thread waits at.
+    barrier: Option<u32>,
     /// Switches into a thread since the last time that it was asked.
     pub switches: u64,
 }
@@ -174,6 +198,7 @@ impl Scheduler {
         let current = unsafe { current() };
         self.runnable.clear();
         self.runnable.extend(0..threads);
+        self.barrier = None;
         while !self.runnable.is_empty() {
             if order == Order::Reverse {
                 self.runnable.reverse();
@@ -195,7 +220,14 @@ impl Scheduler {
                                 self.lines[index] = kind >> 8;
                                 waiting.add_operation(lane, kind >> 8);
                             }
-                            2 => waiting.barrier |= lane,
+                            2 => {
+                                waiting.barrier |= lane;
+                                let first = *self.barrier.get_or_insert(kind >> 8);
+                                if first != kind >> 8 {
+                                    let sites = [first, kind >> 8].map(BarrierSite);
+                                    return Err(Stopped::Diverged(sites));
+                                }
+                            }
                             _ => waiting.simd_barrier |= lane,
                         }
                     }
@@ -228,6 +260,7 @@ impl Scheduler {
             push_lanes(&mut self.runnable, simd, next);
         }
         if self.runnable.is_empty() {
+            self.barrier = None;
             for (simd, waiting) in self.waiting.iter_mut().enumerate() {
                 push_lanes(
                     &mut self.runnable,

@@ -49,6 +49,10 @@ impl Target for Host {
         Some("zmlx_alt")
     }
 
+    fn divisor(&self) -> Option<&'static str> {
+        Some("zmlx_den")
+    }
+
     fn entry(&self, facts: &Facts<'_>) -> String {
         let mut out = String::with_capacity(2048);
         match facts.mode {
@@ -65,6 +69,7 @@ impl Target for Host {
         Some(LoopGuard {
             prefix: "for (zmlx_guard zmlx_g; zmlx_g.once();) ",
             tick: "zmlx_g.tick()",
+            step: "zmlx_step",
         })
     }
 }
@@ -94,6 +99,10 @@ struct zmlx_guard {
   }
   [[gnu::noinline, gnu::cold]] static void slow() { if (zmlx_expired && zmlx_expired()) throw zmlx_stop(); }
 };
+template <class T> ZMLX_INLINE constexpr T zmlx_step(T by) {
+  if (__builtin_expect(by == T(0), 0)) zmlx_guard::slow();
+  return by;
+}
 ";
 
 const RUN: &str = "ZMLX_ENTRY int zmlx_run(const zmlx_launch* zmlx_l, uint32_t zmlx_first, uint32_t zmlx_end) try {\n";

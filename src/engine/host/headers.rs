@@ -25,6 +25,7 @@ const FILES: &[(&str, &str)] = runtime![
     "common/base.h",
     "common/common.h",
     "common/complex.h",
+    "common/division.h",
     "common/float16.h",
     "common/integer.h",
     "common/limits.h",

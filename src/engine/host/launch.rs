@@ -149,6 +149,11 @@ impl HostKernel {
                 kernel: self.name.clone(),
                 limit: job.watch.limit(),
             }),
+            Some(Stopped::Diverged([first, second])) => Err(LaunchError::Barriers {
+                kernel: self.name.clone(),
+                first: first.to_string(),
+                second: second.to_string(),
+            }),
             Some(Stopped::Stack(error)) => Err(LaunchError::Stack {
                 kernel: self.name.clone(),
                 reason: error.to_string(),

@@ -24,6 +24,7 @@ use std::sync::{
 
 use dashmap::DashMap;
 
+pub use compiler::command as compiler_command;
 pub use coroutine::Order;
 pub use launch::{Buffer, HostKernel, LaunchArgs};
 

@@ -10,6 +10,7 @@ pub struct Edits {
     replaced: Vec<Option<Cow<'static, str>>>,
     before: BTreeMap<usize, String>,
     after: BTreeMap<usize, String>,
+    erased: Vec<bool>,
 }
 
 impl Edits {
@@ -19,6 +20,7 @@ impl Edits {
             replaced: vec![None; source.tokens.len()],
             before: BTreeMap::new(),
             after: BTreeMap::new(),
+            erased: vec![false; source.tokens.len()],
         }
     }
 
@@ -30,6 +32,12 @@ impl Edits {
     /// Takes the token out. A blank stays, so that its neighbours do not run together.
     pub fn blank(&mut self, token: usize) {
         self.replace(token, " ");
+    }
+
+    /// Takes the token out together with what any pass writes around it.
+    pub fn erase(&mut self, token: usize) {
+        self.blank(token);
+        self.erased[token] = true;
     }
 
     /// Whether a pass has changed the token already.
@@ -53,6 +61,10 @@ impl Edits {
             let Some(token) = source.tokens.get(index) else {
                 return;
             };
+            if self.erased[index] {
+                out.token(token, " ");
+                continue;
+            }
             if let Some(text) = self.before.get(&index) {
                 out.text.push_str(text);
             }

@@ -9,6 +9,7 @@
 //! What differs between engines is a [`Target`]: how storage is declared, which header gives the
 //! language its meaning, and the entry points around the kernel function.
 
+mod division;
 mod edits;
 mod guards;
 mod lexer;
@@ -80,6 +81,8 @@ pub trait Target {
     fn buffer_qualifier(&self) -> &'static str;
     /// A function to call on each alternative of a conditional expression, if the target needs one.
     fn alternative(&self) -> Option<&'static str>;
+    /// A function to call on each divisor, if the target needs one.
+    fn divisor(&self) -> Option<&'static str>;
     /// The functions that the engine calls.
     fn entry(&self, facts: &Facts<'_>) -> String;
     /// Code around a loop that could run for ever, if the target stops such loops.
@@ -190,8 +193,11 @@ pub fn lower(text: &str, single: bool, target: &dyn Target) -> Result<Lowered, L
 fn rewrite(source: &Source<'_>, signature: &Signature, target: &dyn Target, edits: &mut Edits) {
     let aliases = spaces::aliases(source);
     let own = words::own_members(source);
-    let bodies = source.macros.iter().map(|m| m.body.as_slice());
-    for tokens in std::iter::once(source.program.as_slice()).chain(bodies) {
+    let bodies = source
+        .macros
+        .iter()
+        .map(|m| (m.body.as_slice(), Some(m.name)));
+    for (tokens, name) in std::iter::once((source.program.as_slice(), None)).chain(bodies) {
         let stream = source.cursor(tokens);
         words::attributes(stream, edits);
         spaces::rewrite(stream, &aliases, target, edits);
@@ -200,11 +206,19 @@ fn rewrite(source: &Source<'_>, signature: &Signature, target: &dyn Target, edit
         if let Some(function) = target.alternative() {
             ternary::mark(stream, function, edits);
         }
+        let dividing = name.is_none_or(|name| !division::in_condition(source, name));
+        if let Some(function) = target.divisor().filter(|_| dividing) {
+            division::mark(stream, function, edits);
+        }
+        if let Some(guard) = target.loop_guard() {
+            guards::insert(stream, &guard, edits);
+        }
     }
     // The language's own headers are what the prologue includes.
     for line in &source.includes {
         let path: String = line.iter().skip(2).map(|&t| source.str(t)).collect();
-        if path.starts_with("<metal") || path.starts_with("<simd/") {
+        let path = path.trim_start_matches(['<', '"']);
+        if path.starts_with("metal") || path.starts_with("simd/") {
             line.iter().for_each(|&token| edits.blank(token));
         }
     }
@@ -212,12 +226,9 @@ fn rewrite(source: &Source<'_>, signature: &Signature, target: &dyn Target, edit
     if let Some((from, to)) = signature.instantiation {
         program.tokens[from..to]
             .iter()
-            .for_each(|&token| edits.blank(token));
+            .for_each(|&token| edits.erase(token));
     }
     overloads::unify(program, signature.start, &aliases, edits);
-    if let Some(guard) = target.loop_guard() {
-        guards::insert(program, &guard, edits);
-    }
 }
 
 /// Puts the target's qualifiers on the kernel function and its buffers.

@@ -29,7 +29,7 @@ fn unify_in(stream: Stream<'_>, from: usize, end: usize, aliases: &Aliases<'_>, 
         if repeated && (from..open).any(|at| has_spaces(stream.str(at))) {
             stream.tokens[from..to]
                 .iter()
-                .for_each(|&token| edits.blank(token));
+                .for_each(|&token| edits.erase(token));
         } else if (from..open).any(|at| matches!(stream.str(at), "struct" | "class")) {
             let close = stream.close(open).unwrap_or(to);
             unify_in(stream, open + 1, close, aliases, edits);

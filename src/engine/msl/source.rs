@@ -30,6 +30,8 @@ pub struct Source<'a> {
     pub macros: Vec<Macro>,
     /// Tokens of each `#include` line.
     pub includes: Vec<Vec<usize>>,
+    /// Tokens of all `#if` and `#elif` lines.
+    pub conditions: Vec<usize>,
 }
 
 impl<'a> Source<'a> {
@@ -42,6 +44,7 @@ impl<'a> Source<'a> {
             program: Vec::new(),
             macros: Vec::new(),
             includes: Vec::new(),
+            conditions: Vec::new(),
         };
         let mut line = Vec::new();
         for index in 0..source.tokens.len() {
@@ -86,6 +89,7 @@ impl<'a> Source<'a> {
                 });
             }
             ("#", "include" | "import", _) => self.includes.push(line),
+            ("#", "if" | "elif", rest) => self.conditions.extend_from_slice(rest),
             _ => {}
         }
     }

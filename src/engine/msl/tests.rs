@@ -26,6 +26,9 @@ impl Target for Marks {
     fn alternative(&self) -> Option<&'static str> {
         Some("ALT")
     }
+    fn divisor(&self) -> Option<&'static str> {
+        Some("DIV")
+    }
     fn entry(&self, facts: &Facts<'_>) -> String {
         format!("{:?} {:?}", facts.types, facts.signature.template_args)
     }
@@ -33,6 +36,7 @@ impl Target for Marks {
         Some(LoopGuard {
             prefix: "GUARD ",
             tick: "TICK",
+            step: "STEP",
         })
     }
 }

@@ -29,7 +29,7 @@ pub fn attributes(stream: Stream<'_>, edits: &mut Edits) {
         {
             stream.tokens[at..=close]
                 .iter()
-                .for_each(|&token| edits.blank(token));
+                .for_each(|&token| edits.erase(token));
             at = close;
         } else if stream.str(at) == "kernel" && stream.str(at + 1) == "void" {
             edits.blank(stream.tokens[at]);

@@ -166,7 +166,36 @@ fn loops() {
     for (msl, cpp) in [
         (
             "for (uint i = t; i < n; i += TG) f();",
-            "for (uint i = t; i < n; i += TG) f();",
+            "for (uint i = t; i < n; i += STEP(TG)) f();",
+        ),
+        (
+            "for (int i = 0; i < n; i += 4) f();",
+            "for (int i = 0; i < n; i += 4) f();",
+        ),
+        (
+            "for (int i = 0; i < n; i += 0) f();",
+            "GUARD for (int i = 0; TICK && (i < n); i += 0) f();",
+        ),
+        (
+            "for (int i = 1; i < n; i <<= 1) f();",
+            "for (int i = 1; i < n; i <<= 1) f();",
+        ),
+        (
+            "for (int i = k; i < n; i *= 2) f();",
+            "GUARD for (int i = k; TICK && (i < n); i *= 2) f();",
+        ),
+        (
+            "for (int i = n; i > 0; i /= 1) f();",
+            "GUARD for (int i = n; TICK && (i > 0); i /= 1) f();",
+        ),
+        (
+            "for (int i = 0; i < n; ++i) if (a) i -= 1;",
+            "GUARD for (int i = 0; TICK && (i < n); ++i) if (a) i -= 1;",
+        ),
+        ("do f(); while (a);", "GUARD do f(); while (TICK && (a));"),
+        (
+            "do if (a) f(); else g(); while (b);",
+            "GUARD do if (a) f(); else g(); while (TICK && (b));",
         ),
         (
             "for (uint s = TG / 2; s > 0; s >>= 1) f();",
@@ -187,6 +216,58 @@ fn loops() {
     ] {
         assert_eq!(body(msl), cpp, "{msl}");
     }
+}
+
+#[test]
+fn divisors() {
+    for (msl, cpp) in [
+        ("x = a / b * c;", "x = a / DIV(b) * c;"),
+        ("x = a / 2 + b % 3u;", "x = a / 2 + b % 3u;"),
+        (
+            "x = a % -p->n[i].k++ + 1;",
+            "x = a % DIV(-p->n[i].k++) + 1;",
+        ),
+        (
+            "x = a / (b + c) / float(d);",
+            "x = a / DIV((b + c)) / float(d);",
+        ),
+        (
+            "x = a / (float)b / (int)c.d;",
+            "x = a / (float)b / DIV((int)c.d);",
+        ),
+        (
+            "x = a / static_cast<int>(b) / n::f<2>::g(c)[0];",
+            "x = a / DIV(static_cast<int>(b)) / DIV(n::f<2>::g(c)[0]);",
+        ),
+        (
+            "x = a / b < c && d > (e);",
+            "x = a / DIV(b) < c && d > (e);",
+        ),
+        ("x /= b + 1, y %= 2;", "x /= DIV(b + 1), y %= 2;"),
+        ("x = c ? a /= b : d;", "x = c ? ALT(a /= DIV(b)) : ALT(d);"),
+        (
+            "v /= c ? a : f<1, 2>(b);",
+            "v /= DIV(c ? ALT(a) : ALT(f<1, 2>(b)));",
+        ),
+        (
+            "x = a / int{b} / sizeof(c);",
+            "x = a / DIV(int{b}) / sizeof(c);",
+        ),
+        ("T operator/(T a); f(a /", "T operator/(T a); f(a /"),
+    ] {
+        assert_eq!(body(msl), cpp, "{msl}");
+    }
+    let text = lowered(
+        "#define CDIV(a, b) ((a) / (b))\n#define C(a, b) (a / b##1)\n",
+        "",
+    )
+    .text;
+    assert!(
+        text.contains("((a) / DIV((b)))") && text.contains("(a / b##1)"),
+        "{text}"
+    );
+    let text = lowered("#define R(a) (4 / a)\n#if R(2) == 2\n#endif\n", "").text;
+    assert!(text.contains("(4 / a)"), "{text}");
 }
 
 #[test]
