@@ -220,3 +220,32 @@ fn complex_numbers() {
     );
     assert_eq!(got, [-5.0, 10.0, 6.0, 3.0, -2.0]);
 }
+
+#[test]
+fn headers_that_extend_the_library_in_its_own_namespace() {
+    // Matrix headers add traits to `metal`, where MSL has no `void_t`, and tell pointers apart by
+    // their address space.
+    let header = "
+namespace metal {
+template <typename... U> struct always_void { typedef void type; };
+template <typename... U> using void_t = typename always_void<U...>::type;
+template <typename U> struct target_of {};
+template <typename U> struct target_of<thread U*> { using type = remove_cv_t<U>; };
+template <typename U> struct target_of<device U*> { using type = remove_cv_t<U>; };
+template <typename U> struct target_of<constant U*> { using type = remove_cv_t<U>; };
+template <typename U> struct target_of<threadgroup U*> { using type = remove_cv_t<U>; };
+}  // namespace metal
+template <typename U, typename = void> struct has_width { static constexpr constant int value = 0; };
+template <typename U> struct has_width<U, metal::void_t<decltype(U::width)>> { static constexpr constant int value = U::width; };
+struct Wide { static constexpr constant int width = 7; };
+";
+    let body = "
+        constexpr auto seven = 7;
+        using plain = metal::remove_addrspace_t<decltype(x[0] + 1.0f)>;
+        out[0] = has_width<Wide>::value == seven ? 1.0f : 0.0f;
+        out[1] = has_width<float>::value == 0 ? 1.0f : 0.0f;
+        out[2] = metal::is_same_v<typename metal::target_of<const device float*>::type, float> ? 1.0f : 0.0f;
+        out[3] = metal::is_same_v<plain, float> ? 1.0f : 0.0f;";
+    let got = super::Probe::new(body).header(header).run::<f32>(4);
+    assert_eq!(got, [1.0; 4]);
+}

@@ -65,12 +65,14 @@ template <class T> using remove_cv_t = typename remove_cv<T>::type;
 template <class T> using remove_reference_t = typename remove_reference<T>::type;
 template <class T> using remove_pointer_t = typename remove_pointer<T>::type;
 template <class T> using remove_cvref_t = remove_cv_t<remove_reference_t<T>>;
+// There are no address spaces in C++.
+template <class T> struct remove_addrspace { typedef T type; };
+template <class T> using remove_addrspace_t = T;
 template <class T> using decay_t = remove_cvref_t<T>;
 template <class T> struct decay { typedef decay_t<T> type; };
 template <class T> using add_const_t = const T;
 template <class T> using add_pointer_t = remove_reference_t<T>*;
 template <class T> using add_lvalue_reference_t = T&;
-template <class...> using void_t = void;
 
 template <class A, class B> inline constexpr bool is_same_v = false;
 template <class A> inline constexpr bool is_same_v<A, A> = true;
