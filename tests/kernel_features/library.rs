@@ -180,7 +180,7 @@ template <typename U> struct name { static constant constexpr int value = 0; };
 template <> struct name<half> { static constant constexpr int value = 16; };
 template <> struct name<float> { static constant constexpr int value = 32; };
 template <typename U, typename = void> struct has_real : metal::false_type {};
-template <typename U> struct has_real<U, metal::void_t<decltype(U().real)>> : metal::true_type {};
+template <typename U> struct has_real<U, decltype((void)U().real)> : metal::true_type {};
 ";
     all_true(
         header,
