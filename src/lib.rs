@@ -80,3 +80,8 @@ pub mod prelude {
         async_eval, compile, custom_function, eval, fast, grad, keepdims, ops, random, step, vmap,
     };
 }
+
+/// Runs the README's example with the other documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
