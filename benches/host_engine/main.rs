@@ -128,7 +128,7 @@ impl Subject {
 }
 
 /// The shortest of the times that `f` takes.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Best(Duration);
 
 impl Best {
@@ -156,6 +156,8 @@ struct Copy {
     from: Vec<u8>,
     to: Vec<u8>,
     best: Best,
+    /// Of `memcpy` alone; the kernel's output has huge pages.
+    memcpy: Best,
 }
 
 impl Copy {
@@ -171,6 +173,7 @@ impl Copy {
             from: vec![1; Self::BYTES],
             to: vec![2; Self::BYTES],
             best: Best::new(),
+            memcpy: Best::new(),
         })
     }
 
@@ -184,7 +187,7 @@ impl Copy {
         }
         let (from, to) = (&self.from, &mut self.to);
         for len in [Self::BYTES / rayon::current_num_threads(), 1 << 20, 1 << 16] {
-            let _ = self.best.of(|| {
+            let _ = self.memcpy.of(|| {
                 rayon::scope(|scope| {
                     for (to, from) in to.chunks_mut(len).zip(from.chunks(len)) {
                         scope.spawn(move |_| to.copy_from_slice(from));
@@ -194,12 +197,13 @@ impl Copy {
             });
         }
         std::hint::black_box(&mut self.to);
+        self.best = self.best.min(self.memcpy);
         Ok(())
     }
 
     /// GB/s, reads and writes counted.
-    fn rate(&self) -> f64 {
-        2.0 * Self::BYTES as f64 / self.best.seconds() / 1e9
+    fn rate(best: Best) -> f64 {
+        2.0 * Self::BYTES as f64 / best.seconds() / 1e9
     }
 }
 
@@ -340,7 +344,7 @@ fn main() -> Result<()> {
             }
         }
         if !rows.is_empty() {
-            print(&rows, copy.rate());
+            print(&rows, Copy::rate(copy.best), Copy::rate(copy.memcpy));
         }
         if wanted("launch") {
             launches()?;

@@ -14,8 +14,10 @@ pub struct Row {
     pub mlx: Best,
 }
 
-pub fn print(rows: &[Row], copy: f64) {
-    println!("copy, all cores: {copy:.1} GB/s (read + written)\n");
+pub fn print(rows: &[Row], copy: f64, memcpy: f64) {
+    println!(
+        "copy, all cores: {copy:.1} GB/s (read + written); memcpy alone {memcpy:.1}; shares are of the first\n"
+    );
     println!(
         "{:<8} {:<8} {:>9} | {:>9} {:>7} {:>6} | {:>9} {:>7} {:>6} | {:>7}",
         "kernel", "dtype", "shape", "us", "GB/s", "share", "MLX us", "GB/s", "share", "ratio"

@@ -1,9 +1,11 @@
 // Functions of one element, computed in float, and a hash to drop elements by.
 
 inline float twice(float v) { return v * 2.0f; }
-inline float silu(float v) { return v / (1.0f + metal::exp(-v)); }
+inline float silu_of(float v, float u) { return v / (1.0f + metal::exp(-u)); }
+inline float silu(float v) { return silu_of(v, v); }
+// 0.5 (1 + tanh u) is the logistic function of 2u, which is one exponential and one division.
 inline float gelu(float v) {
-  return 0.5f * v * (1.0f + metal::tanh(0.7978845608f * (v + 0.044715f * v * v * v)));
+  return silu_of(v, 1.5957691216f * (v + 0.044715f * v * v * v));
 }
 inline float exponential(float v) { return metal::exp(v); }
 
