@@ -4,6 +4,7 @@ mod convert;
 mod index;
 mod shape;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -231,25 +232,25 @@ impl Array {
     /// [`Error::Dtype`] when `T` is another type, and whatever the evaluation fails with.
     #[track_caller]
     pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
-        self.eval()?;
-        if self.size() == 0 || self.is_row_contiguous() {
-            return self.as_slice().map(<[T]>::to_vec);
-        }
-        let dense = self.contiguous()?;
-        dense.eval()?;
-        dense.as_slice().map(<[T]>::to_vec)
+        self.dense()?.as_slice().map(<[T]>::to_vec)
     }
 
     /// The elements as raw bytes: dense, row-major, native endian. **Evaluates** the array.
     #[track_caller]
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        element::view_bytes(self.dense()?.raw()).map(<[u8]>::to_vec)
+    }
+
+    /// This array evaluated, or an evaluated copy where its storage is strided.
+    #[track_caller]
+    fn dense(&self) -> Result<Cow<'_, Array>> {
         self.eval()?;
         if self.size() == 0 || self.is_row_contiguous() {
-            return element::view_bytes(self.raw()).map(<[u8]>::to_vec);
+            return Ok(Cow::Borrowed(self));
         }
-        let dense = self.contiguous()?;
-        dense.eval()?;
-        element::view_bytes(dense.raw()).map(<[u8]>::to_vec)
+        let copy = self.contiguous()?;
+        copy.eval()?;
+        Ok(Cow::Owned(copy))
     }
 
     /// The one element of an array of size 1. **Evaluates** the array.
