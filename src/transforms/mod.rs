@@ -4,6 +4,8 @@ mod compile;
 mod custom;
 mod export;
 mod grad;
+#[allow(dead_code, reason = "the toolkit is being built on it")]
+pub(crate) mod rules;
 mod vmap;
 
 pub use compile::{Compiled, compile, set_compile_enabled};
