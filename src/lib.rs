@@ -41,6 +41,7 @@ pub mod io;
 pub mod linalg;
 pub mod memory;
 pub mod metal;
+pub mod msl;
 pub mod ops;
 pub mod random;
 pub mod stream;
