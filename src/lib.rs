@@ -38,6 +38,7 @@ mod eval;
 pub mod fast;
 mod frozen;
 pub mod io;
+pub mod kernels;
 pub mod linalg;
 pub mod memory;
 pub mod metal;

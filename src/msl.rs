@@ -20,7 +20,11 @@ use crate::engine::msl::items::{Item, items};
 pub const DEFAULT_HEADER: &str = include_str!("../kernels/functions.metal");
 
 /// The files of the library; what a file uses stands before it.
-const FILES: &[&str] = &[DEFAULT_HEADER];
+const FILES: &[&str] = &[
+    DEFAULT_HEADER,
+    include_str!("../kernels/rows.metal"),
+    include_str!("../kernels/softmax.metal"),
+];
 
 struct Library {
     items: Vec<Item>,
