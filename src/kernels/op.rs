@@ -2,7 +2,7 @@
 //! composite of MLX's operations.
 
 use crate::transforms::rules::{Rules, apply, mapped_first};
-use crate::{Array, Error, Result, jvp, vjp};
+use crate::{Array, Dtype, Error, Result, jvp, vjp};
 
 /// What a function of the catalog consists of. `P` are the arguments that are no arrays.
 ///
@@ -79,7 +79,11 @@ impl<P: Clone + 'static> Rules for Forward<P> {
     }
 
     fn jvp(&self, primals: &[Array], tangents: &[Option<&Array>]) -> Result<Vec<Array>> {
-        forward_mode(|p| (self.op.composite)(&self.params, p), primals, tangents)
+        let composite = |p: &[Array]| {
+            let outputs = (self.op.composite)(&self.params, &wide(p)?)?;
+            outputs.iter().map(|y| y.astype(p[0].dtype())).collect()
+        };
+        forward_mode(composite, primals, tangents)
     }
 
     fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<(Vec<Array>, Vec<usize>)> {
@@ -124,13 +128,15 @@ impl<P: Clone + 'static> Backward<P> {
     }
 
     fn composite(&self, p: &[Array]) -> Result<Vec<Array>> {
-        let (primals, cotangents) = p.split_at(self.inputs);
+        let all = wide(p)?;
+        let (primals, cotangents) = all.split_at(self.inputs);
         let (_, gradients) = vjp(
             |p| (self.op.composite)(&self.params, p),
             primals,
             cotangents,
         )?;
-        Ok(gradients)
+        let pairs = gradients.iter().zip(p);
+        pairs.map(|(g, p)| g.astype(p.dtype())).collect()
     }
 }
 
@@ -165,6 +171,15 @@ impl<P: Clone + 'static> Rules for Backward<P> {
         let at = vec![0; outputs.len()];
         Ok((outputs, at))
     }
+}
+
+/// What kernels compute in: composites that stand for one round no more often than it does.
+fn wide(arrays: &[Array]) -> Result<Vec<Array>> {
+    let wide = arrays.iter().map(|a| match a.dtype() {
+        Dtype::Float16 | Dtype::Bfloat16 => a.astype(Dtype::Float32),
+        _ => Ok(a.clone()),
+    });
+    wide.collect()
 }
 
 /// Tangents of a function that MLX can differentiate.

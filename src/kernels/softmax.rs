@@ -46,7 +46,8 @@ static SOFTMAX: Op<()> = Op {
         Ok(BACKWARD.launch(&[&p[0], &g[0]], [out], rows, width)?.into())
     },
     composite: |(), p| {
-        let e = (&p[0] - &p[0].max(keepdims(-1))?)?.exp()?;
+        let most = p[0].stop_gradient()?.max(keepdims(-1))?;
+        let e = (&p[0] - &most)?.exp()?;
         Ok(vec![(&e / &e.sum(keepdims(-1))?)?])
     },
 };
