@@ -6,7 +6,10 @@
 
 mod catalog;
 mod kernel;
+pub mod loss;
+pub mod norms;
 mod op;
 pub mod softmax;
+pub mod transformer;
 
 pub use catalog::{Entry, Function, Input, Kind, catalog};
