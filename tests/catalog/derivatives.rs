@@ -63,9 +63,10 @@ fn one(report: &mut Report, case: &Case, which: &[usize]) -> Result<()> {
         ])
     })?;
     let names = ["tangent", "gradient", "second derivative"];
+    let factors = [directions, cotangents, projection].concat();
     for ((name, got), want) in names.iter().zip(&got).zip(&want) {
         let what = format!("{name} of {which:?},");
-        report.compare(case, &what, Tolerance::second, got, want);
+        report.compare_derivatives(case, &what, Tolerance::second, &factors, got, want);
     }
     Ok(())
 }

@@ -36,11 +36,11 @@ fn other_dtypes() {
             return Ok(());
         };
         for (i, input) in entry.inputs.iter().enumerate() {
-            let mut wrong = vec![Dtype::Float64, Dtype::Complex64, Dtype::Bool];
+            let mut wrong = vec![Dtype::Float64, Dtype::Complex64];
             if input.kind == Kind::Targets {
                 wrong.push(Dtype::Float32);
             } else {
-                wrong.extend([Dtype::Int32, Dtype::Uint8]);
+                wrong.extend([Dtype::Int32, Dtype::Uint8, Dtype::Bool]);
             }
             for dtype in wrong {
                 let outcome = with_device(Device::CPU, || {
@@ -65,23 +65,47 @@ fn other_shapes() {
             return Ok(());
         };
         let shape = |e: &Error| matches!(e, Error::Shape { .. });
-        let many = entry.inputs.len() > 1;
+        let shared = |kind| matches!(kind, Kind::Weight | Kind::Table);
         for (i, input) in entry.inputs.iter().enumerate() {
+            // Whether another input has the same leading axes, or the same width.
+            let others = || entry.inputs.iter().enumerate().filter(|(j, _)| *j != i);
+            let leading = shared(input.kind) || others().any(|(_, o)| o.kind != Kind::Weight);
+            let last =
+                input.kind == Kind::Targets || others().any(|(_, o)| o.kind != Kind::Targets);
             let mut check = |what: &str, change: fn(&Array) -> Result<Array>| {
                 let outcome = refused(&case, i, change, shape);
                 report.check(&case, &format!("`{}` {what}", input.name), outcome);
             };
-            check("as a scalar", |a| Array::ones((), a.dtype()));
-            if many {
+            if last {
                 check("of another last size", |a| a.index((Ellipsis, 0..1)));
-                check("of another first size", |a| {
-                    a.index(step(.., 2))?.index(0..1)
+            }
+            if leading {
+                check("of another first size", |a| a.index(0..1));
+                check("with another axis", |a| {
+                    a.expand_dims(0)?
+                        .tile([&[2][..], &vec![1; a.ndim()]].concat())
                 });
-                check("with another axis", |a| a.expand_dims(0)?.tile((2, 1)));
             }
         }
+        let outcome = scalars(&case);
+        report.check(&case, "scalars", outcome);
         Ok(())
     });
+}
+
+/// A function over rows refuses scalars; one over elements takes them.
+fn scalars(case: &Case) -> Result<Option<String>> {
+    let inputs = case.inputs()?;
+    let one = |a: &Array| Array::ones((), a.dtype());
+    let inputs = inputs.iter().map(one).collect::<Result<Vec<_>>>()?;
+    match (case.entry.call)(&inputs) {
+        Err(Error::Shape { .. }) => Ok(None),
+        Err(e) => Ok(Some(format!("another error: {e:?}"))),
+        Ok(got) => {
+            let want = exactly(|| composite(case, got.len())(&wide(&inputs)?))?;
+            Tolerance::kernel(case.entry, got[0].dtype()).compare(&got[0], &want[0])
+        }
+    }
 }
 
 /// Weights and tables may have another float dtype than the rows; their gradients have theirs.
@@ -128,7 +152,8 @@ fn weights_of_another_dtype() {
                 &want,
             );
             let what = format!("{what} gradient");
-            report.compare(&case, &what, Tolerance::kernel, &got, &want_gradients);
+            let tolerance = Tolerance::kernel;
+            report.compare_derivatives(&case, &what, tolerance, &cotangents, &got, &want_gradients);
         }
         Ok(())
     });

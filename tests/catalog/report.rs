@@ -32,6 +32,23 @@ impl Report {
         }
     }
 
+    /// Compares derivatives one by one; `factors` are the cotangents or tangents.
+    pub fn compare_derivatives(
+        &mut self,
+        case: &Case,
+        what: &str,
+        tolerance: impl Fn(&Entry, Dtype) -> Tolerance,
+        factors: &[Array],
+        got: &[Array],
+        want: &[Array],
+    ) {
+        for (i, (got, want)) in got.iter().zip(want).enumerate() {
+            let tolerance = tolerance(case.entry, got.dtype()).narrow(case.width, factors);
+            let outcome = tolerance.and_then(|t| t.compare(got, want));
+            self.check(case, &format!("{what} {i}"), outcome);
+        }
+    }
+
     /// Compares arrays one by one.
     pub fn compare(
         &mut self,
