@@ -52,16 +52,14 @@ inline uint kk_mix(uint x) {
   return x ^ (x >> 16);
 }
 
-// The number of an element under a key of two words: random access, so no state. One round
-// alone would give keys that differ by d the same sequence, d elements apart.
-template <typename K>
-inline uint kk_random(uint i, K key) {
-  return kk_mix(kk_mix(i + key[0]) ^ key[1]);
-}
-
 // key: two words of the seed, the bound below which an element is dropped, and the bits of
-// the factor of those that are kept.
+// the factor of those that are kept. The number of an element depends on the key and its index alone:
+// random access, so no state. One round would give keys that differ by d the same
+// sequence, d elements apart.
 template <typename P, typename K, typename T>
 inline void kk_dropout(P x, K key, device T* out, uint i) {
-  out[i] = T(kk_random(i, key) < key[2] ? 0.0f : float(x[i]) * as_type<float>(key[3]));
+  // Both values exist before the choice, so that a vector of elements needs no branch.
+  const float kept = float(x[i]) * as_type<float>(key[3]);
+  const uint drawn = kk_mix(kk_mix(i + key[0]) ^ key[1]);
+  out[i] = T(drawn < key[2] ? 0.0f : kept);
 }
