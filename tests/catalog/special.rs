@@ -1,6 +1,7 @@
 //! Infinities and NaN.
 
-use zmlx::kernels::{Kind, softmax};
+use zmlx::kernels::loss::softmax_cross_entropy;
+use zmlx::kernels::{Kind, norms, softmax, transformer};
 use zmlx::prelude::*;
 use zmlx::{Result, ops};
 
@@ -89,6 +90,106 @@ fn softmax_of_minus_infinity_is_zero() {
             assert_eq!(numbers(&y)?, vec![0.0; 2 * width as usize]);
             let dx = grad(|x| softmax::softmax_lastdim(x)?.sum(..))(&x)?;
             assert_eq!(numbers(&dx)?, vec![0.0; 2 * width as usize]);
+        }
+        Ok(())
+    })
+    .unwrap();
+}
+
+/// The largest difference from what is expected, where infinities and NaN agree.
+#[track_caller]
+fn values(y: &Array, want: &[f64]) {
+    let got = numbers(y).unwrap();
+    assert_eq!(got.len(), want.len());
+    for (g, w) in got.iter().zip(want) {
+        let good = g == w || (g - w).abs() < 1e-5 || (g.is_nan() && w.is_nan());
+        assert!(good, "{got:?}, expected {want:?}");
+    }
+}
+
+const INF: f32 = f32::INFINITY;
+
+#[test]
+fn softmax_of_infinities() {
+    on_worker(|| -> Result<()> {
+        let x = Array::from_slice(&[-INF, 0.0, -INF, 0.0, f32::NAN, 0.0, -INF, 0.0], (2, 4))?;
+        let y = softmax::softmax_lastdim(&x)?;
+        let nan = f64::NAN;
+        values(&y, &[0.0, 0.5, 0.0, 0.5, nan, nan, nan, nan]);
+        // Far apart: nothing overflows.
+        let x = Array::from_slice(&[3e38f32, -3e38, -3e38, -3e38], (2, 2))?;
+        values(&softmax::softmax_lastdim(&x)?, &[1.0, 0.0, 0.5, 0.5]);
+        Ok(())
+    })
+    .unwrap();
+}
+
+/// Targets are data: none reads outside of its row.
+#[test]
+fn targets_outside_of_the_classes() {
+    on_worker(|| -> Result<()> {
+        let logits = random::normal((6, 50))?;
+        let loss = |targets: &Array, logits: &Array| {
+            softmax_cross_entropy(logits, targets)
+                .ignore_index(-100)
+                .call()
+        };
+        let good = Array::from_slice(&[0i64; 6], 6)?;
+        let odd = Array::from_slice(&[0i64, 50, -1, -100, i64::MIN, i64::MAX], 6)?;
+        let nan = f64::NAN;
+        let mut want = numbers(&loss(&good, &logits)?)?;
+        want[1..].copy_from_slice(&[nan, nan, 0.0, nan, nan]);
+        values(&loss(&odd, &logits)?, &want);
+
+        let slope = |targets: &Array| grad(|x| loss(targets, x)?.sum(..))(&logits);
+        let (got, good) = (slope(&odd)?, slope(&good)?);
+        values(&got.index(0)?, &numbers(&good.index(0)?)?);
+        values(&got.index(3)?, &[0.0; 50]);
+        for row in [1, 2, 4, 5] {
+            values(&got.index(row)?, &[nan; 50]);
+        }
+        // The same in every type of integers that can hold it.
+        for dtype in [
+            Dtype::Int8,
+            Dtype::Int16,
+            Dtype::Int32,
+            Dtype::Uint8,
+            Dtype::Uint32,
+        ] {
+            let targets = Array::from_slice(&[0i64, 1, 49, 7, 50, 100], 6)?;
+            let want = numbers(&loss(&targets, &logits)?)?;
+            values(&loss(&targets.astype(dtype)?, &logits)?, &want);
+        }
+        Ok(())
+    })
+    .unwrap();
+}
+
+/// silu is 0 at minus infinity, where its formula would multiply that by 0.
+#[test]
+fn gates_at_infinity() {
+    on_worker(|| -> Result<()> {
+        let x = Array::from_slice(&[-INF, INF, -1e30, 0.0, 2.0, 3.0, 4.0, 5.0], (1, 8))?;
+        for dtype in [F32, BF16] {
+            let y = transformer::swiglu(&x.astype(dtype)?)?;
+            values(&y, &[0.0, f64::INFINITY, 0.0, 0.0]);
+        }
+        Ok(())
+    })
+    .unwrap();
+}
+
+/// The squares of a row may overflow half precision, not float32.
+#[test]
+fn norms_of_large_and_of_no_values() {
+    on_worker(|| -> Result<()> {
+        let x = Array::from_slice(&[60000.0f32, -60000.0, 0.0, 0.0], (2, 2))?;
+        let weight = Array::ones(2, F32)?;
+        for dtype in [F32, F16] {
+            let y = norms::rmsnorm(&x.astype(dtype)?, &weight).call()?;
+            let numbers = numbers(&y)?;
+            assert!((numbers[0] - 1.0).abs() < 1e-3 && (numbers[1] + 1.0).abs() < 1e-3);
+            assert_eq!(numbers[2..], [0.0, 0.0]);
         }
         Ok(())
     })
