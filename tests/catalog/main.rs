@@ -7,6 +7,7 @@
 mod cases;
 mod checked;
 mod derivatives;
+mod docs;
 mod dropout;
 mod errors;
 mod layouts;
