@@ -4,7 +4,8 @@
 //! small (`constant` address space) or not, and on the template arguments. Each such
 //! combination is generated and compiled once in a process; a new shape is not a new combination.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
 
 use crate::bridge::host::HostEntry;
 use crate::bridge::kernel::ffi;
@@ -23,16 +24,33 @@ pub(super) struct Key {
     outputs: Vec<Dtype>,
     template: Vec<(String, TemplateArg)>,
     single: bool,
-    /// Which kernel's checks, as they report to it.
-    checks: Option<u64>,
 }
 
-/// A specialization, empty until its first launch. The engine compiles each text once, whoever
-/// asks for it meanwhile.
-pub(super) type Specialization = OnceLock<cxx::SharedPtr<ffi::HostPlan>>;
+impl Key {
+    pub(super) fn of(launch: &Launch<'_>, outputs: &[ffi::OutputSpec], single: bool) -> Self {
+        Key {
+            inputs: launch
+                .inputs
+                .iter()
+                .map(|a| (a.dtype(), class(a)))
+                .collect(),
+            outputs: outputs.iter().map(|o| o.dtype).collect(),
+            template: launch.template.clone(),
+            single,
+        }
+    }
+}
+
+/// A specialization, empty until its first launch.
+#[derive(Default)]
+pub(super) struct Specialization {
+    plan: OnceLock<cxx::SharedPtr<ffi::HostPlan>>,
+    /// Held by the thread that makes the plan; others that need this very one wait.
+    making: Mutex<()>,
+}
 
 /// How MLX passes an input: 0 by reference, 1 in `constant`, 2 in `device` memory.
-fn class(array: &Array) -> u8 {
+pub(super) fn class(array: &Array) -> u8 {
     match (array.ndim(), array.size()) {
         (0, _) => 0,
         (_, n) if n < 8 => 1,
@@ -49,36 +67,31 @@ impl MetalKernel {
         outputs: &[ffi::OutputSpec],
         single: bool,
     ) -> Result<cxx::SharedPtr<ffi::HostPlan>> {
-        let key = Key {
-            inputs: launch
-                .inputs
-                .iter()
-                .map(|a| (a.dtype(), class(a)))
-                .collect(),
-            outputs: outputs.iter().map(|o| o.dtype).collect(),
-            template: launch.template.clone(),
-            single,
-            checks: self.checks.as_ref().map(|c| c.id),
-        };
+        let key = Key::of(launch, outputs, single);
         let found = self.inner.specializations.get(&key).map(|s| Arc::clone(&s));
         let entry = match found {
             Some(entry) => entry,
             None => Arc::clone(&self.inner.specializations.entry(key).or_default()),
         };
-        if let Some(plan) = entry.get() {
+        if let Some(plan) = entry.plan.get() {
             return Ok(plan.clone());
         }
+        // It guards nothing but the order, so a panic leaves it as good as new.
+        let _making = entry.making.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(plan) = entry.plan.get() {
+            return Ok(plan.clone());
+        }
+        let begin = Instant::now();
         let generated = self.generate(launch, outputs)?;
-        let kernel = match engine::host::compile(&generated.text, &self.options(single)) {
-            Ok(kernel) => kernel,
+        let compiled = engine::host::compile_from(&generated.text, &self.options(single));
+        let (kernel, origin) = match compiled {
+            Ok(found) => found,
             Err(e) => return Err(self.error(launch, e)),
         };
-        let plan = ffi::host_plan(
-            HostEntry::new(kernel, self.checks.clone()),
-            &self.inner.ffi_spec,
-        )
-        .lift()?;
-        Ok(entry.get_or_init(|| plan).clone())
+        let host_entry = HostEntry::new(kernel, self.checks().cloned());
+        let plan = ffi::host_plan(host_entry, &self.inner.definition.ffi_spec).lift()?;
+        self.inner.stats.specialized(origin, begin.elapsed());
+        Ok(entry.plan.get_or_init(|| plan).clone())
     }
 
     /// The texts for a launch.
@@ -88,13 +101,21 @@ impl MetalKernel {
         launch: &Launch<'_>,
         outputs: &[ffi::OutputSpec],
     ) -> Result<KernelSource> {
-        let msl = self.generate(launch, outputs)?.text;
-        let lowered =
-            engine::host::lower(&msl, &self.options(false)).map_err(|e| self.error(launch, e))?;
-        Ok(KernelSource {
-            msl,
-            lowered: lowered.text,
-        })
+        let msl = self.msl(launch, outputs)?;
+        let lowered = self.lowered(&msl, false);
+        let lowered = lowered.map_err(|e| self.error(launch, e))?;
+        Ok(KernelSource { msl, lowered })
+    }
+
+    /// What MLX generates for a launch.
+    #[track_caller]
+    pub(super) fn msl(&self, launch: &Launch<'_>, outputs: &[ffi::OutputSpec]) -> Result<String> {
+        self.generate(launch, outputs).map(|g| g.text)
+    }
+
+    /// What the host engine makes of it.
+    pub(super) fn lowered(&self, msl: &str, single: bool) -> Result<String, EngineError> {
+        engine::host::lower(msl, &self.options(single)).map(|l| l.text)
     }
 
     #[track_caller]
@@ -108,6 +129,7 @@ impl MetalKernel {
             })
             .collect();
         self.inner
+            .definition
             .native
             .generate(&classes, outputs, &template::to_ffi(&launch.template))
             .lift()
@@ -116,9 +138,9 @@ impl MetalKernel {
     fn options(&self, single: bool) -> engine::host::CompileOptions {
         engine::host::CompileOptions {
             name: self.name().to_owned(),
-            math_mode: self.inner.spec.math_mode,
+            math_mode: self.spec().math_mode,
             single,
-            checked: self.checks.is_some(),
+            checked: self.checks().is_some(),
         }
     }
 
