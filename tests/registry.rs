@@ -428,6 +428,41 @@ fn a_dump_has_texts_and_parameters() {
 }
 
 #[test]
+fn eight_threads_dump_once() {
+    let _shared = EMPTY.read().unwrap_or_else(|e| e.into_inner());
+    let dir = tempfile::tempdir().unwrap();
+    let dump = profile::dump_to(dir.path()).unwrap();
+    let kernel = scale("registry_dump_threads").build().unwrap();
+    std::thread::scope(|s| {
+        for _ in 0..8 {
+            s.spawn(|| run(&kernel).unwrap());
+        }
+    });
+    let folders = folders_of(dump.dir(), &kernel);
+    assert_eq!(folders.len(), 1);
+    assert_eq!(fs::read_dir(&folders[0]).unwrap().count(), 3);
+}
+
+/// A launch that a transform traces has texts and parameters like any other.
+#[test]
+fn a_traced_launch_is_dumped() {
+    shared(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let dump = profile::dump_to(dir.path()).unwrap();
+        let kernel = scale("registry_dump_traced").build().unwrap();
+        let key = kernel.clone();
+        let x = Array::ones((3, 5), F32).unwrap();
+        let mapped = vmap(move |p: &[Array]| {
+            let inputs = [&p[0], &3.0f32.into()];
+            kernel.launch(&inputs).template("T", F32).run_vec()
+        });
+        let [y] = <[Array; 1]>::try_from(mapped.call([&x]).unwrap()).unwrap();
+        assert_eq!(y.to_vec::<f32>().unwrap(), [3.0; 15]);
+        assert_eq!(folders_of(dump.dir(), &key).len(), 1);
+    });
+}
+
+#[test]
 fn a_folder_that_cannot_be_written_is_an_error() {
     shared(|| {
         let dir = tempfile::tempdir().unwrap();

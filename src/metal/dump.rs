@@ -52,7 +52,7 @@ fn sinks() -> MutexGuard<'static, Vec<Arc<Sink>>> {
     let mut sinks = lock(&SINKS);
     if STATE.load(Ordering::Relaxed) == UNKNOWN {
         let dir = std::env::var_os("ZMLX_DUMP_DIR").filter(|d| !d.is_empty());
-        sinks.extend(dir.map(|d| Arc::new(Sink::new(d.into()))));
+        sinks.extend(dir.map(|d| Arc::new(Sink::new(d.as_ref()))));
         publish(&sinks);
     }
     sinks
@@ -64,9 +64,11 @@ fn publish(sinks: &[Arc<Sink>]) {
 }
 
 impl Sink {
-    fn new(dir: PathBuf) -> Self {
+    fn new(dir: &Path) -> Self {
         Sink {
-            dir,
+            // A later change of the working folder must not move it. It fails only for the
+            // empty path, which does as well as it is.
+            dir: std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned()),
             seen: Mutex::default(),
         }
     }
@@ -75,10 +77,8 @@ impl Sink {
     #[track_caller]
     pub(crate) fn open(dir: &Path) -> Result<Arc<Sink>> {
         io(dir, std::fs::create_dir_all(dir))?;
-        // The folder may be moved to by its relative name only now.
-        let dir = io(dir, dir.canonicalize())?;
-        drop(Temporary::new(&dir, "probe")?);
         let sink = Arc::new(Sink::new(dir));
+        drop(Temporary::new(&sink.dir, "probe")?);
         let mut sinks = sinks();
         sinks.push(Arc::clone(&sink));
         publish(&sinks);

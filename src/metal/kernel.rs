@@ -4,8 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use dashmap::DashMap;
-
 use crate::bridge::kernel::ffi;
 use crate::error::Lift;
 use crate::{Array, Result};
@@ -14,7 +12,7 @@ use super::cache::{self, KernelKey};
 use super::checked::Checks;
 use super::launch::Launch;
 use super::spec::KernelBuilder;
-use super::specialize::{Key, Specialization};
+use super::specialize::Specializations;
 use super::stats::{Counters, KernelStats};
 use crate::engine::host::checked::Checked;
 
@@ -60,7 +58,7 @@ pub(super) struct Inner {
     pub(super) number: u64,
     pub(super) stats: Arc<Counters>,
     pub(super) checks: Option<Arc<Checks>>,
-    pub(super) specializations: DashMap<Key, Arc<Specialization>>,
+    pub(super) specializations: Specializations,
 }
 
 impl Inner {
@@ -72,7 +70,7 @@ impl Inner {
             number: NEXT.fetch_add(1, Ordering::Relaxed),
             stats: Arc::default(),
             checks,
-            specializations: DashMap::new(),
+            specializations: Specializations::default(),
         }
     }
 
@@ -98,7 +96,7 @@ impl Inner {
             number: self.number,
             stats: Arc::clone(&self.stats),
             checks: Checks::of(Some(mode)),
-            specializations: DashMap::new(),
+            specializations: Specializations::default(),
         }
     }
 }

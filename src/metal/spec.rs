@@ -187,7 +187,7 @@ pub(super) fn check_identifier(argument: &str, name: &str) -> Result<()> {
             format_args!("`{name}`"),
         ));
     }
-    if RESERVED.contains(&name) {
+    if RESERVED.binary_search(&name).is_ok() {
         return Err(Error::argument(
             argument,
             "a name that Metal does not reserve",
@@ -197,7 +197,7 @@ pub(super) fn check_identifier(argument: &str, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Keywords of Metal, of the C++ it builds on, and types that every kernel has.
+/// Keywords of Metal, of the C++ it builds on, and types that every kernel has; sorted.
 const RESERVED: &[&str] = &[
     "alignas",
     "alignof",
@@ -280,3 +280,11 @@ const RESERVED: &[&str] = &[
     "while",
     "xor",
 ];
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn reserved_names_are_found() {
+        assert!(super::RESERVED.is_sorted());
+    }
+}

@@ -4,42 +4,91 @@
 //! small (`constant` address space) or not, and on the template arguments. Each such
 //! combination is generated and compiled once in a process; a new shape is not a new combination.
 
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
+
+use dashmap::DashMap;
 
 use crate::bridge::host::HostEntry;
 use crate::bridge::kernel::ffi;
 use crate::engine::{self, EngineError};
 use crate::error::Lift;
-use crate::{Array, Dtype, Error, Result};
+use crate::{Array, Error, Result};
 
 use super::kernel::{KernelSource, MetalKernel};
 use super::launch::Launch;
 use super::template::{self, TemplateArg};
 
-/// What tells specializations of one kernel apart.
+/// What tells specializations of one kernel apart. As bytes, because every launch makes and hashes
+/// one: lists of enumerations took longer.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(super) struct Key {
-    inputs: Vec<(Dtype, u8)>,
-    outputs: Vec<Dtype>,
-    template: Vec<(String, TemplateArg)>,
-    single: bool,
-}
+pub(super) struct Key(Vec<u8>);
 
 impl Key {
     pub(super) fn of(launch: &Launch<'_>, outputs: &[ffi::OutputSpec], single: bool) -> Self {
-        Key {
-            inputs: launch
-                .inputs
-                .iter()
-                .map(|a| (a.dtype(), class(a)))
-                .collect(),
-            outputs: outputs.iter().map(|o| o.dtype).collect(),
-            template: launch.template.clone(),
-            single,
+        // As many inputs and outputs as the kernel has, so nothing has to be counted.
+        let mut bytes = Vec::with_capacity(64);
+        bytes.push(u8::from(single));
+        for a in &launch.inputs {
+            bytes.extend([a.dtype() as u8, class(a)]);
         }
+        bytes.extend(outputs.iter().map(|o| o.dtype as u8));
+        for (name, value) in &launch.template {
+            // An identifier, which ends where the 0 is.
+            bytes.extend(name.as_bytes());
+            bytes.push(0);
+            match *value {
+                TemplateArg::Int(n) => {
+                    bytes.push(0);
+                    bytes.extend(n.to_le_bytes());
+                }
+                TemplateArg::Bool(b) => bytes.extend([1, u8::from(b)]),
+                TemplateArg::Dtype(d) => bytes.extend([2, d as u8]),
+            }
+        }
+        Key(bytes)
     }
 }
+
+/// Multiplies and folds, eight bytes at a time. Keys come from the program itself, so nobody
+/// has a reason to make them collide.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Fold(u64);
+
+impl Fold {
+    fn add(&mut self, word: u64) {
+        const ODD: u64 = 0x9E37_79B9_7F4A_7C15;
+        let wide = u128::from(self.0 ^ word) * u128::from(ODD);
+        self.0 = wide as u64 ^ (wide >> 64) as u64;
+    }
+}
+
+impl Hasher for Fold {
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        for &word in words {
+            self.add(u64::from_le_bytes(word));
+        }
+        if !rest.is_empty() {
+            let mut last = [0; 8];
+            last[..rest.len()].copy_from_slice(rest);
+            self.add(u64::from_le_bytes(last));
+        }
+    }
+
+    fn write_usize(&mut self, n: usize) {
+        // The length. Never 0 with what follows, which a first word of 0 could turn into 0.
+        self.add(n as u64 + 1);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// The specializations of a kernel.
+pub(super) type Specializations = DashMap<Key, Arc<Specialization>, BuildHasherDefault<Fold>>;
 
 /// A specialization, empty until its first launch.
 #[derive(Default)]
