@@ -27,6 +27,7 @@ const FILES: &[&str] = &[
     include_str!("../kernels/norms.metal"),
     include_str!("../kernels/transformer.metal"),
     include_str!("../kernels/loss.metal"),
+    include_str!("../kernels/scan.metal"),
 ];
 
 struct Library {

@@ -108,13 +108,13 @@ impl Entry {
 
 /// All kernels, family by family.
 pub fn catalog() -> impl Iterator<Item = &'static Entry> {
-    use super::{loss, norms, softmax, transformer};
-    [
+    use super::{loss, norms, scan, softmax, transformer};
+    let families = [
         softmax::TABLE,
         norms::TABLE,
         transformer::TABLE,
         loss::TABLE,
-    ]
-    .into_iter()
-    .flatten()
+        scan::TABLE,
+    ];
+    families.into_iter().flatten()
 }

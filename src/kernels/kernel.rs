@@ -14,6 +14,7 @@ pub(crate) struct RowKernel {
     inputs: &'static [&'static str],
     outputs: &'static [&'static str],
     work: Work,
+    vec_on_cpu: [i32; 2],
     made: OnceLock<MetalKernel>,
 }
 
@@ -37,6 +38,7 @@ impl RowKernel {
             inputs,
             outputs,
             work: Work::EachRow(call),
+            vec_on_cpu: [64; 2],
             made: OnceLock::new(),
         }
     }
@@ -52,8 +54,16 @@ impl RowKernel {
             inputs,
             outputs: &["out"],
             work: Work::Sums(functor),
+            vec_on_cpu: [64; 2],
             made: OnceLock::new(),
         }
+    }
+
+    /// `VEC` on a CPU for first inputs of 4 and of 2 bytes, where other than 64 accumulators are
+    /// faster.
+    pub(crate) const fn vec_on_cpu(mut self, four: i32, two: i32) -> Self {
+        self.vec_on_cpu = [four, two];
+        self
     }
 
     fn kernel(&self) -> Result<&MetalKernel> {
@@ -84,6 +94,20 @@ impl RowKernel {
         )
     }
 
+    /// Threads of a row's group, and consecutive elements that each takes at a time.
+    ///
+    /// On a CPU one thread walks the row, with enough accumulators for its vector registers.
+    /// On a GPU a group is as wide as gives each thread a few blocks.
+    fn group(&self, width: usize, dtype: Dtype) -> (i32, i32) {
+        if !crate::stream::current().gpu {
+            let [four, two] = self.vec_on_cpu;
+            return (1, if dtype == Dtype::Float32 { four } else { two });
+        }
+        let vec = 4;
+        let threads = width.div_ceil(4 * vec as usize).next_power_of_two();
+        (threads.clamp(32, 1024) as i32, vec)
+    }
+
     /// One threadgroup for each of `rows` rows of about `width` elements.
     #[track_caller]
     pub(crate) fn launch<const N: usize>(
@@ -93,7 +117,7 @@ impl RowKernel {
         rows: usize,
         width: usize,
     ) -> Result<[Array; N]> {
-        let (tg, vec) = group(width);
+        let (tg, vec) = self.group(width, inputs[0].dtype());
         let inputs = with_axes(inputs)?;
         let mut launch = self.kernel()?.launch(&inputs);
         for (shape, dtype) in outputs {
@@ -113,7 +137,7 @@ impl RowKernel {
         if rows == 0 || width == 0 {
             return Array::zeros(width, Dtype::Float32);
         }
-        let (tg, _) = group(width);
+        let (tg, _) = self.group(width, inputs[0].dtype());
         let inputs = with_axes(inputs)?;
         let groups = rows.div_ceil(ROWS_A_GROUP).min(MAX_GROUPS);
         let [parts] = self
@@ -142,19 +166,6 @@ fn with_axes(inputs: &[&Array]) -> Result<Vec<Array>> {
             _ => Ok((*a).clone()),
         })
         .collect()
-}
-
-/// Threads of a row's group, and consecutive elements that each takes at a time.
-///
-/// On a CPU one thread walks the row, with enough accumulators for its vector registers. On a
-/// GPU a group is as wide as gives each thread a few blocks.
-fn group(width: usize) -> (i32, i32) {
-    if !crate::stream::current().gpu {
-        return (1, 64);
-    }
-    let vec = 4;
-    let threads = width.div_ceil(4 * vec as usize).next_power_of_two();
-    (threads.clamp(32, 1024) as i32, vec)
 }
 
 /// Number of rows and width of an array over whose last axis a function works.
