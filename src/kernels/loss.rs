@@ -1,6 +1,6 @@
 //! Losses over the last axis.
 
-use super::catalog::{Entry, Kind, input};
+use super::catalog::{Entry, Kind, few, input};
 use super::kernel::{RowKernel, check_float, check_shape, rows_of};
 use super::op::Op;
 use crate::ops::where_;
@@ -137,4 +137,5 @@ pub(super) static TABLE: &[Entry] = &[Entry {
     composite: |p| (CROSS_ENTROPY.composite)(&i64::MIN, p),
     mlx: Some(|p| Ok(vec![crate::fast::cross_entropy(&p[0], &p[1])?])),
     bytes: |rows, width, size| rows * (width * size + 4 + size),
+    roundings: few,
 }];

@@ -1,6 +1,6 @@
 //! Softmax over the last axis.
 
-use super::catalog::{Entry, Kind, input};
+use super::catalog::{Entry, Kind, few, input};
 use super::kernel::{RowKernel, check_float, rows_of};
 use super::op::Op;
 use crate::{Array, Result, keepdims};
@@ -75,4 +75,5 @@ pub(super) static TABLE: &[Entry] = &[Entry {
     composite: |p| (SOFTMAX.composite)(&(), p),
     mlx: Some(|p| Ok(vec![p[0].softmax(-1)?])),
     bytes: |rows, width, size| 2 * rows * width * size,
+    roundings: few,
 }];

@@ -103,7 +103,7 @@ fn scalars(case: &Case) -> Result<Option<String>> {
         Err(e) => Ok(Some(format!("another error: {e:?}"))),
         Ok(got) => {
             let want = exactly(|| composite(case, got.len())(&wide(&inputs)?))?;
-            Tolerance::kernel(case.entry, got[0].dtype()).compare(&got[0], &want[0])
+            Tolerance::kernel(case, got[0].dtype()).compare(&got[0], &want[0])
         }
     }
 }

@@ -37,13 +37,13 @@ impl Report {
         &mut self,
         case: &Case,
         what: &str,
-        tolerance: impl Fn(&Entry, Dtype) -> Tolerance,
+        tolerance: impl Fn(&Case, Dtype) -> Tolerance,
         factors: &[Array],
         got: &[Array],
         want: &[Array],
     ) {
         for (i, (got, want)) in got.iter().zip(want).enumerate() {
-            let tolerance = tolerance(case.entry, got.dtype()).narrow(case.width, factors);
+            let tolerance = tolerance(case, got.dtype()).narrow(case, factors);
             let outcome = tolerance.and_then(|t| t.compare(got, want));
             self.check(case, &format!("{what} {i}"), outcome);
         }
@@ -54,7 +54,7 @@ impl Report {
         &mut self,
         case: &Case,
         what: &str,
-        tolerance: impl Fn(&Entry, Dtype) -> Tolerance,
+        tolerance: impl Fn(&Case, Dtype) -> Tolerance,
         got: &[Array],
         want: &[Array],
     ) {
@@ -63,7 +63,7 @@ impl Report {
             self.check(case, what, Ok(Some(text)));
         }
         for (i, (got, want)) in got.iter().zip(want).enumerate() {
-            let outcome = tolerance(case.entry, got.dtype()).compare(got, want);
+            let outcome = tolerance(case, got.dtype()).compare(got, want);
             self.check(case, &format!("{what} {i}"), outcome);
         }
     }

@@ -1,8 +1,9 @@
 //! How far a result may be from the exact one.
 
-use zmlx::kernels::Entry;
 use zmlx::prelude::*;
 use zmlx::{Result, with_device};
+
+use crate::cases::Case;
 
 /// Of an exact value r among values whose largest is m, a result may be away by
 /// `relative * |r| + largest * m + step`.
@@ -21,8 +22,7 @@ const F32_UNIT: f64 = 1.0 / (1u64 << 24) as f64;
 impl Tolerance {
     /// A kernel: arithmetic in float32, where errors are relative to the largest value, then one
     /// rounding to the output's dtype.
-    pub fn kernel(entry: &Entry, dtype: Dtype) -> Self {
-        let _ = entry;
+    pub fn kernel(case: &Case, dtype: Dtype) -> Self {
         let (relative, step) = match dtype {
             Dtype::Float16 => (1.05 / 2048.0, 2f64.powi(-24)),
             Dtype::Bfloat16 => (1.05 / 256.0, f64::from(f32::MIN_POSITIVE)),
@@ -30,15 +30,15 @@ impl Tolerance {
         };
         Tolerance {
             relative,
-            largest: 16.0 * F32_UNIT,
+            largest: (case.entry.roundings)(case.width as usize) * F32_UNIT,
             step,
             floor: 0.0,
         }
     }
 
     /// Two results of the same kernel, which may round in different directions.
-    pub fn pair(entry: &Entry, dtype: Dtype) -> Self {
-        let one = Self::kernel(entry, dtype);
+    pub fn pair(case: &Case, dtype: Dtype) -> Self {
+        let one = Self::kernel(case, dtype);
         Tolerance {
             relative: 2.0 * one.relative,
             ..one
@@ -46,8 +46,8 @@ impl Tolerance {
     }
 
     /// Second derivatives: sums of products of what [`kernel`](Self::kernel) describes.
-    pub fn second(entry: &Entry, dtype: Dtype) -> Self {
-        let one = Self::kernel(entry, dtype);
+    pub fn second(case: &Case, dtype: Dtype) -> Self {
+        let one = Self::kernel(case, dtype);
         Tolerance {
             largest: 4.0 * one.largest,
             ..one
@@ -57,8 +57,8 @@ impl Tolerance {
     /// For derivatives, where `factors` are the cotangents or tangents. In rows of one or two
     /// elements the derivative of a normalization is a difference of nearly equal numbers, whose
     /// size is that of these factors and not that of the result.
-    pub fn narrow(self, width: i32, factors: &[Array]) -> Result<Self> {
-        if width > 2 {
+    pub fn narrow(self, case: &Case, factors: &[Array]) -> Result<Self> {
+        if case.width > 2 {
             return Ok(self);
         }
         let mut floor = 0.0f64;
