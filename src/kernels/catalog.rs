@@ -116,13 +116,14 @@ impl Entry {
 
 /// All kernels, family by family.
 pub fn catalog() -> impl Iterator<Item = &'static Entry> {
-    use super::{loss, norms, scan, softmax, transformer};
+    use super::{loss, norms, rope, scan, softmax, transformer};
     let families = [
         softmax::TABLE,
         norms::TABLE,
         transformer::TABLE,
         loss::TABLE,
         scan::TABLE,
+        rope::TABLE,
     ];
     families.into_iter().flatten()
 }

@@ -9,6 +9,7 @@ mod kernel;
 pub mod loss;
 pub mod norms;
 mod op;
+pub mod rope;
 pub mod scan;
 pub mod softmax;
 pub mod transformer;
