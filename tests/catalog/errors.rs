@@ -69,7 +69,7 @@ fn other_shapes() {
         for (i, input) in entry.inputs.iter().enumerate() {
             // Whether another input has the same leading axes, or the same width.
             let others = || entry.inputs.iter().enumerate().filter(|(j, _)| *j != i);
-            let leading = shared(input.kind) || others().any(|(_, o)| o.kind != Kind::Weight);
+            let leading = shared(input.kind) || others().any(|(_, o)| !shared(o.kind));
             let last =
                 input.kind == Kind::Targets || others().any(|(_, o)| o.kind != Kind::Targets);
             let mut check = |what: &str, change: fn(&Array) -> Result<Array>| {
