@@ -44,6 +44,7 @@ pub mod metal;
 pub mod ops;
 pub mod random;
 pub mod stream;
+pub mod testing;
 mod transforms;
 pub mod worker;
 

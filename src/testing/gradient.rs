@@ -1,0 +1,205 @@
+//! Gradients against MLX's and against central differences, both in float64.
+
+use super::cases::{Cases, Inputs};
+use super::numbers::{Numbers, Tolerance, Worst};
+use super::report::{Against, Elements, What, Which};
+use super::run::{Case, Function, kinds, widened};
+use super::values::{Rng, Values};
+use crate::{Array, Device, Dtype, Error, Result, vjp, with_device};
+
+/// How much wider the default tolerance of a gradient is: it takes more arithmetic than a value.
+const WIDER: f64 = 4.0;
+
+/// Inputs larger than this are not compared with differences, which need whole evaluations.
+const LARGEST: usize = 1 << 16;
+
+pub(super) fn check<A: Inputs>(
+    f: Function<'_>,
+    reference: Function<'_>,
+    cases: &Cases<A>,
+    mut case: Case,
+) -> Result<()> {
+    let wrt: Vec<usize> = (0..case.inputs.len())
+        .filter(|&i| case.inputs[i].dtype().is_floating() && !cases.is_constant(i))
+        .collect();
+    if wrt.is_empty() {
+        return Err(Error::argument(
+            "cases",
+            "a floating-point input to differentiate",
+            format_args!("none for {}", case.dtype),
+        ));
+    }
+    // Lazy: only shapes and dtypes are looked at.
+    let outputs = f(&case.inputs).map_err(|e| case.failed(e))?;
+    let mut cotangents = Vec::new();
+    for y in &outputs {
+        let floats = y.dtype().is_floating();
+        let values = if floats { Values::Normal } else { Values::Constant(0.0) };
+        cotangents.push(values.draw(&mut case.rng, y.shape(), y.dtype(), false)?);
+    }
+    let (wide, wide_cotangents) = if cases.reference_as_given {
+        (case.inputs.clone(), cotangents.clone())
+    } else {
+        (widened(&case.inputs)?, widened(&cotangents)?)
+    };
+    let want = if cases.reference_as_given {
+        reference_gradient(reference, &wide, &wide_cotangents, &wrt, &case)?
+    } else {
+        with_device(Device::CPU, || {
+            reference_gradient(reference, &wide, &wide_cotangents, &wrt, &case)
+        })?
+    };
+
+    let pick = |all: &[Array]| wrt.iter().map(|&i| all[i].clone()).collect::<Vec<_>>();
+    let primals = pick(&case.inputs);
+    let gradient = || Ok(vjp(with_constants(f, &case.inputs, &wrt), &primals, &cotangents)?.1);
+    let got = case.run_twice(
+        &gradient,
+        &kinds(&primals),
+        Which::Gradient,
+        cases.deterministic,
+    )?;
+    for (n, &i) in wrt.iter().enumerate() {
+        let (of, x) = (Which::Gradient(i), &case.inputs[i]);
+        case.check_kind(of, &got[n], x.shape(), Some(x.dtype()))?;
+        let tolerance = cases.tolerance_of(got[n].dtype(), WIDER);
+        case.check_elements(of, &got[n], &want[n], tolerance)?;
+        if !cases.reference_as_given && x.size() <= LARGEST {
+            let differences = Differences {
+                reference,
+                inputs: &wide,
+                cotangents: &wide_cotangents,
+                input: i,
+            };
+            let mut rng = case.rng.clone();
+            let off = with_device(Device::CPU, || {
+                differences.check(&got[n], tolerance, cases.differences, &mut rng)
+            });
+            match off.map_err(|e| case.reference_failed(e))? {
+                None => {}
+                Some(what) => return Err(case.mismatch(what)),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A function of the inputs numbered in `wrt`, the others held fast.
+fn with_constants<'a>(
+    f: Function<'a>,
+    inputs: &'a [Array],
+    wrt: &'a [usize],
+) -> impl Fn(&[Array]) -> Result<Vec<Array>> + 'a {
+    move |primals| {
+        let mut all = inputs.to_vec();
+        for (&i, x) in wrt.iter().zip(primals) {
+            all[i] = x.clone();
+        }
+        f(&all)
+    }
+}
+
+fn reference_gradient(
+    reference: Function<'_>,
+    inputs: &[Array],
+    cotangents: &[Array],
+    wrt: &[usize],
+    case: &Case,
+) -> Result<Vec<Array>> {
+    let failed = |e| case.reference_failed(e);
+    let outputs = reference(inputs).map_err(failed)?;
+    if outputs.len() != cotangents.len() {
+        return Err(case.mismatch(What::Count {
+            got: cotangents.len(),
+            want: outputs.len(),
+        }));
+    }
+    let mut fitting = Vec::new();
+    for (i, (g, y)) in cotangents.iter().zip(&outputs).enumerate() {
+        case.check_kind(Which::Output(i), g, y.shape(), None)?;
+        fitting.push(g.astype(y.dtype())?);
+    }
+    let primals: Vec<&Array> = wrt.iter().map(|&i| &inputs[i]).collect();
+    let f = with_constants(reference, inputs, wrt);
+    let (_, gradients) = vjp(f, &primals, &fitting).map_err(failed)?;
+    crate::eval(&gradients).map_err(failed)?;
+    Ok(gradients)
+}
+
+/// Slopes of `sum(cotangent * reference)` along single elements of an input, in float64.
+struct Differences<'a> {
+    reference: Function<'a>,
+    inputs: &'a [Array],
+    cotangents: &'a [Array],
+    input: usize,
+}
+
+impl Differences<'_> {
+    /// The first of `count` random positions where the gradient is not the slope.
+    fn check(
+        &self,
+        got: &Array,
+        tolerance: Tolerance,
+        count: usize,
+        rng: &mut Rng,
+    ) -> Result<Option<What>> {
+        let x: Vec<f64> = self.inputs[self.input].to_vec()?;
+        if x.is_empty() {
+            return Ok(None);
+        }
+        let values = Numbers::read(got)?.into_reals();
+        for _ in 0..count.min(x.len()) {
+            let at = (rng.next() % x.len() as u64) as usize;
+            let Some(slope) = self.slope(&x, at)? else {
+                continue;
+            };
+            // The differences themselves are good to about nine digits.
+            let allowed = tolerance.atol + tolerance.rtol * slope.abs() + 1e-7 * (1.0 + slope.abs());
+            let error = (values[at] - slope).abs();
+            if error <= allowed {
+                continue;
+            }
+            let worst = Worst {
+                at,
+                first: at,
+                got: values[at],
+                want: slope,
+                error,
+                count: 1,
+            };
+            let (of, against) = (Which::Gradient(self.input), Against::Differences);
+            return Ok(Some(Elements::new(of, against, &worst, got, tolerance)));
+        }
+        Ok(None)
+    }
+
+    /// The slope; `None` at a kink, a jump or the edge of where the function is defined.
+    fn slope(&self, x: &[f64], at: usize) -> Result<Option<f64>> {
+        let h = 1e-5 * x[at].abs().max(1.0);
+        let below = self.terms(x, at, x[at] - h)?;
+        let here = self.terms(x, at, x[at])?;
+        let above = self.terms(x, at, x[at] + h)?;
+        // Term by term first: the sums are large where their difference is small.
+        let rise = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a - b).sum::<f64>() / h;
+        let (left, right) = (rise(&here, &below), rise(&above, &here));
+        let slope = rise(&above, &below) / 2.0;
+        let smooth = (right - left).abs() <= 1e-2 * (1.0 + slope.abs());
+        Ok((slope.is_finite() && smooth).then_some(slope))
+    }
+
+    /// The elements of all outputs, each times its cotangent.
+    fn terms(&self, x: &[f64], at: usize, value: f64) -> Result<Vec<f64>> {
+        let mut moved = x.to_vec();
+        moved[at] = value;
+        let mut inputs = self.inputs.to_vec();
+        inputs[self.input] = Array::from_slice(&moved, self.inputs[self.input].shape())?;
+        let mut terms = Vec::new();
+        for (y, g) in (self.reference)(&inputs)?.iter().zip(self.cotangents) {
+            if g.dtype() == Dtype::Float64 {
+                let product = y.astype(Dtype::Float64)?.multiply(g)?;
+                terms.extend(product.to_vec::<f64>()?);
+            }
+        }
+        Ok(terms)
+    }
+}
