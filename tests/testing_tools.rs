@@ -30,6 +30,10 @@ fn kernel(name: &str, body: &str) -> MetalKernel {
 }
 
 fn run(kernel: &MetalKernel, x: &Array) -> Result<Array> {
+    if x.ndim() == 0 {
+        // Kernels get these by reference, not as a pointer.
+        return run(kernel, &x.reshape(1)?)?.reshape(());
+    }
     let [y] = kernel.launch(&[x]).template("T", x.dtype()).run()?;
     Ok(y)
 }
@@ -77,11 +81,10 @@ fn right_gradients_pass() {
             .unwrap();
         let op = custom_function(move |p| Ok(vec![run(&forward, &p[0])?])).with_vjp(
             move |primals, g, _| {
-                let dtype = primals[0].dtype();
-                backward
-                    .launch(&[&primals[0], &g[0]])
-                    .template("T", dtype)
-                    .run_vec()
+                let x = primals[0].reshape(-1)?;
+                let launch = [&x, &g[0].reshape(-1)?];
+                let [dx] = backward.launch(&launch).template("T", x.dtype()).run()?;
+                Ok(vec![dx.reshape(primals[0].shape())?])
             },
         );
         let cases = testing::shapes(((), (0,), (5,), (7, 33)));
@@ -129,12 +132,13 @@ fn unwritten_elements_show(
             .unwrap();
         let zeros = |x: &Array| {
             let half = (x.size() / 2) as i32;
+            let flat = x.reshape((x.size(),))?;
             let [y] = k
-                .launch(&[x])
+                .launch(&[&flat])
                 .template("T", x.dtype())
                 .template("HALF", half)
                 .run()?;
-            Ok(y)
+            y.reshape(x.shape())
         };
         let shape = shape.into_shape().unwrap();
         // Other things in the allocator's cache must not get in the way.
@@ -164,8 +168,23 @@ fn wrong_kinds_are_named() {
     on_worker(|| {
         let cases = || testing::shapes([(2, 3)]).dtypes([F16]);
         let found = mismatch(assert_matches(|x| x.astype(F32), |x| x.abs(), cases()));
-        assert!(matches!(found.what, What::Dtype { got: F32, want: F16, .. }), "{found}");
-        assert_matches(|x| x.astype(F32), |x| Ok(x.clone()), cases().check_dtype(false)).unwrap();
+        assert!(
+            matches!(
+                found.what,
+                What::Dtype {
+                    got: F32,
+                    want: F16,
+                    ..
+                }
+            ),
+            "{found}"
+        );
+        assert_matches(
+            |x| x.astype(F32),
+            |x| Ok(x.clone()),
+            cases().check_dtype(false),
+        )
+        .unwrap();
 
         let found = mismatch(assert_matches(|x| x.sum(-1), |x| x.sum(0), cases()));
         assert_eq!(
@@ -178,7 +197,10 @@ fn wrong_kinds_are_named() {
             |x| Ok(x.clone()),
             cases(),
         ));
-        assert!(matches!(found.what, What::Count { got: 2, want: 1 }), "{found}");
+        assert!(
+            matches!(found.what, What::Count { got: 2, want: 1 }),
+            "{found}"
+        );
 
         let found = mismatch(assert_matches(|x| x.reshape((7,)), |x| x.abs(), cases()));
         assert!(matches!(found.what, What::Failed(_)), "{found}");
@@ -256,7 +278,11 @@ fn wrong_gradients_are_found() {
         // Right for a cotangent of ones, for a sum; wrong for a random one.
         let ignores = custom_function(|p| Ok(vec![p[0].square()?]))
             .with_vjp(|p, _, _| Ok(vec![(&p[0] * 2.0)?]));
-        let e = elements(assert_gradient_matches(|x| ignores.call1(x), |x| x.square(), cases()));
+        let e = elements(assert_gradient_matches(
+            |x| ignores.call1(x),
+            |x| x.square(),
+            cases(),
+        ));
         assert_eq!((e.of, e.against), (Which::Gradient(0), Against::Reference));
 
         // The reference itself is wrong: MLX sees no slope.
@@ -268,10 +294,18 @@ fn wrong_gradients_are_found() {
         let wide = custom_function(|p| Ok(vec![p[0].square()?]))
             .with_vjp(|p, g, _| Ok(vec![(&p[0] * 2.0)?.multiply(&g[0])?.astype(F32)?]));
         let half = cases().dtypes([F16]);
-        let found = mismatch(assert_gradient_matches(|x| wide.call1(x), |x| x.square(), half));
+        let found = mismatch(assert_gradient_matches(
+            |x| wide.call1(x),
+            |x| x.square(),
+            half,
+        ));
         assert!(matches!(
             found.what,
-            What::Dtype { of: Which::Gradient(0), got: F32, want: F16 }
+            What::Dtype {
+                of: Which::Gradient(0),
+                got: F32,
+                want: F16
+            }
         ));
 
         let none = assert_gradient_matches(|x| x.abs(), |x| x.abs(), cases().dtypes([I32]));
@@ -294,7 +328,7 @@ fn several_inputs_and_outputs() {
         let both = |[a, b]: &[Array; 2]| Ok((a.multiply(b)?, a.sum(-1)?));
         let cases = || testing::shapes([(3, 4), (1, 1)]).inputs().dtypes(FLOATS);
         assert_matches(both, both, cases()).unwrap();
-        assert_gradient_matches(both, both, cases()).unwrap();
+        assert_gradient_matches(both, both, cases().dtypes([F32])).unwrap();
         let e = elements(assert_matches(
             |[a, b]| Ok([a.multiply(b)?, a.sum(-1)?]),
             |[a, b]| Ok([a.multiply(b)?, b.sum(-1)?]),
@@ -312,7 +346,8 @@ fn several_inputs_and_outputs() {
                 .dtypes(FLOATS)
         };
         assert_matches(pick, pick, cases()).unwrap();
-        assert_gradient_matches(pick, pick, cases()).unwrap();
+        // MLX adds up the rows picked twice in the dtype itself.
+        assert_gradient_matches(pick, pick, cases().dtypes([F32])).unwrap();
         let e = elements(assert_gradient_matches(
             |[x, rows]| x.take(rows, 0)? * 2.0,
             pick,
@@ -347,7 +382,11 @@ fn complex_numbers() {
     on_worker(|| {
         let cases = || testing::shapes([(20,)]).dtypes([C64]);
         assert_matches(|x| x.square(), |x| x.multiply(x), cases()).unwrap();
-        elements(assert_matches(|x| x.conjugate(), |x| Ok(x.clone()), cases()));
+        elements(assert_matches(
+            |x| x.conjugate(),
+            |x| Ok(x.clone()),
+            cases(),
+        ));
     });
 }
 
@@ -356,7 +395,9 @@ fn a_seed_repeats_the_inputs() {
     on_worker(|| {
         let inputs = |seed: Option<u64>| {
             let seen = RefCell::new(Vec::new());
-            let cases = testing::shapes([(3, 5), (1, 2)]).dtypes(FLOATS).strided(true);
+            let cases = testing::shapes([(3, 5), (1, 2)])
+                .dtypes(FLOATS)
+                .strided(true);
             let cases = match seed {
                 Some(seed) => cases.seed(seed),
                 None => cases,
@@ -392,7 +433,13 @@ fn strided_inputs_are_strided() {
         let flat = |x: &Array| x.transpose(..)?.reshape((3, 5));
         let cases = testing::shapes([(3, 5)]).strided(true);
         let found = mismatch(assert_matches(
-            |x| if x.strides()[1] == 1 { Ok(x.clone()) } else { flat(x) },
+            |x| {
+                if x.strides()[1] == 1 {
+                    Ok(x.clone())
+                } else {
+                    flat(x)
+                }
+            },
             |x| Ok(x.clone()),
             cases,
         ));
@@ -408,11 +455,18 @@ fn values_are_what_they_say() {
         assert!(x.iter().all(|v| (2.0..=3.0).contains(v)));
         let x = Values::Positive.array((1000,), F32, 1).unwrap();
         assert!(x.to_vec::<f32>().unwrap().iter().all(|&v| v > 0.0));
-        let x = Values::Normal.array((10_000,), F32, 1).unwrap().to_vec::<f32>().unwrap();
+        let x = Values::Normal
+            .array((10_000,), F32, 1)
+            .unwrap()
+            .to_vec::<f32>()
+            .unwrap();
         let mean = x.iter().sum::<f32>() / 1e4;
         let var = x.iter().map(|v| v * v).sum::<f32>() / 1e4;
         // Five standard errors.
-        assert!(mean.abs() < 0.05 && (var - 1.0).abs() < 0.08, "{mean} {var}");
+        assert!(
+            mean.abs() < 0.05 && (var - 1.0).abs() < 0.08,
+            "{mean} {var}"
+        );
         assert!(Values::Integers(3, 3).array((1,), I32, 1).is_err());
         assert!(Values::Uniform(1.0, 0.0).array((1,), F32, 1).is_err());
     });

@@ -57,7 +57,8 @@ impl Numbers {
             };
         }
         Ok(match a.dtype() {
-            Dtype::Bool => read!(bool, Integers, i128::from),
+            // As bytes: memory that a kernel did not write is no valid `bool`.
+            Dtype::Bool => Numbers::Integers(a.to_bytes()?.into_iter().map(i128::from).collect()),
             Dtype::Uint8 => read!(u8, Integers, i128::from),
             Dtype::Uint16 => read!(u16, Integers, i128::from),
             Dtype::Uint32 => read!(u32, Integers, i128::from),
@@ -188,7 +189,11 @@ impl Search {
         if error == 0.0 || (error.is_finite() && error <= allowed) {
             return;
         }
-        let excess = if allowed > 0.0 { error / allowed } else { error };
+        let excess = if allowed > 0.0 {
+            error / allowed
+        } else {
+            error
+        };
         let (first, count) = self.found.as_ref().map_or((at, 0), |w| (w.first, w.count));
         if count == 0 || excess > self.excess {
             self.excess = excess;
@@ -252,7 +257,10 @@ mod tests {
     #[test]
     fn overflow_of_the_dtype() {
         let inf = f64::INFINITY;
-        assert_eq!(reals(&[inf, 65504.0], &[70000.0, 65530.0], Dtype::Float16), None);
+        assert_eq!(
+            reals(&[inf, 65504.0], &[70000.0, 65530.0], Dtype::Float16),
+            None
+        );
         assert!(reals(&[-inf], &[70000.0], Dtype::Float16).is_some());
         assert!(reals(&[inf], &[70000.0], Dtype::Float32).is_some());
     }

@@ -7,7 +7,8 @@ use super::values::Layout;
 use crate::{Array, Dtype, Error};
 
 /// How two functions differ; inside [`Error::Mismatch`].
-#[derive(Debug)]
+///
+/// `Debug` prints the same report as `Display`, since that is what `unwrap` and tests print.
 #[non_exhaustive]
 pub struct Mismatch {
     /// What is not as it should be.
@@ -141,7 +142,11 @@ impl fmt::Display for Which {
 impl fmt::Display for Elements {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Elements {
-            of, index, got, want, ..
+            of,
+            index,
+            got,
+            want,
+            ..
         } = self;
         let (wrong, total) = (self.wrong, self.total);
         match self.against {
@@ -199,6 +204,12 @@ impl fmt::Display for Mismatch {
             Layout::Sliced => write!(f, ", every second element of an array")?,
         }
         write!(f, "; repeat with ZMLX_TEST_SEED={}", self.seed)
+    }
+}
+
+impl fmt::Debug for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\n{self}\n")
     }
 }
 

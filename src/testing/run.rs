@@ -1,5 +1,7 @@
 //! Goes through the cases, and runs a function so that memory which it leaves unwritten shows.
 
+use std::sync::Mutex;
+
 use super::cases::{Cases, Inputs};
 use super::numbers::{Numbers, Tolerance, Worst, compare};
 use super::report::{Against, Elements, Mismatch, What, Which};
@@ -97,8 +99,10 @@ impl Case {
         twice: bool,
     ) -> Result<Vec<Array>> {
         let run = |byte| {
-            poison_cache(like, byte)?;
+            // Kernels compile while the graph is built, which several threads may do at once.
             let outputs = f().map_err(|e| self.failed(e))?;
+            let _alone = ALONE.lock().unwrap_or_else(|e| e.into_inner());
+            poison_cache(like, byte)?;
             crate::eval(&outputs).map_err(|e| self.failed(e))?;
             Ok::<_, Error>(outputs)
         };
@@ -122,6 +126,9 @@ impl Case {
         Ok(first)
     }
 }
+
+/// One at a time: the memory that MLX keeps is the process's.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// Runs `body` on every case.
 pub(super) fn each_case<A: Inputs>(

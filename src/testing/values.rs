@@ -188,9 +188,7 @@ impl Layout {
                         let mut wide = x.shape().to_vec();
                         let last = wide.len() - 1;
                         wide[last] *= 2;
-                        pairs
-                            .reshape(wide)?
-                            .index((Ellipsis, step(1.., 2)))?
+                        pairs.reshape(wide)?.index((Ellipsis, step(1.., 2)))?
                     }
                 }
             }
