@@ -53,6 +53,7 @@ use std::panic::Location;
 
 pub use self::cases::{Cases, Inputs, IntoShapes, OneShape, Outputs};
 pub use self::numbers::Tolerance;
+pub(crate) use self::report::shape_text;
 pub use self::report::{Against, Elements, Mismatch, What, Which};
 pub use self::values::{Layout, Values};
 
