@@ -25,7 +25,7 @@
 //! | write kernels | [`MetalKernel`], [`metal`], [`engine`] |
 //! | differentiate, vectorize, compile | [`grad`], [`vmap()`], [`custom_function`], [`compile`] |
 //! | read and write files | [`io`], [`export_function`] |
-//! | test and measure | [`testing`], [`bench`] |
+//! | test and measure | [`testing`], [`mod@bench`] |
 //! | use several threads | [`Frozen`], [`Worker`], [`stream`] |
 //!
 //! Every call that can fail returns [`Result`]; errors carry the place in your code.

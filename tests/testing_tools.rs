@@ -121,7 +121,7 @@ fn one_wrong_element_is_named() {
 #[case::page((1000,))]
 #[case::large((300, 1000))]
 fn unwritten_elements_show(
-    #[case] shape: impl zmlx::IntoShape + testing::OneShape + Send + 'static,
+    #[case] shape: impl testing::OneShape + Send + 'static,
     #[values(F32, F16, I32, BOOL)] dtype: Dtype,
 ) {
     on_worker(move || {

@@ -39,11 +39,14 @@ use crate::stream::current;
 use crate::testing::{Inputs, IntoShapes, Outputs, Values};
 use crate::{Array, Device, Dtype, Error, Result, engine};
 
+/// A contender's name and function.
+pub type Named<'a, A, R> = (&'a str, &'a dyn Fn(&A) -> Result<R>);
+
 /// Compares functions of one array.
 ///
 /// The first one is what the others are compared with. See [the module](self) for an example.
 pub fn compare<'a, R: Outputs, const M: usize>(
-    contenders: [(&'a str, &'a dyn Fn(&Array) -> Result<R>); M],
+    contenders: [Named<'a, Array, R>; M],
 ) -> Comparison<'a> {
     Comparison::new(contenders)
 }
@@ -66,12 +69,14 @@ pub fn compare<'a, R: Outputs, const M: usize>(
 /// # }
 /// ```
 pub fn compare_inputs<'a, R: Outputs, const N: usize, const M: usize>(
-    contenders: [(&'a str, &'a dyn Fn(&[Array; N]) -> Result<R>); M],
+    contenders: [Named<'a, [Array; N], R>; M],
 ) -> Comparison<'a> {
     Comparison::new(contenders)
 }
 
 type Function<'a> = Box<dyn Fn(&[Array]) -> Result<Vec<Array>> + 'a>;
+type ShapesOf<'a> = Box<dyn Fn(&[i32]) -> Vec<Vec<i32>> + 'a>;
+type BytesOf<'a> = Box<dyn Fn(&[i32], Dtype) -> usize + 'a>;
 
 /// A comparison under description; made by [`compare`] or [`compare_inputs`].
 #[must_use = "a comparison does nothing until `run` or `print`"]
@@ -80,19 +85,18 @@ pub struct Comparison<'a> {
     kernel: String,
     inputs: usize,
     shapes: Result<Vec<Vec<i32>>>,
-    input_shapes: Option<Box<dyn Fn(&[i32]) -> Vec<Vec<i32>> + 'a>>,
+    input_shapes: Option<ShapesOf<'a>>,
     input_dtypes: Vec<(usize, Dtype, Values)>,
     dtypes: Vec<Dtype>,
     values: Values,
-    bytes: Option<Box<dyn Fn(&[i32], Dtype) -> usize + 'a>>,
+    bytes: Option<BytesOf<'a>>,
+    copy_bytes: Option<usize>,
     rotate: usize,
     settings: Settings,
 }
 
 impl<'a> Comparison<'a> {
-    fn new<A: Inputs, R: Outputs, const M: usize>(
-        contenders: [(&'a str, &'a dyn Fn(&A) -> Result<R>); M],
-    ) -> Self {
+    fn new<A: Inputs, R: Outputs, const M: usize>(contenders: [Named<'a, A, R>; M]) -> Self {
         let boxed = contenders.map(|(name, f)| {
             let f: Function<'a> = Box::new(move |list| match A::view(list) {
                 Some(inputs) => Ok(f(inputs)?.list()),
@@ -114,6 +118,7 @@ impl<'a> Comparison<'a> {
             dtypes: vec![Dtype::Float32],
             values: Values::Normal,
             bytes: None,
+            copy_bytes: None,
             rotate: 1,
             settings: Settings::default(),
         }
@@ -160,6 +165,13 @@ impl<'a> Comparison<'a> {
     /// and outputs.
     pub fn bytes(mut self, of: impl Fn(&[i32], Dtype) -> usize + 'a) -> Self {
         self.bytes = Some(Box::new(of));
+        self
+    }
+
+    /// Compares with a copy of a buffer of this size instead of one that moves as many bytes as the case, which
+    /// may be at home in a cache.
+    pub fn copy_bytes(mut self, bytes: usize) -> Self {
+        self.copy_bytes = Some(bytes);
         self
     }
 
@@ -229,7 +241,7 @@ impl<'a> Comparison<'a> {
             Some(of) => of(shape, dtype),
             None => self.moved(&sets[0]),
         };
-        let copy = Copy::new(bytes / 2, self.rotate)?;
+        let copy = Copy::new(self.copy_bytes.unwrap_or(bytes / 2), self.rotate)?;
         let calls: Vec<_> = self
             .contenders
             .iter()

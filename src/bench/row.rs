@@ -20,7 +20,8 @@ pub struct Row {
     pub dtype: Dtype,
     /// Bytes that one call must move: its inputs and outputs unless given.
     pub bytes: usize,
-    /// What a copy of that many bytes (half read, half written) reached in the same run.
+    /// What a copy of that many bytes (half read, half written), or of the size asked for, reached in the
+    /// same run.
     pub copy_gb_s: Option<f64>,
     /// Where it ran, such as `cpu:0`.
     pub device: String,

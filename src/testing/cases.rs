@@ -8,6 +8,10 @@ use crate::{Array, Dtype, IntoShape, Result};
 
 /// One shape in a tuple of shapes; like [`IntoShape`] without bare numbers, which would make
 /// `shapes((2, 3))` mean two shapes.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a shape among several",
+    note = "a shape of one dimension is `(n,)`; one shape alone is `[(m, n)]`"
+)]
 pub trait OneShape: IntoShape {}
 
 impl OneShape for () {}

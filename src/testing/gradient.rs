@@ -2,7 +2,7 @@
 
 use super::cases::{Cases, Inputs};
 use super::numbers::{Numbers, Tolerance, Worst};
-use super::report::{Against, Elements, What, Which};
+use super::report::{Against, What, Which};
 use super::run::{Case, Function, kinds, widened};
 use super::values::{Rng, Values};
 use crate::{Array, Device, Dtype, Error, Result, vjp, with_device};
@@ -171,7 +171,7 @@ impl Differences<'_> {
                 count: 1,
             };
             let (of, against) = (Which::Gradient(self.input), Against::Differences);
-            return Ok(Some(Elements::new(of, against, &worst, got, tolerance)));
+            return Ok(Some(What::elements(of, against, &worst, got, tolerance)));
         }
         Ok(None)
     }
@@ -196,14 +196,12 @@ impl Differences<'_> {
     }
 
     fn stencil(&self, x: &[f64], at: usize, h: f64) -> Result<Stencil> {
-        let mut values = Vec::new();
-        for n in [-2.0, -1.0, 0.0, 1.0, 2.0] {
-            values.push(self.terms(x, at, x[at] + n * h)?);
-        }
+        let at_step = |n: f64| self.terms(x, at, x[at] + n * h);
+        let [a, b, c, d] = [at_step(-2.0)?, at_step(-1.0)?, at_step(1.0)?, at_step(2.0)?];
+        let mid = at_step(0.0)?;
         let mut all = Stencil::default();
         // Term by term first: the sums are large where their difference is small.
-        for i in 0..values[0].len() {
-            let [a, b, mid, c, d] = [0, 1, 2, 3, 4].map(|n| values[n][i]);
+        for ((((a, b), mid), c), d) in a.iter().zip(&b).zip(&mid).zip(&c).zip(&d) {
             all.slope += (8.0 * (c - b) - (d - a)) / (12.0 * h);
             all.bend += (c - 2.0 * mid + b) / h;
             if a != d || b != c {

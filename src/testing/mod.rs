@@ -16,6 +16,8 @@
 //! # }
 //! ```
 //!
+//! Several inputs: [`Cases::inputs`] and [`Cases::input_shapes`]; the functions then take `|[a, b]|`.
+//!
 //! The inputs are fresh random numbers at each run. A failure names the largest error, where it
 //! is, the values there, and the seed: `ZMLX_TEST_SEED=.. cargo test` repeats it.
 //!
@@ -63,7 +65,12 @@ use crate::{Array, Device, Error, Result, with_device};
 /// Cases of these shapes, float32 until [`dtypes`](Cases::dtypes) says otherwise.
 ///
 /// The shapes are a tuple of shapes of any lengths, or an array or vector of shapes of one type:
-/// `shapes(((), (128,), (1024, 512)))`, `shapes([(64, 64), (1, 3)])`, `shapes([128])`.
+/// `shapes(((), (128,), (1024, 512)))`, `shapes([(64, 64), (1, 3)])`, `shapes([128])`. A tuple of
+/// numbers would be one shape or several, so it is refused:
+///
+/// ```compile_fail
+/// zmlx::testing::shapes((1024, 512));
+/// ```
 #[track_caller]
 pub fn shapes(shapes: impl IntoShapes) -> Cases<Array> {
     cases::new(shapes)

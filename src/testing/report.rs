@@ -85,8 +85,8 @@ pub struct Elements {
     pub first: Vec<usize>,
 }
 
-impl Elements {
-    pub(super) fn new(
+impl What {
+    pub(super) fn elements(
         of: Which,
         against: Against,
         worst: &Worst,

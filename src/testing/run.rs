@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use super::cases::{Cases, Inputs};
 use super::numbers::{Numbers, Tolerance, Worst, compare};
-use super::report::{Against, Elements, Mismatch, What, Which};
+use super::report::{Against, Mismatch, What, Which};
 use super::values::{Layout, Rng, fresh_seed, poison};
 use crate::error::Site;
 use crate::{Array, Device, Dtype, Error, Result, memory, synchronize, with_device};
@@ -82,7 +82,7 @@ impl Case {
         match compare(Numbers::read(got)?, want, got.dtype(), tolerance) {
             None => Ok(()),
             Some(worst) => {
-                let what = Elements::new(of, Against::Reference, &worst, got, tolerance);
+                let what = What::elements(of, Against::Reference, &worst, got, tolerance);
                 Err(self.mismatch(what))
             }
         }
@@ -119,7 +119,7 @@ impl Case {
                     rtol: 0.0,
                     atol: 0.0,
                 };
-                let what = Elements::new(which(i), Against::SecondRun, &worst, a, none);
+                let what = What::elements(which(i), Against::SecondRun, &worst, a, none);
                 return Err(self.mismatch(what));
             }
         }

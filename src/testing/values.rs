@@ -238,10 +238,10 @@ impl Rng {
 #[track_caller]
 pub(super) fn fresh_seed() -> Result<u64> {
     if let Ok(text) = std::env::var("ZMLX_TEST_SEED") {
-        return text
-            .parse()
-            .map_err(|_| ())
-            .or_else(|()| Err(Error::argument("ZMLX_TEST_SEED", "a whole number", text)));
+        return match text.parse() {
+            Ok(seed) => Ok(seed),
+            Err(_) => Err(Error::argument("ZMLX_TEST_SEED", "a whole number", text)),
+        };
     }
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     Ok(now.map_or(0, |d| d.as_nanos() as u64))
