@@ -313,6 +313,31 @@ fn wrong_gradients_are_found() {
     });
 }
 
+/// The defaults must not cry wolf: MLX's own operations in float32 are right.
+#[rstest]
+#[case::exp(|x: &Array| x.exp(), Values::Normal)]
+#[case::tanh(|x: &Array| x.tanh(), Values::Normal)]
+#[case::erf(|x: &Array| x.erf(), Values::Normal)]
+#[case::sin(|x: &Array| x.sin(), Values::Uniform(-3.0, 3.0))]
+#[case::log(|x: &Array| x.log(), Values::Positive)]
+#[case::rsqrt(|x: &Array| x.rsqrt(), Values::Positive)]
+#[case::softmax(|x: &Array| x.softmax(-1), Values::Normal)]
+#[case::logsumexp(|x: &Array| x.logsumexp(-1), Values::Normal)]
+#[case::mean(|x: &Array| x.mean(..), Values::Normal)]
+#[case::norm(|x: &Array| zmlx::fast::rms_norm(x, None, 1e-5), Values::Normal)]
+#[case::abs(|x: &Array| x.abs(), Values::Normal)]
+fn right_functions_pass(#[case] f: fn(&Array) -> Result<Array>, #[case] values: Values) {
+    on_worker(move || {
+        let cases = || {
+            testing::shapes([(9, 33), (1, 1)])
+                .values(values)
+                .strided(true)
+        };
+        assert_matches(f, f, cases()).unwrap();
+        assert_gradient_matches(f, f, cases().differences(8)).unwrap();
+    });
+}
+
 #[test]
 fn kinks_do_not_fail_differences() {
     on_worker(|| {

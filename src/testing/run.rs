@@ -206,12 +206,16 @@ pub(super) fn kinds(arrays: &[Array]) -> Vec<(Vec<i32>, Dtype)> {
 /// Lets MLX keep freed buffers of the sizes of these arrays, with this byte everywhere, and no
 /// others: the next arrays of those sizes lie in them.
 fn poison_cache(like: &[(Vec<i32>, Dtype)], byte: u8) -> Result<()> {
-    memory::clear_cache()?;
     let mut held = Vec::new();
     for (shape, dtype) in like {
         let bytes: usize = shape.iter().map(|&n| n as usize).product::<usize>() * dtype.size();
-        // More than one for each: the function may have values on the way of the same size.
-        let copies = if bytes > 16 << 20 { 1 } else { 3 };
+        // More than one for each: the function may have values on the way of the same size, and
+        // other threads take some, small ones above all.
+        let copies = match bytes {
+            0..0x10_000 => 32,
+            0x10_000..0x100_0000 => 3,
+            _ => 1,
+        };
         if bytes == 0 || bytes > i32::MAX as usize {
             continue;
         }
@@ -224,6 +228,8 @@ fn poison_cache(like: &[(Vec<i32>, Dtype)], byte: u8) -> Result<()> {
     }
     crate::eval(&held)?;
     synchronize()?;
+    // Of one size, MLX takes what was freed first.
+    memory::clear_cache()?;
     drop(held);
     Ok(())
 }
