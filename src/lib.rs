@@ -26,11 +26,13 @@
 //! | see what they cost | [`registry`], [`profile`] |
 //! | differentiate, vectorize, compile | [`grad`], [`vmap()`], [`custom_function`], [`compile`] |
 //! | read and write files | [`io`], [`export_function`] |
+//! | test and measure | [`testing`], [`mod@bench`] |
 //! | use several threads | [`Frozen`], [`Worker`], [`stream`] |
 //!
 //! Every call that can fail returns [`Result`]; errors carry the place in your code.
 
 mod array;
+pub mod bench;
 mod bridge;
 mod dtype;
 pub mod engine;
@@ -48,6 +50,7 @@ pub mod ops;
 pub mod profile;
 pub mod random;
 pub mod stream;
+pub mod testing;
 mod transforms;
 pub mod worker;
 
