@@ -1,0 +1,112 @@
+//! Derivatives that an author wrote.
+
+use std::sync::Arc;
+
+use crate::expr::Expr;
+use crate::{Error, Result};
+
+use super::derive;
+use super::names::fresh;
+use super::op::Fused;
+use super::program::{Input, Output, OutputDtype, Program, Span};
+use super::terms::{add, variable, zero};
+
+/// The author's vector-Jacobian product of an elementwise operation with one output.
+#[derive(Clone, Debug)]
+pub(crate) struct Explicit {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    /// Inputs: the primals, the output where it is used, the cotangent.
+    op: Fused,
+    uses_output: bool,
+    values: Vec<Expr>,
+}
+
+/// What expressions of a derivative call the output and the cotangent.
+pub(crate) const OUTPUT: &str = "y";
+pub(crate) const COTANGENT: &str = "g";
+
+impl Explicit {
+    /// The gradient of each input as an expression of the inputs, `y` and `g`.
+    #[track_caller]
+    pub(crate) fn new(name: &str, forward: &Program, values: Vec<Expr>) -> Result<Explicit> {
+        let uses_output = values
+            .iter()
+            .any(|v| v.variables().iter().any(|n| n == OUTPUT));
+        let mut program = Program {
+            inputs: forward.inputs.clone(),
+            outputs: Vec::new(),
+            ..forward.clone()
+        };
+        if uses_output {
+            program.inputs.push(Input::element(OUTPUT));
+        }
+        program.inputs.push(Input::element(COTANGENT));
+        let mut taken = program.taken();
+        for (i, (input, value)) in forward.inputs.iter().zip(&values).enumerate() {
+            program.outputs.push(Output {
+                name: fresh(&format!("d{}", input.name), &mut taken),
+                span: Span::Element,
+                value: value.clone(),
+                dtype: OutputDtype::Like(i),
+            });
+        }
+        Ok(Explicit {
+            inner: Arc::new(Inner {
+                op: Fused::new(&format!("{name}_vjp"), program, None)?,
+                uses_output,
+                values,
+            }),
+        })
+    }
+
+    pub(super) fn op(&self) -> &Fused {
+        &self.inner.op
+    }
+
+    pub(super) fn uses_output(&self) -> bool {
+        self.inner.uses_output
+    }
+
+    /// The Jacobian-vector product. Elements do not meet, so each input's part is the author's
+    /// gradient with the tangent in place of the cotangent.
+    #[track_caller]
+    pub(super) fn jvp(&self, forward: &Program, op: &str, varied: &[bool]) -> Result<Program> {
+        let Some(output) = forward.outputs.first() else {
+            return derive::jvp(forward, op, varied);
+        };
+        if forward.outputs.len() != 1 || forward.by_rows {
+            return Err(Error::argument(
+                "jvp",
+                format_args!("an elementwise operation with one output, or `{op}` without an explicit derivative"),
+                "another",
+            ));
+        }
+        let mut program = Program {
+            outputs: Vec::new(),
+            ..forward.clone()
+        };
+        let mut taken = program.taken();
+        taken.push(OUTPUT.into());
+        taken.push(COTANGENT.into());
+        let mut sum = zero();
+        for ((input, value), &varied) in forward.inputs.iter().zip(&self.inner.values).zip(varied) {
+            if !varied {
+                continue;
+            }
+            let name = fresh(&format!("d{}", input.name), &mut taken);
+            program.inputs.push(Input::element(&name));
+            sum = add(sum, value.substitute(COTANGENT, &variable(&name)));
+        }
+        let value = sum.substitute(OUTPUT, &output.value).simplify();
+        program.outputs.push(Output {
+            name: fresh("dy", &mut taken),
+            value,
+            ..output.clone()
+        });
+        Ok(program)
+    }
+}
