@@ -1,0 +1,12 @@
+//! The catalog: ready kernels, each differentiable, in float32, float16 and bfloat16, over any
+//! shape.
+//!
+//! Arithmetic is in float32 and results have the dtype of the first input. The Metal text stands in
+//! `kernels/*.metal`.
+
+mod catalog;
+mod kernel;
+mod op;
+pub mod softmax;
+
+pub use catalog::{Entry, Function, Input, Kind, catalog};
