@@ -31,7 +31,9 @@
 
 mod array;
 mod bridge;
+mod codegen;
 mod dtype;
+pub mod elementwise;
 pub mod engine;
 mod error;
 mod eval;
@@ -79,7 +81,7 @@ pub mod prelude {
     pub use crate::dtype::short::*;
     pub use crate::{
         Array, Device, Dtype, Ellipsis, Error, Frozen, MetalKernel, NewAxis, Stream, Worker,
-        async_eval, compile, custom_function, eval, fast, grad, keepdims, ops, random, step, vmap,
+        async_eval, compile, custom_function, elementwise, eval, fast, grad, keepdims, ops, random, step, vmap,
     };
 }
 

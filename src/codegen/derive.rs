@@ -69,7 +69,8 @@ pub(crate) fn jvp(program: &Program, op: &str, varied: &[bool]) -> Result<Progra
         let moved = build.pushed(&r.value, &moves)?;
         let weighted = mul(build.weight(k), moved);
         let summed = build.sum(&weighted);
-        let moved = build.tidy_row(mul(build.share_of(k), summed));
+        let share = build.share_of(k);
+        let moved = build.tidy_row(mul(share, summed));
         moves.push((r.name.clone(), moved));
     }
     for o in &program.outputs {

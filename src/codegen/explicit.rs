@@ -22,7 +22,14 @@ struct Inner {
     /// Inputs: the primals, the output where it is used, the cotangent.
     op: Fused,
     uses_output: bool,
-    values: Vec<Expr>,
+    gradients: Gradients,
+}
+
+/// The gradient of each input, as expressions of the inputs, `y` and `g`; and functions that only they use.
+#[derive(Clone, Debug)]
+pub(crate) struct Gradients {
+    pub(crate) values: Vec<Expr>,
+    pub(crate) header: Arc<str>,
 }
 
 /// What expressions of a derivative call the output and the cotangent.
@@ -30,9 +37,14 @@ pub(crate) const OUTPUT: &str = "y";
 pub(crate) const COTANGENT: &str = "g";
 
 impl Explicit {
-    /// The gradient of each input as an expression of the inputs, `y` and `g`.
     #[track_caller]
-    pub(crate) fn new(name: &str, forward: &Program, values: Vec<Expr>) -> Result<Explicit> {
+    pub(super) fn new(
+        name: &str,
+        forward: &Program,
+        gradients: Gradients,
+        checked: bool,
+    ) -> Result<Explicit> {
+        let values = &gradients.values;
         let uses_output = values
             .iter()
             .any(|v| v.variables().iter().any(|n| n == OUTPUT));
@@ -41,12 +53,13 @@ impl Explicit {
             outputs: Vec::new(),
             ..forward.clone()
         };
+        program.header = joined(&forward.header, &gradients.header);
         if uses_output {
             program.inputs.push(Input::element(OUTPUT));
         }
         program.inputs.push(Input::element(COTANGENT));
         let mut taken = program.taken();
-        for (i, (input, value)) in forward.inputs.iter().zip(&values).enumerate() {
+        for (i, (input, value)) in forward.inputs.iter().zip(values).enumerate() {
             program.outputs.push(Output {
                 name: fresh(&format!("d{}", input.name), &mut taken),
                 span: Span::Element,
@@ -56,11 +69,15 @@ impl Explicit {
         }
         Ok(Explicit {
             inner: Arc::new(Inner {
-                op: Fused::new(&format!("{name}_vjp"), program, None)?,
+                op: Fused::with_checks(&format!("{name}_vjp"), program, None, checked)?,
                 uses_output,
-                values,
+                gradients,
             }),
         })
+    }
+
+    pub(super) fn gradients(&self) -> Gradients {
+        self.inner.gradients.clone()
     }
 
     pub(super) fn op(&self) -> &Fused {
@@ -87,13 +104,18 @@ impl Explicit {
         }
         let mut program = Program {
             outputs: Vec::new(),
+            header: joined(&forward.header, &self.inner.gradients.header),
             ..forward.clone()
         };
         let mut taken = program.taken();
         taken.push(OUTPUT.into());
         taken.push(COTANGENT.into());
         let mut sum = zero();
-        for ((input, value), &varied) in forward.inputs.iter().zip(&self.inner.values).zip(varied) {
+        for ((input, value), &varied) in forward
+            .inputs
+            .iter()
+            .zip(&self.inner.gradients.values)
+            .zip(varied) {
             if !varied {
                 continue;
             }
@@ -108,5 +130,15 @@ impl Explicit {
             ..output.clone()
         });
         Ok(program)
+    }
+}
+
+/// Both texts, each once.
+fn joined(a: &Arc<str>, b: &Arc<str>) -> Arc<str> {
+    match (a.is_empty(), b.is_empty()) {
+        (_, true) => Arc::clone(a),
+        (true, _) => Arc::clone(b),
+        _ if a == b => Arc::clone(a),
+        _ => format!("{a}\n{b}").into(),
     }
 }

@@ -6,9 +6,9 @@ use crate::metal::MetalKernel;
 use crate::{Array, Dtype, Error, Result};
 
 use super::derive;
-use super::explicit::Explicit;
+use super::explicit::{Explicit, Gradients};
 use super::layout::{Form, Layout, MOST_BUFFERS, Pattern};
-use super::program::{OutputDtype, Program, Span};
+use super::program::{OutputDtype, Program};
 use super::text;
 
 /// An operation made of a program. Cheap to clone, usable from any thread.
@@ -31,10 +31,14 @@ struct Inner {
 }
 
 impl Fused {
-    /// The operation of this name.
+    /// The operation of this name; with the author's gradients of its inputs, if there are any.
     #[track_caller]
-    pub(crate) fn new(name: &str, program: Program, explicit: Option<Explicit>) -> Result<Fused> {
-        Fused::with_checks(name, program, explicit, false)
+    pub(crate) fn new(
+        name: &str,
+        program: Program,
+        gradients: Option<Gradients>,
+    ) -> Result<Fused> {
+        Fused::with_checks(name, program, gradients, false)
     }
 
     /// The same, with kernels whose accesses are tested.
@@ -42,16 +46,15 @@ impl Fused {
     pub(crate) fn with_checks(
         name: &str,
         program: Program,
-        explicit: Option<Explicit>,
+        gradients: Option<Gradients>,
         checked: bool,
     ) -> Result<Fused> {
         super::names::check_op(name)?;
-        if text::type_name(program.compute).is_none() {
-            return Err(Error::dtype(format!(
-                "`compute_dtype`: expected a dtype that kernels compute in (float32, float16, bfloat16 or an integer), got {}",
-                program.compute
-            )));
-        }
+        let program = program.prepared();
+        let explicit = gradients
+            .map(|g| Explicit::new(name, &program, g, checked))
+            .transpose()?;
+        super::dtypes::check_compute(program.compute)?;
         let outputs = program.outputs.len();
         if program.inputs.len() + outputs + 1 > MOST_BUFFERS {
             return Err(Error::argument(
@@ -86,7 +89,18 @@ impl Fused {
     #[track_caller]
     pub(crate) fn checked(&self) -> Result<Fused> {
         let i = &self.inner;
-        Fused::with_checks(&i.name, i.program.clone(), i.explicit.clone(), true)
+        let gradients = i.explicit.as_ref().map(Explicit::gradients);
+        Fused::with_checks(&i.name, i.program.clone(), gradients, true)
+    }
+
+    /// The same operation with something about its program changed.
+    #[track_caller]
+    pub(crate) fn changed(&self, change: impl FnOnce(&mut Program)) -> Result<Fused> {
+        let i = &self.inner;
+        let mut program = i.program.clone();
+        change(&mut program);
+        let gradients = i.explicit.as_ref().map(Explicit::gradients);
+        Fused::with_checks(&i.name, program, gradients, i.checked)
     }
 
     /// The kernels that were made so far.
@@ -172,6 +186,9 @@ impl Fused {
     pub(super) fn launch(&self, inputs: &[&Array]) -> Result<Vec<Array>> {
         let Inner { program, used, .. } = &*self.inner;
         let layout = Layout::of(&self.inner.name, program, used, inputs)?;
+        for (input, a) in program.inputs.iter().zip(inputs) {
+            super::dtypes::check_input(&self.inner.name, &input.name, a.dtype())?;
+        }
         let kernel = self.kernel(&layout.pattern)?;
         let gpu = crate::stream::current().gpu;
 
@@ -361,12 +378,4 @@ fn threads(program: &Program, layout: &Layout, gpu: bool) -> u64 {
     }
     let part = layout.width.div_ceil(layout.parts);
     part.div_ceil(4).next_power_of_two().clamp(32, 1024)
-}
-
-/// The shape of an output span, for gradients.
-pub(super) fn like(span: Span, shape: &[i32], lead: usize) -> &[i32] {
-    match span {
-        Span::Element => shape,
-        Span::Row => &shape[..lead],
-    }
 }

@@ -118,6 +118,20 @@ impl Program {
         }
     }
 
+    /// With literals that suit the arithmetic: `max(x, 0)` is ambiguous where x is a float.
+    pub(crate) fn prepared(mut self) -> Program {
+        if !self.compute.is_floating() {
+            return self;
+        }
+        for r in &mut self.reductions {
+            r.value = r.value.with_float_arguments();
+        }
+        for o in &mut self.outputs {
+            o.value = o.value.with_float_arguments();
+        }
+        self
+    }
+
     /// Names that a new variable cannot have.
     pub(crate) fn taken(&self) -> Vec<String> {
         let inputs = self.inputs.iter().map(|i| &i.name);

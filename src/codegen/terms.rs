@@ -8,7 +8,7 @@ pub(crate) fn variable(name: &str) -> Expr {
 }
 
 pub(crate) fn is_zero(e: &Expr) -> bool {
-    e.is_number(0.0)
+    e.as_constant() == Some(0.0)
 }
 
 pub(crate) fn zero() -> Expr {
@@ -28,9 +28,9 @@ pub(crate) fn add(a: Expr, b: Expr) -> Expr {
 pub(crate) fn mul(a: Expr, b: Expr) -> Expr {
     if is_zero(&a) || is_zero(&b) {
         zero()
-    } else if a.is_number(1.0) {
+    } else if a.as_constant() == Some(1.0) {
         b
-    } else if b.is_number(1.0) {
+    } else if b.as_constant() == Some(1.0) {
         a
     } else {
         a * b

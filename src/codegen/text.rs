@@ -76,7 +76,7 @@ pub(crate) fn text(program: &Program, pattern: &Pattern) -> Text {
     }
     let kept = program.outputs.iter().filter(|o| !is_zero(o));
     let outputs = kept.map(|o| format!("{}_out", o.name)).collect();
-    let mut header = crate::msl::header_for(&[&program.header, &source]);
+    let mut header = crate::msl::header_for(&format!("{}\n{source}", program.header));
     if !program.header.is_empty() {
         if !header.is_empty() && !header.ends_with('\n') {
             header.push('\n');

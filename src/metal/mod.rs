@@ -19,6 +19,7 @@ pub use geometry::{Extent, IntoExtent};
 pub use kernel::{KernelSource, MetalKernel};
 pub use launch::Launch;
 pub use spec::KernelBuilder;
+pub(crate) use spec::check_identifier;
 pub use template::TemplateArg;
 
 pub use crate::engine::host::checked::{Checked, Unwritten, Violation};
