@@ -35,6 +35,7 @@ mod dtype;
 pub mod engine;
 mod error;
 mod eval;
+pub mod expr;
 pub mod fast;
 mod frozen;
 pub mod io;
