@@ -37,6 +37,7 @@ pub mod elementwise;
 pub mod engine;
 mod error;
 mod eval;
+pub mod expr;
 pub mod fast;
 mod frozen;
 pub mod io;
