@@ -36,6 +36,7 @@ use std::sync::Arc;
 
 use crate::codegen::op::Fused;
 use crate::codegen::program::{OutputDtype, Program};
+use crate::codegen::scope::Scope;
 use crate::codegen::{dtypes, names};
 use crate::expr::{Expr, IntoExpr};
 use crate::metal::MetalKernel;
@@ -62,11 +63,11 @@ use crate::{Array, Dtype, Operand, Result};
 #[track_caller]
 pub fn unary<M>(name: &str, expr: impl IntoExpr<1, M>) -> Result<Unary> {
     names::check_op(name)?;
-    let value = expr.into_expr(["x"])?;
+    let value = Scope::of(&["x"]).with(names::ELEMENTWISE).read(expr, ["x"])?;
     Unary::new(name, value)
 }
 
-/// An operation of two arrays, from an expression of `a` and `b`.
+/// An operation of two arrays, from an expression of `a` and `b` (in text also `x`, which is `a`).
 ///
 /// ```
 /// # use zmlx::prelude::*;
@@ -87,9 +88,16 @@ pub fn unary<M>(name: &str, expr: impl IntoExpr<1, M>) -> Result<Unary> {
 #[track_caller]
 pub fn binary<M>(name: &str, expr: impl IntoExpr<2, M>) -> Result<Binary> {
     names::check_op(name)?;
-    let value = expr.into_expr(["a", "b"])?;
+    let value = binary_scope().read(expr, ["a", "b"])?;
     let op = Fused::new(name, Program::elementwise(&["a", "b"], value), None)?;
     Ok(Binary { op })
+}
+
+/// The names in an expression of two arrays: `x` is `a`, as the Python original has it.
+pub(crate) fn binary_scope() -> Scope {
+    Scope::of(&["a", "b"])
+        .with(names::ELEMENTWISE)
+        .alias("x", Expr::var("a"))
 }
 
 /// An operation of any number of arrays, whose names the expression uses.
@@ -116,7 +124,7 @@ pub fn map<const N: usize, M>(
 ) -> Result<Map> {
     names::check_op(name)?;
     names::check_inputs("inputs", &inputs)?;
-    let value = expr.into_expr(inputs)?;
+    let value = Scope::of(&inputs).with(names::ELEMENTWISE).read(expr, inputs)?;
     let op = Fused::new(name, Program::elementwise(&inputs, value), None)?;
     Ok(Map { op })
 }

@@ -29,7 +29,9 @@
 //!
 //! Every call that can fail returns [`Result`]; errors carry the place in your code.
 
+pub mod api;
 mod array;
+pub mod autograd;
 mod bridge;
 mod codegen;
 mod dtype;
@@ -48,6 +50,7 @@ pub mod metal;
 pub mod msl;
 pub mod ops;
 pub mod random;
+pub mod rowwise;
 pub mod stream;
 mod transforms;
 pub mod worker;
@@ -82,7 +85,7 @@ pub mod prelude {
     pub use crate::dtype::short::*;
     pub use crate::{
         Array, Device, Dtype, Ellipsis, Error, Frozen, MetalKernel, NewAxis, Stream, Worker,
-        async_eval, compile, custom_function, elementwise, eval, fast, grad, keepdims, ops, random, step, vmap,
+        api, async_eval, autograd, compile, custom_function, elementwise, eval, fast, grad, keepdims, ops, random, rowwise, step, vmap,
     };
 }
 

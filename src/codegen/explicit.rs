@@ -1,4 +1,4 @@
-//! Derivatives that an author wrote.
+//! Derivatives that an author wrote, of operations with one output.
 
 use std::sync::Arc;
 
@@ -9,9 +9,9 @@ use super::derive;
 use super::names::fresh;
 use super::op::Fused;
 use super::program::{Input, Output, OutputDtype, Program, Span};
-use super::terms::{add, variable, zero};
+use super::terms::{add, mul, variable, zero};
 
-/// The author's vector-Jacobian product of an elementwise operation with one output.
+/// The author's vector-Jacobian product.
 #[derive(Clone, Debug)]
 pub(crate) struct Explicit {
     inner: Arc<Inner>,
@@ -36,6 +36,34 @@ pub(crate) struct Gradients {
 pub(crate) const OUTPUT: &str = "y";
 pub(crate) const COTANGENT: &str = "g";
 
+impl Gradients {
+    /// The gradients given, the others derived.
+    #[track_caller]
+    pub(crate) fn of(forward: &Program, given: Vec<Option<Expr>>, header: &str) -> Result<Gradients> {
+        let mut values = Vec::with_capacity(given.len());
+        for (input, value) in forward.inputs.iter().zip(given) {
+            values.push(match (value, forward.outputs.as_slice()) {
+                (Some(value), _) => value,
+                (None, [output]) if forward.reductions.is_empty() => {
+                    let slope = output.value.derivative(&input.name)?;
+                    mul(variable(COTANGENT), slope).simplify()
+                }
+                _ => {
+                    return Err(Error::argument(
+                        "vjp",
+                        "a gradient for each input of an operation with reductions, or none",
+                        format_args!("none for `{}`", input.name),
+                    ));
+                }
+            });
+        }
+        Ok(Gradients {
+            values,
+            header: header.into(),
+        })
+    }
+}
+
 impl Explicit {
     #[track_caller]
     pub(super) fn new(
@@ -54,10 +82,15 @@ impl Explicit {
             ..forward.clone()
         };
         program.header = joined(&forward.header, &gradients.header);
+        let span = forward.outputs.first().map_or(Span::Element, |o| o.span);
+        let like_output = |name: &str| Input {
+            name: name.to_owned(),
+            span,
+        };
         if uses_output {
-            program.inputs.push(Input::element(OUTPUT));
+            program.inputs.push(like_output(OUTPUT));
         }
-        program.inputs.push(Input::element(COTANGENT));
+        program.inputs.push(like_output(COTANGENT));
         let mut taken = program.taken();
         for (i, (input, value)) in forward.inputs.iter().zip(values).enumerate() {
             program.outputs.push(Output {
@@ -69,7 +102,7 @@ impl Explicit {
         }
         Ok(Explicit {
             inner: Arc::new(Inner {
-                op: Fused::with_checks(&format!("{name}_vjp"), program, None, checked)?,
+                op: Fused::with_checks(&format!("{name}_vjp"), program.tidy(), None, checked)?,
                 uses_output,
                 gradients,
             }),

@@ -5,6 +5,7 @@
 //! programs of programs: their derivatives. [`op::Fused`] ties this together and has the rules that
 //! transforms ask for.
 
+pub(crate) mod classify;
 pub(crate) mod derive;
 pub(crate) mod dtypes;
 pub(crate) mod explicit;
@@ -14,5 +15,6 @@ pub(crate) mod names;
 pub(crate) mod op;
 pub(crate) mod program;
 mod rules;
+pub(crate) mod scope;
 mod terms;
 pub(crate) mod text;

@@ -3,10 +3,6 @@
 use crate::metal::check_identifier;
 use crate::{Error, Result};
 
-/// What every expression of an operation on rows may mention: the row's length, its number and the
-/// position in it.
-pub(crate) const ROW: &[&str] = &["D", "row", "j"];
-
 /// What every elementwise expression may mention: the number of the element.
 pub(crate) const ELEMENTWISE: &[&str] = &["elem"];
 

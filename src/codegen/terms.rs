@@ -155,7 +155,7 @@ pub(crate) fn terms(e: &Expr) -> Vec<Term> {
             };
             times(e, &terms(&a), &inverse)
         }
-        Part::Other => vec![Term::factor(e)],
+        _ => vec![Term::factor(e)],
     }
 }
 

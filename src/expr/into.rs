@@ -26,6 +26,12 @@ pub trait IntoExpr<const N: usize, M> {
     /// [`Error::Expression`] for bad text and for variables that are not among them.
     #[track_caller]
     fn into_expr(self, variables: [&str; N]) -> Result<Expr>;
+
+    /// The text, if it is one. Who takes expressions may know further names in it.
+    #[doc(hidden)]
+    fn text(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// Markers for [`IntoExpr`].
@@ -37,6 +43,10 @@ mod by {
 }
 
 impl<const N: usize> IntoExpr<N, by::Text> for &str {
+    fn text(&self) -> Option<&str> {
+        Some(self)
+    }
+
     #[track_caller]
     fn into_expr(self, variables: [&str; N]) -> Result<Expr> {
         Expr::parse(self, &variables)
@@ -44,6 +54,10 @@ impl<const N: usize> IntoExpr<N, by::Text> for &str {
 }
 
 impl<const N: usize> IntoExpr<N, by::Text> for String {
+    fn text(&self) -> Option<&str> {
+        Some(self)
+    }
+
     #[track_caller]
     fn into_expr(self, variables: [&str; N]) -> Result<Expr> {
         Expr::parse(&self, &variables)
@@ -51,6 +65,10 @@ impl<const N: usize> IntoExpr<N, by::Text> for String {
 }
 
 impl<const N: usize> IntoExpr<N, by::Text> for &String {
+    fn text(&self) -> Option<&str> {
+        Some(self)
+    }
+
     #[track_caller]
     fn into_expr(self, variables: [&str; N]) -> Result<Expr> {
         Expr::parse(self, &variables)

@@ -34,6 +34,7 @@ mod functions;
 mod into;
 mod node;
 mod parse;
+mod parts;
 mod print;
 mod share;
 mod simplify;
@@ -48,6 +49,7 @@ use std::sync::Arc;
 
 pub use build::select;
 pub use into::{IntoExpr, Traced, trace};
+pub(crate) use parts::Part;
 pub use share::{Shared, share};
 
 use crate::{Error, Result};
