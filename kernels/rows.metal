@@ -39,6 +39,13 @@ inline void kk_write(device T* p, kk_at at, float v) {
   p[at.i] = T(v);
 }
 
+template <typename T>
+struct kk_fill {
+  device T* out;
+  float v;
+  void operator()(kk_at at) const { kk_write(out, at, v); }
+};
+
 template <int TG>
 inline float kk_group_sum(float v, kk_group g) {
   v = metal::simd_sum(v);
@@ -100,4 +107,26 @@ inline float kk_max(size_t n, kk_group g, F f) {
   for (int half = VEC / 2; half > 0; half /= 2)
     for (int k = 0; k < half; ++k) most[k] = metal::max(most[k], most[k + half]);
   return kk_group_max<TG>(metal::max(v, most[0]), g);
+}
+
+// Sums over rows: out[i] is the sum of rows.row(r)(i) over the rows r of this group's share,
+// so that the sum of all groups' outputs is the whole. On a CPU the row is the inner loop, in order of memory.
+template <int TG, typename F>
+inline void kk_sum_rows(size_t rows, size_t group, size_t groups, size_t n, device float* out,
+                        kk_group g, F f) {
+  const size_t from = rows * group / groups;
+  const size_t to = rows * (group + 1) / groups;
+  if (TG == 1) {
+    for (size_t i = 0; i < n; ++i) out[i] = 0.0f;
+    for (size_t r = from; r < to; ++r) {
+      const typename F::Row row = f.row(r);
+      for (size_t i = 0; i < n; ++i) out[i] += row(kk_at{i});
+    }
+  } else {
+    for (size_t i = g.index; i < n; i += TG) {
+      float v = 0.0f;
+      for (size_t r = from; r < to; ++r) v += f.row(r)(kk_at{i});
+      out[i] = v;
+    }
+  }
 }

@@ -24,6 +24,10 @@ const FILES: &[&str] = &[
     DEFAULT_HEADER,
     include_str!("../kernels/rows.metal"),
     include_str!("../kernels/softmax.metal"),
+    include_str!("../kernels/norms.metal"),
+    include_str!("../kernels/transformer.metal"),
+    include_str!("../kernels/loss.metal"),
+    include_str!("../kernels/scan.metal"),
 ];
 
 struct Library {

@@ -108,5 +108,13 @@ impl Entry {
 
 /// All kernels, family by family.
 pub fn catalog() -> impl Iterator<Item = &'static Entry> {
-    [super::softmax::TABLE].into_iter().flatten()
+    use super::{loss, norms, scan, softmax, transformer};
+    let families = [
+        softmax::TABLE,
+        norms::TABLE,
+        transformer::TABLE,
+        loss::TABLE,
+        scan::TABLE,
+    ];
+    families.into_iter().flatten()
 }

@@ -6,7 +6,11 @@
 
 mod catalog;
 mod kernel;
+pub mod loss;
+pub mod norms;
 mod op;
+pub mod scan;
 pub mod softmax;
+pub mod transformer;
 
 pub use catalog::{Entry, Function, Input, Kind, catalog};

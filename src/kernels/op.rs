@@ -2,7 +2,7 @@
 //! composite of MLX's operations.
 
 use crate::transforms::rules::{Rules, apply, mapped_first};
-use crate::{Array, Error, Result, jvp, vjp};
+use crate::{Array, Dtype, Error, Result, jvp, vjp};
 
 /// What a function of the catalog consists of. `P` are the arguments that are no arrays.
 ///
@@ -12,6 +12,8 @@ pub(crate) struct Op<P: 'static> {
     /// How many inputs, from the first on, may have any number of leading axes in common. The
     /// others are shared by all rows.
     pub rows: usize,
+    /// How many outputs the user sees; they have the dtype of the first input.
+    pub visible: usize,
     /// By kernels.
     pub forward: fn(&P, &[&Array]) -> Result<Vec<Array>>,
     /// Gradients of all inputs from inputs, cotangents and outputs, by kernels; zeros for an
@@ -37,6 +39,22 @@ impl<P: Clone> Op<P> {
             .into_iter()
             .next()
             .ok_or_else(|| Error::argument("outputs", "at least one", "none"))
+    }
+}
+
+impl<P> Op<P> {
+    /// The composite in float32, whose outputs have the dtypes of the kernels' outputs.
+    fn derivable(&self, params: &P, inputs: &[Array]) -> Result<Vec<Array>> {
+        let wide = |a: &Array| match a.dtype() {
+            Dtype::Float16 | Dtype::Bfloat16 => a.astype(Dtype::Float32),
+            _ => Ok(a.clone()),
+        };
+        let inputs32 = inputs.iter().map(wide).collect::<Result<Vec<_>>>()?;
+        let mut outputs = (self.composite)(params, &inputs32)?;
+        for y in outputs.iter_mut().take(self.visible) {
+            *y = y.astype(inputs[0].dtype())?;
+        }
+        Ok(outputs)
     }
 }
 
@@ -79,7 +97,7 @@ impl<P: Clone + 'static> Rules for Forward<P> {
     }
 
     fn jvp(&self, primals: &[Array], tangents: &[Option<&Array>]) -> Result<Vec<Array>> {
-        forward_mode(|p| (self.op.composite)(&self.params, p), primals, tangents)
+        forward_mode(|p| self.op.derivable(&self.params, p), primals, tangents)
     }
 
     fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<(Vec<Array>, Vec<usize>)> {
@@ -125,12 +143,7 @@ impl<P: Clone + 'static> Backward<P> {
 
     fn composite(&self, p: &[Array]) -> Result<Vec<Array>> {
         let (primals, cotangents) = p.split_at(self.inputs);
-        let (_, gradients) = vjp(
-            |p| (self.op.composite)(&self.params, p),
-            primals,
-            cotangents,
-        )?;
-        Ok(gradients)
+        reverse_mode(|p| self.op.derivable(&self.params, p), primals, cotangents)
     }
 }
 
@@ -148,7 +161,7 @@ impl<P: Clone + 'static> Rules for Backward<P> {
 
     fn vjp(&self, all: &[Array], cotangents: &[Array], _: &[Array]) -> Result<Vec<Array>> {
         let (independent, outputs) = all.split_at(self.independent(all.len()));
-        let (_, mut gradients) = vjp(|p| self.composite(p), independent, cotangents)?;
+        let mut gradients = reverse_mode(|p| self.composite(p), independent, cotangents)?;
         for y in outputs {
             gradients.push(y.zeros_like()?);
         }
@@ -167,18 +180,59 @@ impl<P: Clone + 'static> Rules for Backward<P> {
     }
 }
 
-/// Tangents of a function that MLX can differentiate.
+/// Which arrays have derivatives.
+fn floating(arrays: &[Array]) -> Vec<usize> {
+    let is = |&i: &usize| arrays[i].dtype().is_floating();
+    (0..arrays.len()).filter(is).collect()
+}
+
+/// `f` as a function of some of its arguments, at `all`.
+fn in_those<'a>(
+    f: impl Fn(&[Array]) -> Result<Vec<Array>> + 'a,
+    all: &'a [Array],
+    those: &'a [usize],
+) -> impl Fn(&[Array]) -> Result<Vec<Array>> + 'a {
+    move |some| {
+        let mut p = all.to_vec();
+        for (&i, a) in those.iter().zip(some) {
+            p[i] = a.clone();
+        }
+        f(&p)
+    }
+}
+
+/// Tangents of a function that MLX can differentiate in its floating arguments.
 fn forward_mode(
     f: impl Fn(&[Array]) -> Result<Vec<Array>>,
     primals: &[Array],
     tangents: &[Option<&Array>],
 ) -> Result<Vec<Array>> {
-    let tangents = primals
+    let those = floating(primals);
+    let some: Vec<&Array> = those.iter().map(|&i| &primals[i]).collect();
+    let tangents = those
         .iter()
-        .zip(tangents)
-        .map(|(p, t)| t.map_or_else(|| p.zeros_like(), |t| Ok(t.clone())))
+        .map(|&i| tangents[i].map_or_else(|| primals[i].zeros_like(), |t| Ok(t.clone())))
         .collect::<Result<Vec<_>>>()?;
-    Ok(jvp(f, primals, &tangents)?.1)
+    Ok(jvp(in_those(f, primals, &those), some, tangents)?.1)
+}
+
+/// Gradients of such a function, zeros for the other arguments.
+fn reverse_mode(
+    f: impl Fn(&[Array]) -> Result<Vec<Array>>,
+    primals: &[Array],
+    cotangents: &[Array],
+) -> Result<Vec<Array>> {
+    let those = floating(primals);
+    let some: Vec<&Array> = those.iter().map(|&i| &primals[i]).collect();
+    let mut gradients = primals
+        .iter()
+        .map(Array::zeros_like)
+        .collect::<Result<Vec<_>>>()?;
+    let (_, found) = vjp(in_those(f, primals, &those), some, cotangents)?;
+    for (&i, gradient) in those.iter().zip(found) {
+        gradients[i] = gradient;
+    }
+    Ok(gradients)
 }
 
 /// Inputs with the mapped axis as a further leading axis of each of the first `rows`.

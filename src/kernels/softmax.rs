@@ -35,6 +35,7 @@ pub fn softmax_lastdim(x: &Array) -> Result<Array> {
 static SOFTMAX: Op<()> = Op {
     name: "softmax_lastdim",
     rows: 1,
+    visible: 1,
     forward: |(), p| {
         let (rows, width) = rows_of("x", p[0])?;
         let out = (p[0].shape(), p[0].dtype());
