@@ -10,6 +10,8 @@ pub(crate) mod derive;
 pub(crate) mod dtypes;
 pub(crate) mod explicit;
 mod folds;
+#[cfg(test)]
+mod golden;
 pub(crate) mod layout;
 pub(crate) mod names;
 pub(crate) mod op;
