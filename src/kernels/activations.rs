@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use super::catalog::{Entry, Kind, input};
+use super::catalog::{Entry, Kind, few, input};
 use super::kernel::check_float;
 use crate::elementwise::{self, Unary};
 use crate::{Array, Result};
@@ -71,4 +71,5 @@ pub(super) static TABLE: &[Entry] = &[Entry {
     },
     mlx: None,
     bytes: |rows, width, size| 2 * rows * width * size,
+    roundings: few,
 }];
