@@ -34,6 +34,9 @@ pub enum Error {
         message: String,
         at: Site,
     },
+    /// An expression is wrong: undeclared names, bad syntax, no known derivative.
+    #[error("{message}\n  called at {at}")]
+    Expression { message: String, at: Site },
     /// A custom kernel could not be lowered, compiled or run.
     #[error("{problem}\n  {context}called at {at}")]
     Kernel {
@@ -90,6 +93,14 @@ impl Error {
     #[track_caller]
     pub(crate) fn dtype(message: String) -> Self {
         Error::Dtype {
+            message,
+            at: Location::caller(),
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn expression(message: String) -> Self {
+        Error::Expression {
             message,
             at: Location::caller(),
         }

@@ -20,11 +20,12 @@
 //! # }
 //! ```
 //!
-//! **Method.** Contenders run in turns on the current stream: first until warm, then one sample each, again and again. A
-//! sample is one evaluation, from the call to the last byte, of a few independent calls where one is short. What counts is
-//! the median; the median distance from it says how much to trust it. GB/s are of the bytes that must move: inputs and
-//! outputs once each. Copies of as many bytes run in the same turns, so the share of the copy's speed means the same
-//! on a machine that has other work to do. [`Settings`] has the numbers.
+//! **Method.** Contenders run in turns on the current stream: first until warm, then one sample each,
+//! again and again. A sample is one evaluation, from the call to the last byte, of a few independent
+//! calls where one is short. What counts is the median; the median distance from it says how much to
+//! trust it. GB/s are of the bytes that must move: inputs and outputs once each. Copies of as many
+//! bytes run in the same turns, so the share of the copy's speed means the same on a machine that has
+//! other work to do. [`Settings`] has the numbers.
 
 mod copy;
 mod measure;

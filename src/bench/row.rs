@@ -72,8 +72,9 @@ impl Row {
 
     /// One JSON object a line for each contender.
     ///
-    /// Fields: `kernel`, `dtype`, `shape`, `device`, `engine`, `mlx`, `contender`, `bytes`, `copy_gb_s`; then `us`, `mad_us`,
-    /// `min_us`, `first_us`, `samples`, `batch`, `gb_s`, `share_of_copy`, `speedup_of_first`, or `error`.
+    /// Fields: `kernel`, `dtype`, `shape`, `device`, `engine`, `mlx`, `contender`, `bytes`,
+    /// `copy_gb_s`; then `us`, `mad_us`, `min_us`, `first_us`, `samples`, `batch`, `gb_s`,
+    /// `share_of_copy`, `speedup_of_first`, or `error`.
     pub fn json_lines(&self) -> String {
         let mut text = String::new();
         for (i, entry) in self.results.iter().enumerate() {
@@ -111,7 +112,7 @@ impl Row {
     }
 }
 
-/// The rows as a table.
+/// The rows as a table. They should have the same contenders: the first row's name the columns.
 ///
 /// For each contender: microseconds (median, and the median distance from it in percent), GB/s, the share
 /// of a copy's GB/s and, from the second on, how many times as fast the first contender is. Errors

@@ -116,8 +116,9 @@ impl Entry {
 
 /// All kernels, family by family.
 pub fn catalog() -> impl Iterator<Item = &'static Entry> {
-    use super::{loss, norms, rope, scan, softmax, transformer};
+    use super::{activations, loss, norms, rope, scan, softmax, transformer};
     let families = [
+        activations::TABLE,
         softmax::TABLE,
         norms::TABLE,
         transformer::TABLE,

@@ -21,28 +21,30 @@
 //! The inputs are fresh random numbers at each run. A failure names the largest error, where it
 //! is, the values there, and the seed: `ZMLX_TEST_SEED=.. cargo test` repeats it.
 //!
-//! **The reference runs in float64 on the CPU**, on the inputs as they were rounded to the tested dtype.
-//! So what is compared is the error of the function, not of the reference. (MLX computes `exp`, `sigmoid`, `sin` and
-//! `cos` of float64 with float32's accuracy, 3e-7 in 0.32.4: little beside the tolerances below.)
+//! **The reference runs in float64 on the CPU**, on the inputs as they were rounded to the tested
+//! dtype. So what is compared is the error of the function, not of the reference. (MLX computes `exp`,
+//! `sigmoid`, `sin` and `cos` of float64 with float32's accuracy, 3e-7 in 0.32.4: little beside the
+//! tolerances below.)
 //!
 //! **Tolerance.** `|got - reference| <= atol + rtol * |reference|`, by the dtype of the output:
 //!
 //! | dtype | rtol | atol | |
 //! |---|---|---|---|
 //! | float32, complex64 | 1e-5 | 1e-6 | about 80 roundings: a sum of a thousand terms, a fast `exp` |
-//! | float16 | 1e-3 | 1e-5 | one unit of the last place: half is the store's rounding, half for arithmetic in float32 |
+//! | float16 | 1e-3 | 1e-5 | a unit of the last place: the store's rounding is half of it |
 //! | bfloat16 | 8e-3 | 1e-5 | the same |
 //! | float64 | 1e-12 | 1e-13 | |
 //! | integers, bool | 0 | 0 | exact |
 //!
 //! The absolute part is for what cancels in float32 arithmetic; a function that computes in
-//! float16 does not pass by default, and should not. Gradients have four times these. NaN must stand where the
-//! reference has NaN, infinities where it has the same infinity; a reference beyond the range of the dtype
-//! is an infinity there.
+//! float16 may not pass by default, and should not. Gradients have four times these. NaN must stand
+//! where the reference has NaN, infinities where it has the same infinity; a reference beyond the range
+//! of the dtype is an infinity there.
 //!
-//! **Unwritten elements.** MLX gives kernels memory as it comes. Each function runs twice, and
-//! before each run the memory that its outputs will likely get is filled with another pattern. What is not
-//! written then differs, as does what threads race for.
+//! **Unwritten elements.** MLX gives kernels memory as it comes. Each function is called and evaluated
+//! twice, and before each evaluation the memory that its outputs will likely get is filled with another
+//! pattern. What is not written then differs, as does what threads race for. (MLX's cache of freed
+//! memory is emptied on the way.)
 
 mod cases;
 mod gradient;
