@@ -59,7 +59,7 @@ pub(super) fn at(e: &Expr, point: &[f64]) -> f64 {
     e.evaluate(&values).unwrap_or_else(|e| panic!("{e}"))
 }
 
-/// The derivative by a variable from differences of fourth order, or none where two step
+/// The derivative by a variable from differences of fourth order, or none where step
 /// widths disagree: near a jump or a kink, or where the function is too steep.
 pub(super) fn difference(e: &Expr, point: &[f64], i: usize) -> Option<f64> {
     let estimate = |h: f64| {
@@ -70,9 +70,9 @@ pub(super) fn difference(e: &Expr, point: &[f64], i: usize) -> Option<f64> {
         };
         (8.0 * (shifted(h) - shifted(-h)) - (shifted(2.0 * h) - shifted(-2.0 * h))) / (12.0 * h)
     };
-    let (wide, narrow) = (estimate(1e-3), estimate(4e-4));
-    let scale = 1.0 + narrow.abs();
-    ((wide - narrow).abs() < 1e-7 * scale).then_some(narrow)
+    let [wide, middle, narrow] = [1e-3, 4e-4, 2e-5].map(estimate);
+    let apart = (wide - middle).abs().max((middle - narrow).abs());
+    (apart < 1e-7 * (1.0 + middle.abs())).then_some(middle)
 }
 
 /// Compares derivative and differences; whether there was something to compare.

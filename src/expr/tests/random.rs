@@ -34,6 +34,8 @@ fn tree(rng: &mut Rng, depth: usize) -> Expr {
                 "select" => vec![a, b, c.gt(0)],
                 // Elsewhere 0 times no number is in the derivative.
                 "clamp" => vec![a, b.clone(), b + 1.0],
+                // Steps closer than differences again.
+                "fmod" => vec![a, b.abs() + 0.5],
                 "smoothstep" => vec![a.clone(), a + 1.0, c],
                 "pow" | "powr" => vec![a.abs() + 0.25, b],
                 _ => [a, b, c][..f.arity].to_vec(),
@@ -57,8 +59,8 @@ fn derivatives_of_random_trees() {
         let d = e.derivative(&format!("x{i}")).unwrap();
         let point = point(&mut rng);
         // Not at the edge of a domain, where a slope is infinite (and 0 times that no number),
-        // nor outside of it, nor where differences vanish in the rounding.
-        let inside = |e: &Expr| postorder([e]).iter().all(|p| at(p, &point).abs() < 1e4);
+        // nor outside of it, nor where steps are closer than differences.
+        let inside = |e: &Expr| postorder([e]).iter().all(|p| at(p, &point).abs() < 30.0);
         if !inside(&e) || !inside(&d) {
             continue;
         }
@@ -86,15 +88,15 @@ fn simplification_keeps_values() {
         let e = tree(&mut rng, 4);
         let simple = e.simplify();
         assert!(
-            simple.node_count() <= e.node_count() + 2,
+            simple.node_count() <= e.node_count() + 5,
             "{e:?} became {simple:?}"
         );
         assert_eq!(simple.simplify(), simple, "{e:?}");
         let point = point(&mut rng);
         let (want, got) = (at(&e, &point), at(&simple, &point));
         numbers += usize::from(want.is_finite());
-        // Also 1/0 has a sign.
-        if want.is_infinite() {
+        // The sign of a zero may change, and with it that of 1/0.
+        if postorder([&e]).iter().any(|p| at(p, &point).is_infinite()) {
             continue;
         }
         // Steps and poles turn rounding into any difference.
