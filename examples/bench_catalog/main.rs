@@ -97,7 +97,7 @@ fn measure(
     let size = if dtype == F32 { 4 } else { 2 };
     let case = Case {
         kernel: &match options.grad {
-            true => format!("{} with gradients", entry.name),
+            true => format!("{} (grad)", entry.name),
             false => entry.name.to_owned(),
         },
         shape: &shape,

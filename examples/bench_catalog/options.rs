@@ -11,7 +11,8 @@ bench_catalog [options]
   --kernel TEXT             only kernels whose name contains TEXT (all)
   --shape 2048x4096,...     leading axes and the width of a row (2048x4096; 8192x4096 on a GPU)
   --dtype f32,f16,bf16      (f32)
-  --grad                    outputs and gradients of all inputs, for random cotangents
+  --grad                    outputs and gradients of all inputs, for random cotangents; bytes are those of
+                            all these arrays once
   --batch N                 calls in one evaluation (a GPU: 30; a CPU: as many as last 0.1 ms)
   --time MS                 how long each contender is sampled (300)
   --json FILE               a line for each contender: kernel, dtype, shape, engine, contender, us, gb_s, ...";
