@@ -30,6 +30,7 @@
 //! Every call that can fail returns [`Result`]; errors carry the place in your code.
 
 mod array;
+pub mod autotune;
 mod bridge;
 mod dtype;
 pub mod engine;

@@ -12,6 +12,7 @@ mod launch;
 mod spec;
 mod specialize;
 mod template;
+mod tuning;
 
 pub use checked::CheckedReport;
 pub(crate) use checked::Checks;
