@@ -100,6 +100,8 @@ const HOPELESS: f64 = 2.0;
 const FINALISTS: usize = 3;
 /// What a winner gains at least, and a candidate to be worth a final.
 const MARGIN: f64 = 0.02;
+/// In how many of its rounds a winner is faster than the default.
+const AHEAD: f64 = 0.8;
 /// The part of the roofline at which nothing better is to be expected.
 const NEAR: f64 = 0.95;
 
@@ -301,7 +303,11 @@ impl Run<'_> {
         let (first, base) = (&self.contenders[order[0]], &self.contenders[0]);
         let gain = median(&base.samples) - median(&first.samples);
         let noise = mad(&base.samples) + mad(&first.samples);
-        let winner = match gain > noise.max(MARGIN * median(&base.samples)) {
+        // Round by round too: neighbours in time share what disturbs the machine.
+        let pairs = first.samples.iter().zip(&base.samples);
+        let ahead = pairs.filter(|(a, b)| a < b).count() as f64;
+        let steady = ahead >= AHEAD * base.samples.len() as f64;
+        let winner = match steady && gain > noise.max(MARGIN * median(&base.samples)) {
             true => first.candidate.clone(),
             false => default,
         };

@@ -19,14 +19,19 @@ pub(super) fn mad(samples: &[f64]) -> f64 {
     median(&distances)
 }
 
-/// Puts `items` in a random order: splitmix64 and Fisher-Yates.
+/// The next number of splitmix64.
+pub(super) fn random(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+/// Puts `items` in a random order, by Fisher and Yates.
 pub(super) fn shuffle<T>(items: &mut [T], state: &mut u64) {
     for i in (1..items.len()).rev() {
-        *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = *state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        let below = (z ^ (z >> 31)) % (i as u64 + 1);
+        let below = random(state) % (i as u64 + 1);
         items.swap(i, below as usize);
     }
 }

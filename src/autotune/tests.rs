@@ -96,9 +96,8 @@ fn plane() -> Space {
 
 /// Uniform in [0, 1) by the number of the sample.
 fn noise(n: usize) -> f64 {
-    let mut items: Vec<u32> = (0..1000).collect();
-    super::stats::shuffle(&mut items, &mut (n as u64 * 77));
-    f64::from(items[0]) / 1000.0
+    let bits = super::stats::random(&mut (n as u64)) >> 11;
+    bits as f64 / (1u64 << 53) as f64
 }
 
 #[test]
@@ -130,13 +129,29 @@ fn ties_go_to_the_default() {
     assert_eq!(found.best.threadgroup, [64, 1, 1]);
 }
 
+/// How often of 200 times a candidate won, with times that vary by the width of `noise`.
+fn wins(time: f64, width: f64) -> usize {
+    let space = line(&[256, 64, 32, 16, 8, 4]);
+    let won = |run: &usize| {
+        let cost = |c: &Candidate, n| {
+            let time = if c.threadgroup[0] == 32 { time } else { 1.0 };
+            time * (1.0 + width * noise(n + 1_000_000 * run))
+        };
+        let found = Machine::new(cost).search(&space, Search::Exhaustive);
+        found.best.threadgroup != [256, 1, 1]
+    };
+    (0..200).filter(won).count()
+}
+
 #[test]
 fn what_is_within_the_noise_does_not_win() {
-    // All the same, with times that vary by half.
-    let cost = |_: &Candidate, n| 1.0 + noise(n);
-    let space = line(&[256, 64, 32, 16, 8, 4, 2, 1]);
-    let found = Machine::new(cost).search(&space, Search::Exhaustive);
-    assert_eq!(found.best.threadgroup, [256, 1, 1]);
+    // All the same, with times that vary by a tenth, by half, by as much as they are.
+    for width in [0.1, 0.5, 1.0] {
+        assert!(wins(1.0, width) <= 2, "{width}: {}", wins(1.0, width));
+    }
+    // What is faster by more than the noise does.
+    assert!(wins(0.9, 0.05) >= 198);
+    assert!(wins(0.7, 0.3) >= 190);
 }
 
 #[test]
