@@ -311,7 +311,7 @@ fn threadgroups_of_two_and_three_dimensions() {
                 .cache(Arc::clone(&place.cache))
                 .timer(invented(&Arc::default(), |c| {
                     let [x, y, z] = c.threadgroup();
-                    1000.0 / (x + 3 * y + 9 * z) as f64
+                    1000.0 / (x + 5 * y + 9 * z) as f64
                 }))
                 .build()
                 .unwrap()

@@ -256,6 +256,10 @@ impl<'a> TunedLaunch<'a> {
         let _done = Done;
         let start = Instant::now();
         crate::eval(&self.inputs)?;
+        // What is wrong with the default is an error of the caller's line.
+        let default = space.default();
+        let kernel = self.tuned.kernel.without_captures();
+        crate::eval(self.assemble(&kernel, &default).run_vec()?)?;
         let config = self.config();
         let plan = Plan {
             search: config.search,
@@ -266,7 +270,7 @@ impl<'a> TunedLaunch<'a> {
         let mut trial = Trial {
             launch: self,
             profile,
-            kernel: self.tuned.kernel.without_captures(),
+            kernel,
             reference: None,
             launches: 1,
         };
@@ -274,7 +278,7 @@ impl<'a> TunedLaunch<'a> {
         let bytes = trial.bytes();
         let tuning = Tuning {
             best: found.best,
-            default: space.default(),
+            default,
             timings: found.timings,
             rejected: found.rejected,
             candidates: space.len(),
