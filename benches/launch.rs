@@ -2,8 +2,12 @@
 //!
 //! `cargo bench --bench launch`. `node/*` builds a graph node and drops it; `silu 16M/*` evaluates
 //! `x * sigmoid(x)` on 16 Mi float32 (so does `copy`, the floor: it reads and writes as many bytes).
+//! `build a known kernel/*` describes a kernel that the process has: the time of one `build()` of
+//! one thread, alone and while seven others do the same (so with fewer cores than threads, most
+//! of it is waiting for a core).
 
 use std::hint::black_box;
+use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use zmlx::prelude::*;
@@ -11,11 +15,12 @@ use zmlx::{MetalKernel, with_device};
 
 const N: usize = 16 << 20;
 
+const SILU: &str =
+    "uint i = thread_position_in_grid.x; T v = x[i]; out[i] = v / (1 + metal::exp(-v));";
+
 fn silu() -> MetalKernel {
     MetalKernel::new("bench_silu", ["x"], ["out"])
-        .source(
-            "uint i = thread_position_in_grid.x; T v = x[i]; out[i] = v / (1 + metal::exp(-v));",
-        )
+        .source(SILU)
         .build()
         .expect("a valid kernel")
 }
@@ -35,6 +40,40 @@ fn nodes(c: &mut Criterion) {
     let mut group = c.benchmark_group("node");
     group.bench_function("kernel", |b| b.iter(|| black_box(launch(&kernel, &x))));
     group.bench_function("mlx exp", |b| b.iter(|| black_box(x.exp())));
+    group.finish();
+}
+
+/// The mean time of a call to `build` on each of `threads` threads that make `n` calls.
+fn build_on(threads: usize, n: u64, header: &str) -> Duration {
+    let gate = std::sync::Barrier::new(threads);
+    let time = || {
+        gate.wait();
+        let begin = Instant::now();
+        for _ in 0..n {
+            let kernel = MetalKernel::new("bench_silu", ["x"], ["out"])
+                .source(SILU)
+                .header(header)
+                .build();
+            black_box(kernel.expect("a valid kernel"));
+        }
+        begin.elapsed()
+    };
+    std::thread::scope(|s| {
+        let all: Vec<_> = (0..threads).map(|_| s.spawn(time)).collect();
+        let times = all.into_iter().map(|t| t.join().expect("no panic"));
+        times.sum::<Duration>() / threads as u32
+    })
+}
+
+fn builds(c: &mut Criterion) {
+    let mut group = c.benchmark_group("build a known kernel");
+    for (text, header) in [("1 line", ""), ("10 KB", &"// nothing\n".repeat(930))] {
+        for threads in [1, 8] {
+            group.bench_function(format!("{text}, {threads} threads"), |b| {
+                b.iter_custom(|n| build_on(threads, n, header));
+            });
+        }
+    }
     group.finish();
 }
 
@@ -77,5 +116,5 @@ fn bandwidth(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, nodes, evaluation, bandwidth);
+criterion_group!(benches, nodes, builds, evaluation, bandwidth);
 criterion_main!(benches);

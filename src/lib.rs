@@ -23,6 +23,7 @@
 //! |---|---|
 //! | make and use arrays | [`Array`], [`ops`], [`random`], [`fast`], [`linalg`] |
 //! | write kernels | [`MetalKernel`], [`metal`], [`engine`] |
+//! | see what they cost | [`registry`], [`profile`] |
 //! | differentiate, vectorize, compile | [`grad`], [`vmap()`], [`custom_function`], [`compile`] |
 //! | read and write files | [`io`], [`export_function`] |
 //! | use several threads | [`Frozen`], [`Worker`], [`stream`] |
@@ -39,10 +40,13 @@ mod eval;
 pub mod fast;
 mod frozen;
 pub mod io;
+pub mod kernels;
 pub mod linalg;
 pub mod memory;
 pub mod metal;
+pub mod msl;
 pub mod ops;
+pub mod profile;
 pub mod random;
 pub mod stream;
 mod transforms;
@@ -57,7 +61,9 @@ pub use error::{Error, Result, Site};
 pub use eval::{Pending, async_eval, eval};
 pub use frozen::{Frozen, FrozenMap};
 pub use io::ArrayMap;
-pub use metal::{Checked, CheckedReport, MathMode, MetalKernel, TemplateArg};
+pub use metal::{
+    Checked, CheckedReport, KernelStats, MathMode, MetalKernel, TemplateArg, registry,
+};
 pub use stream::{Device, DeviceKind, Stream, synchronize, with_device, with_stream};
 pub use transforms::{
     Compiled, CustomFunction, ImportedFunction, Vmap, checkpoint, compile, custom_function,

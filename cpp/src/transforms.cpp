@@ -82,9 +82,26 @@ FunctionPtr custom_function(rust::Box<CustomRules> boxed) {
           std::vector<int>(out_axes.begin(), out_axes.end()));
     };
   }
-  auto forward = [rules](Lists inputs) {
+  std::function<ArrayVec(Lists)> forward = [rules](Lists inputs) {
     return std::move(*(*rules)->forward(inputs));
   };
+  if (jvp) {
+    // MLX's forward mode asks every node behind the inputs for tangents, those
+    // within the function too, although the rule is what counts: a kernel has
+    // none to give. Detached inputs leave only the rule.
+    if (!vjp) {
+      vjp = [forward](Lists primals, Lists cotangents, Lists) {
+        return mx::vjp(forward, primals, cotangents).second;
+      };
+    }
+    forward = [forward](Lists inputs) {
+      ArrayVec detached;
+      for (const auto& in : inputs) {
+        detached.push_back(mx::stop_gradient(in));
+      }
+      return forward(detached);
+    };
+  }
   return std::make_unique<Function>(
       mx::custom_function(std::move(forward), vjp, jvp, vmap));
 }

@@ -1,6 +1,5 @@
 //! Kernels whose launches on the CPU are checked.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::engine::host::checked::{Checked, Findings, Unwritten, Violation};
@@ -25,7 +24,6 @@ pub struct CheckedReport {
 /// The mode of a kernel's launches, and where they report to.
 pub(crate) struct Checks {
     pub(crate) mode: Checked,
-    pub(super) id: u64,
     /// The environment asked for the checks, so that nobody may ask for the report.
     loud: bool,
     report: Mutex<CheckedReport>,
@@ -33,10 +31,8 @@ pub(crate) struct Checks {
 
 impl Checks {
     fn new(mode: Checked, loud: bool) -> Arc<Self> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
         Arc::new(Self {
             mode,
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
             loud,
             report: Mutex::default(),
         })
@@ -118,17 +114,12 @@ impl MetalKernel {
     }
 
     /// What the launches of this kernel and its clones have found, if they are checked.
+    ///
+    /// Each kernel that was asked to be checked has a report of its own. Where the environment asked,
+    /// kernels of one [key](Self::key) share it.
     pub fn checked_report(&self) -> Option<CheckedReport> {
-        let checks = self.checks.as_ref()?;
+        let checks = self.checks()?;
         let report = checks.report.lock().unwrap_or_else(PoisonError::into_inner);
         Some(report.clone())
-    }
-
-    fn with_checks(&self, mode: Checked) -> MetalKernel {
-        MetalKernel {
-            inner: Arc::clone(&self.inner),
-            captures: self.captures.clone(),
-            checks: Some(Checks::new(mode, false)),
-        }
     }
 }

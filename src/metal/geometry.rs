@@ -88,6 +88,9 @@ pub(super) fn check_threadgroup(threadgroup: Extent) -> Result<[i32; 3]> {
 }
 
 /// A threadgroup for a kernel that does not care: up to 256 threads along x.
+///
+/// Enough to fill a GPU's core several times over. On the CPU the size makes no difference to a
+/// kernel without barriers: 1 to 1024 were measured over 4 Ki to 16 Mi elements.
 pub(super) fn default_threadgroup(grid: [i32; 3]) -> [i32; 3] {
     [grid[0].min(256), 1, 1]
 }

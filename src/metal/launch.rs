@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::panic::Location;
 use std::path::Path;
+use std::time::Instant;
 
 use crate::array::{element_count, refs, unpack};
 use crate::bridge::kernel::ffi;
@@ -12,6 +13,7 @@ use crate::{Array, Dtype, Error, IntoShape, Result};
 
 use super::MetalKernel;
 use super::capture;
+use super::dump;
 use super::geometry::{Extent, IntoExtent, check_grid, check_threadgroup, default_threadgroup};
 use super::kernel::KernelSource;
 use super::template::{self, TemplateArg, check_dtype};
@@ -27,6 +29,7 @@ pub struct Launch<'a> {
     threadgroup: Option<Extent>,
     pub(super) init_value: Option<f32>,
     verbose: bool,
+    timed: bool,
 }
 
 impl<'a> Launch<'a> {
@@ -40,6 +43,7 @@ impl<'a> Launch<'a> {
             threadgroup: None,
             init_value: None,
             verbose: false,
+            timed: false,
         }
     }
 
@@ -76,9 +80,20 @@ impl<'a> Launch<'a> {
         self
     }
 
-    /// Prints the generated Metal text, and what the engine made of it.
+    /// Prints the generated Metal text, and what the engine made of it. Evaluates nothing; see
+    /// [`timed`](Self::timed).
     pub fn verbose(mut self, yes: bool) -> Self {
         self.verbose = yes;
+        self
+    }
+
+    /// Measures the launch for [`MetalKernel::stats`]: **evaluates** the inputs, and then the
+    /// outputs with a clock around that alone. Compiling is not part of the time; what the
+    /// evaluation itself costs, some microseconds, is.
+    ///
+    /// Inside a transform or an export such a launch is an [`Error::Argument`].
+    pub fn timed(mut self, yes: bool) -> Self {
+        self.timed = yes;
         self
     }
 
@@ -137,6 +152,14 @@ impl<'a> Launch<'a> {
                 .collect();
         }
         let geometry = self.resolve_geometry(&outputs)?;
+        if dump::wanted() {
+            dump::launch(&self, &outputs, &geometry)?;
+        }
+        if self.timed {
+            self.eager("timed")?;
+            crate::eval(&self.inputs)?;
+            crate::synchronize()?;
+        }
         let arrays = if crate::transforms::exporting() || stream.gpu {
             self.run_native(&outputs, &geometry, stream)?
         } else {
@@ -145,21 +168,61 @@ impl<'a> Launch<'a> {
             let inputs = refs(&self.inputs);
             unpack(&*ffi::host_launch(&plan, &inputs, &outputs, &geometry, stream).lift()?)?
         };
+        let bytes = self.bytes(&outputs);
+        self.kernel.inner.stats.launched(bytes);
+        if self.timed {
+            let begin = Instant::now();
+            crate::eval(&arrays)?;
+            crate::synchronize()?;
+            self.kernel.inner.stats.timed(bytes, begin.elapsed());
+        }
         if let Some(dir) = &self.kernel.captures {
             self.capture(dir, &geometry, &arrays)?;
         }
         Ok(arrays)
     }
 
+    /// Writes the folder of [`profile::dump`](crate::profile::dump).
     #[track_caller]
-    fn capture(&self, dir: &Path, geometry: &ffi::Geometry, outputs: &[Array]) -> Result<()> {
-        if self.inputs.iter().any(|a| a.is_tracer()) {
+    pub(crate) fn dump(mut self, dir: &Path) -> Result<std::path::PathBuf> {
+        crate::stream::enter();
+        self.check_inputs()?;
+        let outputs = self.resolve_outputs()?;
+        let geometry = self.resolve_geometry(&outputs)?;
+        dump::write(dir, &self, &outputs, &geometry)
+    }
+
+    /// Bytes of inputs and outputs.
+    fn bytes(&self, outputs: &[ffi::OutputSpec]) -> u64 {
+        let inputs: usize = self.inputs.iter().map(|a| a.nbytes()).sum();
+        let outputs = outputs.iter().map(|o| {
+            // Sizes that were checked: none is negative, and the product fits.
+            let elements: u64 = o
+                .shape
+                .iter()
+                .map(|&n| u64::from(n.unsigned_abs()))
+                .product();
+            elements * o.dtype.size() as u64
+        });
+        inputs as u64 + outputs.sum::<u64>()
+    }
+
+    /// Refuses to evaluate where arrays have no values yet.
+    #[track_caller]
+    fn eager(&self, argument: &str) -> Result<()> {
+        if crate::transforms::exporting() || self.inputs.iter().any(|a| a.is_tracer()) {
             return Err(Error::argument(
-                "capture",
+                argument,
                 "a launch outside of transforms",
                 format_args!("one of `{}` inside", self.kernel.name()),
             ));
         }
+        Ok(())
+    }
+
+    #[track_caller]
+    fn capture(&self, dir: &Path, geometry: &ffi::Geometry, outputs: &[Array]) -> Result<()> {
+        self.eager("capture")?;
         let sizes = (geometry.grid, geometry.threadgroup);
         capture::write(dir, self, sizes, outputs).map(drop)
     }
@@ -198,7 +261,7 @@ impl<'a> Launch<'a> {
         } else {
             stream
         };
-        let native = &self.kernel.inner.native;
+        let native = &self.kernel.inner.definition.native;
         let template = template::to_ffi(&self.template);
         let inputs = refs(&self.inputs);
         let list = native

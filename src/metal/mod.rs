@@ -4,13 +4,17 @@
 //! the result as a node of MLX's graph: by Metal itself on a Mac, by the host engine on a CPU
 //! stream (see [`crate::engine`]).
 
+mod cache;
 pub mod capture;
 mod checked;
+pub(crate) mod dump;
 mod geometry;
 mod kernel;
 mod launch;
+pub mod registry;
 mod spec;
 mod specialize;
+mod stats;
 mod template;
 mod tuning;
 
@@ -20,6 +24,7 @@ pub use geometry::{Extent, IntoExtent};
 pub use kernel::{KernelSource, MetalKernel};
 pub use launch::Launch;
 pub use spec::KernelBuilder;
+pub use stats::KernelStats;
 pub use template::TemplateArg;
 
 pub use crate::engine::host::checked::{Checked, Unwritten, Violation};

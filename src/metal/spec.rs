@@ -19,6 +19,7 @@ pub struct KernelBuilder {
     pub(super) atomic_outputs: bool,
     pub(super) math_mode: MathMode,
     pub(super) checked: Option<Checked>,
+    pub(super) cached: bool,
 }
 
 impl KernelBuilder {
@@ -37,6 +38,7 @@ impl KernelBuilder {
             atomic_outputs: false,
             math_mode: MathMode::Safe,
             checked: None,
+            cached: true,
         }
     }
 
@@ -84,20 +86,33 @@ impl KernelBuilder {
         self
     }
 
-    /// Checks the description and makes the kernel. Nothing is compiled yet: the first launch
-    /// with each set of dtypes and template arguments does that.
+    /// Whether [`build`](Self::build) looks for a kernel of the same description first, and keeps
+    /// a new one for others to find (default true). Without, the kernel, what is compiled of it
+    /// and its statistics go when its last handle does, and [`registry`](crate::registry) never
+    /// knows of it.
+    pub fn cache(mut self, yes: bool) -> Self {
+        self.cached = yes;
+        self
+    }
+
+    /// Checks the description and makes the kernel, or finds the one of the same
+    /// [key](MetalKernel::key) that the process has already, on whatever thread it was made.
+    /// So a function may describe its kernel in each call: that costs about what hashing the
+    /// text does.
+    ///
+    /// Nothing is compiled yet: the first launch with each set of dtypes and template arguments
+    /// does that.
     ///
     /// # Errors
     /// [`Error::Argument`] that names what is wrong: no output, no source, or a name that is
     /// no identifier, is reserved, or is there twice.
     #[track_caller]
     pub fn build(self) -> Result<MetalKernel> {
-        self.check()?;
         MetalKernel::from_builder(self)
     }
 
     #[track_caller]
-    fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         if self.name.is_empty() {
             return Err(Error::argument("name", "a kernel name", "an empty one"));
         }
@@ -172,7 +187,7 @@ pub(super) fn check_identifier(argument: &str, name: &str) -> Result<()> {
             format_args!("`{name}`"),
         ));
     }
-    if RESERVED.contains(&name) {
+    if RESERVED.binary_search(&name).is_ok() {
         return Err(Error::argument(
             argument,
             "a name that Metal does not reserve",
@@ -182,7 +197,7 @@ pub(super) fn check_identifier(argument: &str, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Keywords of Metal, of the C++ it builds on, and types that every kernel has.
+/// Keywords of Metal, of the C++ it builds on, and types that every kernel has; sorted.
 const RESERVED: &[&str] = &[
     "alignas",
     "alignof",
@@ -265,3 +280,11 @@ const RESERVED: &[&str] = &[
     "while",
     "xor",
 ];
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn reserved_names_are_found() {
+        assert!(super::RESERVED.is_sorted());
+    }
+}

@@ -4,35 +4,102 @@
 //! small (`constant` address space) or not, and on the template arguments. Each such
 //! combination is generated and compiled once in a process; a new shape is not a new combination.
 
-use std::sync::{Arc, OnceLock};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
+
+use dashmap::DashMap;
 
 use crate::bridge::host::HostEntry;
 use crate::bridge::kernel::ffi;
 use crate::engine::{self, EngineError};
 use crate::error::Lift;
-use crate::{Array, Dtype, Error, Result};
+use crate::{Array, Error, Result};
 
 use super::kernel::{KernelSource, MetalKernel};
 use super::launch::Launch;
 use super::template::{self, TemplateArg};
 
-/// What tells specializations of one kernel apart.
+/// What tells specializations of one kernel apart. As bytes, because every launch makes and hashes
+/// one: lists of enumerations took longer.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(super) struct Key {
-    inputs: Vec<(Dtype, u8)>,
-    outputs: Vec<Dtype>,
-    template: Vec<(String, TemplateArg)>,
-    single: bool,
-    /// Which kernel's checks, as they report to it.
-    checks: Option<u64>,
+pub(super) struct Key(Vec<u8>);
+
+impl Key {
+    pub(super) fn of(launch: &Launch<'_>, outputs: &[ffi::OutputSpec], single: bool) -> Self {
+        // As many inputs and outputs as the kernel has, so nothing has to be counted.
+        let mut bytes = Vec::with_capacity(64);
+        bytes.push(u8::from(single));
+        for a in &launch.inputs {
+            bytes.extend([a.dtype() as u8, class(a)]);
+        }
+        bytes.extend(outputs.iter().map(|o| o.dtype as u8));
+        for (name, value) in &launch.template {
+            // An identifier, which ends where the 0 is.
+            bytes.extend(name.as_bytes());
+            bytes.push(0);
+            match *value {
+                TemplateArg::Int(n) => {
+                    bytes.push(0);
+                    bytes.extend(n.to_le_bytes());
+                }
+                TemplateArg::Bool(b) => bytes.extend([1, u8::from(b)]),
+                TemplateArg::Dtype(d) => bytes.extend([2, d as u8]),
+            }
+        }
+        Key(bytes)
+    }
 }
 
-/// A specialization, empty until its first launch. The engine compiles each text once, whoever
-/// asks for it meanwhile.
-pub(super) type Specialization = OnceLock<cxx::SharedPtr<ffi::HostPlan>>;
+/// Multiplies and folds, eight bytes at a time. Keys come from the program itself, so nobody
+/// has a reason to make them collide.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Fold(u64);
+
+impl Fold {
+    fn add(&mut self, word: u64) {
+        const ODD: u64 = 0x9E37_79B9_7F4A_7C15;
+        let wide = u128::from(self.0 ^ word) * u128::from(ODD);
+        self.0 = wide as u64 ^ (wide >> 64) as u64;
+    }
+}
+
+impl Hasher for Fold {
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        for &word in words {
+            self.add(u64::from_le_bytes(word));
+        }
+        if !rest.is_empty() {
+            let mut last = [0; 8];
+            last[..rest.len()].copy_from_slice(rest);
+            self.add(u64::from_le_bytes(last));
+        }
+    }
+
+    fn write_usize(&mut self, n: usize) {
+        // The length. Never 0 with what follows, which a first word of 0 could turn into 0.
+        self.add(n as u64 + 1);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// The specializations of a kernel.
+pub(super) type Specializations = DashMap<Key, Arc<Specialization>, BuildHasherDefault<Fold>>;
+
+/// A specialization, empty until its first launch.
+#[derive(Default)]
+pub(super) struct Specialization {
+    plan: OnceLock<cxx::SharedPtr<ffi::HostPlan>>,
+    /// Held by the thread that makes the plan; others that need this very one wait.
+    making: Mutex<()>,
+}
 
 /// How MLX passes an input: 0 by reference, 1 in `constant`, 2 in `device` memory.
-fn class(array: &Array) -> u8 {
+pub(super) fn class(array: &Array) -> u8 {
     match (array.ndim(), array.size()) {
         (0, _) => 0,
         (_, n) if n < 8 => 1,
@@ -49,36 +116,31 @@ impl MetalKernel {
         outputs: &[ffi::OutputSpec],
         single: bool,
     ) -> Result<cxx::SharedPtr<ffi::HostPlan>> {
-        let key = Key {
-            inputs: launch
-                .inputs
-                .iter()
-                .map(|a| (a.dtype(), class(a)))
-                .collect(),
-            outputs: outputs.iter().map(|o| o.dtype).collect(),
-            template: launch.template.clone(),
-            single,
-            checks: self.checks.as_ref().map(|c| c.id),
-        };
+        let key = Key::of(launch, outputs, single);
         let found = self.inner.specializations.get(&key).map(|s| Arc::clone(&s));
         let entry = match found {
             Some(entry) => entry,
             None => Arc::clone(&self.inner.specializations.entry(key).or_default()),
         };
-        if let Some(plan) = entry.get() {
+        if let Some(plan) = entry.plan.get() {
             return Ok(plan.clone());
         }
+        // It guards nothing but the order, so a panic leaves it as good as new.
+        let _making = entry.making.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(plan) = entry.plan.get() {
+            return Ok(plan.clone());
+        }
+        let begin = Instant::now();
         let generated = self.generate(launch, outputs)?;
-        let kernel = match engine::host::compile(&generated.text, &self.options(single)) {
-            Ok(kernel) => kernel,
+        let compiled = engine::host::compile_from(&generated.text, &self.options(single));
+        let (kernel, origin) = match compiled {
+            Ok(found) => found,
             Err(e) => return Err(self.error(launch, e)),
         };
-        let plan = ffi::host_plan(
-            HostEntry::new(kernel, self.checks.clone()),
-            &self.inner.ffi_spec,
-        )
-        .lift()?;
-        Ok(entry.get_or_init(|| plan).clone())
+        let host_entry = HostEntry::new(kernel, self.checks().cloned());
+        let plan = ffi::host_plan(host_entry, &self.inner.definition.ffi_spec).lift()?;
+        self.inner.stats.specialized(origin, begin.elapsed());
+        Ok(entry.plan.get_or_init(|| plan).clone())
     }
 
     /// The texts for a launch.
@@ -88,13 +150,21 @@ impl MetalKernel {
         launch: &Launch<'_>,
         outputs: &[ffi::OutputSpec],
     ) -> Result<KernelSource> {
-        let msl = self.generate(launch, outputs)?.text;
-        let lowered =
-            engine::host::lower(&msl, &self.options(false)).map_err(|e| self.error(launch, e))?;
-        Ok(KernelSource {
-            msl,
-            lowered: lowered.text,
-        })
+        let msl = self.msl(launch, outputs)?;
+        let lowered = self.lowered(&msl, false);
+        let lowered = lowered.map_err(|e| self.error(launch, e))?;
+        Ok(KernelSource { msl, lowered })
+    }
+
+    /// What MLX generates for a launch.
+    #[track_caller]
+    pub(super) fn msl(&self, launch: &Launch<'_>, outputs: &[ffi::OutputSpec]) -> Result<String> {
+        self.generate(launch, outputs).map(|g| g.text)
+    }
+
+    /// What the host engine makes of it.
+    pub(super) fn lowered(&self, msl: &str, single: bool) -> Result<String, EngineError> {
+        engine::host::lower(msl, &self.options(single)).map(|l| l.text)
     }
 
     #[track_caller]
@@ -108,6 +178,7 @@ impl MetalKernel {
             })
             .collect();
         self.inner
+            .definition
             .native
             .generate(&classes, outputs, &template::to_ffi(&launch.template))
             .lift()
@@ -116,9 +187,9 @@ impl MetalKernel {
     fn options(&self, single: bool) -> engine::host::CompileOptions {
         engine::host::CompileOptions {
             name: self.name().to_owned(),
-            math_mode: self.inner.spec.math_mode,
+            math_mode: self.spec().math_mode,
             single,
-            checked: self.checks.is_some(),
+            checked: self.checks().is_some(),
         }
     }
 

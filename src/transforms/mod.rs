@@ -4,7 +4,6 @@ mod compile;
 mod custom;
 mod export;
 mod grad;
-#[allow(dead_code, reason = "the toolkit is being built on it")]
 pub(crate) mod rules;
 mod vmap;
 

@@ -12,6 +12,7 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::{
+    Origin,
     cache::{self, Cache, hex},
     diagnostic,
     headers::Headers,
@@ -173,7 +174,11 @@ pub fn command(math: MathMode) -> Result<(PathBuf, Vec<String>), EngineError> {
 }
 
 /// The compiled library for `lowered`, from the cache or fresh.
-pub fn library(kernel: &str, lowered: &Lowered, math: MathMode) -> Result<PathBuf, EngineError> {
+pub fn library(
+    kernel: &str,
+    lowered: &Lowered,
+    math: MathMode,
+) -> Result<(PathBuf, Origin), EngineError> {
     let cache = Cache::open()?;
     let headers = Headers::prepare(&cache)?;
     let compiler = Compiler::find(kernel)?;
@@ -194,7 +199,7 @@ pub fn library(kernel: &str, lowered: &Lowered, math: MathMode) -> Result<PathBu
     }
     let key = hex(&hasher.finalize());
     if let Some(folder) = cache.find(&key) {
-        return Ok(folder.join(LIBRARY));
+        return Ok((folder.join(LIBRARY), Origin::Disk));
     }
     let temporary = cache.temporary(&key)?;
     let text = temporary.path.join("kernel.cpp");
@@ -208,7 +213,8 @@ pub fn library(kernel: &str, lowered: &Lowered, math: MathMode) -> Result<PathBu
         lowered,
         [text.into(), "-o".into(), library.into()],
     )?;
-    Ok(cache.commit(temporary, &key)?.join(LIBRARY))
+    let folder = cache.commit(temporary, &key)?;
+    Ok((folder.join(LIBRARY), Origin::Compiler))
 }
 
 fn run(

@@ -48,6 +48,17 @@ pub struct CompileOptions {
     pub checked: bool,
 }
 
+/// Where [`compile_from`] found a kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// The compiler ran.
+    Compiler,
+    /// The cache on disk had it.
+    Disk,
+    /// This process had it, or another thread was compiling it.
+    Memory,
+}
+
 type Slot = Arc<OnceLock<Result<Arc<HostKernel>, EngineError>>>;
 
 static KERNELS: OnceLock<DashMap<(String, CompileOptions), Slot>> = OnceLock::new();
@@ -56,15 +67,39 @@ static COMPILATIONS: AtomicUsize = AtomicUsize::new(0);
 /// The kernel for `msl`, the complete text that MLX generated. The first call for a text compiles
 /// it; calls for the same text meanwhile wait for that one, calls for others do not.
 pub fn compile(msl: &str, options: &CompileOptions) -> Result<Arc<HostKernel>, EngineError> {
+    compile_from(msl, options).map(|(kernel, _)| kernel)
+}
+
+/// Like [`compile`], and tells where the kernel came from. One call for a text gets
+/// [`Origin::Compiler`] or [`Origin::Disk`], all others [`Origin::Memory`].
+pub fn compile_from(
+    msl: &str,
+    options: &CompileOptions,
+) -> Result<(Arc<HostKernel>, Origin), EngineError> {
     let kernels = KERNELS.get_or_init(DashMap::new);
     let key = (msl.to_owned(), options.clone());
     // The map's lock is held only to find the slot, never while compiling.
     let slot = kernels.entry(key.clone()).or_default().clone();
-    let result = slot.get_or_init(|| build(msl, options)).clone();
+    let mut origin = Origin::Memory;
+    let result = slot
+        .get_or_init(|| {
+            let (kernel, from) = build(msl, options)?;
+            origin = from;
+            Ok(kernel)
+        })
+        .clone();
     if result.as_ref().is_err_and(EngineError::is_passing) {
         kernels.remove_if(&key, |_, current| Arc::ptr_eq(current, &slot));
     }
-    result
+    result.map(|kernel| (kernel, origin))
+}
+
+/// Drops what [`compile`] remembers. Kernels in use stay; their libraries stay loaded, so that
+/// compiling a text again finds it on disk and in memory.
+pub fn forget() {
+    if let Some(kernels) = KERNELS.get() {
+        kernels.clear();
+    }
 }
 
 /// The C++ text that [`compile`] would compile.
@@ -100,23 +135,24 @@ pub fn kernels_built() -> usize {
     COMPILATIONS.load(Ordering::Relaxed)
 }
 
-fn build(msl: &str, options: &CompileOptions) -> Result<Arc<HostKernel>, EngineError> {
+fn build(msl: &str, options: &CompileOptions) -> Result<(Arc<HostKernel>, Origin), EngineError> {
     COMPILATIONS.fetch_add(1, Ordering::Relaxed);
     if options.checked {
         check(msl, options)?;
     }
     let lowered = lower(msl, options)?;
-    let library = compiler::library(&options.name, &lowered, options.math_mode)?;
+    let (library, origin) = compiler::library(&options.name, &lowered, options.math_mode)?;
     let (module, hooks) =
         loader::Module::load(&options.name, &library, lowered.mode, options.checked)?;
-    Ok(Arc::new(HostKernel {
+    let kernel = Arc::new(HostKernel {
         name: options.name.clone(),
         module,
         hooks,
         lowered,
         cost: AtomicU64::new(0),
         switches: AtomicU64::new(0),
-    }))
+    });
+    Ok((kernel, origin))
 }
 
 /// The C++ compiler that kernels are compiled with, where there is one.

@@ -13,6 +13,7 @@ pub(crate) mod checked;
 mod division;
 mod edits;
 mod guards;
+pub(crate) mod items;
 mod lexer;
 mod map;
 mod overloads;

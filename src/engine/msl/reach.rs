@@ -87,7 +87,7 @@ fn is_namespace(stream: Stream<'_>, from: usize, open: usize) -> bool {
 }
 
 /// The names that a definition introduces: of a function, a type, a variable.
-fn names<'s>(stream: Stream<'s>, from: usize, to: usize) -> Vec<&'s str> {
+pub fn names<'s>(stream: Stream<'s>, from: usize, to: usize) -> Vec<&'s str> {
     let mut names = Vec::new();
     let mut at = from;
     if stream.str(at) == "template" && stream.str(at + 1) == "<" {

@@ -11,11 +11,11 @@ mod write;
 
 pub use compare::{Comparison, Worst};
 pub use read::{Capture, Expected};
-pub(super) use write::write;
+pub(super) use write::{template as template_json, write};
 
 use crate::engine::msl::MathMode;
 
-const MATH_MODES: [(&str, MathMode); 3] = [
+pub(super) const MATH_MODES: [(&str, MathMode); 3] = [
     ("safe", MathMode::Safe),
     ("relaxed", MathMode::Relaxed),
     ("fast", MathMode::Fast),

@@ -28,7 +28,7 @@ pub(in crate::metal) fn write(
 ) -> Result<PathBuf> {
     crate::eval(&launch.inputs)?;
     crate::eval(outputs)?;
-    let spec = &launch.kernel.inner.spec;
+    let spec = launch.kernel.spec();
     let folder = next_folder(dir, &spec.identifier())?;
     let mut inputs = Vec::new();
     for (i, (name, array)) in spec.inputs.iter().zip(&launch.inputs).enumerate() {
@@ -160,7 +160,7 @@ fn scatter(dense: &[u8], array: &Array) -> (Vec<u8>, usize) {
     (storage, (-low) as usize * item)
 }
 
-fn template((name, value): &(String, TemplateArg)) -> Value {
+pub(in crate::metal) fn template((name, value): &(String, TemplateArg)) -> Value {
     match value {
         TemplateArg::Int(n) => json!({"name": name, "kind": "int", "value": n}),
         TemplateArg::Bool(b) => json!({"name": name, "kind": "bool", "value": b}),

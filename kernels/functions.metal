@@ -1,0 +1,106 @@
+// Functions of one element for expressions and kernels.
+//
+// Each takes any floating type and computes in float: in half, exp overflows at 11.1 and a
+// rounding for each step costs more accuracy than the storage. Where a formula would meet
+// 0 * infinity, its argument stops at a bound from which on the result does not change; the
+// comparisons are written so that NaN stays NaN.
+
+// 1 / (1 + exp(-x)).
+template <typename T>
+inline T kk_sigmoid(T x) {
+  return T(1.0f / (1.0f + metal::exp(-float(x))));
+}
+
+// x sigmoid(x); 0 at minus infinity.
+template <typename T>
+inline T kk_silu(T x) {
+  const float v = float(x) < -200.0f ? -200.0f : float(x);
+  return T(v / (1.0f + metal::exp(-v)));
+}
+
+// max(x, 0).
+template <typename T>
+inline T kk_relu(T x) {
+  return x < T(0.0f) ? T(0.0f) : x;
+}
+
+// x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2. As 1 + tanh(u) is twice the logistic
+// function of 2u, one exponential and one division are enough.
+template <typename T>
+inline T kk_gelu_tanh(T x) {
+  const float v = float(x) < -20.0f ? -20.0f : float(x);
+  return T(v / (1.0f + metal::exp(-1.5957691216f * (v + 0.044715f * v * v * v))));
+}
+
+// The error function, within 3 units in the last place of a float: an odd polynomial up to
+// 1, from there on 1 - erfc with a polynomial for the logarithm of erfc.
+template <typename T>
+inline T kk_erf(T x) {
+  const float v = float(x);
+  const float z = v * v;
+  float near = 7.854027e-05f;
+  near = near * z + -8.0102477e-04f;
+  near = near * z + 5.1883347e-03f;
+  near = near * z + -2.6853817e-02f;
+  near = near * z + 1.1283579e-01f;
+  near = near * z + -3.7612626e-01f;
+  near = near * z + 1.1283791f;
+  const float a = metal::abs(v) > 4.0f ? 4.0f : metal::abs(v);
+  float far = 1.9242607e-04f;
+  far = far * a + -3.0085375e-03f;
+  far = far * a + 2.2087643e-02f;
+  far = far * a + -1.0364033e-01f;
+  far = far * a + -6.3751704e-01f;
+  far = far * a + -1.1274750f;
+  far = far * a + -2.4471359e-04f;
+  far = 1.0f - metal::exp(far);
+  return T(a > 1.0f ? (v < 0.0f ? -far : far) : near * v);
+}
+
+// x (1 + erf(x / sqrt(2))) / 2.
+template <typename T>
+inline T kk_gelu(T x) {
+  const float v = float(x) < -20.0f ? -20.0f : float(x);
+  return T(0.5f * v * (1.0f + kk_erf(v * 0.70710678f)));
+}
+
+// log(1 + x) without losing the digits of a small x (W. Kahan's correction of log(1 + x) by
+// the part of x that the sum lost).
+template <typename T>
+inline T kk_log1p(T x) {
+  const float v = float(x);
+  const float u = 1.0f + v;
+  const float d = u - 1.0f;
+  const float r = metal::log(u) * (v / (d == 0.0f ? 1.0f : d));
+  return T(d == 0.0f ? v : (u == INFINITY ? u : r));
+}
+
+// exp(x) - 1 without losing the digits of a small x: tanh(x / 2) (exp(x) + 1).
+template <typename T>
+inline T kk_expm1(T x) {
+  const float v = float(x);
+  return T(metal::tanh(0.5f * v) * (metal::exp(v) + 1.0f));
+}
+
+// log(1 + exp(x)).
+template <typename T>
+inline T kk_softplus(T x) {
+  const float v = float(x);
+  const float rest = kk_log1p(metal::exp(-metal::abs(v)));
+  return T(v < 0.0f ? rest : v + rest);
+}
+
+// x tanh(softplus(x)), by tanh(log(1 + e)) = n / (n + 2) for n = e (e + 2).
+template <typename T>
+inline T kk_mish(T x) {
+  const float v = float(x) < -200.0f ? -200.0f : float(x);
+  const float e = metal::exp(v > 20.0f ? 20.0f : v);
+  const float n = e * (e + 2.0f);
+  return T(v * (n / (n + 2.0f)));
+}
+
+// x above 0, alpha (exp(x) - 1) below.
+template <typename T>
+inline T kk_elu(T x, float alpha) {
+  return x > T(0.0f) ? x : T(alpha * kk_expm1(float(x)));
+}

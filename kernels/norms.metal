@@ -1,0 +1,91 @@
+// Normalization of rows.
+#include "rows.metal"
+
+template <typename X>
+struct kk_square {
+  X x;
+  float operator()(kk_at at) const {
+    const float v = x(at);
+    return v * v;
+  }
+};
+
+template <typename X, typename W, typename T>
+struct kk_rmsnorm_write {
+  X x;
+  W w;
+  device T* out;
+  float scale;
+  void operator()(kk_at at) const { kk_write(out, at, x(at) * scale * w(at)); }
+};
+
+// out = x w / sqrt(mean(x^2) + eps). The factor before w is what the gradient needs again.
+template <int TG, int VEC, typename P, typename Q, typename T>
+inline void kk_rmsnorm_row(P p, Q q, device T* out, device float* scale, size_t n, float eps,
+                           kk_group g) {
+  typedef kk_row<P> X;
+  typedef kk_row<Q> W;
+  const X x = kk_read(p);
+  const float r = metal::rsqrt(kk_sum<TG, VEC>(n, g, kk_square<X>{x}) / float(n) + eps);
+  if (g.index == 0) *scale = r;
+  kk_for<TG, VEC>(n, g, kk_rmsnorm_write<X, W, T>{x, kk_read(q), out, r});
+}
+
+template <typename X, typename W, typename G>
+struct kk_product3 {
+  X x;
+  W w;
+  G dy;
+  float operator()(kk_at at) const { return x(at) * w(at) * dy(at); }
+};
+
+template <typename X, typename W, typename G, typename T>
+struct kk_rmsnorm_grad_write {
+  X x;
+  W w;
+  G dy;
+  device T* out;
+  float scale;
+  float pull;
+  void operator()(kk_at at) const {
+    kk_write(out, at, scale * (dy(at) * w(at) - x(at) * pull));
+  }
+};
+
+// dx = r (w dy - x r^2 mean(x w dy)), with r from the forward pass.
+template <int TG, int VEC, typename P, typename Q, typename G, typename T>
+inline void kk_rmsnorm_grad_row(P p, Q q, G d, device T* out, float r, size_t n, kk_group g) {
+  typedef kk_row<P> X;
+  typedef kk_row<Q> W;
+  typedef kk_row<G> D;
+  const X x = kk_read(p);
+  const W w = kk_read(q);
+  const D dy = kk_read(d);
+  const float mean = kk_sum<TG, VEC>(n, g, kk_product3<X, W, D>{x, w, dy}) / float(n);
+  kk_for<TG, VEC>(n, g, kk_rmsnorm_grad_write<X, W, D, T>{x, w, dy, out, r, r * r * mean});
+}
+
+template <typename X, typename G>
+struct kk_scaled_product {
+  X x;
+  G dy;
+  float scale;
+  float operator()(kk_at at) const { return x(at) * scale * dy(at); }
+};
+
+// What a row adds to the gradient of the weights: x r dy.
+template <typename P, typename G, typename R>
+struct kk_rmsnorm_weight {
+  P x;
+  G dy;
+  R scale;
+  size_t n;
+  typedef kk_scaled_product<kk_row<P>, kk_row<G>> Row;
+  Row row(size_t r) const {
+    return Row{kk_read(x + r * n), kk_read(dy + r * n), float(scale[r])};
+  }
+};
+template <typename P, typename G, typename R>
+inline kk_rmsnorm_weight<P, G, R> kk_rmsnorm_weights(P x, G dy, R scale, size_t n) {
+  return kk_rmsnorm_weight<P, G, R>{x, dy, scale, n};
+}

@@ -1,0 +1,78 @@
+// Softmax over rows. The largest element is taken off before the exponential; a row of minus
+// infinity only has no such element that counts, and its softmax is 0.
+#include "rows.metal"
+
+inline float kk_finite_max(float most) { return most == -INFINITY ? 0.0f : most; }
+
+template <typename X>
+struct kk_exp_above {
+  X x;
+  float most;
+  // The argument is at most 0 and a denormal result does not count beside the sum, so the
+  // fast exponential is exact enough.
+  float operator()(kk_at at) const { return metal::fast::exp(x(at) - most); }
+};
+
+// Writes the exponentials where the output can hold them, and gives them to be summed.
+template <typename X, typename T>
+struct kk_exp_kept {
+  kk_exp_above<X> e;
+  device T* out;
+  float operator()(kk_at at) const {
+    const float v = e(at);
+    if (sizeof(T) == 4) kk_write(out, at, v);
+    return v;
+  }
+};
+
+template <typename X, typename T>
+struct kk_softmax_scale {
+  kk_exp_above<X> e;
+  device T* out;
+  float scale;
+  void operator()(kk_at at) const {
+    kk_write(out, at, (sizeof(T) == 4 ? float(out[at.i]) : e(at)) * scale);
+  }
+};
+
+// out = exp(x - max x) / sum.
+template <int TG, int VEC, typename P, typename T>
+inline void kk_softmax_row(P p, device T* out, size_t n, kk_group g) {
+  typedef kk_row<P> X;
+  const X x = kk_read(p);
+  const kk_exp_above<X> e = {x, kk_finite_max(kk_max<TG, VEC>(n, g, x))};
+  const float sum = kk_sum<TG, VEC>(n, g, kk_exp_kept<X, T>{e, out});
+  const float scale = sum == 0.0f ? 0.0f : 1.0f / sum;
+  kk_for<TG, VEC>(n, g, kk_softmax_scale<X, T>{e, out, scale});
+}
+
+template <typename X, typename G>
+struct kk_exp_times {
+  kk_exp_above<X> e;
+  G dy;
+  float operator()(kk_at at) const { return e(at) * dy(at); }
+};
+
+template <typename X, typename G, typename T>
+struct kk_softmax_grad_write {
+  kk_exp_above<X> e;
+  G dy;
+  device T* out;
+  float scale;
+  float mean;
+  void operator()(kk_at at) const { kk_write(out, at, e(at) * scale * (dy(at) - mean)); }
+};
+
+// The gradient y (dy - sum(y dy)), from x and not from a rounded y.
+template <int TG, int VEC, typename P, typename G, typename T>
+inline void kk_softmax_grad_row(P p, G dp, device T* out, size_t n, kk_group g) {
+  typedef kk_row<P> X;
+  typedef kk_row<G> D;
+  const X x = kk_read(p);
+  const D dy = kk_read(dp);
+  const kk_exp_above<X> e = {x, kk_finite_max(kk_max<TG, VEC>(n, g, x))};
+  const float sum = kk_sum<TG, VEC>(n, g, e);
+  const float scale = sum == 0.0f ? 0.0f : 1.0f / sum;
+  const float mean = kk_sum<TG, VEC>(n, g, kk_exp_times<X, D>{e, dy}) * scale;
+  kk_for<TG, VEC>(n, g, kk_softmax_grad_write<X, D, T>{e, dy, out, scale, mean});
+}

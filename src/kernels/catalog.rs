@@ -1,0 +1,121 @@
+//! The list of all kernels, as data: tests, benchmarks and docs/KERNELS.md are made from it.
+//!
+//! Each family brings its own rows; see `TABLE` at the end of its file.
+
+use crate::{Array, Dtype, Result, random};
+
+/// A function of arrays.
+pub type Function = fn(&[Array]) -> Result<Vec<Array>>;
+
+/// A kernel of the catalog.
+pub struct Entry {
+    /// Path of the function below `zmlx::kernels`.
+    pub name: &'static str,
+    /// What it computes.
+    pub formula: &'static str,
+    /// The file below `kernels/` with its Metal functions.
+    pub file: &'static str,
+    /// What it takes.
+    pub inputs: &'static [Input],
+    /// Calls it, with some choice of its other arguments.
+    pub call: Function,
+    /// The same by MLX's operations in the inputs' dtype. Outputs beyond those of `call` are
+    /// no results.
+    pub composite: Function,
+    /// MLX's own operation, where there is one.
+    pub mlx: Option<Function>,
+    /// The fewest bytes read and written, for rows of a width and a dtype's size.
+    pub bytes: fn(rows: usize, width: usize, size: usize) -> usize,
+}
+
+/// An input of a kernel over rows of a width D.
+pub struct Input {
+    /// Name of the argument.
+    pub name: &'static str,
+    /// What it is like.
+    pub kind: Kind,
+}
+
+/// Shape and values of an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// (..., D), normal.
+    Rows,
+    /// (..., 2 D), normal.
+    DoubleRows,
+    /// (D,), normal, shared by all rows.
+    Weight,
+    /// (...), int32 below D.
+    Targets,
+    /// (S, D / 2), in [-1, 1], where S is the axis before the last of the rows.
+    Table,
+}
+
+impl Kind {
+    /// What the documentation says of the shape.
+    pub fn shape(self) -> &'static str {
+        match self {
+            Kind::Rows => "(..., D)",
+            Kind::DoubleRows => "(..., 2 D)",
+            Kind::Weight => "(D,)",
+            Kind::Targets => "(...), integers",
+            Kind::Table => "(S, D / 2)",
+        }
+    }
+
+    /// Whether there is a gradient with respect to it.
+    pub fn differentiable(self) -> bool {
+        self != Kind::Targets
+    }
+}
+
+/// An input by the name of its argument.
+pub(super) const fn input(name: &'static str, kind: Kind) -> Input {
+    Input { name, kind }
+}
+
+impl Entry {
+    /// Random inputs for rows of `width` with leading axes `leading`.
+    ///
+    /// # Errors
+    /// Those of the operations that make them.
+    pub fn inputs(
+        &self,
+        leading: &[i32],
+        width: i32,
+        dtype: Dtype,
+        seed: u64,
+    ) -> Result<Vec<Array>> {
+        let mut inputs = Vec::with_capacity(self.inputs.len());
+        for (i, input) in self.inputs.iter().enumerate() {
+            let key = random::key(seed.wrapping_mul(64).wrapping_add(i as u64))?;
+            let draw = random::with_key(&key);
+            let rows = |last: i32| [leading, &[last]].concat();
+            inputs.push(match input.kind {
+                Kind::Rows => draw.normal(rows(width))?.astype(dtype)?,
+                Kind::DoubleRows => draw.normal(rows(2 * width))?.astype(dtype)?,
+                Kind::Weight => draw.normal(width)?.astype(dtype)?,
+                Kind::Targets => draw.randint(0, width.max(1), leading)?,
+                Kind::Table => {
+                    let steps = leading.last().copied().unwrap_or(1);
+                    draw.normal((steps, width / 2))?.sin()?.astype(dtype)?
+                }
+            });
+        }
+        Ok(inputs)
+    }
+}
+
+/// All kernels, family by family.
+pub fn catalog() -> impl Iterator<Item = &'static Entry> {
+    use super::{loss, norms, rope, scan, softmax, transformer};
+    let families = [
+        softmax::TABLE,
+        norms::TABLE,
+        transformer::TABLE,
+        loss::TABLE,
+        scan::TABLE,
+        rope::TABLE,
+    ];
+    families.into_iter().flatten()
+}

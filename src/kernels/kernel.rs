@@ -1,0 +1,265 @@
+//! Kernels of the catalog: what each is made of, and how one over rows is launched.
+
+use std::sync::OnceLock;
+
+use crate::{Array, Dtype, Error, MetalKernel, Result};
+
+/// A kernel over the rows of its first input.
+///
+/// Its text runs with the width `n` of that input's last axis and the thread's place `g` in its
+/// threadgroup (see `kernels/rows.metal`); the functions that it names come from
+/// `kernels/*.metal`. An input without axes arrives as an array of one element.
+pub(crate) struct RowKernel {
+    name: &'static str,
+    inputs: &'static [&'static str],
+    outputs: &'static [&'static str],
+    work: Work,
+    vec_on_cpu: [i32; 2],
+    made: OnceLock<MetalKernel>,
+}
+
+enum Work {
+    /// A statement for each row, whose number is `row`.
+    EachRow(&'static str),
+    /// A functor of rows whose values are added up, column by column.
+    Sums(&'static str),
+}
+
+impl RowKernel {
+    /// A kernel that runs `call` once for each row.
+    pub(crate) const fn new(
+        name: &'static str,
+        inputs: &'static [&'static str],
+        outputs: &'static [&'static str],
+        call: &'static str,
+    ) -> Self {
+        RowKernel {
+            name,
+            inputs,
+            outputs,
+            work: Work::EachRow(call),
+            vec_on_cpu: [64; 2],
+            made: OnceLock::new(),
+        }
+    }
+
+    /// A kernel that adds up the rows of `functor`, see `kk_sum_rows`.
+    pub(crate) const fn sums(
+        name: &'static str,
+        inputs: &'static [&'static str],
+        functor: &'static str,
+    ) -> Self {
+        RowKernel {
+            name,
+            inputs,
+            outputs: &["out"],
+            work: Work::Sums(functor),
+            vec_on_cpu: [64; 2],
+            made: OnceLock::new(),
+        }
+    }
+
+    /// `VEC` on a CPU for first inputs of 4 and of 2 bytes, where other than 64 accumulators are
+    /// faster.
+    pub(crate) const fn vec_on_cpu(mut self, four: i32, two: i32) -> Self {
+        self.vec_on_cpu = [four, two];
+        self
+    }
+
+    fn kernel(&self) -> Result<&MetalKernel> {
+        build(&self.made, self.name, self.inputs, self.outputs, || {
+            self.source()
+        })
+    }
+
+    fn source(&self) -> String {
+        let x = self.inputs[0];
+        let work = match self.work {
+            Work::EachRow(call) => {
+                format!("const size_t row = threadgroup_position_in_grid.x;\n{call};")
+            }
+            Work::Sums(functor) => format!(
+                "size_t rows = 1;\n\
+                 for (int i = 0; i + 1 < {x}_ndim; ++i) rows *= {x}_shape[i];\n\
+                 const size_t group = threadgroup_position_in_grid.x;\n\
+                 kk_sum_rows<TG>(rows, group, threadgroups_per_grid.x, n, out + group * n, g, \
+                 {functor});"
+            ),
+        };
+        format!(
+            "threadgroup float shared[32];\n\
+             const size_t n = {x}_shape[{x}_ndim - 1];\n\
+             const kk_group g = {{shared, thread_position_in_threadgroup.x, \
+             thread_index_in_simdgroup, simdgroup_index_in_threadgroup}};\n{work}\n"
+        )
+    }
+
+    /// Threads of a row's group, and consecutive elements that each takes at a time.
+    ///
+    /// On a CPU one thread walks the row, with enough accumulators for its vector registers.
+    /// On a GPU a group is as wide as gives each thread a few blocks.
+    fn group(&self, width: usize, dtype: Dtype) -> (i32, i32) {
+        if !crate::stream::current().gpu {
+            let [four, two] = self.vec_on_cpu;
+            return (1, if dtype == Dtype::Float32 { four } else { two });
+        }
+        let vec = 4;
+        let threads = width.div_ceil(4 * vec as usize).next_power_of_two();
+        (threads.clamp(32, 1024) as i32, vec)
+    }
+
+    /// One threadgroup for each of `rows` rows of about `width` elements.
+    #[track_caller]
+    pub(crate) fn launch<const N: usize>(
+        &self,
+        inputs: &[&Array],
+        outputs: [(&[i32], Dtype); N],
+        rows: usize,
+        width: usize,
+    ) -> Result<[Array; N]> {
+        let (tg, vec) = self.group(width, inputs[0].dtype());
+        let inputs = with_axes(inputs)?;
+        let mut launch = self.kernel()?.launch(&inputs);
+        for (shape, dtype) in outputs {
+            launch = launch.output(shape, dtype);
+        }
+        launch
+            .template("TG", tg)
+            .template("VEC", vec)
+            .grid(rows.saturating_mul(tg as usize))
+            .threadgroup(tg)
+            .run()
+    }
+
+    /// The sums of all rows: (`width`,), float32.
+    #[track_caller]
+    pub(crate) fn sum(&self, inputs: &[&Array], rows: usize, width: usize) -> Result<Array> {
+        if rows == 0 || width == 0 {
+            return Array::zeros(width, Dtype::Float32);
+        }
+        let (tg, _) = self.group(width, inputs[0].dtype());
+        let inputs = with_axes(inputs)?;
+        let groups = rows.div_ceil(ROWS_A_GROUP).min(MAX_GROUPS);
+        let [parts] = self
+            .kernel()?
+            .launch(&inputs)
+            .output((groups, width), Dtype::Float32)
+            .template("TG", tg)
+            .grid(groups * tg as usize)
+            .threadgroup(tg)
+            .run()?;
+        parts.sum(0)
+    }
+}
+
+/// For sums over rows: how many rows are worth a threadgroup, and how many groups are enough
+/// for the largest machines; more would only give more partial sums.
+const ROWS_A_GROUP: usize = 16;
+const MAX_GROUPS: usize = 512;
+
+/// Metal passes arrays without axes as references; kernels over rows index all alike.
+fn with_axes(inputs: &[&Array]) -> Result<Vec<Array>> {
+    inputs
+        .iter()
+        .map(|a| match a.ndim() {
+            0 => a.reshape(1),
+            _ => Ok((*a).clone()),
+        })
+        .collect()
+}
+
+/// Number of rows and width of an array over whose last axis a function works.
+///
+/// # Errors
+/// [`Error::Shape`] for an array without axes.
+#[track_caller]
+pub(crate) fn rows_of(name: &str, x: &Array) -> Result<(usize, usize)> {
+    match x.shape().split_last() {
+        Some((&n, leading)) => Ok((leading.iter().map(|&n| n as usize).product(), n as usize)),
+        None => Err(Error::shape(format!(
+            "`{name}`: expected an array with at least one axis, got a scalar"
+        ))),
+    }
+}
+
+/// Refuses what is no floating type that Metal has.
+#[track_caller]
+pub(crate) fn check_float(name: &str, x: &Array) -> Result<()> {
+    match x.dtype() {
+        Dtype::Float32 | Dtype::Float16 | Dtype::Bfloat16 => Ok(()),
+        other => Err(Error::dtype(format!(
+            "`{name}`: expected float32, float16 or bfloat16, got {other}"
+        ))),
+    }
+}
+
+/// Refuses another shape.
+#[track_caller]
+pub(crate) fn check_shape(name: &str, x: &Array, shape: &[i32]) -> Result<()> {
+    if x.shape() == shape {
+        return Ok(());
+    }
+    Err(Error::shape(format!(
+        "`{name}`: expected shape {shape:?}, got {:?}",
+        x.shape()
+    )))
+}
+
+/// A kernel of one thread an element, with an output like its first input: `call` runs with the
+/// element's number `i` and writes `out[i]`.
+pub(crate) struct ElementKernel {
+    name: &'static str,
+    inputs: &'static [&'static str],
+    call: &'static str,
+    made: OnceLock<MetalKernel>,
+}
+
+impl ElementKernel {
+    pub(crate) const fn new(
+        name: &'static str,
+        inputs: &'static [&'static str],
+        call: &'static str,
+    ) -> Self {
+        ElementKernel {
+            name,
+            inputs,
+            call,
+            made: OnceLock::new(),
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn launch(&self, inputs: &[&Array]) -> Result<Array> {
+        let kernel = build(&self.made, self.name, self.inputs, &["out"], || {
+            format!(
+                "const uint i = thread_position_in_grid.x;\n{};\n",
+                self.call
+            )
+        })?;
+        let (shape, dtype) = (inputs[0].shape(), inputs[0].dtype());
+        let [y] = kernel
+            .launch(&with_axes(inputs)?)
+            .output(shape, dtype)
+            .run()?;
+        Ok(y)
+    }
+}
+
+/// The kernel, made at its first use with the functions of the library that its source names.
+fn build<'a>(
+    made: &'a OnceLock<MetalKernel>,
+    name: &str,
+    inputs: &[&str],
+    outputs: &[&str],
+    source: impl FnOnce() -> String,
+) -> Result<&'a MetalKernel> {
+    if let Some(kernel) = made.get() {
+        return Ok(kernel);
+    }
+    let source = source();
+    let kernel = MetalKernel::new(name, inputs.to_vec(), outputs.to_vec())
+        .header(crate::msl::header_for(&source))
+        .source(source)
+        .build()?;
+    Ok(made.get_or_init(|| kernel))
+}

@@ -1,0 +1,17 @@
+//! The catalog: ready kernels, each differentiable, in float32, float16 and bfloat16, over any
+//! shape.
+//!
+//! Arithmetic is in float32 and results have the dtype of the first input. The Metal text stands in
+//! `kernels/*.metal`.
+
+mod catalog;
+mod kernel;
+pub mod loss;
+pub mod norms;
+mod op;
+pub mod rope;
+pub mod scan;
+pub mod softmax;
+pub mod transformer;
+
+pub use catalog::{Entry, Function, Input, Kind, catalog};

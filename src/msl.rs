@@ -1,0 +1,101 @@
+//! The library of Metal functions: what expressions may call, and what the catalog is made of.
+//!
+//! The functions stand in `kernels/*.metal`. MLX copies and hashes a kernel's text at each launch,
+//! and Metal has no include there, so a kernel carries only the functions that it uses:
+//! [`header_for`] takes them out of the library.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::OnceLock;
+
+use crate::engine::msl::items::{Item, items};
+
+/// Functions of one element that every expression may call: `kk_sigmoid`, `kk_silu`, `kk_relu`,
+/// `kk_gelu_tanh`, `kk_gelu`, `kk_erf`, `kk_softplus`, `kk_mish`, `kk_elu`, `kk_log1p` and
+/// `kk_expm1`. They take `float`, `half` and `bfloat`, compute in `float`, and stay finite where
+/// the textbook formula overflows.
+///
+/// Kernels made from expressions get what they use by themselves; a kernel with its own source
+/// passes this, or better [`header_for`] its source, to
+/// [`header`](crate::metal::KernelBuilder::header).
+pub const DEFAULT_HEADER: &str = include_str!("../kernels/functions.metal");
+
+/// The files of the library; what a file uses stands before it.
+const FILES: &[&str] = &[
+    DEFAULT_HEADER,
+    include_str!("../kernels/rows.metal"),
+    include_str!("../kernels/softmax.metal"),
+    include_str!("../kernels/norms.metal"),
+    include_str!("../kernels/transformer.metal"),
+    include_str!("../kernels/loss.metal"),
+    include_str!("../kernels/scan.metal"),
+    include_str!("../kernels/rope.metal"),
+];
+
+struct Library {
+    items: Vec<Item>,
+    by_name: HashMap<String, Vec<usize>>,
+}
+
+fn library() -> &'static Library {
+    static LIBRARY: OnceLock<Library> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        let items: Vec<Item> = FILES.iter().flat_map(|text| items(text)).collect();
+        let mut by_name: HashMap<String, Vec<usize>> = HashMap::new();
+        for (index, item) in items.iter().enumerate() {
+            for name in &item.names {
+                by_name.entry(name.clone()).or_default().push(index);
+            }
+        }
+        Library { items, by_name }
+    })
+}
+
+/// The functions of the library that a text uses, directly or through others, in the library's
+/// order and without comments.
+///
+/// ```
+/// let header = zmlx::msl::header_for("out[i] = kk_gelu(x[i]);");
+/// assert!(header.contains("kk_gelu") && header.contains("kk_erf"));
+/// assert!(!header.contains("kk_mish"));
+/// assert_eq!(zmlx::msl::header_for("out[i] = x[i];"), "");
+/// ```
+pub fn header_for(text: &str) -> String {
+    let library = library();
+    let mut wanted = HashSet::new();
+    let mut queue = crate::engine::msl::items::words(text);
+    while let Some(word) = queue.pop() {
+        for &index in library.by_name.get(&word).into_iter().flatten() {
+            if wanted.insert(index) {
+                queue.extend(library.items[index].words.iter().cloned());
+            }
+        }
+    }
+    let mut header = String::new();
+    for (index, item) in library.items.iter().enumerate() {
+        if wanted.contains(&index) {
+            header.push_str(&item.text);
+            header.push('\n');
+        }
+    }
+    header
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_used_comes_once_and_in_order() {
+        let header = header_for("kk_gelu(x) + kk_erf(y) + kk_gelu(z)");
+        assert_eq!(header.matches("kk_erf(T x)").count(), 1);
+        assert!(header.find("kk_erf(T x)") < header.find("kk_gelu(T x)"));
+        assert!(!header.contains("//"), "{header}");
+    }
+
+    #[test]
+    fn every_item_has_a_name() {
+        for item in &library().items {
+            assert!(!item.names.is_empty(), "{}", item.text);
+        }
+    }
+}
