@@ -145,6 +145,8 @@ fn the_fastest_wins_and_computes_the_same() {
         all_close(&f64s(&y), &want, 0.0);
         assert_eq!(tuned.launch(&inputs).choice().unwrap(), tuning.best);
         assert_eq!(seen.samples(), before);
+        // Only that launch counts as one of the program's.
+        assert_eq!(tuned.kernel().stats().launches, 1);
     });
 }
 

@@ -30,6 +30,7 @@ pub struct TunedLaunch<'a> {
     grid: Grid<'a>,
     pub(super) init_value: Option<f32>,
     verbose: bool,
+    timed: bool,
     /// The first thing that was wrong in the description.
     failure: Option<Error>,
 }
@@ -73,6 +74,7 @@ impl<'a> TunedLaunch<'a> {
             grid: Grid::Elements,
             init_value: None,
             verbose: false,
+            timed: false,
             failure: None,
         }
     }
@@ -127,6 +129,12 @@ impl<'a> TunedLaunch<'a> {
         self
     }
 
+    /// Measures the launch for [`MetalKernel::stats`], as [`Launch::timed`].
+    pub fn timed(mut self, yes: bool) -> Self {
+        self.timed = yes;
+        self
+    }
+
     /// Adds the launch to the graph with the best candidate and gives its outputs.
     ///
     /// Where no result is known for these shapes and dtypes, on this device, it measures first:
@@ -141,6 +149,7 @@ impl<'a> TunedLaunch<'a> {
         let choice = self.decide()?;
         self.assemble(&self.tuned.kernel, &choice)
             .verbose(self.verbose)
+            .timed(self.timed)
             .run()
     }
 
@@ -153,6 +162,7 @@ impl<'a> TunedLaunch<'a> {
         let choice = self.decide()?;
         self.assemble(&self.tuned.kernel, &choice)
             .verbose(self.verbose)
+            .timed(self.timed)
             .run_vec()
     }
 
@@ -258,7 +268,7 @@ impl<'a> TunedLaunch<'a> {
         crate::eval(&self.inputs)?;
         // What is wrong with the default is an error of the caller's line.
         let default = space.default();
-        let kernel = self.tuned.kernel.without_captures();
+        let kernel = self.tuned.kernel.for_trials();
         crate::eval(self.assemble(&kernel, &default).run_vec()?)?;
         let config = self.config();
         let plan = Plan {
