@@ -136,6 +136,9 @@ fn gains(filter: &str) -> Result<()> {
                     let found = warm.timings.iter().find(|t| t.candidate == *c);
                     found.map_or(f64::NAN, |t| t.median.as_secs_f64() * 1e6)
                 };
+                if !filter.is_empty() {
+                    println!("{warm}");
+                }
                 let gpu = as_on_a_gpu(&kernel, &x, &w)?;
                 println!(
                     "{name:<8} {text:>10} {:<10} | {:>6.2} {:>6.2} {:>5} {:<8} | {:<10} {:>9.1} | {:<10} {:>9.1} {:>5.2}x | {gpu:>10.1} {:>6.1}x",

@@ -4,7 +4,7 @@
 //! knows, and renames a new file to its name: a reader sees the old file or the new one, and nobody's results
 //! are lost.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
@@ -49,6 +49,8 @@ struct State {
     /// The file was read, or is not to be read by itself.
     loaded: bool,
     devices: Devices,
+    /// Keys of what this process measured, by device.
+    measured: HashSet<(String, String)>,
 }
 
 static GLOBAL: LazyLock<Arc<Cache>> = LazyLock::new(|| {
@@ -143,13 +145,16 @@ impl Cache {
         let _lock = FileLock::take(&self.path).map_err(|e| failed(&e))?;
         // What cannot be read is replaced.
         let mut all = self.read().unwrap_or_default();
-        // Ours are the newer ones.
-        for (device, results) in &self.lock().devices {
-            let to = all.entry(device.clone()).or_default();
-            to.copy = results.copy.or(to.copy);
-            let ours = results.entries.iter();
-            to.entries.extend(ours.map(|(k, e)| (k.clone(), e.clone())));
+        let state = self.lock();
+        file::merge(&mut all, &state.devices);
+        // What was measured here is newer than what the file had before.
+        for (device, key) in &state.measured {
+            let ours = state.devices.get(device).and_then(|d| d.entries.get(key));
+            if let (Some(entry), Some(to)) = (ours, all.get_mut(device)) {
+                to.entries.insert(key.clone(), entry.clone());
+            }
         }
+        drop(state);
         let text = file::to_text(&all);
         crate::io::replace(&self.path, ".json", |temporary| {
             let temporary = Path::new(std::ffi::OsStr::from_bytes(temporary));
@@ -194,6 +199,7 @@ impl Cache {
     /// Keeps a result, in the file too if that can be written.
     pub(super) fn put(&self, device: &str, key: String, entry: Entry) {
         let mut state = self.lock();
+        state.measured.insert((device.to_owned(), key.clone()));
         let results = state.devices.entry(device.to_owned()).or_default();
         results.entries.insert(key, entry);
         drop(state);

@@ -8,8 +8,6 @@ use dashmap::DashMap;
 use crate::bridge::StreamRef;
 use crate::{Array, Device, Dtype, MetalKernel, Result};
 
-use super::stats::median;
-
 /// A kind of device, which has its own candidates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Family {
@@ -88,16 +86,14 @@ pub(super) fn copy_bandwidth() -> Result<f64> {
         .build()?;
     let x = Array::zeros(COPIED / 4, Dtype::Float32)?;
     x.eval()?;
-    let mut times = Vec::new();
-    for _ in 0..11 {
+    // The fastest counts: whoever disturbs a copy makes the device seem slower than it is, and a
+    // search would end too early.
+    let mut best = f64::INFINITY;
+    for _ in 0..15 {
         let [y] = kernel.launch(&[&x]).run()?;
         let start = Instant::now();
         y.eval()?;
-        times.push(start.elapsed().as_secs_f64());
+        best = best.min(start.elapsed().as_secs_f64());
     }
-    // The first took fresh memory. Of the rest the fast half counts: whoever disturbs a
-    // copy makes it slower than the device is, and a search would end too early.
-    times.remove(0);
-    times.sort_by(f64::total_cmp);
-    Ok(2.0 * COPIED as f64 / median(&times[..5]))
+    Ok(2.0 * COPIED as f64 / best)
 }

@@ -282,6 +282,7 @@ impl<'a> TunedLaunch<'a> {
             profile,
             kernel,
             reference: None,
+            once: 0.0,
             launches: 1,
         };
         let found = search(space, plan, &mut trial)?;

@@ -57,9 +57,9 @@
 //! the default's outputs; elements that it leaves unwritten are found by two runs over different
 //! initial values. Only then is it timed, in turns with the default, after a warm-up. The best few
 //! run against the default in rounds of random order, and the winner is faster in the median by
-//! more than 2% and more than both median absolute deviations together; otherwise the default
-//! stays. The search ends early where the default or a candidate moves its bytes at 95% of the
-//! device's copy bandwidth, and after two seconds of samples.
+//! more than 2% and more than both median absolute deviations together, and in 85% of the rounds;
+//! otherwise the default stays. The search ends early where the default or a candidate moves its bytes (if they are more than
+//! caches hold) at 95% of the device's copy bandwidth, and after two seconds of samples.
 //!
 //! Inside transforms and while a function is exported nothing is measured: a known result is used,
 //! or the default. The same for [checked](MetalKernel::checked) kernels. Candidates for a kernel that

@@ -57,11 +57,19 @@ pub struct Rejected {
     pub reason: Rejection,
 }
 
+/// What came out of a candidate's first runs.
+pub(super) enum Prepared {
+    Ready,
+    Rejected(Rejection),
+    /// It took so many seconds that more runs would be a waste; its outputs were not looked at.
+    Slow(f64),
+}
+
 /// What the search runs candidates with.
 pub(super) trait Bench {
     /// Compiles a candidate, runs it, compares its outputs with the default's, warms up. The
     /// first call is for the default.
-    fn prepare(&mut self, candidate: &Candidate) -> Result<Option<Rejection>>;
+    fn prepare(&mut self, candidate: &Candidate) -> Result<Prepared>;
 
     /// Seconds of one launch.
     fn sample(&mut self, candidate: &Candidate) -> Result<f64>;
@@ -101,7 +109,7 @@ const FINALISTS: usize = 3;
 /// What a winner gains at least, and a candidate to be worth a final.
 const MARGIN: f64 = 0.02;
 /// In how many of its rounds a winner is faster than the default.
-const AHEAD: f64 = 0.8;
+const AHEAD: f64 = 0.85;
 /// The part of the roofline at which nothing better is to be expected.
 const NEAR: f64 = 0.95;
 
@@ -217,13 +225,22 @@ impl Run<'_> {
             return Ok(());
         }
         self.seen.push(effective);
-        let reason = match self.bench.prepare(&candidate) {
-            Ok(reason) => reason,
-            Err(e) => Some(Rejection::failed(e)),
-        };
-        if let Some(reason) = reason {
-            self.rejected.push(Rejected { candidate, reason });
-            return Ok(());
+        let prepared = self.bench.prepare(&candidate);
+        match prepared.unwrap_or_else(|e| Prepared::Rejected(Rejection::failed(e))) {
+            Prepared::Ready => {}
+            Prepared::Rejected(reason) => {
+                self.rejected.push(Rejected { candidate, reason });
+                return Ok(());
+            }
+            Prepared::Slow(seconds) => {
+                self.spent += seconds;
+                self.contenders.push(Contender {
+                    candidate,
+                    samples: vec![seconds],
+                    score: f64::INFINITY,
+                });
+                return Ok(());
+            }
         }
         let default = self.contenders[0].candidate.clone();
         let (mut samples, mut beside) = (Vec::new(), Vec::new());

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::candidate::{Axis, Candidate, Space};
-use super::search::{Bench, Found, Plan, Search, Stop, search};
+use super::search::{Bench, Found, Plan, Prepared, Search, Stop, search};
 use super::{Cache, Rejection, Tuned};
 use crate::{Error, Result};
 
@@ -40,16 +40,20 @@ impl<F: Fn(&Candidate, usize) -> f64> Machine<F> {
 }
 
 impl<F: Fn(&Candidate, usize) -> f64> Bench for Machine<F> {
-    fn prepare(&mut self, candidate: &Candidate) -> Result<Option<Rejection>> {
+    fn prepare(&mut self, candidate: &Candidate) -> Result<Prepared> {
         let name = candidate.to_string();
         self.prepared.push(name.clone());
         if self.failing.contains(&name) {
             return Err(Error::not_ready("it does not compile"));
         }
-        Ok(self.wrong.contains(&name).then(|| Rejection::Unwritten {
-            output: "out".into(),
-            index: 0,
-        }))
+        Ok(match self.wrong.contains(&name) {
+            true => Prepared::Rejected(Rejection::Unwritten {
+                output: "out".into(),
+                index: 0,
+            }),
+            false if candidate.threadgroup[0] == 3 => Prepared::Slow(1e6),
+            false => Prepared::Ready,
+        })
     }
 
     fn sample(&mut self, candidate: &Candidate) -> Result<f64> {
@@ -147,7 +151,7 @@ fn wins(time: f64, width: f64) -> usize {
 fn what_is_within_the_noise_does_not_win() {
     // All the same, with times that vary by a tenth, by half, by as much as they are.
     for width in [0.1, 0.5, 1.0] {
-        assert!(wins(1.0, width) <= 2, "{width}: {}", wins(1.0, width));
+        assert!(wins(1.0, width) <= 3, "{width}: {}", wins(1.0, width));
     }
     // What is faster by more than the noise does.
     assert!(wins(0.9, 0.05) >= 198);
@@ -243,9 +247,12 @@ fn a_default_that_fails_is_an_error() {
 fn hopeless_candidates_cost_two_samples() {
     let cost = |c: &Candidate, _| if c.threadgroup[0] == 1 { 100.0 } else { 1.0 };
     let mut machine = Machine::new(cost);
-    let found = machine.search(&line(&[256, 1, 64]), Search::Exhaustive);
+    let found = machine.search(&line(&[256, 1, 64, 3]), Search::Exhaustive);
     assert_eq!(machine.samples["1"], 2);
-    assert_eq!(found.timings.len(), 3);
+    // One is so slow that nobody waits for a second.
+    assert_eq!(machine.samples.get("3"), None);
+    assert_eq!(found.timings.len(), 4);
+    assert_eq!(found.timings[3].samples, 1);
 }
 
 #[test]

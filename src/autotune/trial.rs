@@ -8,8 +8,7 @@ use super::agree::{self, FILLS, Outputs};
 use super::candidate::Candidate;
 use super::device::{Profile, copy_bandwidth};
 use super::launch::TunedLaunch;
-use super::search::Bench;
-use super::tuning::Rejection;
+use super::search::{Bench, Prepared};
 
 /// What measures. Closures `|work| { work.run()?; Ok(duration) }` do.
 ///
@@ -67,8 +66,12 @@ const SAMPLE: f64 = 1e-4;
 /// Most launches of a sample, and most bytes that their outputs may take.
 const LAUNCHES: usize = 32;
 const SAMPLE_BYTES: usize = 32 << 20;
-/// Bytes from which on the copy bandwidth bounds a launch; fewer stay in caches.
-const BOUND_BY_MEMORY: usize = 8 << 20;
+/// A candidate whose first launch takes so many times as long as the default's is not tried
+/// further. A first launch may be several times slower than others, in fresh memory.
+const TOO_SLOW: f64 = 20.0;
+/// Bytes from which on the copy bandwidth bounds a launch; fewer stay in caches, which are
+/// faster.
+const BOUND_BY_MEMORY: usize = 32 << 20;
 
 pub(super) struct Trial<'l, 'a> {
     pub(super) launch: &'l TunedLaunch<'a>,
@@ -76,6 +79,8 @@ pub(super) struct Trial<'l, 'a> {
     /// The kernel without what a launch does beside running.
     pub(super) kernel: MetalKernel,
     pub(super) reference: Option<Outputs>,
+    /// Seconds of the default's last launch while it warmed up.
+    pub(super) once: f64,
     /// Launches of a sample.
     pub(super) launches: usize,
 }
@@ -138,24 +143,30 @@ impl Trial<'_, '_> {
 }
 
 impl Bench for Trial<'_, '_> {
-    fn prepare(&mut self, candidate: &Candidate) -> Result<Option<Rejection>> {
-        let outputs = self.outputs(candidate)?;
+    fn prepare(&mut self, candidate: &Candidate) -> Result<Prepared> {
         if let Some(want) = &self.reference {
+            let first = self.seconds(candidate, 1)?;
+            if first > TOO_SLOW * self.once {
+                return Ok(Prepared::Slow(first));
+            }
+            let outputs = self.outputs(candidate)?;
             let names = self.kernel.output_names();
             let tolerance = self.launch.config().tolerance;
             let reason = agree::compare(names, want, &outputs, tolerance)?;
             drop(outputs);
-            if reason.is_none() {
-                self.warm_up(candidate)?;
+            if let Some(reason) = reason {
+                return Ok(Prepared::Rejected(reason));
             }
-            return Ok(reason);
+            self.warm_up(candidate)?;
+            return Ok(Prepared::Ready);
         }
-        self.reference = Some(outputs);
+        self.reference = Some(self.outputs(candidate)?);
         let once = self.warm_up(candidate)?;
+        self.once = once;
         let enough = (SAMPLE / once.max(1e-9)).ceil() as usize;
         let room = SAMPLE_BYTES / self.output_bytes().max(1);
         self.launches = enough.min(room).clamp(1, LAUNCHES);
-        Ok(None)
+        Ok(Prepared::Ready)
     }
 
     fn sample(&mut self, candidate: &Candidate) -> Result<f64> {

@@ -65,8 +65,8 @@ impl fmt::Display for Rejection {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Tuning {
-    /// The winner: the default, unless another is faster by more than 2% and more than both
-    /// median absolute deviations together.
+    /// The winner: the default, unless another is faster by more than 2%, by more than both
+    /// median absolute deviations together, and in 85% of the rounds.
     pub best: Candidate,
     /// The default.
     pub default: Candidate,
