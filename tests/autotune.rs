@@ -613,7 +613,7 @@ fn nothing_is_measured_inside_transforms_and_exports() {
         let g = f.clone();
         let op = zmlx::custom_function(move |p: &[Array]| Ok(vec![f(&p[0])?]))
             .with_vjp(|_, cotangents, _| Ok(vec![(&cotangents[0] * 2.0)?]));
-        let loss = |p: &Array| op.call(&[p])?[0].sum(..);
+        let loss = |p: &Array| op.call([p])?[0].sum(..);
         let all = |wanted: [i64; 3]| {
             let (_, gradient) = value_and_grad(loss)(&x).unwrap();
             assert_eq!(gradient.to_vec::<f32>().unwrap(), [2.0; 1000]);
@@ -623,7 +623,7 @@ fn nothing_is_measured_inside_transforms_and_exports() {
                 Ok(vec![g(&p[0])?])
             })
             .unwrap();
-            let y = compiled.call(&[&x]).unwrap();
+            let y = compiled.call([&x]).unwrap();
             assert_eq!(
                 y[0].to_vec::<f32>().unwrap()[5],
                 2.0 * x.to_vec::<f32>().unwrap()[5]
@@ -639,8 +639,8 @@ fn nothing_is_measured_inside_transforms_and_exports() {
                     ));
                     Ok(p.to_vec())
                 },
-                &[&x],
-                &[&x],
+                [&x],
+                [&x],
             );
             assert_eq!(choices.lock().unwrap()[0].threadgroup(), wanted);
             let file = place.folder.path().join("f.mlxfn");

@@ -1,8 +1,8 @@
 //! Results in memory and in a file.
 //!
 //! The file is shared by processes. Whoever writes it takes a lock, reads it again, adds what it
-//! knows, and renames a new file to its name: a reader sees the old file or the new one, and nobody's results
-//! are lost.
+//! knows, and renames a new file to its name: a reader sees the old file or the new one, and
+//! nobody's results are lost.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
@@ -69,8 +69,8 @@ pub fn file() -> PathBuf {
     GLOBAL.path.clone()
 }
 
-/// Reads the file of results again, for instance after another process has tuned, and gives the number of
-/// results in memory. The first tuned launch does this by itself.
+/// Reads the file of results again, for instance after another process has tuned, and gives the
+/// number of results in memory. The first tuned launch does this by itself.
 ///
 /// # Errors
 /// [`Error::Io`] when the file is there and cannot be read. One that is damaged or of another
@@ -270,7 +270,8 @@ impl FileLock {
             .create(true)
             .truncate(false)
             .open(path.with_file_name(name))?;
-        // Where the file system has no locks, two writers at once may lose a result: it is measured again.
+        // Where the file system has no locks, two writers at once may lose a result, which is
+        // measured again then.
         let _ = rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive);
         Ok(FileLock(file))
     }

@@ -1,7 +1,6 @@
 //! One call of a tuned kernel.
 
 use std::cell::Cell;
-use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -10,9 +9,10 @@ use crate::stream::current;
 use crate::{Array, Dtype, Error, IntoShape, MetalKernel, Result};
 
 use super::cache::Cache;
-use super::candidate::{Candidate, Space, value_text};
+use super::candidate::{Candidate, Space};
 use super::device::{Profile, profile};
 use super::file::Entry;
+use super::key::Grid;
 use super::mode::Mode;
 use super::search::{Plan, search};
 use super::trial::Trial;
@@ -23,37 +23,16 @@ use super::tuning::Tuning;
 /// is what is chosen.
 #[must_use = "a launch does nothing until `run`"]
 pub struct TunedLaunch<'a> {
-    tuned: &'a Inner,
+    pub(super) tuned: &'a Inner,
     pub(super) inputs: Vec<&'a Array>,
-    template: Vec<(String, TemplateArg)>,
-    outputs: Vec<(Vec<i32>, Dtype)>,
-    grid: Grid<'a>,
+    pub(super) template: Vec<(String, TemplateArg)>,
+    pub(super) outputs: Vec<(Vec<i32>, Dtype)>,
+    pub(super) grid: Grid<'a>,
     pub(super) init_value: Option<f32>,
     verbose: bool,
     timed: bool,
     /// The first thing that was wrong in the description.
     failure: Option<Error>,
-}
-
-/// How many threads run.
-enum Grid<'a> {
-    /// One for each element of the first output.
-    Elements,
-    Threads(Extent),
-    /// So many threadgroups.
-    Groups(Extent),
-    By(Box<dyn Fn(&Candidate) -> Extent + 'a>),
-}
-
-/// What launches have in common that are launched the same way.
-#[derive(PartialEq, Eq)]
-pub(super) struct Key {
-    device: (bool, i32),
-    inputs: Vec<(Vec<i32>, Dtype)>,
-    outputs: Vec<(Vec<i32>, Dtype)>,
-    template: Vec<(String, TemplateArg)>,
-    grid: (u8, [i64; 3]),
-    init_value: Option<u32>,
 }
 
 thread_local! {
@@ -335,24 +314,6 @@ impl<'a> TunedLaunch<'a> {
         launch.threadgroup(Extent(candidate.threadgroup))
     }
 
-    /// The threads that run with this candidate; `None` for one each element.
-    pub(super) fn grid_of(&self, candidate: &Candidate) -> Option<[i64; 3]> {
-        match &self.grid {
-            Grid::Elements => {
-                let output = self.outputs.first().map(|(shape, _)| &shape[..]);
-                let shape = output.or_else(|| self.inputs.first().map(|a| a.shape()))?;
-                let size = shape.iter().try_fold(1i64, |n, &d| n.checked_mul(d.into()));
-                Some([size?, 1, 1])
-            }
-            Grid::Threads(Extent(threads)) => Some(*threads),
-            // What is too much is refused with other grids of that kind.
-            Grid::Groups(Extent(groups)) => Some(std::array::from_fn(|i| {
-                groups[i].saturating_mul(candidate.threadgroup[i])
-            })),
-            Grid::By(grid) => Some(grid(candidate).0),
-        }
-    }
-
     /// Whether the kernel is compiled for each threadgroup's width.
     pub(super) fn has_width(&self) -> bool {
         self.tuned.width(&self.template).is_some()
@@ -373,82 +334,5 @@ impl<'a> TunedLaunch<'a> {
             _ => 3,
         };
         self.tuned.space(profile.family, &self.template, dimensions)
-    }
-
-    /// What tells grids apart. A closure is asked about one and the same candidate.
-    fn grid_key(&self) -> (u8, [i64; 3]) {
-        match &self.grid {
-            Grid::Elements => (0, [0, 1, 1]),
-            Grid::Threads(Extent(threads)) => (1, *threads),
-            Grid::Groups(Extent(groups)) => (2, *groups),
-            Grid::By(grid) => (3, grid(&self.tuned.marker).0),
-        }
-    }
-
-    /// The launch in the file of results.
-    fn text(&self, space: &Space) -> String {
-        let array = |shape: &[i32], dtype: Dtype| format!("{dtype}{shape:?}");
-        let names = self.tuned.kernel.input_names().iter().zip(&self.inputs);
-        let inputs: Vec<_> = names
-            .map(|(name, a)| format!("{name}:{}", array(a.shape(), a.dtype())))
-            .collect();
-        let outputs: Vec<_> = self.outputs.iter().map(|(s, d)| array(s, *d)).collect();
-        let template: Vec<_> = self
-            .template
-            .iter()
-            .map(|(name, value)| format!("{name}={}", value_text(value)))
-            .collect();
-        let (kind, grid) = self.grid_key();
-        let kind = ["elements", "threads", "groups", "grid"][usize::from(kind)];
-        let init = self
-            .init_value
-            .map_or(String::new(), |v| format!(" init {v}"));
-        format!(
-            "{} | {} | {} -> {} | {} | {kind} {grid:?}{init}",
-            self.tuned.kernel.key(),
-            space.text(),
-            inputs.join(" "),
-            outputs.join(" "),
-            template.join(" ")
-        )
-    }
-
-    fn key(&self) -> Key {
-        let stream = current();
-        let inputs = self.inputs.iter();
-        Key {
-            device: (stream.gpu, stream.device_index),
-            inputs: inputs.map(|a| (a.shape().to_vec(), a.dtype())).collect(),
-            outputs: self.outputs.clone(),
-            template: self.template.clone(),
-            grid: self.grid_key(),
-            init_value: self.init_value.map(f32::to_bits),
-        }
-    }
-
-    /// Whether [`key`](Self::key) would give this one.
-    pub(super) fn is(&self, key: &Key) -> bool {
-        let stream = current();
-        (stream.gpu, stream.device_index) == key.device
-            && self.inputs.len() == key.inputs.len()
-            && self
-                .inputs
-                .iter()
-                .zip(&key.inputs)
-                .all(|(a, (shape, dtype))| a.shape() == shape && a.dtype() == *dtype)
-            && self.outputs == key.outputs
-            && self.template == key.template
-            && self.grid_key() == key.grid
-            && self.init_value.map(f32::to_bits) == key.init_value
-    }
-
-    /// Of what is in the key.
-    pub(super) fn hash(&self, state: &mut impl Hasher) {
-        for array in &self.inputs {
-            (array.shape(), array.dtype()).hash(state);
-        }
-        self.outputs.hash(state);
-        self.template.hash(state);
-        self.grid_key().hash(state);
     }
 }

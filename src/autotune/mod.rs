@@ -1,8 +1,8 @@
 //! Kernels that find out how they are best launched.
 //!
 //! The same kernel wants other threadgroups, and other template constants, on each device and for
-//! each shape. [`MetalKernel::autotuned`] tries candidates at the first launch with new shapes or dtypes and
-//! keeps the fastest, in memory and in a file for later processes:
+//! each shape. [`MetalKernel::autotuned`] tries candidates at the first launch with new shapes or
+//! dtypes and keeps the fastest, in memory and in a file for later processes:
 //!
 //! ```
 //! use zmlx::prelude::*;
@@ -33,11 +33,11 @@
 //! let x = Array::ones((8, 1000), F32)?;
 //!
 //! let tuned = kernel.autotuned()?;
-//! # let cache = std::sync::Arc::new(zmlx::autotune::Cache::at(std::env::temp_dir().join(format!("zmlx-doc-{}.json", std::process::id()))));
-//! # let tuned = zmlx::autotune::Autotune::new(&kernel).cache(cache.clone()).build()?;
+//! # let folder = tempfile::tempdir().map_err(zmlx::Error::other)?;
+//! # let cache = zmlx::autotune::Cache::at(folder.path().join("tuned.json"));
+//! # let tuned = zmlx::autotune::Autotune::new(&kernel).cache(cache.into()).build()?;
 //! let [y] = tuned.launch(&[&x]).output(8, F32).groups(8).run()?;
 //! assert_eq!(y.to_vec::<f32>()?, [1000.0; 8]);
-//! # let _ = std::fs::remove_file(cache.path());
 //! # Ok(())
 //! # }
 //! ```
@@ -53,17 +53,18 @@
 //!
 //! # How
 //!
-//! A search **evaluates** the inputs. The default runs first; a candidate is compiled, run, and compared with
-//! the default's outputs; elements that it leaves unwritten are found by two runs over different
-//! initial values. Only then is it timed, in turns with the default, after a warm-up. The best few
-//! run against the default in rounds of random order, and the winner is faster in the median by
-//! more than 2% and more than both median absolute deviations together, and in 85% of the rounds;
-//! otherwise the default stays. The search ends early where the default or a candidate moves its bytes (if they are more than
-//! caches hold) at 95% of the device's copy bandwidth, and after two seconds of samples.
+//! A search **evaluates** the inputs. The default runs first; a candidate is compiled, run, and
+//! compared with the default's outputs; elements that it leaves unwritten are found by two runs over
+//! different initial values. Only then is it timed, in turns with the default, after a warm-up. The
+//! best few run against the default in rounds of random order, and the winner is faster in the
+//! median by more than 2% and more than both median absolute deviations together, and in three
+//! quarters of the rounds; otherwise the default stays. The search ends early where the default or
+//! a candidate moves its bytes (if they are more than caches hold) at 95% of the device's copy
+//! bandwidth, and after two seconds of samples.
 //!
 //! Inside transforms and while a function is exported nothing is measured: a known result is used,
-//! or the default. The same for [checked](MetalKernel::checked) kernels. Candidates for a kernel that
-//! adds to its outputs need an [`init_value`](TunedLaunch::init_value), as any launch of it does.
+//! or the default. The same for [checked](MetalKernel::checked) kernels. A kernel that adds to its
+//! outputs needs an [`init_value`](TunedLaunch::init_value), as any launch of it does.
 //!
 //! # Where results are kept
 //!
@@ -79,6 +80,7 @@ mod cache;
 mod candidate;
 mod device;
 mod file;
+mod key;
 mod launch;
 mod mode;
 mod search;
@@ -104,8 +106,8 @@ impl MetalKernel {
     /// The same kernel, which finds the best threadgroup (and `VEC`, if its source has that
     /// word) at its first launch for each set of shapes and dtypes. See [`autotune`](crate::autotune).
     ///
-    /// That launch **evaluates** its inputs and takes about a second or more, most of it compiling. Later
-    /// ones cost a look into a table.
+    /// That launch **evaluates** its inputs and takes some seconds, most of them for compiling.
+    /// Later ones cost a look into a table.
     ///
     /// ```
     /// # use zmlx::{Array, MetalKernel};
@@ -114,19 +116,20 @@ impl MetalKernel {
     /// #     .source("uint i = thread_position_in_grid.x; out[i] = 0.5f * x[i];")
     /// #     .build()?;
     /// let half = kernel.autotuned()?;
-    /// # let cache = std::sync::Arc::new(zmlx::autotune::Cache::at(std::env::temp_dir().join(format!("zmlx-doc-half-{}.json", std::process::id()))));
-    /// # let half = zmlx::autotune::Autotune::new(&kernel).cache(cache.clone()).build()?;
+    /// # let folder = tempfile::tempdir().map_err(zmlx::Error::other)?;
+    /// # let cache = zmlx::autotune::Cache::at(folder.path().join("tuned.json"));
+    /// # let half = zmlx::autotune::Autotune::new(&kernel).cache(cache.into()).build()?;
     /// let x = Array::from_slice(&[1.0f32; 1000], 1000)?;
     /// let [y] = half.launch(&[&x]).run()?;
     /// assert_eq!(y.to_vec::<f32>()?, [0.5; 1000]);
-    /// # let _ = std::fs::remove_file(cache.path());
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
-    /// [`Error::Argument`](crate::Error::Argument) for a kernel whose threads work together and whose source does not have
-    /// the threadgroup's width as `TG`: list its threadgroups with [`Autotune`] then.
+    /// [`Error::Argument`](crate::Error::Argument) for a kernel whose threads work together and
+    /// whose source does not have the threadgroup's width as `TG`: list its threadgroups with
+    /// [`Autotune`] then.
     #[track_caller]
     pub fn autotuned(&self) -> Result<Tuned> {
         Autotune::new(self).build()

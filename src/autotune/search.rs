@@ -106,10 +106,12 @@ const PROBES: usize = 5;
 const HOPELESS: f64 = 2.0;
 /// Candidates in the final, beside the default.
 const FINALISTS: usize = 3;
+/// Rounds of a final, however long they take.
+const ROUNDS: usize = 5;
 /// What a winner gains at least, and a candidate to be worth a final.
 const MARGIN: f64 = 0.02;
 /// In how many of its rounds a winner is faster than the default.
-const AHEAD: f64 = 0.85;
+const AHEAD: f64 = 0.75;
 /// The part of the roofline at which nothing better is to be expected.
 const NEAR: f64 = 0.95;
 
@@ -295,7 +297,11 @@ impl Run<'_> {
         }
         let mut state = self.plan.seed;
         let mut failed = Vec::new();
-        for _ in 0..self.plan.iterations {
+        for round in 0..self.plan.iterations {
+            // Slow kernels: what the probes left of the time, and as much again.
+            if round >= ROUNDS && self.spent > 2.0 * self.plan.budget {
+                break;
+            }
             shuffle(&mut order, &mut state);
             for &i in &order {
                 if failed.contains(&i) {

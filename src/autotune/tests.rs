@@ -76,7 +76,7 @@ impl<F: Fn(&Candidate, usize) -> f64> Bench for Machine<F> {
 fn plan(search: Search) -> Plan {
     Plan {
         search,
-        iterations: 15,
+        iterations: 21,
         seed: 3,
         budget: 1e9,
     }

@@ -14,7 +14,8 @@ use super::candidate::{
     Axis, Candidate, Space, check_threadgroup, threadgroups, vector_lengths, words,
 };
 use super::device::Family;
-use super::launch::{Key, TunedLaunch};
+use super::key::Key;
+use super::launch::TunedLaunch;
 use super::mode::Mode;
 use super::search::Search;
 use super::trial::Timer;
@@ -75,7 +76,7 @@ impl Autotune {
                 axes: Vec::new(),
                 width: None,
                 search: Search::default(),
-                iterations: 15,
+                iterations: 21,
                 seed: 0,
                 budget: Duration::from_secs(2),
                 tolerance: None,
@@ -120,9 +121,9 @@ impl Autotune {
         self
     }
 
-    /// Rounds in which the best candidates run against the default (default 15, at least 3).
+    /// Rounds in which the best candidates run against the default (default 21, at least 5).
     pub fn iterations(mut self, rounds: usize) -> Self {
-        self.config.iterations = rounds.max(3);
+        self.config.iterations = rounds.max(5);
         self
     }
 
@@ -132,8 +133,8 @@ impl Autotune {
         self
     }
 
-    /// Time for samples (default 2 s), after which no further candidate is tried. Compiling does
-    /// not count.
+    /// Time for samples (default 2 s), after which no further candidate is tried; after twice
+    /// that the final ends too. Compiling does not count.
     pub fn budget(mut self, time: Duration) -> Self {
         self.config.budget = time;
         self
@@ -147,8 +148,8 @@ impl Autotune {
         self
     }
 
-    /// Bytes a second that the device is taken to copy, instead of measuring it. The search ends at a
-    /// candidate that moves inputs and outputs at 95% of it.
+    /// Bytes a second that the device is taken to copy, instead of measuring it. The search ends
+    /// at a candidate that moves inputs and outputs at 95% of it.
     pub fn bandwidth(mut self, bytes_per_second: f64) -> Self {
         self.config.bandwidth = Some(bytes_per_second);
         self
@@ -166,8 +167,8 @@ impl Autotune {
         self
     }
 
-    /// What measures, instead of the clock. Without [`bandwidth`](Self::bandwidth), no search ends at
-    /// the roofline then.
+    /// What measures, instead of the clock. Without [`bandwidth`](Self::bandwidth), no search ends
+    /// at the roofline then.
     pub fn timer(mut self, timer: impl Timer + 'static) -> Self {
         self.config.timer = Some(Arc::new(timer));
         self
@@ -302,7 +303,8 @@ struct Known {
 }
 
 impl Tuned {
-    /// Starts a launch on these inputs. Its first `run` for their shapes and dtypes **evaluates** them.
+    /// Starts a launch on these inputs. Its first `run` for their shapes and dtypes **evaluates**
+    /// them.
     pub fn launch<'a, A: AsRef<Array>>(&'a self, inputs: &'a [A]) -> TunedLaunch<'a> {
         TunedLaunch::new(self, inputs.iter().map(AsRef::as_ref).collect())
     }

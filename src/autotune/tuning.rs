@@ -66,7 +66,7 @@ impl fmt::Display for Rejection {
 #[non_exhaustive]
 pub struct Tuning {
     /// The winner: the default, unless another is faster by more than 2%, by more than both
-    /// median absolute deviations together, and in 85% of the rounds.
+    /// median absolute deviations together, and in three quarters of the rounds.
     pub best: Candidate,
     /// The default.
     pub default: Candidate,
