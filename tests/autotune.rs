@@ -569,6 +569,30 @@ fn writers_do_not_lose_each_others_results() {
 }
 
 #[test]
+fn threads_that_come_together_measure_once() {
+    let alone = Place::new();
+    let (tuned, seen) = counted("tune_threads", &alone.cache);
+    let run = |tuned: autotune::Tuned| {
+        on_worker(move || {
+            let x = Array::ones(1000, F32).unwrap();
+            let choice = tuned.launch(&[&x]).choice().unwrap();
+            assert_eq!(choice.threadgroup(), [256, 1, 1]);
+        });
+    };
+    run(tuned);
+    let once = seen.samples();
+    let place = Place::new();
+    let (tuned, seen) = counted("tune_threads", &place.cache);
+    std::thread::scope(|s| {
+        for _ in 0..8 {
+            let tuned = tuned.clone();
+            s.spawn(move || run(tuned));
+        }
+    });
+    assert_eq!(seen.samples(), once);
+}
+
+#[test]
 fn without_a_writable_file_results_stay_in_memory() {
     on_worker(|| {
         let folder = tempfile::tempdir().unwrap();
