@@ -324,7 +324,10 @@ impl<'a> Make<'a> {
     pub(crate) fn new(inputs: &[String], settings: &'a Settings) -> Result<Self> {
         let compute = settings.compute.unwrap_or(Dtype::Float32);
         dtypes::check_compute(compute)?;
-        let threads = settings.threads.map(check_threads).transpose()?;
+        let threads = match settings.threads {
+            Some(asked) => Some(check_threads(asked)?),
+            None => None,
+        };
         let row = Scope::of(&["D", "row"]);
         let element = row.clone().with(&["j"]).with(inputs);
         let element = element.prelude("prelude", &settings.prelude)?;

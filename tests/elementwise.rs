@@ -271,7 +271,7 @@ fn compiled() {
         let x = normal(&mut Rng::new(), &[6, 20]);
         let w = normal(&mut Rng::new(), &[20]);
         let op = elementwise::binary("op", "a * kk_sigmoid(b)").unwrap();
-        let plain = |p: &[Array]| {
+        let plain = |p: &[Array]| -> Result<Vec<Array>> {
             let (op, w) = (op.clone(), p[1].clone());
             let g = grad(move |x| op.call(x, &w)?.square()?.sum(..))(&p[0])?;
             Ok(vec![(g + 1.0)?])

@@ -150,13 +150,14 @@ impl<'a> Build<'a> {
         if !e.variables().iter().any(|n| n == by) {
             return Ok(zero());
         }
-        e.derivative(by).map_err(|error| {
-            Error::argument(
+        match e.derivative(by) {
+            Ok(slope) => Ok(slope),
+            Err(error) => Err(Error::argument(
                 "vjp",
                 format_args!("an explicit derivative for `{}`", self.op),
-                format_args!("an expression that cannot be differentiated: {error}"),
-            )
-        })
+                format_args!("none for an expression that has none by itself: {error}"),
+            )),
+        }
     }
 
     /// What reaches a variable from the outputs and from reductions from number `from` on: what must

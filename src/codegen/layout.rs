@@ -60,6 +60,8 @@ pub(crate) const MOST_BUFFERS: usize = 30;
 pub(crate) struct Pattern {
     pub(crate) form: Form,
     accesses: u128,
+    /// Whether values that the last pass computed wait in the first output for the end; see [`super::keep`].
+    pub(crate) keeps: bool,
 }
 
 impl Pattern {
@@ -71,6 +73,7 @@ impl Pattern {
         Pattern {
             form,
             accesses: all,
+            keeps: false,
         }
     }
 
@@ -127,7 +130,7 @@ impl Layout {
             ));
         }
         if !program.by_rows
-            && let Some(layout) = flat(used, inputs)
+            && let Some(layout) = flat(used, inputs).or_else(|| plain(used, inputs))
         {
             return Ok(layout);
         }
@@ -176,6 +179,49 @@ fn flat(used: &[bool], inputs: &[&Array]) -> Option<Layout> {
         lead: 0,
         width: size,
         rows: 1,
+        parts: 1,
+        dims: Vec::new(),
+    })
+}
+
+/// The layout of an elementwise operation where one array has the result's shape, and each other is that, a row for
+/// all, a number a row, or one number. It needs no table of sizes.
+fn plain(used: &[bool], inputs: &[&Array]) -> Option<Layout> {
+    let shape = inputs.iter().map(|a| a.shape()).max_by_key(|s| (s.len(), count(s)))?;
+    let (&last, lead) = shape.split_last()?;
+    let (width, rows) = (last as u64, count(lead));
+    // Few long rows are cut into parts, which needs the table.
+    if rows > MOST_ROWS || (width > PART && rows < 64) {
+        return None;
+    }
+    let mut accesses = [Access::Unused; MOST_BUFFERS];
+    let mut length_known = false;
+    for (i, a) in inputs.iter().enumerate() {
+        let own = a.shape();
+        let access = if own == shape {
+            Access::Full
+        } else if own.is_empty() {
+            Access::Value
+        } else if a.size() == 1 {
+            Access::First
+        } else if own.last() == Some(&last) && own[..own.len() - 1].iter().all(|&d| d == 1) {
+            Access::Shared
+        } else if own.len() == shape.len() && own.last() == Some(&1) && own[..lead.len()] == *lead {
+            Access::Column
+        } else {
+            return None;
+        };
+        if used[i] {
+            length_known |= access == Access::Full;
+            *accesses.get_mut(i)? = access;
+        }
+    }
+    length_known.then(|| Layout {
+        pattern: Pattern::new(Form::Rows, accesses),
+        shape: shape.to_vec(),
+        lead: 0,
+        width,
+        rows,
         parts: 1,
         dims: Vec::new(),
     })

@@ -12,6 +12,7 @@ pub(crate) mod explicit;
 mod folds;
 #[cfg(test)]
 mod golden;
+mod keep;
 pub(crate) mod layout;
 pub(crate) mod names;
 pub(crate) mod op;

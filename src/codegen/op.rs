@@ -23,6 +23,8 @@ struct Inner {
     name: String,
     program: Program,
     used: Vec<bool>,
+    /// The output that may keep values between passes.
+    keeps: Option<usize>,
     explicit: Option<Explicit>,
     checked: bool,
     kernels: RwLock<Vec<(Pattern, MetalKernel)>>,
@@ -51,9 +53,10 @@ impl Fused {
     ) -> Result<Fused> {
         super::names::check_op(name)?;
         let program = program.prepared();
-        let explicit = gradients
-            .map(|g| Explicit::new(name, &program, g, checked))
-            .transpose()?;
+        let explicit = match gradients {
+            Some(g) => Some(Explicit::new(name, &program, g, checked)?),
+            None => None,
+        };
         super::dtypes::check_compute(program.compute)?;
         let outputs = program.outputs.len();
         if program.inputs.len() + outputs + 1 > MOST_BUFFERS {
@@ -73,6 +76,7 @@ impl Fused {
         Ok(Fused {
             inner: Arc::new(Inner {
                 name: name.to_owned(),
+                keeps: super::keep::kept(&program).map(|k| k.output),
                 program,
                 used,
                 explicit,
@@ -185,12 +189,17 @@ impl Fused {
     #[track_caller]
     pub(super) fn launch(&self, inputs: &[&Array]) -> Result<Vec<Array>> {
         let Inner { program, used, .. } = &*self.inner;
-        let layout = Layout::of(&self.inner.name, program, used, inputs)?;
+        let mut layout = Layout::of(&self.inner.name, program, used, inputs)?;
+        let gpu = crate::stream::current().gpu;
+        if let Some(output) = self.inner.keeps
+            && !gpu
+        {
+            layout.pattern.keeps = self.dtype(output, inputs) == Dtype::Float32;
+        }
         for (input, a) in program.inputs.iter().zip(inputs) {
             super::dtypes::check_input(&self.inner.name, &input.name, a.dtype())?;
         }
         let kernel = self.kernel(&layout.pattern)?;
-        let gpu = crate::stream::current().gpu;
 
         let dims = match layout.pattern.form.has_dims() {
             true => Some(Array::from_slice(&layout.dims, layout.dims.len())?),
