@@ -7,12 +7,12 @@
 use sha2::{Digest, Sha256};
 
 use crate::autograd::{UnaryBuilder, unary_from_expr};
+use crate::codegen::names;
 use crate::codegen::op::Fused;
 use crate::codegen::program::Span;
-use crate::codegen::names;
 use crate::elementwise::Unary;
 use crate::metal::MetalKernel;
-use crate::rowwise::{MapReduceBuilder, Make, Settings, common, settings};
+use crate::rowwise::{Make, MapReduceBuilder, Settings, common, settings};
 use crate::{Array, Dtype, Error, Result};
 
 pub use crate::rowwise::Pass;
@@ -225,7 +225,13 @@ impl ReduceBuilder {
         }
         let mut make = Make::new(&["v".to_owned()], &self.settings)?;
         make.alias("x", "v");
-        make.reduction("s", "acc", &self.init, &self.update, self.combine.as_deref())?;
+        make.reduction(
+            "s",
+            "acc",
+            &self.init,
+            &self.update,
+            self.combine.as_deref(),
+        )?;
         make.output("y", Span::Row, &self.finalize, Some(("acc", "s")))?;
         let op = make.finish(&self.name)?;
         Ok(Reduce { op })

@@ -63,7 +63,9 @@ use crate::{Array, Dtype, Operand, Result};
 #[track_caller]
 pub fn unary<M>(name: &str, expr: impl IntoExpr<1, M>) -> Result<Unary> {
     names::check_op(name)?;
-    let value = Scope::of(&["x"]).with(names::ELEMENTWISE).read(expr, ["x"])?;
+    let value = Scope::of(&["x"])
+        .with(names::ELEMENTWISE)
+        .read(expr, ["x"])?;
     Unary::new(name, value)
 }
 
@@ -124,7 +126,9 @@ pub fn map<const N: usize, M>(
 ) -> Result<Map> {
     names::check_op(name)?;
     names::check_inputs("inputs", &inputs)?;
-    let value = Scope::of(&inputs).with(names::ELEMENTWISE).read(expr, inputs)?;
+    let value = Scope::of(&inputs)
+        .with(names::ELEMENTWISE)
+        .read(expr, inputs)?;
     let op = Fused::new(name, Program::elementwise(&inputs, value), None)?;
     Ok(Map { op })
 }

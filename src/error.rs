@@ -8,6 +8,7 @@ use std::fmt;
 use std::panic::Location;
 
 use crate::engine::EngineError;
+use crate::testing::Mismatch;
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -67,6 +68,9 @@ pub enum Error {
     /// A worker has ended, so it takes no more jobs.
     #[error("worker: {message}")]
     Worker { message: String },
+    /// Two functions that should agree do not; from [`crate::testing`].
+    #[error("{found}\n  (at {at})")]
+    Mismatch { found: Box<Mismatch>, at: Site },
     /// An error of the user's own, returned from a closure given to a transform.
     #[error(transparent)]
     Other(Box<dyn std::error::Error + Send + Sync>),

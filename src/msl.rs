@@ -28,6 +28,7 @@ const FILES: &[&str] = &[
     include_str!("../kernels/transformer.metal"),
     include_str!("../kernels/loss.metal"),
     include_str!("../kernels/scan.metal"),
+    include_str!("../kernels/rope.metal"),
 ];
 
 struct Library {

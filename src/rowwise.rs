@@ -159,7 +159,9 @@ macro_rules! settings {
             /// The gradient of one input, for reductions without a derivative: an expression of the
             /// inputs, the output `y`, its cotangent `g`, and the reductions.
             pub fn vjp(mut self, input: &str, gradient: &str) -> Self {
-                self.settings.vjp.push((input.to_owned(), gradient.to_owned()));
+                self.settings
+                    .vjp
+                    .push((input.to_owned(), gradient.to_owned()));
                 self
             }
         }
@@ -224,7 +226,11 @@ impl MapReduceBuilder {
         names::check_op(&self.name)?;
         names::check_inputs("inputs", &self.inputs)?;
         if self.inputs.is_empty() || self.writes.is_empty() {
-            let what = if self.inputs.is_empty() { "inputs" } else { "write" };
+            let what = if self.inputs.is_empty() {
+                "inputs"
+            } else {
+                "write"
+            };
             return Err(Error::argument(what, "at least one", "none"));
         }
         let mut make = Make::new(&self.inputs, &self.settings)?;
@@ -241,7 +247,11 @@ impl MapReduceBuilder {
         }
         let single = self.writes.len() == 1;
         for (n, (span, text)) in self.writes.iter().enumerate() {
-            let name = if single { "y".to_owned() } else { format!("y{}", n + 1) };
+            let name = if single {
+                "y".to_owned()
+            } else {
+                format!("y{}", n + 1)
+            };
             make.output(&name, *span, text, None)?;
         }
         let op = make.finish(&self.name)?;

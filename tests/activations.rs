@@ -21,19 +21,35 @@ const ACTIVATIONS: &[(&str, &str, &[f64])] = &[
     ("softplus", "kk_softplus(x)", &[]),
     ("mish", "kk_mish(x)", &[]),
     ("elu", "kk_elu(x, 1.0f)", &[0.0]),
-    ("gelu_erf", "0.5f * x * (1.0f + kk_erf(x * 0.70710678118f))", &[]),
+    (
+        "gelu_erf",
+        "0.5f * x * (1.0f + kk_erf(x * 0.70710678118f))",
+        &[],
+    ),
     ("relu2", "x > 0 ? x * x : 0.0f", &[0.0]),
-    ("hard_swish", "x * clamp(x + 3.0f, 0.0f, 6.0f) / 6.0f", &[-3.0, 3.0]),
+    (
+        "hard_swish",
+        "x * clamp(x + 3.0f, 0.0f, 6.0f) / 6.0f",
+        &[-3.0, 3.0],
+    ),
     ("leaky_relu", "x > 0 ? x : 0.01f * x", &[0.0]),
     (
         "selu",
         "1.0507009873554805f * (x > 0 ? x : 1.6732632423543772f * kk_expm1(x))",
         &[0.0],
     ),
-    ("celu", "max(x, 0.0f) + min(1.5f * kk_expm1(x / 1.5f), 0.0f)", &[0.0]),
+    (
+        "celu",
+        "max(x, 0.0f) + min(1.5f * kk_expm1(x / 1.5f), 0.0f)",
+        &[0.0],
+    ),
     ("softsign", "x / (1.0f + abs(x))", &[0.0]),
     ("logsigmoid", "-kk_softplus(-x)", &[]),
-    ("hard_sigmoid", "clamp(x / 6.0f + 0.5f, 0.0f, 1.0f)", &[-3.0, 3.0]),
+    (
+        "hard_sigmoid",
+        "clamp(x / 6.0f + 0.5f, 0.0f, 1.0f)",
+        &[-3.0, 3.0],
+    ),
     ("quick_gelu", "x * kk_sigmoid(1.702f * x)", &[]),
 ];
 
@@ -68,7 +84,10 @@ fn largest_error(rng: &mut Rng, name: &str, text: &str, corners: &[f64]) -> Resu
             "log" => rng.uniform() as f32 * 10.0 + 0.01,
             _ => rng.normal() * 3.0,
         };
-        if corners.iter().all(|c| (f64::from(x) - c).abs() > 4.0 * STEP) {
+        if corners
+            .iter()
+            .all(|c| (f64::from(x) - c).abs() > 4.0 * STEP)
+        {
             points.push(x);
         }
     }

@@ -37,7 +37,10 @@ fn custom_activation() {
     on_worker(|| {
         let x = normal(&mut Rng::new(), &[16, 100]);
         let silu64 = |x: &Array| x * x.sigmoid();
-        let derived = api::elementwise("x * kk_sigmoid(x)").name("silu").build().unwrap();
+        let derived = api::elementwise("x * kk_sigmoid(x)")
+            .name("silu")
+            .build()
+            .unwrap();
         same(|x| derived.call(x), silu64, &x, 1e-6);
         let by_hand = api::elementwise("kk_silu(x)")
             .name("silu_by_hand")
@@ -66,11 +69,11 @@ fn mish() {
 fn entropy_loss() {
     on_worker(|| {
         let p = normal(&mut Rng::new(), &[16, 50]).softmax(-1).unwrap();
-        let entropy = api::reduce("entropy").init("0.0f").update("acc - v * log(v + 1e-8f)");
+        let entropy = api::reduce("entropy")
+            .init("0.0f")
+            .update("acc - v * log(v + 1e-8f)");
         let entropy = entropy.build().unwrap();
-        let want = |p: &Array| {
-            (p * (p + scalar(1e-8))?.log()?)?.sum(-1)?.negative()
-        };
+        let want = |p: &Array| (p * (p + scalar(1e-8))?.log()?)?.sum(-1)?.negative();
         same(|p| entropy.call(p), want, &p, 2e-6);
     });
 }
@@ -79,7 +82,11 @@ fn entropy_loss() {
 fn row_max() {
     on_worker(|| {
         let x = normal(&mut Rng::new(), &[16, 50]);
-        let op = api::reduce("row_max").init("-INFINITY").update("max(acc, v)").build().unwrap();
+        let op = api::reduce("row_max")
+            .init("-INFINITY")
+            .update("max(acc, v)")
+            .build()
+            .unwrap();
         same(|x| op.call(x), |x| x.max(-1), &x, 1e-6);
     });
 }
@@ -89,8 +96,16 @@ fn softmax() {
     on_worker(|| {
         let x = normal(&mut Rng::new(), &[16, 500]);
         let op = api::map_reduce("softmax")
-            .pass1(Pass { init: "-INFINITY", update: "max(acc1, x)", reduce: "max(a, b)" })
-            .pass2(Pass { init: "0.0f", update: "acc2 + exp(x - s1)", reduce: "a + b" })
+            .pass1(Pass {
+                init: "-INFINITY",
+                update: "max(acc1, x)",
+                reduce: "max(a, b)",
+            })
+            .pass2(Pass {
+                init: "0.0f",
+                update: "acc2 + exp(x - s1)",
+                reduce: "a + b",
+            })
             .write("exp(x - s1) / s2")
             .build()
             .unwrap();
@@ -103,7 +118,11 @@ fn layer_norm() {
     on_worker(|| {
         let x = (normal(&mut Rng::new(), &[16, 500]) + 3.0).unwrap();
         let op = api::map_reduce("layernorm")
-            .pass1(Pass { init: "0.0f", update: "acc1 + x", reduce: "a + b" })
+            .pass1(Pass {
+                init: "0.0f",
+                update: "acc1 + x",
+                reduce: "a + b",
+            })
             .pass2(Pass {
                 init: "0.0f",
                 update: "acc2 + (x - s1 / D) * (x - s1 / D)",
@@ -127,7 +146,11 @@ fn layer_norm_far_from_zero() {
     on_worker(|| {
         let x = ((normal(&mut Rng::new(), &[4, 1024]) * 0.1).unwrap() + 1000.0).unwrap();
         let op = rowwise::map_reduce("layernorm")
-            .pass(Pass { init: "0.0f", update: "acc + (x - 1000.0f)", reduce: "a + b" })
+            .pass(Pass {
+                init: "0.0f",
+                update: "acc + (x - 1000.0f)",
+                reduce: "a + b",
+            })
             .pass(Pass {
                 init: "0.0f",
                 update: "acc + (x - 1000.0f - s1 / D) * (x - 1000.0f - s1 / D)",
@@ -152,7 +175,10 @@ fn safe_multiply() {
             .unwrap();
         let a = Array::from_slice(&[0.0f32, 2.0, 3.0], 3).unwrap();
         let b = Array::from_slice(&[f32::INFINITY, 0.0, 5.0], 3).unwrap();
-        assert_eq!(op.call(&a, &b).unwrap().to_vec::<f32>().unwrap(), [0.0, 0.0, 15.0]);
+        assert_eq!(
+            op.call(&a, &b).unwrap().to_vec::<f32>().unwrap(),
+            [0.0, 0.0, 15.0]
+        );
         let (_, g) = value_and_grad_of(
             |p| Ok(vec![op.call(&p[0], &p[1])?.sum(..)?]),
             &[0, 1],
@@ -162,7 +188,10 @@ fn safe_multiply() {
         assert_eq!(g[0].to_vec::<f32>().unwrap(), [0.0, 0.0, 5.0]);
         assert_eq!(g[1].to_vec::<f32>().unwrap(), [0.0, 0.0, 3.0]);
         // Both gradients by one kernel.
-        let (x, y) = (normal(&mut Rng::new(), &[100]), normal(&mut Rng::new(), &[100]));
+        let (x, y) = (
+            normal(&mut Rng::new(), &[100]),
+            normal(&mut Rng::new(), &[100]),
+        );
         same(|a| op.call(a, &y), |a| a * y.astype(F64)?, &x, 1e-6);
     });
 }
@@ -206,7 +235,11 @@ fn fused_gate_from_raw_source() {
         check(&got[0], &want[0], 1e-5, "gradient of x");
         check(&got[1], &want[1], 1e-5, "gradient of gate");
         // A launch for each element of the mapped axis, and gradients through it.
-        let mapped = |p: &[Array]| vmap(|p: &[Array]| op.call(p)).in_axes([Some(1), Some(1)]).call(p);
+        let mapped = |p: &[Array]| {
+            vmap(|p: &[Array]| op.call(p))
+                .in_axes([Some(1), Some(1)])
+                .call(p)
+        };
         let (_, got) = value_and_grad_of(|p| loss(mapped(p)?), &nums, &inputs).unwrap();
         check(&got[1], &want[1], 1e-5, "mapped");
     });
@@ -226,7 +259,12 @@ fn raw_source_of_one_input() {
             .build()
             .unwrap();
         let x = normal(&mut Rng::new(), &[3, 8]);
-        same(|x| Ok(op.call(&[x])?.remove(0)), |x| x.square()? * x, &x, 1e-6);
+        same(
+            |x| Ok(op.call(&[x])?.remove(0)),
+            |x| x.square()? * x,
+            &x,
+            1e-6,
+        );
         for dtype in [F16, BF16] {
             let y = op.call(&[&x.astype(dtype).unwrap()]).unwrap().remove(0);
             assert_eq!(y.dtype(), dtype);

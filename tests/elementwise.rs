@@ -53,7 +53,10 @@ fn broadcasting(#[case] shapes: [Vec<usize>; 3], #[values(F32, F16, BF16)] dtype
         assert_eq!(y.dtype(), dtype);
         check(&y, &op64(&exact).unwrap(), tol, "value");
 
-        let c = normal(&mut rng, &y.shape().iter().map(|&d| d as usize).collect::<Vec<_>>());
+        let c = normal(
+            &mut rng,
+            &y.shape().iter().map(|&d| d as usize).collect::<Vec<_>>(),
+        );
         let c = c.astype(dtype).unwrap();
         let c64 = c.astype(F64).unwrap();
         let nums = [0, 1, 2];
@@ -79,7 +82,11 @@ fn broadcasting(#[case] shapes: [Vec<usize>; 3], #[values(F32, F16, BF16)] dtype
 fn one_gradient_of_several() {
     on_worker(|| {
         let mut rng = Rng::new();
-        let inputs = [normal(&mut rng, &[4, 5]), normal(&mut rng, &[5]), normal(&mut rng, &[])];
+        let inputs = [
+            normal(&mut rng, &[4, 5]),
+            normal(&mut rng, &[5]),
+            normal(&mut rng, &[]),
+        ];
         let op = op();
         let loss = |p: &[Array]| Ok(vec![op.call(p)?.sum(..)?]);
         let (_, got) = value_and_grad_of(loss, &[1], &inputs).unwrap();
@@ -107,16 +114,17 @@ fn dtypes_mix() {
         assert_eq!(y.dtype(), BF16);
         let want = (a.astype(F64).unwrap() * b.astype(F64).unwrap()).unwrap();
         check(&y, &want, 8e-3, "bf16 * int");
-        let y = op.clone().with_output_dtype(F32).unwrap().call(&a, &b).unwrap();
+        let y = op
+            .clone()
+            .with_output_dtype(F32)
+            .unwrap()
+            .call(&a, &b)
+            .unwrap();
         assert_eq!(y.dtype(), F32);
         check(&y, &want, 1e-6, "as float32");
         // The gradient of an integer is there, of its dtype.
-        let (_, g) = value_and_grad_of(
-            |p| Ok(vec![op.call(&p[0], &b)?.sum(..)?]),
-            &[0],
-            [&a],
-        )
-        .unwrap();
+        let (_, g) =
+            value_and_grad_of(|p| Ok(vec![op.call(&p[0], &b)?.sum(..)?]), &[0], [&a]).unwrap();
         assert_eq!(g[0].dtype(), BF16);
         let flag = op.with_output_dtype(BOOL).unwrap().call(&a, 0.0).unwrap();
         assert_eq!(flag.dtype(), BOOL);
@@ -134,7 +142,10 @@ fn integers() {
         assert_eq!(op.call(&x).unwrap().to_vec::<i32>().unwrap(), want);
         let halves = elementwise::unary("halves", "x * 2.0f").unwrap();
         let halves = halves.with_compute_dtype(F16).unwrap();
-        assert_eq!(halves.call(&1.25.into()).unwrap().item::<f32>().unwrap(), 2.5);
+        assert_eq!(
+            halves.call(&1.25.into()).unwrap().item::<f32>().unwrap(),
+            2.5
+        );
     });
 }
 
@@ -157,7 +168,10 @@ fn strided_empty_and_further_names() {
             assert_eq!(g.shape(), shape);
         }
         let add = elementwise::binary("add", "a + b").unwrap();
-        let y = add.call(&Array::zeros((3, 0), F32).unwrap(), &Array::ones((3, 1), F32).unwrap());
+        let y = add.call(
+            &Array::zeros((3, 0), F32).unwrap(),
+            &Array::ones((3, 1), F32).unwrap(),
+        );
         assert_eq!(y.unwrap().shape(), [3, 0]);
 
         let n = elementwise::unary("n", "x + elem").unwrap();
@@ -165,11 +179,20 @@ fn strided_empty_and_further_names() {
         assert_eq!(y.to_vec::<f32>().unwrap(), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
         // In a broadcast call, too.
         let n = elementwise::binary("n2", "a * 0.0f + b * 0.0f + elem").unwrap();
-        let y = n.call(&Array::zeros((2, 1), F32).unwrap(), &Array::zeros(3, F32).unwrap());
-        assert_eq!(y.unwrap().to_vec::<f32>().unwrap(), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+        let y = n.call(
+            &Array::zeros((2, 1), F32).unwrap(),
+            &Array::zeros(3, F32).unwrap(),
+        );
+        assert_eq!(
+            y.unwrap().to_vec::<f32>().unwrap(),
+            [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+        );
         // `x` is `a`.
         let op = elementwise::binary("alias", "x - b").unwrap();
-        assert_eq!(op.call(&5.0.into(), 2.0).unwrap().item::<f32>().unwrap(), 3.0);
+        assert_eq!(
+            op.call(&5.0.into(), 2.0).unwrap().item::<f32>().unwrap(),
+            3.0
+        );
     });
 }
 
@@ -182,7 +205,10 @@ fn closures_and_text_agree() {
         let (a, b) = (text.call(&x).unwrap(), traced.call(&x).unwrap());
         assert!(a.array_equal(&b, false).unwrap().item::<bool>().unwrap());
         let two = elementwise::binary("b", |a: Expr, b: Expr| a.max(b)).unwrap();
-        assert_eq!(two.call(&1.0.into(), 2.0).unwrap().item::<f32>().unwrap(), 2.0);
+        assert_eq!(
+            two.call(&1.0.into(), 2.0).unwrap().item::<f32>().unwrap(),
+            2.0
+        );
     });
 }
 
@@ -243,9 +269,16 @@ fn mapped() {
             Ok(vec![g])
         };
         let w = normal(&mut rng, &[5]);
-        let got = vmap(slope).in_axes([Some(0), None]).out_axes([Some(1)]).call([&a, &w]).unwrap();
-        let expect =
-            vmap(slope64).in_axes([Some(0), None]).out_axes([Some(1)]).call([&a, &w]).unwrap();
+        let got = vmap(slope)
+            .in_axes([Some(0), None])
+            .out_axes([Some(1)])
+            .call([&a, &w])
+            .unwrap();
+        let expect = vmap(slope64)
+            .in_axes([Some(0), None])
+            .out_axes([Some(1)])
+            .call([&a, &w])
+            .unwrap();
         check(&got[0], &expect[0], 1e-5, "gradient inside");
         // Nested, of a scalar function.
         let scalar = |p: &[Array]| Ok(vec![op.call(&p[0], &p[1])?]);
@@ -257,7 +290,9 @@ fn mapped() {
         check(&got[0], &expect, 1e-6, "nested");
         // A gradient of what is mapped.
         let loss = |c: &Array| {
-            vmap(inner).in_axes([None, Some(0)]).call([c, &d])?[0].square()?.sum(..)
+            vmap(inner).in_axes([None, Some(0)]).call([c, &d])?[0]
+                .square()?
+                .sum(..)
         };
         let got = grad(loss)(&c).unwrap();
         let expect = grad(|c| want(c, &d.reshape((7, 1))?)?.square()?.sum(..))(&c).unwrap();

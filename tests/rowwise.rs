@@ -14,8 +14,16 @@ use zmlx::{Result, compile, grad, jvp, value_and_grad_of, vmap};
 
 fn softmax() -> MapReduce {
     api::map_reduce("softmax")
-        .pass1(Pass { init: "-INFINITY", update: "max(acc1, x)", reduce: "max(a, b)" })
-        .pass2(Pass { init: "0.0f", update: "acc2 + exp(x - s1)", reduce: "a + b" })
+        .pass1(Pass {
+            init: "-INFINITY",
+            update: "max(acc1, x)",
+            reduce: "max(a, b)",
+        })
+        .pass2(Pass {
+            init: "0.0f",
+            update: "acc2 + exp(x - s1)",
+            reduce: "a + b",
+        })
         .write("exp(x - s1) / s2")
         .build()
         .unwrap()
@@ -24,8 +32,16 @@ fn softmax() -> MapReduce {
 fn layernorm() -> MapReduce {
     api::map_reduce("layernorm")
         .inputs(["x", "w"])
-        .pass1(Pass { init: "0.0f", update: "acc1 + x", reduce: "a + b" })
-        .pass2(Pass { init: "0.0f", update: "acc2 + (x - s1 / D) * (x - s1 / D)", reduce: "a + b" })
+        .pass1(Pass {
+            init: "0.0f",
+            update: "acc1 + x",
+            reduce: "a + b",
+        })
+        .pass2(Pass {
+            init: "0.0f",
+            update: "acc2 + (x - s1 / D) * (x - s1 / D)",
+            reduce: "a + b",
+        })
         .write("(x - s1 / D) * rsqrt(s2 / D + 1e-5f) * w")
         .build()
         .unwrap()
@@ -128,7 +144,11 @@ fn reductions_of_any_width(#[values(0, 1, 31, 32, 33, 1000, 4099)] n: usize) {
         let mut rng = Rng::new();
         let x = normal(&mut rng, &[2, 3, n]);
         let x64 = x.astype(F64).unwrap();
-        let sum = reduce("acc + v").init("2.0f").finalize("s * 0.5f").build().unwrap();
+        let sum = reduce("acc + v")
+            .init("2.0f")
+            .finalize("s * 0.5f")
+            .build()
+            .unwrap();
         let want = ((x64.sum(-1).unwrap() + Array::scalar(2.0f64).unwrap()).unwrap()
             * Array::scalar(0.5f64).unwrap())
         .unwrap();
@@ -152,7 +172,12 @@ fn reductions_of_any_width(#[values(0, 1, 31, 32, 33, 1000, 4099)] n: usize) {
         check(&floor.call(&x).unwrap(), &want, 0.0, "from 3 on");
         let least = reduce("min(acc, x)").init("INFINITY").build().unwrap();
         if n > 0 {
-            check(&least.call(&x).unwrap(), &x64.min(-1).unwrap(), 0.0, "minimum");
+            check(
+                &least.call(&x).unwrap(),
+                &x64.min(-1).unwrap(),
+                0.0,
+                "minimum",
+            );
             let gradient = |f: &dyn Fn(&Array) -> Result<Array>, x: &Array| {
                 grad(|x| f(x)?.square()?.sum(..))(x).unwrap()
             };
@@ -175,11 +200,15 @@ fn reductions_of_any_width(#[values(0, 1, 31, 32, 33, 1000, 4099)] n: usize) {
         let want = Array::from_slice(&want, (2, 3)).unwrap();
         check(&horner.call(&x).unwrap(), &want, 1e-6, "in order");
         // No known fold, in parallel.
-        let product = reduce("acc * (1.0f + 0.01f * v)").init("1.0f").combine("a * b").build();
+        let product = reduce("acc * (1.0f + 0.01f * v)")
+            .init("1.0f")
+            .combine("a * b")
+            .build();
         let want: Vec<f64> = (0..6)
             .map(|r| {
                 let row = &values[r * n..(r + 1) * n];
-                row.iter().fold(1.0, |acc, &v| acc * (1.0 + 0.01 * f64::from(v)))
+                row.iter()
+                    .fold(1.0, |acc, &v| acc * (1.0 + 0.01 * f64::from(v)))
             })
             .collect();
         let want = Array::from_slice(&want, (2, 3)).unwrap();
@@ -210,8 +239,16 @@ fn threadgroups(
         let x = normal(&mut rng, &[3, n]);
         let c = normal(&mut rng, &[3, n]);
         let op = api::map_reduce("grouped")
-            .pass1(Pass { init: "-INFINITY", update: "max(acc1, x)", reduce: "max(a, b)" })
-            .pass2(Pass { init: "0.0f", update: "acc2 + exp(x - s1)", reduce: "a + b" })
+            .pass1(Pass {
+                init: "-INFINITY",
+                update: "max(acc1, x)",
+                reduce: "max(a, b)",
+            })
+            .pass2(Pass {
+                init: "0.0f",
+                update: "acc2 + exp(x - s1)",
+                reduce: "a + b",
+            })
             .write("exp(x - s1) / s2")
             .threadgroup_everywhere(threads)
             .build()
@@ -219,7 +256,12 @@ fn threadgroups(
             .checked()
             .unwrap();
         let [x64, c64] = [&x, &c].map(|a| a.astype(F64).unwrap());
-        check(&op.call(&x).unwrap(), &x64.softmax(-1).unwrap(), 2e-6, "value");
+        check(
+            &op.call(&x).unwrap(),
+            &x64.softmax(-1).unwrap(),
+            2e-6,
+            "value",
+        );
         let got = grad(|x| (op.call(x)? * &c)?.sum(..))(&x).unwrap();
         let want = grad(|x| (x.softmax(-1)? * &c64)?.sum(..))(&x64).unwrap();
         check(&got, &want, 2e-6, "gradient");
@@ -232,7 +274,12 @@ fn threadgroups(
             .unwrap();
         let factors = (Array::scalar(0.01f64).unwrap() * &x64).unwrap();
         let factors = (factors + Array::scalar(1.0f64).unwrap()).unwrap();
-        check(&product.call(&x).unwrap(), &factors.prod(-1).unwrap(), 1e-5, "product");
+        check(
+            &product.call(&x).unwrap(),
+            &factors.prod(-1).unwrap(),
+            1e-5,
+            "product",
+        );
     });
 }
 
@@ -249,7 +296,11 @@ fn broadcasting(#[case] shapes: [Vec<usize>; 3]) {
         let exact = f64_of(&inputs);
         let op = rowwise::map_reduce("weighted")
             .inputs(["x", "w", "b"])
-            .pass(Pass { init: "0.0f", update: "acc1 + x * w", reduce: "a + b" })
+            .pass(Pass {
+                init: "0.0f",
+                update: "acc1 + x * w",
+                reduce: "a + b",
+            })
             .write("x * s1 + b")
             .write_row("s1 / D")
             .build()
@@ -288,23 +339,52 @@ fn strided_one_dimension_and_dtypes() {
         let x = normal(&mut rng, &[40, 30]);
         let op = softmax();
         let t = x.transpose([1, 0]).unwrap();
-        check(&op.call(&t).unwrap(), &t.softmax(-1).unwrap(), 1e-6, "transposed");
+        check(
+            &op.call(&t).unwrap(),
+            &t.softmax(-1).unwrap(),
+            1e-6,
+            "transposed",
+        );
         let one = normal(&mut rng, &[40]);
-        check(&op.call(&one).unwrap(), &one.softmax(-1).unwrap(), 1e-6, "one row");
+        check(
+            &op.call(&one).unwrap(),
+            &one.softmax(-1).unwrap(),
+            1e-6,
+            "one row",
+        );
         let mean = reduce("acc + v").finalize("s / D").build().unwrap();
         let y = mean.call(&one).unwrap();
         assert_eq!(y.ndim(), 0);
         check(&y, &one.mean(-1).unwrap(), 1e-6, "one number");
         assert!(mean.call(&1.0.into()).is_err(), "a 0-d array has no rows");
         let half = (x.astype(F16).unwrap() * 300.0).unwrap();
-        let y = reduce("acc + v * v").output_dtype(F32).build().unwrap().call(&half).unwrap();
+        let y = reduce("acc + v * v")
+            .output_dtype(F32)
+            .build()
+            .unwrap()
+            .call(&half)
+            .unwrap();
         let want = half.astype(F64).unwrap().square().unwrap().sum(-1).unwrap();
         check(&y, &want, 1e-5, "beyond what float16 holds");
         let ints = Array::from_slice(&[16_777_217i32, 2, 3, 4], (2, 2)).unwrap();
-        let exact = reduce("acc + v").init("0").compute_dtype(I32).build().unwrap();
-        assert_eq!(exact.call(&ints).unwrap().to_vec::<i32>().unwrap(), [16_777_219, 7]);
-        let most = reduce("max(acc, v)").init("-100").compute_dtype(I32).build().unwrap();
-        assert_eq!(most.call(&ints).unwrap().to_vec::<i32>().unwrap(), [16_777_217, 4]);
+        let exact = reduce("acc + v")
+            .init("0")
+            .compute_dtype(I32)
+            .build()
+            .unwrap();
+        assert_eq!(
+            exact.call(&ints).unwrap().to_vec::<i32>().unwrap(),
+            [16_777_219, 7]
+        );
+        let most = reduce("max(acc, v)")
+            .init("-100")
+            .compute_dtype(I32)
+            .build()
+            .unwrap();
+        assert_eq!(
+            most.call(&ints).unwrap().to_vec::<i32>().unwrap(),
+            [16_777_217, 4]
+        );
     });
 }
 
@@ -336,9 +416,16 @@ fn mapped() {
         let expect = vmap(want).in_axes(axes).call([&x, &w]).unwrap();
         check(&got[0], &expect[0], 1e-4, "weights of their own");
         let one = normal(&mut rng, &[20]);
-        let got = vmap(f).in_axes([Some(1), None]).out_axes([Some(2)]).call([&x, &one]).unwrap();
-        let expect =
-            vmap(want).in_axes([Some(1), None]).out_axes([Some(2)]).call([&x, &one]).unwrap();
+        let got = vmap(f)
+            .in_axes([Some(1), None])
+            .out_axes([Some(2)])
+            .call([&x, &one])
+            .unwrap();
+        let expect = vmap(want)
+            .in_axes([Some(1), None])
+            .out_axes([Some(2)])
+            .call([&x, &one])
+            .unwrap();
         check(&got[0], &expect[0], 1e-4, "weights of all");
         // A value a row, nested, with a gradient inside.
         let sum = reduce("acc + v * v").build().unwrap();
@@ -375,8 +462,13 @@ fn gradients_of_the_author() {
         let x = (x + 1.0).unwrap();
         let product = reduce("acc * v").init("1.0f").combine("a * b");
         let without = product.clone().build().unwrap();
-        let error = grad(|x| without.call(x)?.sum(..))(&x).unwrap_err().to_string();
-        assert!(error.contains("explicit derivative") && error.contains("no sum"), "{error}");
+        let error = grad(|x| without.call(x)?.sum(..))(&x)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("explicit derivative") && error.contains("no sum"),
+            "{error}"
+        );
         let with = product.vjp("v", "g * y / v").build().unwrap();
         let got = grad(|x| with.call(x)?.square()?.sum(..))(&x).unwrap();
         let x64 = x.astype(F64).unwrap();
@@ -384,13 +476,23 @@ fn gradients_of_the_author() {
         check(&got, &want, 1e-5, "product");
         // Through a reduction of its own, of an operation of elements.
         let op = api::map_reduce("normalized")
-            .pass1(Pass { init: "0.0f", update: "acc1 + x * x", reduce: "a + b" })
+            .pass1(Pass {
+                init: "0.0f",
+                update: "acc1 + x * x",
+                reduce: "a + b",
+            })
             .write("x * rsqrt(s1)")
             .vjp("x", "(g - y * 0.0f) * rsqrt(s1)")
             .build()
             .unwrap();
         let got = grad(|x| op.call(x)?.sum(..))(&x).unwrap();
-        let norm = x.square().unwrap().sum(keepdims(-1)).unwrap().rsqrt().unwrap();
+        let norm = x
+            .square()
+            .unwrap()
+            .sum(keepdims(-1))
+            .unwrap()
+            .rsqrt()
+            .unwrap();
         let want = norm.broadcast_to((3, 7)).unwrap();
         check(&got, &want, 1e-5, "as the author says");
     });
@@ -403,7 +505,11 @@ fn preludes_headers_and_places() {
         let op = api::map_reduce("shifted")
             .prelude("float z = x * 2.0f; const float q = z + 1.0f;")
             .header("inline float half_of(float v) { return 0.5f * v; }")
-            .pass1(Pass { init: "0.0f", update: "acc + q", reduce: "a + b" })
+            .pass1(Pass {
+                init: "0.0f",
+                update: "acc + q",
+                reduce: "a + b",
+            })
             .write("half_of(z) + 0.0f * s1 + j + 10 * row")
             .build()
             .unwrap();

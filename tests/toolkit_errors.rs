@@ -36,7 +36,10 @@ fn dtype(e: &Error) -> bool {
 #[test]
 fn variables_and_names() {
     let text = message(elementwise::unary("f", "x * z"), expression);
-    assert!(text.contains("undeclared variable `z`") && text.contains('^'), "{text}");
+    assert!(
+        text.contains("undeclared variable `z`") && text.contains('^'),
+        "{text}"
+    );
     let text = message(elementwise::binary("f", "a + c"), expression);
     assert!(text.contains('c'), "{text}");
     message(elementwise::unary("", "x"), argument);
@@ -50,39 +53,74 @@ fn variables_and_names() {
     let text = message(api::reduce("f").update("acc + v + w").build(), expression);
     assert!(text.contains("`w`"), "{text}");
     // An element's value does not exist once the row is reduced.
-    message(api::reduce("f").update("acc + v").finalize("s + v").build(), expression);
+    message(
+        api::reduce("f").update("acc + v").finalize("s + v").build(),
+        expression,
+    );
     message(api::reduce("f").build(), argument);
     let text = message(api::reduce("f").update("v * v").build(), argument);
     assert!(text.contains("`acc`"), "{text}");
     message(rowwise::map_reduce("f").build(), argument);
-    let pass = Pass { init: "0.0f", update: "acc2 + x", reduce: "a + b" };
-    let text = message(rowwise::map_reduce("f").pass2(pass).write("s2").build(), argument);
+    let pass = Pass {
+        init: "0.0f",
+        update: "acc2 + x",
+        reduce: "a + b",
+    };
+    let text = message(
+        rowwise::map_reduce("f").pass2(pass).write("s2").build(),
+        argument,
+    );
     assert!(text.contains("`s1`"), "{text}");
     // Results of later passes.
-    let pass = Pass { init: "0.0f", update: "acc1 + s2", reduce: "a + b" };
-    message(rowwise::map_reduce("f").pass1(pass).write("s1").build(), expression);
+    let pass = Pass {
+        init: "0.0f",
+        update: "acc1 + s2",
+        reduce: "a + b",
+    };
+    message(
+        rowwise::map_reduce("f").pass1(pass).write("s1").build(),
+        expression,
+    );
 }
 
 #[test]
 fn derivatives() {
-    let build = autograd::map_from_expr("f", ["a", "b"], "a * b").vjp("c", "g").build();
+    let build = autograd::map_from_expr("f", ["a", "b"], "a * b")
+        .vjp("c", "g")
+        .build();
     let text = message(build, argument);
     assert!(text.contains("a, b") && text.contains("`c`"), "{text}");
-    message(api::reduce("f").update("acc + v").vjp("x2", "g").build(), argument);
-    message(autograd::unary_from_expr("f", "x").vjp("g * z").build(), expression);
+    message(
+        api::reduce("f").update("acc + v").vjp("x2", "g").build(),
+        argument,
+    );
+    message(
+        autograd::unary_from_expr("f", "x").vjp("g * z").build(),
+        expression,
+    );
     let text = message(
-        autograd::unary_from_expr("f", "x").vjp("g * s").vjp_prelude("if (x) return").build(),
+        autograd::unary_from_expr("f", "x")
+            .vjp("g * s")
+            .vjp_prelude("if (x) return")
+            .build(),
         argument,
     );
     assert!(text.contains("vjp_prelude"), "{text}");
     on_worker(|| {
         let x: Array = 1.0.into();
         let op = elementwise::unary("f", "mine(x)").unwrap();
-        let op = op.with_header("inline float mine(float v) { return v; }").unwrap();
+        let op = op
+            .with_header("inline float mine(float v) { return v; }")
+            .unwrap();
         assert_eq!(op.call(&x).unwrap().item::<f32>().unwrap(), 1.0);
         let text = grad(|x| op.call(x))(&x).unwrap_err().to_string();
-        assert!(text.contains("explicit derivative") && text.contains("mine"), "{text}");
-        let text = jvp(|p| Ok(vec![op.call(&p[0])?]), [&x], [&x]).unwrap_err().to_string();
+        assert!(
+            text.contains("explicit derivative") && text.contains("mine"),
+            "{text}"
+        );
+        let text = jvp(|p| Ok(vec![op.call(&p[0])?]), [&x], [&x])
+            .unwrap_err()
+            .to_string();
         assert!(text.contains("mine"), "{text}");
         // With one it works, forwards too.
         let op = autograd::unary_from_expr("f", "mine(x)")
@@ -90,7 +128,13 @@ fn derivatives() {
             .vjp("g * 2.0f * x")
             .build()
             .unwrap();
-        assert_eq!(grad(|x| op.call(x))(&3.0.into()).unwrap().item::<f32>().unwrap(), 6.0);
+        assert_eq!(
+            grad(|x| op.call(x))(&3.0.into())
+                .unwrap()
+                .item::<f32>()
+                .unwrap(),
+            6.0
+        );
         let (_, t) = jvp(|p| Ok(vec![op.call(&p[0])?]), [&x], [&x]).unwrap();
         assert_eq!(t[0].item::<f32>().unwrap(), 2.0);
         // A function that nobody wrote.
@@ -108,7 +152,11 @@ fn threadgroups() {
         assert!(text.contains("power of two"), "{text}");
     }
     for good in [1, 32, 1024] {
-        api::reduce("f").update("acc + v").threadgroup(good).build().unwrap();
+        api::reduce("f")
+            .update("acc + v")
+            .threadgroup(good)
+            .build()
+            .unwrap();
     }
 }
 
@@ -129,16 +177,33 @@ fn shapes_and_dtypes() {
         let sum = api::reduce("f").update("acc + v").build().unwrap();
         message(sum.call(&1.0.into()), shape);
         message(sum.call(&a.astype(F64).unwrap()), dtype);
-        message(api::reduce("f").update("acc + v").compute_dtype(BOOL).build(), dtype);
-        message(api::reduce("f").update("acc + v").output_dtype(F64).build(), dtype);
+        message(
+            api::reduce("f")
+                .update("acc + v")
+                .compute_dtype(BOOL)
+                .build(),
+            dtype,
+        );
+        message(
+            api::reduce("f").update("acc + v").output_dtype(F64).build(),
+            dtype,
+        );
     });
 }
 
 #[test]
 fn raw_kernels() {
-    message(autograd::nary_from_expr("f", ["x"], ["y"]).build(), argument);
+    message(
+        autograd::nary_from_expr("f", ["x"], ["y"]).build(),
+        argument,
+    );
     let empty: [&str; 0] = [];
-    message(autograd::nary_from_expr("f", empty, ["y"]).forward("y[0] = 1;").build(), argument);
+    message(
+        autograd::nary_from_expr("f", empty, ["y"])
+            .forward("y[0] = 1;")
+            .build(),
+        argument,
+    );
     on_worker(|| {
         let double = autograd::nary_from_expr("double", ["x"], ["y"])
             .forward("uint i = thread_position_in_grid.x; y[i] = O(T(x[i]) * 2);");
@@ -146,7 +211,9 @@ fn raw_kernels() {
         let x = Array::ones(3, F32).unwrap();
         let text = message(op.call(&[&x, &x]), argument);
         assert!(text.contains("1 arrays"), "{text}");
-        let text = grad(|x| op.call(&[x])?[0].sum(..))(&x).unwrap_err().to_string();
+        let text = grad(|x| op.call(&[x])?[0].sum(..))(&x)
+            .unwrap_err()
+            .to_string();
         assert!(text.contains("backward"), "{text}");
     });
 }

@@ -160,7 +160,12 @@ impl NaryBuilder {
                     inputs.extend(self.outputs.iter().cloned());
                 }
                 let outputs: Vec<_> = self.inputs.iter().map(|i| format!("d{i}")).collect();
-                Some(kernel(&format!("{}_vjp", self.name), &inputs, &outputs, source)?)
+                Some(kernel(
+                    &format!("{}_vjp", self.name),
+                    &inputs,
+                    &outputs,
+                    source,
+                )?)
             }
         };
         Ok(Nary {
@@ -227,7 +232,12 @@ impl Nary {
         if inputs != names.len() {
             return Err(Error::argument(
                 "inputs",
-                format_args!("{} arrays for `{}` ({})", names.len(), self.inner.name, names.join(", ")),
+                format_args!(
+                    "{} arrays for `{}` ({})",
+                    names.len(),
+                    self.inner.name,
+                    names.join(", ")
+                ),
                 inputs,
             ));
         }
@@ -427,7 +437,10 @@ fn mapped<R: Rules>(
                 false => Ok(a.clone()),
             })
             .collect::<Result<Vec<_>>>()?;
-        for (i, output) in apply(op, &args.iter().collect::<Vec<_>>())?.into_iter().enumerate() {
+        for (i, output) in apply(op, &args.iter().collect::<Vec<_>>())?
+            .into_iter()
+            .enumerate()
+        {
             if all.len() <= i {
                 all.push(Vec::new());
             }

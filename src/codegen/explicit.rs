@@ -39,7 +39,11 @@ pub(crate) const COTANGENT: &str = "g";
 impl Gradients {
     /// The gradients given, the others derived.
     #[track_caller]
-    pub(crate) fn of(forward: &Program, given: Vec<Option<Expr>>, header: &str) -> Result<Gradients> {
+    pub(crate) fn of(
+        forward: &Program,
+        given: Vec<Option<Expr>>,
+        header: &str,
+    ) -> Result<Gradients> {
         let mut values = Vec::with_capacity(given.len());
         for (input, value) in forward.inputs.iter().zip(given) {
             values.push(match (value, forward.outputs.as_slice()) {
@@ -131,7 +135,9 @@ impl Explicit {
         if forward.outputs.len() != 1 || forward.by_rows {
             return Err(Error::argument(
                 "jvp",
-                format_args!("an elementwise operation with one output, or `{op}` without an explicit derivative"),
+                format_args!(
+                    "an elementwise operation with one output, or `{op}` without an explicit derivative"
+                ),
                 "another",
             ));
         }
@@ -148,7 +154,8 @@ impl Explicit {
             .inputs
             .iter()
             .zip(&self.inner.gradients.values)
-            .zip(varied) {
+            .zip(varied)
+        {
             if !varied {
                 continue;
             }

@@ -241,9 +241,7 @@ fn in_simdgroup(w: &mut Writer<'_>, r: &Reduction) {
         Fold::Max => w.line(format!("{name} = metal::simd_max({name});")),
         Fold::Min => w.line(format!("{name} = metal::simd_min({name});")),
         Fold::Custom(_) => {
-            w.line(
-                "for (int zk_h = (TG < 32 ? TG : 32) / 2; zk_h > 0; zk_h /= 2) {",
-            );
+            w.line("for (int zk_h = (TG < 32 ? TG : 32) / 2; zk_h > 0; zk_h /= 2) {");
             w.line(format!(
                 "const {} zk_other = metal::simd_shuffle_xor({name}, ushort(zk_h));",
                 wide_name(w.program.compute)

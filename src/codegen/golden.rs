@@ -71,7 +71,10 @@ fn broadcast() {
     let op = elementwise::map("affine", ["x", "w", "b"], "x * w + b").unwrap();
     let p = op.op.program();
     let accesses = [Access::Full, Access::Rows, Access::Value];
-    golden("affine", &[("strided", p, Pattern::new(Form::Strided, accesses))]);
+    golden(
+        "affine",
+        &[("strided", p, Pattern::new(Form::Strided, accesses))],
+    );
 }
 
 #[test]
@@ -85,8 +88,16 @@ fn explicit() {
 #[test]
 fn softmax() {
     let op = api::map_reduce("softmax")
-        .pass1(Pass { init: "-INFINITY", update: "max(acc1, x)", reduce: "max(a, b)" })
-        .pass2(Pass { init: "0.0f", update: "acc2 + exp(x - s1)", reduce: "a + b" })
+        .pass1(Pass {
+            init: "-INFINITY",
+            update: "max(acc1, x)",
+            reduce: "max(a, b)",
+        })
+        .pass2(Pass {
+            init: "0.0f",
+            update: "acc2 + exp(x - s1)",
+            reduce: "a + b",
+        })
         .write("exp(x - s1) / s2")
         .build()
         .unwrap();
@@ -95,17 +106,30 @@ fn softmax() {
 
 #[test]
 fn reductions() {
-    let op = api::reduce("entropy").update("acc - v * log(v + 1e-8f)").build().unwrap();
+    let op = api::reduce("entropy")
+        .update("acc - v * log(v + 1e-8f)")
+        .build()
+        .unwrap();
     with_derivatives("entropy", &op.op, Form::Rows);
-    let op = api::reduce("row_max").init("-INFINITY").update("max(acc, v)").build().unwrap();
+    let op = api::reduce("row_max")
+        .init("-INFINITY")
+        .update("max(acc, v)")
+        .build()
+        .unwrap();
     with_derivatives("row_max", &op.op, Form::Rows);
 }
 
 #[test]
 fn custom_folds() {
-    let serial = api::reduce("horner").update("acc * 0.5f + v").build().unwrap();
+    let serial = api::reduce("horner")
+        .update("acc * 0.5f + v")
+        .build()
+        .unwrap();
     let p = serial.op.program();
-    let product = api::reduce("product").init("1.0f").update("acc * v").combine("a * b");
+    let product = api::reduce("product")
+        .init("1.0f")
+        .update("acc * v")
+        .combine("a * b");
     let product = product.build().unwrap();
     let q = product.op.program();
     golden(

@@ -187,7 +187,10 @@ fn flat(used: &[bool], inputs: &[&Array]) -> Option<Layout> {
 /// The layout of an elementwise operation where one array has the result's shape, and each other is that, a row for
 /// all, a number a row, or one number. It needs no table of sizes.
 fn plain(used: &[bool], inputs: &[&Array]) -> Option<Layout> {
-    let shape = inputs.iter().map(|a| a.shape()).max_by_key(|s| (s.len(), count(s)))?;
+    let shape = inputs
+        .iter()
+        .map(|a| a.shape())
+        .max_by_key(|s| (s.len(), count(s)))?;
     let (&last, lead) = shape.split_last()?;
     let (width, rows) = (last as u64, count(lead));
     // Few long rows are cut into parts, which needs the table.
@@ -405,12 +408,7 @@ fn elementwise(used: &[bool], inputs: &[&Array], shape: Vec<i32>) -> Layout {
 
 /// An operation along the last axis.
 #[track_caller]
-fn by_rows(
-    program: &Program,
-    used: &[bool],
-    inputs: &[&Array],
-    shape: Vec<i32>,
-) -> Result<Layout> {
+fn by_rows(program: &Program, used: &[bool], inputs: &[&Array], shape: Vec<i32>) -> Result<Layout> {
     let lead = shape.len() - 1;
     let width = shape[lead] as u64;
     let rows = count(&shape[..lead]);

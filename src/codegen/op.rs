@@ -35,11 +35,7 @@ struct Inner {
 impl Fused {
     /// The operation of this name; with the author's gradients of its inputs, if there are any.
     #[track_caller]
-    pub(crate) fn new(
-        name: &str,
-        program: Program,
-        gradients: Option<Gradients>,
-    ) -> Result<Fused> {
+    pub(crate) fn new(name: &str, program: Program, gradients: Option<Gradients>) -> Result<Fused> {
         Fused::with_checks(name, program, gradients, false)
     }
 
@@ -206,7 +202,13 @@ impl Fused {
             false => None,
         };
         let mut read: Vec<&Array> = Vec::with_capacity(inputs.len() + 1);
-        read.extend(inputs.iter().zip(used).filter(|(_, u)| **u).map(|(a, _)| *a));
+        read.extend(
+            inputs
+                .iter()
+                .zip(used)
+                .filter(|(_, u)| **u)
+                .map(|(a, _)| *a),
+        );
         read.extend(&dims);
         let mut launch = kernel.launch(&read);
         let mut n = 0;

@@ -76,7 +76,9 @@ impl Rules for Fused {
         let deepest = moved
             .iter()
             .zip(spans.clone())
-            .map(|((a, mapped), span)| a.ndim() - usize::from(*mapped) + usize::from(span == Span::Row))
+            .map(|((a, mapped), span)| {
+                a.ndim() - usize::from(*mapped) + usize::from(span == Span::Row)
+            })
             .max()
             .unwrap_or(0);
         let deepest = match self.program().by_rows {
@@ -155,9 +157,7 @@ fn sum_to(gradient: Array, primal: &Array) -> Result<Array> {
         .checked_sub(primal.ndim())
         .ok_or_else(|| Error::shape("a gradient has fewer dimensions than its input".into()))?;
     let axes: Vec<i32> = (0..gradient.ndim())
-        .filter(|&i| {
-            i < extra || (primal.shape()[i - extra] == 1 && gradient.shape()[i] != 1)
-        })
+        .filter(|&i| i < extra || (primal.shape()[i - extra] == 1 && gradient.shape()[i] != 1))
         .map(|i| i as i32)
         .collect();
     let summed = gradient.sum(Axes {

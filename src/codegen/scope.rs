@@ -118,7 +118,9 @@ fn declaration(statement: &str) -> Option<(&str, &str, &str)> {
     words.retain(|w| *w != "const");
     let identifier = |s: &str| {
         let mut chars = s.chars();
-        chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+        chars
+            .next()
+            .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
             && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
     };
     match words.as_slice() {

@@ -4,11 +4,13 @@
 //! Arithmetic is in float32 and results have the dtype of the first input. The Metal text stands in
 //! `kernels/*.metal`.
 
+pub mod activations;
 mod catalog;
 mod kernel;
 pub mod loss;
 pub mod norms;
 mod op;
+pub mod rope;
 pub mod scan;
 pub mod softmax;
 pub mod transformer;
