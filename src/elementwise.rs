@@ -235,8 +235,8 @@ macro_rules! options {
                 Ok($name { op })
             }
 
-            /// The kernels that calls have needed so far: one for each way in which arrays lie against
-            /// each other.
+            /// The kernels that calls and derivatives have needed so far: one for each way in which arrays lie
+            /// against each other.
             pub fn kernels(&self) -> Vec<MetalKernel> {
                 self.op.kernels()
             }

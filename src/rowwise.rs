@@ -280,7 +280,7 @@ macro_rules! common {
                 Ok($ty { op })
             }
 
-            /// The kernels that calls have needed so far.
+            /// The kernels that calls and derivatives have needed so far.
             pub fn kernels(&self) -> Vec<MetalKernel> {
                 self.op.kernels()
             }

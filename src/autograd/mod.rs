@@ -44,6 +44,7 @@ pub use nary::{Nary, NaryBuilder, nary_from_expr};
 /// # Ok(())
 /// # }
 /// ```
+#[track_caller]
 pub fn unary_from_expr<M>(name: &str, expr: impl IntoExpr<1, M>) -> UnaryBuilder {
     let scope = Scope::of(&["x"]).with(names::ELEMENTWISE);
     let value = scope.read(expr, ["x"]);
@@ -64,6 +65,7 @@ pub fn unary_from_expr<M>(name: &str, expr: impl IntoExpr<1, M>) -> UnaryBuilder
 /// # Ok(())
 /// # }
 /// ```
+#[track_caller]
 pub fn binary_from_expr<M>(name: &str, expr: impl IntoExpr<2, M>) -> BinaryBuilder {
     let scope = binary_scope();
     let value = scope.read(expr, ["a", "b"]);
@@ -83,13 +85,17 @@ pub fn binary_from_expr<M>(name: &str, expr: impl IntoExpr<2, M>) -> BinaryBuild
 /// # Ok(())
 /// # }
 /// ```
+#[track_caller]
 pub fn map_from_expr<const N: usize, M>(
     name: &str,
     inputs: [&str; N],
     expr: impl IntoExpr<N, M>,
 ) -> MapBuilder {
     let scope = Scope::of(&inputs).with(names::ELEMENTWISE);
-    let value = names::check_inputs("inputs", &inputs).and_then(|()| scope.read(expr, inputs));
+    let value = match names::check_inputs("inputs", &inputs) {
+        Ok(()) => scope.read(expr, inputs),
+        Err(e) => Err(e),
+    };
     MapBuilder(Description::new(name, &inputs, scope, value))
 }
 

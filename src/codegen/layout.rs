@@ -129,9 +129,11 @@ impl Layout {
                 inputs.len(),
             ));
         }
-        if !program.by_rows
-            && let Some(layout) = flat(used, inputs).or_else(|| plain(used, inputs))
-        {
+        let simple = match program.by_rows {
+            false => flat(used, inputs).or_else(|| plain(program, used, inputs)),
+            true => plain(program, used, inputs),
+        };
+        if let Some(layout) = simple {
             return Ok(layout);
         }
         let shape = common_shape(op, program, inputs)?;
@@ -184,9 +186,13 @@ fn flat(used: &[bool], inputs: &[&Array]) -> Option<Layout> {
     })
 }
 
-/// The layout of an elementwise operation where one array has the result's shape, and each other is that, a row for
-/// all, a number a row, or one number. It needs no table of sizes.
-fn plain(used: &[bool], inputs: &[&Array]) -> Option<Layout> {
+/// The layout where one array has the result's shape, and each other is that, a row for all, a number a row, or
+/// one number. It needs no table of sizes.
+fn plain(program: &Program, used: &[bool], inputs: &[&Array]) -> Option<Layout> {
+    let form = match program.by_rows && program.is_serial() {
+        true => Form::Serial,
+        false => Form::Rows,
+    };
     let shape = inputs
         .iter()
         .map(|a| a.shape())
@@ -194,13 +200,22 @@ fn plain(used: &[bool], inputs: &[&Array]) -> Option<Layout> {
     let (&last, lead) = shape.split_last()?;
     let (width, rows) = (last as u64, count(lead));
     // Few long rows are cut into parts, which needs the table.
-    if rows > MOST_ROWS || (width > PART && rows < 64) {
+    if rows > MOST_ROWS || (!program.by_rows && width > PART && rows < 64) {
         return None;
     }
     let mut accesses = [Access::Unused; MOST_BUFFERS];
     let mut length_known = false;
     for (i, a) in inputs.iter().enumerate() {
         let own = a.shape();
+        if program.inputs[i].span == Span::Row {
+            if own != lead || own.is_empty() {
+                return None;
+            }
+            if used[i] {
+                *accesses.get_mut(i)? = Access::Column;
+            }
+            continue;
+        }
         let access = if own == shape {
             Access::Full
         } else if own.is_empty() {
@@ -220,9 +235,12 @@ fn plain(used: &[bool], inputs: &[&Array]) -> Option<Layout> {
         }
     }
     length_known.then(|| Layout {
-        pattern: Pattern::new(Form::Rows, accesses),
+        pattern: Pattern::new(form, accesses),
         shape: shape.to_vec(),
-        lead: 0,
+        lead: match program.by_rows {
+            true => lead.len(),
+            false => 0,
+        },
         width,
         rows,
         parts: 1,

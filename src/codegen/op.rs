@@ -103,11 +103,21 @@ impl Fused {
         Fused::with_checks(&i.name, program, gradients, i.checked)
     }
 
-    /// The kernels that were made so far.
+    /// The kernels that were made so far, those of derivatives, too.
     pub(crate) fn kernels(&self) -> Vec<MetalKernel> {
-        let kernels = self.inner.kernels.read();
-        let kernels = kernels.unwrap_or_else(PoisonError::into_inner);
-        kernels.iter().map(|(_, k)| k.clone()).collect()
+        let own = self.inner.kernels.read();
+        let own = own.unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<MetalKernel> = own.iter().map(|(_, k)| k.clone()).collect();
+        let jvps = self.inner.jvps.lock();
+        let jvps = jvps.unwrap_or_else(PoisonError::into_inner).clone();
+        let explicit = self.inner.explicit.as_ref().map(Explicit::op);
+        for op in self.inner.vjp.get().into_iter().chain(explicit) {
+            all.extend(op.kernels());
+        }
+        for (_, op) in &jvps {
+            all.extend(op.kernels());
+        }
+        all
     }
 
     pub(crate) fn op_name(&self) -> &str {
