@@ -243,7 +243,7 @@ further! {
 
 macro_rules! compare {
     ($($(#[$doc:meta])* $method:ident $op:ident;)*) => {
-        /// Comparisons and logic; for use in [`Expr::select`].
+        /// Comparisons and logic; for use in [`select`].
         impl Expr {$(
             $(#[$doc])*
             #[must_use]
