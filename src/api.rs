@@ -7,12 +7,13 @@
 use sha2::{Digest, Sha256};
 
 use crate::autograd::{UnaryBuilder, unary_from_expr};
+use crate::codegen::make::{Make, Settings};
 use crate::codegen::names;
 use crate::codegen::op::Fused;
 use crate::codegen::program::Span;
 use crate::elementwise::Unary;
 use crate::metal::MetalKernel;
-use crate::rowwise::{Make, MapReduceBuilder, Settings, common, settings};
+use crate::rowwise::{MapReduceBuilder, common, settings};
 use crate::{Array, Dtype, Error, Result};
 
 pub use crate::rowwise::Pass;

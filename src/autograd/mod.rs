@@ -15,6 +15,7 @@
 //! ```
 
 mod nary;
+mod nary_rules;
 
 use std::sync::Arc;
 

@@ -178,13 +178,13 @@ impl<'a> Build<'a> {
                 Span::Row => row = add(row, slope),
             }
         }
-        for k in from..self.of.reductions.len() {
+        for (k, adjoint) in adjoints.iter().enumerate().skip(from) {
             let slope = self.derivative(&self.of.reductions[k].value, name)?;
-            if is_zero(&slope) || is_zero(&adjoints[k]) {
+            if is_zero(&slope) || is_zero(adjoint) {
                 continue;
             }
             let slope = mul(self.weight(k), slope);
-            let factor = mul(adjoints[k].clone(), self.share_of(k));
+            let factor = mul(adjoint.clone(), self.share_of(k));
             element = add(element, mul(factor, slope));
         }
         Ok((element.simplify(), row.simplify()))

@@ -6,6 +6,7 @@
 use crate::{Array, Error, Result};
 
 use super::program::{Program, Span};
+use super::strides::{access, collapse, dims_of, strides};
 
 /// Where a kernel finds an input's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -110,7 +111,7 @@ pub(crate) struct Layout {
 }
 
 /// Above this many elements indices of 32 bits may not do.
-const FLAT_LIMIT: u64 = i32::MAX as u64;
+pub(super) const FLAT_LIMIT: u64 = i32::MAX as u64;
 
 impl Layout {
     /// The layout of a call with these arguments, of which the kernel reads some.
@@ -254,9 +255,7 @@ fn common_shape(op: &str, program: &Program, inputs: &[&Array]) -> Result<Vec<i3
     let mut shape: Vec<i32> = Vec::new();
     for (input, a) in program.inputs.iter().zip(inputs) {
         let mut own = a.shape().to_vec();
-        if input.span == Span::Row {
-            own.push(1);
-        } else if program.by_rows && own.is_empty() {
+        if input.span == Span::Row || (program.by_rows && own.is_empty()) {
             own.push(1);
         }
         if own.len() > shape.len() {
@@ -311,85 +310,8 @@ fn count(shape: &[i32]) -> u64 {
     shape.iter().map(|&d| d.max(0) as u64).product()
 }
 
-/// Row-major strides of `own` within `shape`, 0 where it is broadcast.
-fn strides(own: &[i32], shape: &[i32]) -> Vec<i64> {
-    let mut all = vec![0; shape.len()];
-    let mut step = 1i64;
-    let offset = shape.len() - own.len();
-    for (i, &d) in own.iter().enumerate().rev() {
-        if d != 1 {
-            all[offset + i] = step;
-            step *= i64::from(d);
-        }
-    }
-    all
-}
-
-/// One input's way of reading rows: its strides over the leading dimensions and within the row.
-fn access(leading: &[i64], shape: &[i32], step: i64, width: u64) -> Access {
-    if leading.iter().all(|&s| s == 0) {
-        return if step == 0 {
-            Access::First
-        } else {
-            Access::Shared
-        };
-    }
-    let mut expect = if step == 0 { 1 } else { width as i64 };
-    let mut dense = true;
-    for (&s, &d) in leading.iter().zip(shape).rev() {
-        if d != 1 {
-            dense &= s == expect;
-            expect *= i64::from(d);
-        }
-    }
-    match (dense, step == 0) {
-        (true, true) => Access::Column,
-        (true, false) => Access::Full,
-        (false, true) => Access::Starts,
-        (false, false) => Access::Rows,
-    }
-}
-
-/// Neighbouring dimensions that every array walks as one become one.
-fn collapse(shape: &[i32], all: &mut [Vec<i64>]) -> Vec<i64> {
-    let mut sizes: Vec<i64> = Vec::new();
-    let mut kept: Vec<Vec<i64>> = vec![Vec::new(); all.len()];
-    for (axis, &d) in shape.iter().enumerate() {
-        let d = i64::from(d);
-        if d == 1 {
-            continue;
-        }
-        let joins = sizes.last().is_some_and(|&last| {
-            last * d <= FLAT_LIMIT as i64
-                && all
-                    .iter()
-                    .zip(&kept)
-                    .all(|(s, k)| k.last() == Some(&(s[axis] * d)))
-        });
-        if joins {
-            if let Some(last) = sizes.last_mut() {
-                *last *= d;
-            }
-            for (s, k) in all.iter().zip(&mut kept) {
-                if let Some(last) = k.last_mut() {
-                    *last = s[axis];
-                }
-            }
-        } else {
-            sizes.push(d);
-            for (s, k) in all.iter().zip(&mut kept) {
-                k.push(s[axis]);
-            }
-        }
-    }
-    for (to, from) in all.iter_mut().zip(kept) {
-        *to = from;
-    }
-    sizes
-}
-
 /// Elements of a part of a long row of an elementwise operation.
-const PART: u64 = 1 << 15;
+pub(super) const PART: u64 = 1 << 15;
 
 /// An elementwise operation whose arrays differ in shape: walked by rows of the last dimension that is left
 /// when dimensions are joined.
@@ -492,34 +414,3 @@ fn by_rows(program: &Program, used: &[bool], inputs: &[&Array], shape: Vec<i32>)
 
 /// Rows up to which a grid has one dimension, whatever the threadgroup.
 const MOST_ROWS: u64 = (i32::MAX / 1024) as u64;
-
-/// What a strided kernel reads: rows, width, parts of a row, elements of a part, leading dimensions, their sizes,
-/// and the strides of each input that needs them.
-fn dims_of(
-    rows: u64,
-    width: u64,
-    parts: u64,
-    lead: &[i32],
-    accesses: &[Access],
-    strides: &[Vec<i64>],
-) -> Vec<i64> {
-    let part = if parts > 1 { PART } else { width };
-    let mut dims = vec![
-        rows as i64,
-        width as i64,
-        parts as i64,
-        part as i64,
-        lead.len() as i64,
-    ];
-    dims.extend(lead.iter().map(|&d| i64::from(d)));
-    for (access, s) in accesses.iter().zip(strides) {
-        if matches!(access, Access::Rows | Access::Starts) {
-            dims.extend(s);
-        }
-    }
-    // From 8 elements on MLX passes an input in `device` memory, and the text does not change.
-    while dims.len() < 8 {
-        dims.push(0);
-    }
-    dims
-}

@@ -74,7 +74,8 @@ fn chosen(condition: &Expr, a: &Expr, b: &Expr) -> Part {
         return Part::Other;
     };
     let straight = p == a && q == b;
-    if !straight && !(p == b && q == a) {
+    let crossed = p == b && q == a;
+    if !(straight || crossed) {
         return Part::Other;
     }
     match op {
