@@ -151,7 +151,7 @@ fn digest(text: &str) -> String {
 ///
 /// let mean = api::reduce("mean").init("0.0f").update("acc + v").finalize("s / D").build()?;
 /// let slope = grad(|p| mean.call(p)?.sum(..))(&p)?;
-/// assert!(slope.allclose(0.01, 1e-6)?.item::<bool>()?);
+/// assert!(slope.allclose(0.01, (1e-6, 1e-6))?.item::<bool>()?);
 /// # Ok(())
 /// # }
 /// ```
@@ -272,7 +272,7 @@ impl Reduce {
 ///     .threadgroup(256)
 ///     .build()?;
 /// let x = random::normal((4, 1000))?;
-/// assert!(softmax.call(&x)?.allclose(&x.softmax(-1)?, 1e-5)?.item::<bool>()?);
+/// assert!(softmax.call(&x)?.allclose(&x.softmax(-1)?, (1e-5, 1e-6))?.item::<bool>()?);
 /// # Ok(())
 /// # }
 /// ```

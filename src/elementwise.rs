@@ -14,9 +14,9 @@
 //! let slope = grad(|z| silu.call(z)?.sum(..))(&x)?;
 //!
 //! let want = (&x * x.sigmoid())?;
-//! assert!(y.allclose(&want, 1e-5)?.item::<bool>()?);
+//! assert!(y.allclose(&want, (1e-5, 1e-6))?.item::<bool>()?);
 //! let want = grad(|z| (z * z.sigmoid())?.sum(..))(&x)?;
-//! assert!(slope.allclose(&want, 1e-5)?.item::<bool>()?);
+//! assert!(slope.allclose(&want, (1e-5, 1e-6))?.item::<bool>()?);
 //! # Ok(())
 //! # }
 //! ```

@@ -9,7 +9,7 @@
 //! let exp = autograd::unary_from_expr("my_exp", "metal::exp(x)").vjp("g * y").build()?;
 //! let x = random::normal(100)?;
 //! let slope = grad(|x| exp.call(x)?.sum(..))(&x)?;
-//! assert!(slope.allclose(&x.exp()?, 1e-6)?.item::<bool>()?);
+//! assert!(slope.allclose(&x.exp()?, (1e-6, 1e-6))?.item::<bool>()?);
 //! # Ok(())
 //! # }
 //! ```

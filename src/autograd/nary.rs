@@ -35,7 +35,7 @@ use super::missing;
 ///     .build()?;
 /// let [x, g] = [random::normal(100)?, random::normal(100)?];
 /// let y = gate.call(&[&x, &g])?.remove(0);
-/// assert!(y.allclose((&x * g.sigmoid())?, 1e-5)?.item::<bool>()?);
+/// assert!(y.allclose((&x * g.sigmoid())?, (1e-5, 1e-6))?.item::<bool>()?);
 /// # Ok(())
 /// # }
 /// ```
