@@ -9,6 +9,7 @@ use crate::Dtype;
 use crate::expr::{Expr, share};
 
 use super::folds;
+use super::keep::{self, Kept};
 use super::layout::{Access, Form, Pattern};
 use super::program::{Output, Program, Span};
 
@@ -57,6 +58,7 @@ pub(crate) fn text(program: &Program, pattern: &Pattern) -> Text {
     let mut w = Writer {
         program,
         pattern,
+        kept: pattern.keeps.then(|| keep::kept(program)).flatten(),
         out: String::new(),
         depth: 0,
     };
@@ -95,6 +97,7 @@ pub(crate) fn text(program: &Program, pattern: &Pattern) -> Text {
 pub(super) struct Writer<'a> {
     pub(super) program: &'a Program,
     pub(super) pattern: &'a Pattern,
+    pub(super) kept: Option<Kept>,
     out: String,
     depth: usize,
 }
@@ -154,11 +157,19 @@ impl Writer<'_> {
             .enumerate()
             .filter(|(_, o)| o.span == span)
             .collect();
-        let values: Vec<Expr> = outputs.iter().map(|(_, o)| o.value.clone()).collect();
+        let values: Vec<Expr> = outputs.iter().map(|(_, o)| self.last(&o.value)).collect();
         let values = self.shared(&values, prefix);
         for ((n, o), value) in outputs.into_iter().zip(values) {
             let to = place(&o.name);
             self.line(format!("{to} = static_cast<O{n}>({value});"));
+        }
+    }
+
+    /// An output's value as the last pass computes it.
+    fn last(&self, value: &Expr) -> Expr {
+        match &self.kept {
+            Some(k) => value.replace(&k.value, &Expr::var(keep::NAME)),
+            None => value.clone(),
         }
     }
 
@@ -193,6 +204,14 @@ impl Writer<'_> {
             self.line(format!("const {wide} D = {wide}(zk_n);"));
         }
         self.pointers();
+        for o in &self.program.outputs {
+            if o.span == Span::Element && !is_zero(o) {
+                let name = &o.name;
+                self.line(format!(
+                    "const auto {name}_to = {name}_out + size_t(row) * zk_n;"
+                ));
+            }
+        }
         folds::passes(self, serial);
         self.outputs(serial);
     }
@@ -306,19 +325,13 @@ impl Writer<'_> {
     fn outputs(&mut self, serial: bool) {
         let outputs = || self.program.outputs.iter().filter(|o| !is_zero(o));
         let of = |span| outputs().filter(move |o| o.span == span);
-        let elements: Vec<Expr> = of(Span::Element).map(|o| o.value.clone()).collect();
-        let names: Vec<String> = of(Span::Element).map(|o| o.name.clone()).collect();
+        let elements: Vec<Expr> = of(Span::Element).map(|o| self.last(&o.value)).collect();
         let has_rows = of(Span::Row).next().is_some();
         if !elements.is_empty() {
-            for name in &names {
-                self.line(format!(
-                    "const auto {name}_to = {name}_out + size_t(row) * zk_n;"
-                ));
-            }
-            let (first, last) = if self.program.by_rows {
-                ("0", "zk_n")
-            } else {
-                ("zk_first", "zk_last")
+            let cut = self.pattern.form.has_dims() && !self.program.by_rows;
+            let (first, last) = match cut {
+                true => ("zk_first", "zk_last"),
+                false => ("0", "zk_n"),
             };
             self.line(match (serial, first) {
                 (true, _) => format!("for (uint j = {first}; j < {last}; ++j) {{"),
@@ -327,6 +340,10 @@ impl Writer<'_> {
             });
             for name in self.along(&elements) {
                 self.line(format!("const T {name} = T({name}_row[j]);"));
+            }
+            if let Some(k) = &self.kept {
+                let (kept, name) = (keep::NAME, self.program.outputs[k.output].name.clone());
+                self.line(format!("const float {kept} = float({name}_to[j]);"));
             }
             if elements
                 .iter()
