@@ -25,6 +25,7 @@ use std::sync::{
 
 use dashmap::DashMap;
 
+pub(crate) use cache::folder as cache_folder;
 pub use compiler::command as compiler_command;
 pub use coroutine::Order;
 pub use launch::{Buffer, HostKernel, LaunchArgs};
