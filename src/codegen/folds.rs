@@ -75,6 +75,15 @@ fn pass(w: &mut Writer<'_>, reductions: &[(usize, &Reduction)], serial: bool, ke
     }
     let values: Vec<Expr> = reductions.iter().map(|(_, r)| r.value.clone()).collect();
     let along = w.along(&values);
+    let mut known: Vec<Expr> = reductions
+        .iter()
+        .filter(|(_, r)| !matches!(r.fold, Fold::Custom(_)))
+        .map(|(_, r)| r.value.clone())
+        .collect();
+    if let Some(k) = w.kept.as_ref().filter(|_| keeps) {
+        known.push(k.value.clone());
+    }
+    let known = w.hoist(&known);
     let uses_j = values
         .iter()
         .any(|v| v.variables().iter().any(|n| n == "j"));
@@ -99,7 +108,9 @@ fn pass(w: &mut Writer<'_>, reductions: &[(usize, &Reduction)], serial: bool, ke
     for name in &along {
         w.line(format!("const T {name} = T({name}_at[zk_l]);"));
     }
-    updates(w, reductions, in_block, |i, _| format!("zk_a{i}[zk_l]"));
+    updates(w, reductions, &known, in_block, |i, _| {
+        format!("zk_a{i}[zk_l]")
+    });
     w.line("}");
     w.line("}");
     w.line(format!(
@@ -108,7 +119,7 @@ fn pass(w: &mut Writer<'_>, reductions: &[(usize, &Reduction)], serial: bool, ke
     for name in &along {
         w.line(format!("const T {name} = T({name}_row[j]);"));
     }
-    updates(w, reductions, in_row, |_, r| r.name.clone());
+    updates(w, reductions, &known, in_row, |_, r| r.name.clone());
     w.line("}");
     w.line("for (int zk_h = VEC / 2; zk_h > 0; zk_h /= 2) {");
     w.line("for (int zk_l = 0; zk_l < zk_h; ++zk_l) {");
@@ -131,6 +142,7 @@ fn pass(w: &mut Writer<'_>, reductions: &[(usize, &Reduction)], serial: bool, ke
 fn updates(
     w: &mut Writer<'_>,
     reductions: &[(usize, &Reduction)],
+    values: &[Expr],
     store: Option<String>,
     place: impl Fn(usize, &Reduction) -> String,
 ) {
@@ -139,11 +151,7 @@ fn updates(
         .iter()
         .filter(|(_, r)| !matches!(r.fold, Fold::Custom(_)))
         .collect();
-    let mut values: Vec<Expr> = known.iter().map(|(_, r)| r.value.clone()).collect();
-    if let (Some(k), Some(_)) = (&w.kept, &store) {
-        values.push(k.value.clone());
-    }
-    let mut values = w.shared(&values, "zk_t");
+    let mut values = w.shared(values, "zk_t");
     if let Some(place) = store
         && let Some(value) = values.pop()
     {

@@ -59,6 +59,7 @@ pub(crate) fn text(program: &Program, pattern: &Pattern) -> Text {
         program,
         pattern,
         kept: pattern.keeps.then(|| keep::kept(program)).flatten(),
+        hoisted: 0,
         out: String::new(),
         depth: 0,
     };
@@ -98,6 +99,8 @@ pub(super) struct Writer<'a> {
     pub(super) program: &'a Program,
     pub(super) pattern: &'a Pattern,
     pub(super) kept: Option<Kept>,
+    /// Values that were taken out of loops.
+    hoisted: usize,
     out: String,
     depth: usize,
 }
@@ -139,7 +142,7 @@ impl Writer<'_> {
                 _ => self.line(format!("const T {name} = T({name}_in[zk_i]);")),
             }
         }
-        self.stores(Span::Element, "zk_t", |name| format!("{name}_out[zk_i]"));
+        self.stores(Span::Element, None, |name| format!("{name}_out[zk_i]"));
     }
 
     fn typedef(&mut self) {
@@ -148,7 +151,7 @@ impl Writer<'_> {
     }
 
     /// The outputs of a kind, with what their expressions have in common computed once.
-    fn stores(&mut self, span: Span, prefix: &str, place: impl Fn(&str) -> String) {
+    fn stores(&mut self, span: Span, values: Option<Vec<Expr>>, place: impl Fn(&str) -> String) {
         let outputs: Vec<(usize, &Output)> = self
             .program
             .outputs
@@ -157,8 +160,9 @@ impl Writer<'_> {
             .enumerate()
             .filter(|(_, o)| o.span == span)
             .collect();
-        let values: Vec<Expr> = outputs.iter().map(|(_, o)| self.last(&o.value)).collect();
-        let values = self.shared(&values, prefix);
+        let values =
+            values.unwrap_or_else(|| outputs.iter().map(|(_, o)| o.value.clone()).collect());
+        let values = self.shared(&values, "zk_t");
         for ((n, o), value) in outputs.into_iter().zip(values) {
             let to = place(&o.name);
             self.line(format!("{to} = static_cast<O{n}>({value});"));
@@ -180,6 +184,41 @@ impl Writer<'_> {
             self.line(format!("const auto {name} = {};", value.to_msl()));
         }
         shared.results.iter().map(Expr::to_msl).collect()
+    }
+
+    /// Computes what stays the same along the row before a loop over it. Compilers do not move a division,
+    /// as the loop might have no element.
+    pub(super) fn hoist(&mut self, values: &[Expr]) -> Vec<Expr> {
+        let along = self.along(values);
+        let fixed = |e: &Expr| {
+            let names = e.variables();
+            !names.is_empty()
+                && names
+                    .iter()
+                    .all(|n| !along.contains(n) && !super::names::varies(n) && n != keep::NAME)
+        };
+        let mut found: Vec<Expr> = Vec::new();
+        let mut pending: Vec<&Expr> = values.iter().rev().collect();
+        while let Some(e) = pending.pop() {
+            if e.arguments().is_empty() || found.contains(e) {
+                continue;
+            }
+            match fixed(e) {
+                true => found.push(e.clone()),
+                false => pending.extend(e.arguments().iter().rev()),
+            }
+        }
+        let mut values = values.to_vec();
+        for e in found {
+            let name = format!("zk_h{}", self.hoisted);
+            self.hoisted += 1;
+            self.line(format!("const auto {name} = {};", e.to_msl()));
+            let by = Expr::var(&name);
+            for v in &mut values {
+                *v = v.replace(&e, &by);
+            }
+        }
+        values
     }
 
     fn rows(&mut self) {
@@ -333,6 +372,7 @@ impl Writer<'_> {
                 true => ("zk_first", "zk_last"),
                 false => ("0", "zk_n"),
             };
+            let elements = self.hoist(&elements);
             self.line(match (serial, first) {
                 (true, _) => format!("for (uint j = {first}; j < {last}; ++j) {{"),
                 (false, "0") => format!("for (uint j = zk_tid; j < {last}; j += TG) {{"),
@@ -351,12 +391,14 @@ impl Writer<'_> {
             {
                 self.line("const uint elem = row * zk_n + j;");
             }
-            self.stores(Span::Element, "zk_t", |name| format!("{name}_to[j]"));
+            self.stores(Span::Element, Some(elements), |name| {
+                format!("{name}_to[j]")
+            });
             self.line("}");
         }
         if has_rows {
             self.line(if serial { "{" } else { "if (zk_tid == 0) {" });
-            self.stores(Span::Row, "zk_t", |name| format!("{name}_out[row]"));
+            self.stores(Span::Row, None, |name| format!("{name}_out[row]"));
             self.line("}");
         }
     }

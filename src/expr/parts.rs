@@ -47,6 +47,11 @@ impl Expr {
 }
 
 impl Expr {
+    /// What the outermost operation works on.
+    pub(crate) fn arguments(&self) -> &[Expr] {
+        &self.0.args
+    }
+
     /// Every part of it once, itself last.
     pub(crate) fn parts(&self) -> Vec<Expr> {
         postorder([self])

@@ -112,9 +112,10 @@ if (TG > 32) {
   n = zk_lane < uint(TG) / 32 ? zk_s1[zk_lane] : float(0);
   n = metal::simd_sum(n);
 }
+const auto zk_h0 = g / metal::max(n, 1.0f);
 for (uint j = zk_tid; j < zk_n; j += TG) {
   const T v = T(v_row[j]);
-  dv_to[j] = static_cast<O0>(g / metal::max(n, 1.0f) * (v == s ? 1.0f : 0.0f));
+  dv_to[j] = static_cast<O0>(zk_h0 * (v == s ? 1.0f : 0.0f));
 }
 
 // jvp: (v_in, dv_in) -> (dy_out)

@@ -161,11 +161,12 @@ if (TG > 32) {
   t = zk_lane < uint(TG) / 32 ? zk_s2[zk_lane] : float(0);
   t = metal::simd_sum(t);
 }
+const auto zk_h0 = t / (s2 * s2);
 for (uint j = zk_tid; j < zk_n; j += TG) {
   const T x = T(x_row[j]);
   const T g = T(g_row[j]);
   const auto zk_t0 = metal::exp(x - s1);
-  dx_to[j] = static_cast<O0>(g * (zk_t0 / s2) - t / (s2 * s2) * zk_t0);
+  dx_to[j] = static_cast<O0>(g * (zk_t0 / s2) - zk_h0 * zk_t0);
 }
 
 // jvp: (x_in, dx_in) -> (dy_out)
@@ -282,11 +283,12 @@ if (TG > 32) {
   t_2 = zk_lane < uint(TG) / 32 ? zk_s4[zk_lane] : float(0);
   t_2 = metal::simd_sum(t_2);
 }
+const auto zk_h0 = t / metal::max(n, 1.0f);
+const auto zk_h1 = t_2 - s2 * t / metal::max(n, 1.0f);
 for (uint j = zk_tid; j < zk_n; j += TG) {
   const T x = T(x_row[j]);
   const T dx = T(dx_row[j]);
   const auto zk_t0 = metal::exp(x - s1) / s2;
-  const auto zk_t1 = metal::max(n, 1.0f);
-  dy_to[j] = static_cast<O0>(zk_t0 * dx - zk_t0 * (t / zk_t1) - zk_t0 / s2 * (t_2 - s2 * t / zk_t1));
+  dy_to[j] = static_cast<O0>(zk_t0 * dx - zk_t0 * zk_h0 - zk_t0 / s2 * zk_h1);
 }
 
