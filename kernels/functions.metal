@@ -5,17 +5,20 @@
 // 0 * infinity, its argument stops at a bound from which on the result does not change; the
 // comparisons are written so that NaN stays NaN.
 
-// 1 / (1 + exp(-x)).
+// 1 / (1 + exp(-x)), by the exponential of what is negative: it does not overflow, and the
+// result keeps its digits down to the smallest number.
 template <typename T>
 inline T kk_sigmoid(T x) {
-  return T(1.0f / (1.0f + metal::exp(-float(x))));
+  const float v = float(x);
+  const float e = metal::exp(-metal::abs(v));
+  return T((v < 0.0f ? e : 1.0f) / (1.0f + e));
 }
 
 // x sigmoid(x); 0 at minus infinity.
 template <typename T>
 inline T kk_silu(T x) {
   const float v = float(x) < -200.0f ? -200.0f : float(x);
-  return T(v / (1.0f + metal::exp(-v)));
+  return T(v * kk_sigmoid(v));
 }
 
 // max(x, 0).
@@ -29,7 +32,7 @@ inline T kk_relu(T x) {
 template <typename T>
 inline T kk_gelu_tanh(T x) {
   const float v = float(x) < -20.0f ? -20.0f : float(x);
-  return T(v / (1.0f + metal::exp(-1.5957691216f * (v + 0.044715f * v * v * v))));
+  return T(v * kk_sigmoid(1.5957691216f * (v + 0.044715f * v * v * v)));
 }
 
 // The error function, within 3 units in the last place of a float: an odd polynomial up to

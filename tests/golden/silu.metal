@@ -1,7 +1,9 @@
 // forward: (x_in) -> (y_out)
 template <typename T>
 inline T kk_sigmoid(T x) {
-  return T(1.0f / (1.0f + metal::exp(-float(x))));
+  const float v = float(x);
+  const float e = metal::exp(-metal::abs(v));
+  return T((v < 0.0f ? e : 1.0f) / (1.0f + e));
 }
 typedef float T;
 const uint zk_i = thread_position_in_grid.x;
@@ -11,7 +13,9 @@ y_out[zk_i] = static_cast<O0>(x * kk_sigmoid(x));
 // vjp: (x_in, g_in) -> (dx_out)
 template <typename T>
 inline T kk_sigmoid(T x) {
-  return T(1.0f / (1.0f + metal::exp(-float(x))));
+  const float v = float(x);
+  const float e = metal::exp(-metal::abs(v));
+  return T((v < 0.0f ? e : 1.0f) / (1.0f + e));
 }
 typedef float T;
 const uint zk_i = thread_position_in_grid.x;
@@ -23,7 +27,9 @@ dx_out[zk_i] = static_cast<O0>(g * (zk_t0 + x * (zk_t0 * (1.0f - zk_t0))));
 // jvp: (x_in, dx_in) -> (dy_out)
 template <typename T>
 inline T kk_sigmoid(T x) {
-  return T(1.0f / (1.0f + metal::exp(-float(x))));
+  const float v = float(x);
+  const float e = metal::exp(-metal::abs(v));
+  return T((v < 0.0f ? e : 1.0f) / (1.0f + e));
 }
 typedef float T;
 const uint zk_i = thread_position_in_grid.x;
