@@ -179,6 +179,7 @@ fn a_folder_that_cannot_be_written_is_an_error() {
 
 /// Not a test of its own: [`the_environment_dumps`] runs it in a process with `ZMLX_DUMP_DIR`.
 #[test]
+#[ignore = "run by `the_environment_dumps`"]
 fn launch_one() {
     let result = on_worker(|| {
         let kernel = scale("profile_environment").build().unwrap();
@@ -196,7 +197,7 @@ fn the_environment_dumps() {
     let child = |dir: &Path| {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command
-            .args(["--exact", "launch_one"])
+            .args(["--exact", "--ignored", "launch_one"])
             .env("ZMLX_DUMP_DIR", dir);
         command
     };

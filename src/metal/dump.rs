@@ -117,7 +117,10 @@ pub(super) fn launch(
             if let Err(e) = written {
                 // The next launch tries again.
                 lock(&sink.seen).remove(&id);
-                return Err(e);
+                // Whoever closed the sink meanwhile may have removed its folder.
+                if sinks().iter().any(|s| Arc::ptr_eq(s, &sink)) {
+                    return Err(e);
+                }
             }
         }
     }
