@@ -8,6 +8,7 @@ use std::fmt;
 use std::panic::Location;
 
 use crate::engine::EngineError;
+use crate::testing::Mismatch;
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -33,6 +34,9 @@ pub enum Error {
         message: String,
         at: Site,
     },
+    /// An expression is wrong: undeclared names, bad syntax, no known derivative.
+    #[error("{message}\n  called at {at}")]
+    Expression { message: String, at: Site },
     /// A custom kernel could not be lowered, compiled or run.
     #[error("{problem}\n  {context}called at {at}")]
     Kernel {
@@ -64,6 +68,9 @@ pub enum Error {
     /// A worker has ended, so it takes no more jobs.
     #[error("worker: {message}")]
     Worker { message: String },
+    /// Two functions that should agree do not; from [`crate::testing`].
+    #[error("{found}\n  (at {at})")]
+    Mismatch { found: Box<Mismatch>, at: Site },
     /// An error of the user's own, returned from a closure given to a transform.
     #[error(transparent)]
     Other(Box<dyn std::error::Error + Send + Sync>),
@@ -86,6 +93,14 @@ impl Error {
     #[track_caller]
     pub(crate) fn dtype(message: String) -> Self {
         Error::Dtype {
+            message,
+            at: Location::caller(),
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn expression(message: String) -> Self {
+        Error::Expression {
             message,
             at: Location::caller(),
         }

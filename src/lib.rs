@@ -26,16 +26,23 @@
 //! | see what they cost | [`registry`], [`profile`] |
 //! | differentiate, vectorize, compile | [`grad`], [`vmap()`], [`custom_function`], [`compile`] |
 //! | read and write files | [`io`], [`export_function`] |
+//! | test and measure | [`testing`], [`mod@bench`] |
 //! | use several threads | [`Frozen`], [`Worker`], [`stream`] |
 //!
 //! Every call that can fail returns [`Result`]; errors carry the place in your code.
 
+pub mod api;
 mod array;
+pub mod autograd;
+pub mod bench;
 mod bridge;
+mod codegen;
 mod dtype;
+pub mod elementwise;
 pub mod engine;
 mod error;
 mod eval;
+pub mod expr;
 pub mod fast;
 mod frozen;
 pub mod io;
@@ -47,7 +54,9 @@ pub mod msl;
 pub mod ops;
 pub mod profile;
 pub mod random;
+pub mod rowwise;
 pub mod stream;
+pub mod testing;
 mod transforms;
 pub mod worker;
 
@@ -82,8 +91,9 @@ pub fn mlx_version() -> Result<String> {
 pub mod prelude {
     pub use crate::dtype::short::*;
     pub use crate::{
-        Array, Device, Dtype, Ellipsis, Error, Frozen, MetalKernel, NewAxis, Stream, Worker,
-        async_eval, compile, custom_function, eval, fast, grad, keepdims, ops, random, step, vmap,
+        Array, Device, Dtype, Ellipsis, Error, Frozen, MetalKernel, NewAxis, Stream, Worker, api,
+        async_eval, autograd, compile, custom_function, elementwise, eval, fast, grad, keepdims,
+        ops, random, rowwise, step, vmap,
     };
 }
 

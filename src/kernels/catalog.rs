@@ -26,6 +26,14 @@ pub struct Entry {
     pub mlx: Option<Function>,
     /// The fewest bytes read and written, for rows of a width and a dtype's size.
     pub bytes: fn(rows: usize, width: usize, size: usize) -> usize,
+    /// By how many roundings of float32, relative to the largest value, a result in rows of a
+    /// width may be off: [`few`] unless there is a reason.
+    pub roundings: fn(width: usize) -> f64,
+}
+
+/// Roundings of a kernel that adds a row's elements in many sums side by side.
+pub(super) fn few(_width: usize) -> f64 {
+    16.0
 }
 
 /// An input of a kernel over rows of a width D.
@@ -108,8 +116,9 @@ impl Entry {
 
 /// All kernels, family by family.
 pub fn catalog() -> impl Iterator<Item = &'static Entry> {
-    use super::{loss, norms, rope, scan, softmax, transformer};
+    use super::{activations, loss, norms, rope, scan, softmax, transformer};
     let families = [
+        activations::TABLE,
         softmax::TABLE,
         norms::TABLE,
         transformer::TABLE,

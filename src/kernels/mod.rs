@@ -4,6 +4,7 @@
 //! Arithmetic is in float32 and results have the dtype of the first input. The Metal text stands in
 //! `kernels/*.metal`.
 
+pub mod activations;
 mod catalog;
 mod kernel;
 pub mod loss;

@@ -1,6 +1,6 @@
 //! Normalization over the last axis.
 
-use super::catalog::{Entry, Kind, input};
+use super::catalog::{Entry, Kind, few, input};
 use super::kernel::{RowKernel, check_float, check_shape, rows_of};
 use super::op::Op;
 use crate::{Array, Dtype, Result, keepdims};
@@ -124,4 +124,5 @@ pub(super) static TABLE: &[Entry] = &[Entry {
     composite: |p| (RMSNORM.composite)(&1e-5, p),
     mlx: Some(|p| Ok(vec![crate::fast::rms_norm(&p[0], &p[1], 1e-5)?])),
     bytes: |rows, width, size| (2 * rows + 1) * width * size,
+    roundings: few,
 }];

@@ -1,6 +1,6 @@
 //! Rotary position embedding.
 
-use super::catalog::{Entry, Kind, input};
+use super::catalog::{Entry, Kind, few, input};
 use super::kernel::{RowKernel, check_float, check_shape, rows_of};
 use super::op::Op;
 use crate::{Array, Dtype, Error, Result};
@@ -137,4 +137,5 @@ pub(super) static TABLE: &[Entry] = &[Entry {
     mlx: None,
     // With as many positions as rows.
     bytes: |rows, width, size| 3 * rows * width * size,
+    roundings: few,
 }];

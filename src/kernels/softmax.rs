@@ -1,6 +1,6 @@
 //! Softmax over the last axis.
 
-use super::catalog::{Entry, Kind, input};
+use super::catalog::{Entry, Kind, few, input};
 use super::kernel::{RowKernel, check_float, rows_of};
 use super::op::Op;
 use crate::{Array, Result, keepdims};
@@ -47,7 +47,8 @@ static SOFTMAX: Op<()> = Op {
         Ok(BACKWARD.launch(&[&p[0], &g[0]], [out], rows, width)?.into())
     },
     composite: |(), p| {
-        let e = (&p[0] - &p[0].max(keepdims(-1))?)?.exp()?;
+        let most = p[0].stop_gradient()?.max(keepdims(-1))?;
+        let e = (&p[0] - &most)?.exp()?;
         Ok(vec![(&e / &e.sum(keepdims(-1))?)?])
     },
 };
@@ -74,4 +75,5 @@ pub(super) static TABLE: &[Entry] = &[Entry {
     composite: |p| (SOFTMAX.composite)(&(), p),
     mlx: Some(|p| Ok(vec![p[0].softmax(-1)?])),
     bytes: |rows, width, size| 2 * rows * width * size,
+    roundings: few,
 }];

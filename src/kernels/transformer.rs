@@ -1,6 +1,6 @@
 //! Gated activations and dropout.
 
-use super::catalog::{Entry, Kind, input};
+use super::catalog::{Entry, Kind, few, input};
 use super::kernel::{ElementKernel, RowKernel, check_float, rows_of};
 use super::op::Op;
 use crate::{Array, Dtype, Error, Result};
@@ -178,6 +178,7 @@ pub(super) static TABLE: &[Entry] = &[
         composite: |p| (SWIGLU.composite)(&(), p),
         mlx: None,
         bytes: |rows, width, size| 3 * rows * width * size,
+        roundings: few,
     },
     Entry {
         name: "transformer::dropout",
@@ -191,5 +192,6 @@ pub(super) static TABLE: &[Entry] = &[
             Ok(vec![((&p[0] * &keep)? * (1.0 / 0.9))?])
         }),
         bytes: |rows, width, size| 2 * rows * width * size,
+        roundings: few,
     },
 ];

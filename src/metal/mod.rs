@@ -23,6 +23,7 @@ pub use geometry::{Extent, IntoExtent};
 pub use kernel::{KernelSource, MetalKernel};
 pub use launch::Launch;
 pub use spec::KernelBuilder;
+pub(crate) use spec::check_identifier;
 pub use stats::KernelStats;
 pub use template::TemplateArg;
 

@@ -175,7 +175,7 @@ impl KernelBuilder {
 
 /// Refuses what cannot name a parameter of the kernel function.
 #[track_caller]
-pub(super) fn check_identifier(argument: &str, name: &str) -> Result<()> {
+pub(crate) fn check_identifier(argument: &str, name: &str) -> Result<()> {
     let mut chars = name.chars();
     let starts = chars
         .next()

@@ -1,0 +1,36 @@
+//! Dtypes that kernels can have.
+
+use crate::{Dtype, Error, Result};
+
+/// Refuses dtypes that a kernel cannot compute in.
+#[track_caller]
+pub(crate) fn check_compute(dtype: Dtype) -> Result<()> {
+    if super::text::type_name(dtype).is_some() {
+        return Ok(());
+    }
+    Err(Error::dtype(format!(
+        "`compute_dtype`: expected float32, float16, bfloat16 or an integer, got {dtype}"
+    )))
+}
+
+/// Refuses dtypes that a kernel cannot store numbers in.
+#[track_caller]
+pub(crate) fn check_output(dtype: Dtype) -> Result<()> {
+    if matches!(dtype, Dtype::Float64 | Dtype::Complex64) {
+        return Err(Error::dtype(format!(
+            "`output_dtype`: expected a real dtype that Metal has, got {dtype}"
+        )));
+    }
+    Ok(())
+}
+
+/// Refuses arrays that a generated kernel cannot read.
+#[track_caller]
+pub(crate) fn check_input(op: &str, name: &str, dtype: Dtype) -> Result<()> {
+    if matches!(dtype, Dtype::Float64 | Dtype::Complex64) {
+        return Err(Error::dtype(format!(
+            "`{op}`: expected a real dtype that Metal has for `{name}`, got {dtype}"
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,231 @@
+//! The text of the passes that reduce a row.
+//!
+//! Each pass does all reductions whose operands are known. Threads take blocks of `VEC` neighbours in
+//! turn, with an accumulator for each place in a block: that is what lets a compiler that may not
+//! reorder sums use vector registers. On a GPU the threads' results meet in the simdgroup, and those of
+//! the simdgroups in a small array, at the cost of one barrier a pass.
+
+use crate::Dtype;
+use crate::expr::Expr;
+
+use super::program::{Custom, Fold, Reduction};
+use super::text::{Writer, wide_name};
+
+/// Writes all passes.
+pub(super) fn passes(w: &mut Writer<'_>, serial: bool) {
+    let levels = w.program.levels();
+    let reductions = &w.program.reductions;
+    if reductions.is_empty() {
+        return;
+    }
+    w.line("const uint zk_blocks = zk_n / VEC;");
+    for level in 1..=levels.iter().copied().max().unwrap_or(0) {
+        let of_level: Vec<(usize, &Reduction)> = reductions
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| levels[*i] == level)
+            .collect();
+        let (ordered, free): (Vec<_>, Vec<_>) = of_level
+            .into_iter()
+            .partition(|(_, r)| matches!(&r.fold, Fold::Custom(c) if c.combine.is_none()));
+        for (_, r) in ordered {
+            in_order(w, r);
+        }
+        if !free.is_empty() {
+            pass(w, &free, serial);
+        }
+    }
+}
+
+/// A reduction whose elements must come one after the other.
+fn in_order(w: &mut Writer<'_>, r: &Reduction) {
+    let Fold::Custom(c) = &r.fold else { return };
+    let wide = wide_name(w.program.compute);
+    let name = &r.name;
+    w.line(format!("{wide} {name} = {};", c.init.to_msl()));
+    w.line("for (uint j = 0; j < zk_n; ++j) {");
+    for input in w.along(std::slice::from_ref(&r.value)) {
+        w.line(format!("const T {input} = T({input}_row[j]);"));
+    }
+    w.line(format!("const {wide} {} = {name};", c.acc));
+    let values = w.shared(std::slice::from_ref(&r.value), "zk_t");
+    w.line(format!("{name} = {wide}({});", values[0]));
+    w.line("}");
+}
+
+fn pass(w: &mut Writer<'_>, reductions: &[(usize, &Reduction)], serial: bool) {
+    let wide = wide_name(w.program.compute);
+    for (_, r) in reductions {
+        let start = start(&r.fold, w.program.compute);
+        w.line(format!("{wide} {} = {start};", r.name));
+    }
+    w.line("{");
+    for (i, r) in reductions {
+        w.line(format!("{wide} zk_a{i}[VEC];"));
+        let name = &r.name;
+        w.line(format!(
+            "for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a{i}[zk_l] = {name};"
+        ));
+    }
+    let values: Vec<Expr> = reductions.iter().map(|(_, r)| r.value.clone()).collect();
+    let along = w.along(&values);
+    let uses_j = values
+        .iter()
+        .any(|v| v.variables().iter().any(|n| n == "j"));
+    let (first, step) = if serial { ("0", "1") } else { ("zk_tid", "TG") };
+    w.line(format!(
+        "for (uint zk_b = {first}; zk_b < zk_blocks; zk_b += {step}) {{"
+    ));
+    for name in &along {
+        w.line(format!("const auto {name}_at = {name}_row + zk_b * VEC;"));
+    }
+    w.line("for (int zk_l = 0; zk_l < VEC; ++zk_l) {");
+    if uses_j {
+        w.line("const uint j = zk_b * VEC + zk_l;");
+    }
+    for name in &along {
+        w.line(format!("const T {name} = T({name}_at[zk_l]);"));
+    }
+    updates(w, reductions, |i, _| format!("zk_a{i}[zk_l]"));
+    w.line("}");
+    w.line("}");
+    w.line(format!(
+        "for (uint j = zk_blocks * VEC + {first}; j < zk_n; j += {step}) {{"
+    ));
+    for name in &along {
+        w.line(format!("const T {name} = T({name}_row[j]);"));
+    }
+    updates(w, reductions, |_, r| r.name.clone());
+    w.line("}");
+    w.line("for (int zk_h = VEC / 2; zk_h > 0; zk_h /= 2) {");
+    w.line("for (int zk_l = 0; zk_l < zk_h; ++zk_l) {");
+    for (i, r) in reductions {
+        let to = format!("zk_a{i}[zk_l]");
+        join(w, &r.fold, &to, &format!("zk_a{i}[zk_l + zk_h]"));
+    }
+    w.line("}");
+    w.line("}");
+    for (i, r) in reductions {
+        join(w, &r.fold, &r.name, &format!("zk_a{i}[0]"));
+    }
+    w.line("}");
+    if !serial {
+        between_threads(w, reductions);
+    }
+}
+
+/// Adds one element to the accumulators.
+fn updates(
+    w: &mut Writer<'_>,
+    reductions: &[(usize, &Reduction)],
+    place: impl Fn(usize, &Reduction) -> String,
+) {
+    let wide = wide_name(w.program.compute);
+    let known: Vec<&(usize, &Reduction)> = reductions
+        .iter()
+        .filter(|(_, r)| !matches!(r.fold, Fold::Custom(_)))
+        .collect();
+    let values: Vec<Expr> = known.iter().map(|(_, r)| r.value.clone()).collect();
+    let values = w.shared(&values, "zk_t");
+    for ((i, r), value) in known.into_iter().zip(values) {
+        let to = place(*i, r);
+        match r.fold {
+            Fold::Max => w.line(format!("{to} = metal::max({to}, {wide}({value}));")),
+            Fold::Min => w.line(format!("{to} = metal::min({to}, {wide}({value}));")),
+            _ => w.line(format!("{to} += {wide}({value});")),
+        }
+    }
+    for (i, r) in reductions {
+        if let Fold::Custom(c) = &r.fold {
+            let to = place(*i, r);
+            w.line("{");
+            w.line(format!("const {wide} {} = {to};", c.acc));
+            let values = w.shared(std::slice::from_ref(&r.value), "zk_u");
+            w.line(format!("{to} = {wide}({});", values[0]));
+            w.line("}");
+        }
+    }
+}
+
+/// `to` becomes both as one.
+fn join(w: &mut Writer<'_>, fold: &Fold, to: &str, from: &str) {
+    match fold {
+        Fold::Sum => w.line(format!("{to} += {from};")),
+        Fold::Max => w.line(format!("{to} = metal::max({to}, {from});")),
+        Fold::Min => w.line(format!("{to} = metal::min({to}, {from});")),
+        Fold::Custom(c) => {
+            let wide = wide_name(w.program.compute);
+            let value = combined(c);
+            w.line(format!(
+                "{{ const {wide} a = {to}, b = {from}; {to} = {wide}({value}); }}"
+            ));
+        }
+    }
+}
+
+fn combined(c: &Custom) -> String {
+    c.combine.as_ref().map(Expr::to_msl).unwrap_or_default()
+}
+
+/// What changes nothing when it is joined with something.
+fn start(fold: &Fold, compute: Dtype) -> String {
+    let wide = wide_name(compute);
+    match fold {
+        Fold::Sum => format!("{wide}(0)"),
+        Fold::Max if compute.is_floating() => "-INFINITY".into(),
+        Fold::Min if compute.is_floating() => "INFINITY".into(),
+        Fold::Max => format!("metal::numeric_limits<{wide}>::lowest()"),
+        Fold::Min => format!("metal::numeric_limits<{wide}>::max()"),
+        Fold::Custom(c) => c.init.to_msl(),
+    }
+}
+
+/// Joins the results of a row's threads; every thread has the outcome.
+fn between_threads(w: &mut Writer<'_>, reductions: &[(usize, &Reduction)]) {
+    for (_, r) in reductions {
+        in_simdgroup(w, r);
+    }
+    w.line("if (TG > 32) {");
+    for (i, r) in reductions {
+        w.line(format!("if (zk_lane == 0) zk_s{i}[zk_simd] = {};", r.name));
+    }
+    w.line("metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);");
+    let compute = w.program.compute;
+    for (i, r) in reductions {
+        let name = &r.name;
+        match &r.fold {
+            Fold::Custom(_) => {
+                w.line(format!("{name} = zk_s{i}[0];"));
+                w.line("for (int zk_l = 1; zk_l < TG / 32; ++zk_l) {");
+                join(w, &r.fold, name, &format!("zk_s{i}[zk_l]"));
+                w.line("}");
+            }
+            fold => {
+                let start = start(fold, compute);
+                w.line(format!(
+                    "{name} = zk_lane < uint(TG) / 32 ? zk_s{i}[zk_lane] : {start};"
+                ));
+                in_simdgroup(w, r);
+            }
+        }
+    }
+    w.line("}");
+}
+
+fn in_simdgroup(w: &mut Writer<'_>, r: &Reduction) {
+    let name = &r.name;
+    match &r.fold {
+        Fold::Sum => w.line(format!("{name} = metal::simd_sum({name});")),
+        Fold::Max => w.line(format!("{name} = metal::simd_max({name});")),
+        Fold::Min => w.line(format!("{name} = metal::simd_min({name});")),
+        Fold::Custom(_) => {
+            w.line("for (int zk_h = (TG < 32 ? TG : 32) / 2; zk_h > 0; zk_h /= 2) {");
+            w.line(format!(
+                "const {} zk_other = metal::simd_shuffle_xor({name}, ushort(zk_h));",
+                wide_name(w.program.compute)
+            ));
+            join(w, &r.fold, name, "zk_other");
+            w.line("}");
+        }
+    }
+}

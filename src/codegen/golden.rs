@@ -1,0 +1,142 @@
+//! The texts of generated kernels, as files: a change of the generator shows here.
+//!
+//! `ZMLX_GOLDEN=write cargo test --lib golden` writes the files anew.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::layout::{Access, Form, Pattern};
+use super::op::Fused;
+use super::program::Program;
+use super::text::text;
+use crate::api::{self, Pass};
+use crate::transforms::rules::Rules as _;
+use crate::{autograd, elementwise};
+
+/// Compares with, or writes, `tests/golden/<name>.metal`.
+#[track_caller]
+fn golden(name: &str, kernels: &[(&str, &Program, Pattern)]) {
+    let mut all = String::new();
+    for (title, program, pattern) in kernels {
+        let t = text(program, pattern);
+        let (inputs, outputs) = (t.inputs.join(", "), t.outputs.join(", "));
+        let _ = writeln!(all, "// {title}: ({inputs}) -> ({outputs})");
+        let _ = writeln!(all, "{}{}", t.header, t.source);
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{name}.metal"));
+    if std::env::var_os("ZMLX_GOLDEN").is_some_and(|v| v == "write") {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, &all).unwrap();
+        return;
+    }
+    let want = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        all == want,
+        "{name} differs from {} (ZMLX_GOLDEN=write accepts it):\n{all}",
+        path.display()
+    );
+}
+
+fn full(form: Form, program: &Program) -> Pattern {
+    let accesses = program.used().into_iter().map(|used| match used {
+        true => Access::Full,
+        false => Access::Unused,
+    });
+    Pattern::new(form, accesses)
+}
+
+/// Forward and both derivatives, all arrays of one shape.
+#[track_caller]
+fn with_derivatives(name: &str, op: &Fused, form: Form) {
+    let vjp = op.derived_vjp().unwrap().program().clone();
+    let varied = vec![true; op.program().inputs.len()];
+    let jvp = op.jvp_for(&varied).unwrap().program().clone();
+    let all: Vec<(&str, &Program, Pattern)> =
+        [("forward", op.program()), ("vjp", &vjp), ("jvp", &jvp)]
+            .into_iter()
+            .map(|(title, p)| (title, p, full(form, p)))
+            .collect();
+    golden(name, &all);
+    assert_eq!(op.name(), name);
+}
+
+#[test]
+fn unary() {
+    let op = elementwise::unary("silu", "x * kk_sigmoid(x)").unwrap();
+    with_derivatives("silu", &op.op, Form::Flat);
+}
+
+#[test]
+fn broadcast() {
+    let op = elementwise::map("affine", ["x", "w", "b"], "x * w + b").unwrap();
+    let p = op.op.program();
+    let accesses = [Access::Full, Access::Rows, Access::Value];
+    golden(
+        "affine",
+        &[("strided", p, Pattern::new(Form::Strided, accesses))],
+    );
+}
+
+#[test]
+fn explicit() {
+    let op = autograd::unary_from_expr("exp", "metal::exp(x)").vjp("g * y");
+    let op = op.build().unwrap();
+    let p = op.op.explicit().unwrap().op().program().clone();
+    golden("explicit_exp", &[("vjp", &p, full(Form::Flat, &p))]);
+}
+
+#[test]
+fn softmax() {
+    let op = api::map_reduce("softmax")
+        .pass1(Pass {
+            init: "-INFINITY",
+            update: "max(acc1, x)",
+            reduce: "max(a, b)",
+        })
+        .pass2(Pass {
+            init: "0.0f",
+            update: "acc2 + exp(x - s1)",
+            reduce: "a + b",
+        })
+        .write("exp(x - s1) / s2")
+        .build()
+        .unwrap();
+    with_derivatives("softmax", &op.op, Form::Rows);
+}
+
+#[test]
+fn reductions() {
+    let op = api::reduce("entropy")
+        .update("acc - v * log(v + 1e-8f)")
+        .build()
+        .unwrap();
+    with_derivatives("entropy", &op.op, Form::Rows);
+    let op = api::reduce("row_max")
+        .init("-INFINITY")
+        .update("max(acc, v)")
+        .build()
+        .unwrap();
+    with_derivatives("row_max", &op.op, Form::Rows);
+}
+
+#[test]
+fn custom_folds() {
+    let serial = api::reduce("horner")
+        .update("acc * 0.5f + v")
+        .build()
+        .unwrap();
+    let p = serial.op.program();
+    let product = api::reduce("product")
+        .init("1.0f")
+        .update("acc * v")
+        .combine("a * b");
+    let product = product.build().unwrap();
+    let q = product.op.program();
+    golden(
+        "custom_folds",
+        &[
+            ("in order", p, full(Form::Serial, p)),
+            ("in parallel", q, full(Form::Rows, q)),
+        ],
+    );
+}

@@ -1,0 +1,458 @@
+//! How a call's arrays lie against each other, and what that means for the kernel's text.
+//!
+//! MLX hands a kernel row-major arrays. Against the shape of the result each is one of a few
+//! patterns; a kernel's text depends on the patterns, and not on any size.
+
+use crate::{Array, Error, Result};
+
+use super::program::{Program, Span};
+
+/// Where a kernel finds an input's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub(crate) enum Access {
+    /// Not read, so not passed.
+    Unused,
+    /// A 0-d array, which MLX passes as a reference.
+    Value,
+    /// One element.
+    First,
+    /// As large as the result: one value for each element.
+    Full,
+    /// One value for each row.
+    Column,
+    /// One row for all.
+    Shared,
+    /// Any other broadcast with a value for each element of a row; where a row starts comes from strides.
+    Rows,
+    /// Any other broadcast with one value a row.
+    Starts,
+}
+
+/// How threads and elements meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub(crate) enum Form {
+    /// A thread for each element.
+    Flat,
+    /// A threadgroup for each row, whose length is that of the first full input.
+    Rows,
+    /// The same, with lengths and strides in an input of their own.
+    Strided,
+    /// A thread for each row.
+    Serial,
+    /// The same, with lengths and strides in an input of their own.
+    SerialStrided,
+}
+
+impl Form {
+    /// Whether sizes come as an input.
+    pub(crate) fn has_dims(self) -> bool {
+        matches!(self, Form::Strided | Form::SerialStrided)
+    }
+}
+
+/// The most arrays that a kernel takes: Metal has 31 places for buffers.
+pub(crate) const MOST_BUFFERS: usize = 30;
+
+/// What a kernel's text depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Pattern {
+    pub(crate) form: Form,
+    accesses: u128,
+}
+
+impl Pattern {
+    pub(crate) fn new(form: Form, accesses: impl IntoIterator<Item = Access>) -> Pattern {
+        let mut all = 0;
+        for (i, a) in accesses.into_iter().enumerate() {
+            all |= (a as u128) << (4 * i);
+        }
+        Pattern {
+            form,
+            accesses: all,
+        }
+    }
+
+    /// How the argument with this number is read.
+    pub(crate) fn access(&self, i: usize) -> Access {
+        match (self.accesses >> (4 * i)) & 15 {
+            1 => Access::Value,
+            2 => Access::First,
+            3 => Access::Full,
+            4 => Access::Column,
+            5 => Access::Shared,
+            6 => Access::Rows,
+            7 => Access::Starts,
+            _ => Access::Unused,
+        }
+    }
+}
+
+/// A call's shapes.
+#[derive(Debug)]
+pub(crate) struct Layout {
+    pub(crate) pattern: Pattern,
+    /// Of outputs with a value for each element.
+    pub(crate) shape: Vec<i32>,
+    /// How many of its dimensions an output with a value a row has.
+    pub(crate) lead: usize,
+    /// Elements of a row, and rows.
+    pub(crate) width: u64,
+    pub(crate) rows: u64,
+    /// Parts that a long row of an elementwise operation is cut into, for as many threadgroups.
+    pub(crate) parts: u64,
+    /// The sizes that a strided form reads; see [`super::text`].
+    pub(crate) dims: Vec<i64>,
+}
+
+/// Above this many elements indices of 32 bits may not do.
+const FLAT_LIMIT: u64 = i32::MAX as u64;
+
+impl Layout {
+    /// The layout of a call with these arguments, of which the kernel reads some.
+    #[track_caller]
+    pub(crate) fn of(
+        op: &str,
+        program: &Program,
+        used: &[bool],
+        inputs: &[&Array],
+    ) -> Result<Layout> {
+        if inputs.len() != program.inputs.len() {
+            let names: Vec<_> = program.inputs.iter().map(|i| i.name.as_str()).collect();
+            return Err(Error::argument(
+                "inputs",
+                format_args!("{} arrays for `{op}` ({})", names.len(), names.join(", ")),
+                inputs.len(),
+            ));
+        }
+        if !program.by_rows
+            && let Some(layout) = flat(used, inputs)
+        {
+            return Ok(layout);
+        }
+        let shape = common_shape(op, program, inputs)?;
+        if program.by_rows {
+            by_rows(program, used, inputs, shape)
+        } else {
+            Ok(elementwise(used, inputs, shape))
+        }
+    }
+
+    /// The shape of an output.
+    pub(crate) fn output(&self, span: Span) -> &[i32] {
+        match span {
+            Span::Element => &self.shape,
+            Span::Row => &self.shape[..self.lead],
+        }
+    }
+}
+
+/// The layout where every array has the result's shape or is a single number.
+fn flat(used: &[bool], inputs: &[&Array]) -> Option<Layout> {
+    let shape = inputs.iter().map(|a| a.shape()).max_by_key(|s| s.len())?;
+    let size = count(shape);
+    if size > FLAT_LIMIT {
+        return None;
+    }
+    let mut accesses = [Access::Unused; MOST_BUFFERS];
+    for (i, a) in inputs.iter().enumerate() {
+        let access = if a.shape() == shape && !shape.is_empty() {
+            Access::Full
+        } else if a.ndim() == 0 {
+            Access::Value
+        } else if a.size() == 1 {
+            Access::First
+        } else {
+            return None;
+        };
+        if used[i] {
+            *accesses.get_mut(i)? = access;
+        }
+    }
+    Some(Layout {
+        pattern: Pattern::new(Form::Flat, accesses),
+        shape: shape.to_vec(),
+        lead: 0,
+        width: size,
+        rows: 1,
+        parts: 1,
+        dims: Vec::new(),
+    })
+}
+
+/// The shape that all arguments broadcast to.
+#[track_caller]
+fn common_shape(op: &str, program: &Program, inputs: &[&Array]) -> Result<Vec<i32>> {
+    let mut shape: Vec<i32> = Vec::new();
+    for (input, a) in program.inputs.iter().zip(inputs) {
+        let mut own = a.shape().to_vec();
+        if input.span == Span::Row {
+            own.push(1);
+        } else if program.by_rows && own.is_empty() {
+            own.push(1);
+        }
+        if own.len() > shape.len() {
+            let missing = own.len() - shape.len();
+            shape.splice(0..0, std::iter::repeat_n(1, missing));
+        }
+        let offset = shape.len() - own.len();
+        for (to, &d) in shape[offset..].iter_mut().zip(&own) {
+            if *to == 1 {
+                *to = d;
+            } else if d != 1 && d != *to {
+                return Err(mismatch(op, program, inputs));
+            }
+        }
+    }
+    if program.by_rows
+        && !program
+            .inputs
+            .iter()
+            .zip(inputs)
+            .any(|(i, a)| i.span == Span::Element && a.ndim() > 0)
+    {
+        return Err(Error::shape(format!(
+            "`{op}`: expected an array with at least one dimension, whose last is the row"
+        )));
+    }
+    Ok(shape)
+}
+
+#[track_caller]
+fn mismatch(op: &str, program: &Program, inputs: &[&Array]) -> Error {
+    let all: Vec<_> = program
+        .inputs
+        .iter()
+        .zip(inputs)
+        .map(|(i, a)| {
+            let a_row = if i.span == Span::Row {
+                ", one value a row"
+            } else {
+                ""
+            };
+            format!("`{}` {:?}{a_row}", i.name, a.shape())
+        })
+        .collect();
+    Error::shape(format!(
+        "`{op}`: expected shapes that broadcast to each other (equal or 1, aligned at the last axis), got {}",
+        all.join(", ")
+    ))
+}
+
+fn count(shape: &[i32]) -> u64 {
+    shape.iter().map(|&d| d.max(0) as u64).product()
+}
+
+/// Row-major strides of `own` within `shape`, 0 where it is broadcast.
+fn strides(own: &[i32], shape: &[i32]) -> Vec<i64> {
+    let mut all = vec![0; shape.len()];
+    let mut step = 1i64;
+    let offset = shape.len() - own.len();
+    for (i, &d) in own.iter().enumerate().rev() {
+        if d != 1 {
+            all[offset + i] = step;
+            step *= i64::from(d);
+        }
+    }
+    all
+}
+
+/// One input's way of reading rows: its strides over the leading dimensions and within the row.
+fn access(leading: &[i64], shape: &[i32], step: i64, width: u64) -> Access {
+    if leading.iter().all(|&s| s == 0) {
+        return if step == 0 {
+            Access::First
+        } else {
+            Access::Shared
+        };
+    }
+    let mut expect = if step == 0 { 1 } else { width as i64 };
+    let mut dense = true;
+    for (&s, &d) in leading.iter().zip(shape).rev() {
+        if d != 1 {
+            dense &= s == expect;
+            expect *= i64::from(d);
+        }
+    }
+    match (dense, step == 0) {
+        (true, true) => Access::Column,
+        (true, false) => Access::Full,
+        (false, true) => Access::Starts,
+        (false, false) => Access::Rows,
+    }
+}
+
+/// Neighbouring dimensions that every array walks as one become one.
+fn collapse(shape: &[i32], all: &mut [Vec<i64>]) -> Vec<i64> {
+    let mut sizes: Vec<i64> = Vec::new();
+    let mut kept: Vec<Vec<i64>> = vec![Vec::new(); all.len()];
+    for (axis, &d) in shape.iter().enumerate() {
+        let d = i64::from(d);
+        if d == 1 {
+            continue;
+        }
+        let joins = sizes.last().is_some_and(|&last| {
+            last * d <= FLAT_LIMIT as i64
+                && all
+                    .iter()
+                    .zip(&kept)
+                    .all(|(s, k)| k.last() == Some(&(s[axis] * d)))
+        });
+        if joins {
+            if let Some(last) = sizes.last_mut() {
+                *last *= d;
+            }
+            for (s, k) in all.iter().zip(&mut kept) {
+                if let Some(last) = k.last_mut() {
+                    *last = s[axis];
+                }
+            }
+        } else {
+            sizes.push(d);
+            for (s, k) in all.iter().zip(&mut kept) {
+                k.push(s[axis]);
+            }
+        }
+    }
+    for (to, from) in all.iter_mut().zip(kept) {
+        *to = from;
+    }
+    sizes
+}
+
+/// Elements of a part of a long row of an elementwise operation.
+const PART: u64 = 1 << 15;
+
+/// An elementwise operation whose arrays differ in shape: walked by rows of the last dimension that is left
+/// when dimensions are joined.
+fn elementwise(used: &[bool], inputs: &[&Array], shape: Vec<i32>) -> Layout {
+    let mut all: Vec<Vec<i64>> = inputs.iter().map(|a| strides(a.shape(), &shape)).collect();
+    let mut sizes = collapse(&shape, &mut all);
+    if sizes.is_empty() {
+        sizes.push(1);
+        all.iter_mut().for_each(|s| s.push(0));
+    }
+    let width = sizes.pop().unwrap_or(1) as u64;
+    let steps: Vec<i64> = all.iter_mut().map(|s| s.pop().unwrap_or(0)).collect();
+    let lead: Vec<i32> = sizes.iter().map(|&d| d as i32).collect();
+    let rows = count(&lead);
+    let accesses: Vec<Access> = (0..inputs.len())
+        .map(|i| match used[i] {
+            false => Access::Unused,
+            true if inputs[i].ndim() == 0 => Access::Value,
+            true => access(&all[i], &lead, steps[i], width),
+        })
+        .collect();
+    let parts = width.div_ceil(PART).max(1);
+    let dims = dims_of(rows, width, parts, &lead, &accesses, &all);
+    Layout {
+        pattern: Pattern::new(Form::Strided, accesses),
+        shape,
+        lead: 0,
+        width,
+        rows,
+        parts,
+        dims,
+    }
+}
+
+/// An operation along the last axis.
+#[track_caller]
+fn by_rows(program: &Program, used: &[bool], inputs: &[&Array], shape: Vec<i32>) -> Result<Layout> {
+    let lead = shape.len() - 1;
+    let width = shape[lead] as u64;
+    let rows = count(&shape[..lead]);
+    let mut all = Vec::with_capacity(inputs.len());
+    let mut accesses = Vec::with_capacity(inputs.len());
+    let mut length_known = false;
+    for ((input, a), &used) in program.inputs.iter().zip(inputs).zip(used) {
+        let mut s = match input.span {
+            Span::Element => strides(a.shape(), &shape),
+            Span::Row => {
+                let mut s = strides(a.shape(), &shape[..lead]);
+                s.push(0);
+                s
+            }
+        };
+        let step = s.pop().unwrap_or(0);
+        let way = match used {
+            false => Access::Unused,
+            true if a.ndim() == 0 => Access::Value,
+            true if input.span == Span::Element && a.shape() == shape && rows <= FLAT_LIMIT => {
+                Access::Full
+            }
+            true => access(&s, &shape[..lead], step, width),
+        };
+        length_known |= way == Access::Full && input.span == Span::Element && a.ndim() > 0 && {
+            a.shape().last() == shape.last()
+        };
+        accesses.push(way);
+        all.push(s);
+    }
+    let plain = length_known
+        && rows <= MOST_ROWS
+        && !accesses
+            .iter()
+            .any(|a| matches!(a, Access::Rows | Access::Starts));
+    let form = match (program.is_serial(), plain) {
+        (false, true) => Form::Rows,
+        (false, false) => Form::Strided,
+        (true, true) => Form::Serial,
+        (true, false) => Form::SerialStrided,
+    };
+    if rows > u64::from(u32::MAX) {
+        return Err(Error::shape(format!(
+            "expected at most {} rows, got {rows}: split the array",
+            u32::MAX
+        )));
+    }
+    let dims = if plain {
+        Vec::new()
+    } else {
+        dims_of(rows, width, 1, &shape[..lead], &accesses, &all)
+    };
+    Ok(Layout {
+        pattern: Pattern::new(form, accesses),
+        shape,
+        lead,
+        width,
+        rows,
+        parts: 1,
+        dims,
+    })
+}
+
+/// Rows up to which a grid has one dimension, whatever the threadgroup.
+const MOST_ROWS: u64 = (i32::MAX / 1024) as u64;
+
+/// What a strided kernel reads: rows, width, parts of a row, elements of a part, leading dimensions, their sizes,
+/// and the strides of each input that needs them.
+fn dims_of(
+    rows: u64,
+    width: u64,
+    parts: u64,
+    lead: &[i32],
+    accesses: &[Access],
+    strides: &[Vec<i64>],
+) -> Vec<i64> {
+    let part = if parts > 1 { PART } else { width };
+    let mut dims = vec![
+        rows as i64,
+        width as i64,
+        parts as i64,
+        part as i64,
+        lead.len() as i64,
+    ];
+    dims.extend(lead.iter().map(|&d| i64::from(d)));
+    for (access, s) in accesses.iter().zip(strides) {
+        if matches!(access, Access::Rows | Access::Starts) {
+            dims.extend(s);
+        }
+    }
+    // From 8 elements on MLX passes an input in `device` memory, and the text does not change.
+    while dims.len() < 8 {
+        dims.push(0);
+    }
+    dims
+}

@@ -1,0 +1,22 @@
+//! Kernels from expressions.
+//!
+//! An operation is a [`program::Program`]: what it reads, what it reduces along a row, what it writes. A call's
+//! shapes decide on a [`layout::Pattern`], and [`text`] writes a kernel for the two. [`derive`] makes
+//! programs of programs: their derivatives. [`op::Fused`] ties this together and has the rules that
+//! transforms ask for.
+
+pub(crate) mod classify;
+pub(crate) mod derive;
+pub(crate) mod dtypes;
+pub(crate) mod explicit;
+mod folds;
+#[cfg(test)]
+mod golden;
+pub(crate) mod layout;
+pub(crate) mod names;
+pub(crate) mod op;
+pub(crate) mod program;
+mod rules;
+pub(crate) mod scope;
+mod terms;
+pub(crate) mod text;

@@ -1,0 +1,383 @@
+//! A program as an operation: kernels for each pattern, launches, derivatives made when they are needed.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+
+use crate::metal::MetalKernel;
+use crate::{Array, Dtype, Error, Result};
+
+use super::derive;
+use super::explicit::{Explicit, Gradients};
+use super::layout::{Form, Layout, MOST_BUFFERS, Pattern};
+use super::program::{OutputDtype, Program};
+use super::text;
+
+/// An operation made of a program. Cheap to clone, usable from any thread.
+#[derive(Clone)]
+pub(crate) struct Fused {
+    inner: Arc<Inner>,
+    /// Wider dtypes for outputs that will be summed.
+    dtypes: Option<Arc<[Option<Dtype>]>>,
+}
+
+struct Inner {
+    name: String,
+    program: Program,
+    used: Vec<bool>,
+    explicit: Option<Explicit>,
+    checked: bool,
+    kernels: RwLock<Vec<(Pattern, MetalKernel)>>,
+    vjp: OnceLock<Fused>,
+    jvps: Mutex<Vec<(Vec<bool>, Fused)>>,
+}
+
+impl Fused {
+    /// The operation of this name; with the author's gradients of its inputs, if there are any.
+    #[track_caller]
+    pub(crate) fn new(name: &str, program: Program, gradients: Option<Gradients>) -> Result<Fused> {
+        Fused::with_checks(name, program, gradients, false)
+    }
+
+    /// The same, with kernels whose accesses are tested.
+    #[track_caller]
+    pub(crate) fn with_checks(
+        name: &str,
+        program: Program,
+        gradients: Option<Gradients>,
+        checked: bool,
+    ) -> Result<Fused> {
+        super::names::check_op(name)?;
+        let program = program.prepared();
+        let explicit = gradients
+            .map(|g| Explicit::new(name, &program, g, checked))
+            .transpose()?;
+        super::dtypes::check_compute(program.compute)?;
+        let outputs = program.outputs.len();
+        if program.inputs.len() + outputs + 1 > MOST_BUFFERS {
+            return Err(Error::argument(
+                "inputs",
+                format_args!("at most {} inputs and outputs", MOST_BUFFERS - 1),
+                program.inputs.len() + outputs,
+            ));
+        }
+        let mut used = program.used();
+        // A kernel without any input would not know its size.
+        if !used.contains(&true)
+            && let Some(first) = used.first_mut()
+        {
+            *first = true;
+        }
+        Ok(Fused {
+            inner: Arc::new(Inner {
+                name: name.to_owned(),
+                program,
+                used,
+                explicit,
+                checked,
+                kernels: RwLock::default(),
+                vjp: OnceLock::new(),
+                jvps: Mutex::default(),
+            }),
+            dtypes: None,
+        })
+    }
+
+    /// The same operation with every access of its kernels tested on a CPU stream.
+    #[track_caller]
+    pub(crate) fn checked(&self) -> Result<Fused> {
+        let i = &self.inner;
+        let gradients = i.explicit.as_ref().map(Explicit::gradients);
+        Fused::with_checks(&i.name, i.program.clone(), gradients, true)
+    }
+
+    /// The same operation with something about its program changed.
+    #[track_caller]
+    pub(crate) fn changed(&self, change: impl FnOnce(&mut Program)) -> Result<Fused> {
+        let i = &self.inner;
+        let mut program = i.program.clone();
+        change(&mut program);
+        let gradients = i.explicit.as_ref().map(Explicit::gradients);
+        Fused::with_checks(&i.name, program, gradients, i.checked)
+    }
+
+    /// The kernels that were made so far.
+    pub(crate) fn kernels(&self) -> Vec<MetalKernel> {
+        let kernels = self.inner.kernels.read();
+        let kernels = kernels.unwrap_or_else(PoisonError::into_inner);
+        kernels.iter().map(|(_, k)| k.clone()).collect()
+    }
+
+    pub(crate) fn op_name(&self) -> &str {
+        &self.inner.name
+    }
+
+    pub(crate) fn program(&self) -> &Program {
+        &self.inner.program
+    }
+
+    pub(crate) fn explicit(&self) -> Option<&Explicit> {
+        self.inner.explicit.as_ref()
+    }
+
+    /// The same operation with these dtypes in place of its own.
+    pub(super) fn with_dtypes(&self, dtypes: Vec<Option<Dtype>>) -> Fused {
+        Fused {
+            inner: Arc::clone(&self.inner),
+            dtypes: Some(dtypes.into()),
+        }
+    }
+
+    /// The derived vector-Jacobian product.
+    #[track_caller]
+    pub(super) fn derived_vjp(&self) -> Result<&Fused> {
+        if let Some(op) = self.inner.vjp.get() {
+            return Ok(op);
+        }
+        let program = derive::vjp(&self.inner.program, &self.inner.name)?;
+        let op = Fused::with_checks(
+            &format!("{}_vjp", self.inner.name),
+            program,
+            None,
+            self.inner.checked,
+        )?;
+        Ok(self.inner.vjp.get_or_init(|| op))
+    }
+
+    /// The Jacobian-vector product for tangents of these inputs.
+    #[track_caller]
+    pub(super) fn jvp_for(&self, varied: &[bool]) -> Result<Fused> {
+        let made = || {
+            self.inner
+                .jvps
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        if let Some((_, op)) = made().iter().find(|(v, _)| v == varied) {
+            return Ok(op.clone());
+        }
+        let program = match &self.inner.explicit {
+            Some(e) => e.jvp(&self.inner.program, &self.inner.name, varied)?,
+            None => derive::jvp(&self.inner.program, &self.inner.name, varied)?,
+        };
+        let op = Fused::with_checks(
+            &format!("{}_jvp", self.inner.name),
+            program,
+            None,
+            self.inner.checked,
+        )?;
+        made().push((varied.to_vec(), op.clone()));
+        Ok(op)
+    }
+
+    /// The dtype of an output for these arguments.
+    fn dtype(&self, output: usize, inputs: &[&Array]) -> Dtype {
+        let asked = self.dtypes.as_ref().and_then(|d| d[output]);
+        asked.unwrap_or_else(|| match self.inner.program.outputs[output].dtype {
+            OutputDtype::Fixed(d) => d,
+            OutputDtype::Like(i) => inputs[i].dtype(),
+        })
+    }
+
+    /// One lazy launch.
+    #[track_caller]
+    pub(super) fn launch(&self, inputs: &[&Array]) -> Result<Vec<Array>> {
+        let Inner { program, used, .. } = &*self.inner;
+        let layout = Layout::of(&self.inner.name, program, used, inputs)?;
+        for (input, a) in program.inputs.iter().zip(inputs) {
+            super::dtypes::check_input(&self.inner.name, &input.name, a.dtype())?;
+        }
+        let kernel = self.kernel(&layout.pattern)?;
+        let gpu = crate::stream::current().gpu;
+
+        let dims = match layout.pattern.form.has_dims() {
+            true => Some(Array::from_slice(&layout.dims, layout.dims.len())?),
+            false => None,
+        };
+        let mut read: Vec<&Array> = Vec::with_capacity(inputs.len() + 1);
+        read.extend(
+            inputs
+                .iter()
+                .zip(used)
+                .filter(|(_, u)| **u)
+                .map(|(a, _)| *a),
+        );
+        read.extend(&dims);
+        let mut launch = kernel.launch(&read);
+        let mut n = 0;
+        for (i, output) in program.outputs.iter().enumerate() {
+            if text::is_zero(output) {
+                continue;
+            }
+            let dtype = self.dtype(i, inputs);
+            launch = launch
+                .template(output_type(n), dtype)
+                .output(layout.output(output.span), dtype);
+            n += 1;
+        }
+        if n > 0 {
+            let sizes = Sizes::of(program, &layout, gpu);
+            launch = sizes.apply(launch);
+        }
+        let mut made = match n {
+            0 => Vec::new(),
+            _ => launch.run_vec()?,
+        }
+        .into_iter();
+        let mut outputs = Vec::with_capacity(program.outputs.len());
+        for (i, output) in program.outputs.iter().enumerate() {
+            outputs.push(match text::is_zero(output) {
+                true => Array::zeros(layout.output(output.span), self.dtype(i, inputs))?,
+                false => match made.next() {
+                    Some(a) => a,
+                    None => Array::zeros(layout.output(output.span), self.dtype(i, inputs))?,
+                },
+            });
+        }
+        Ok(outputs)
+    }
+
+    /// The kernel for a pattern.
+    #[track_caller]
+    fn kernel(&self, pattern: &Pattern) -> Result<MetalKernel> {
+        {
+            let kernels = self.inner.kernels.read();
+            let kernels = kernels.unwrap_or_else(PoisonError::into_inner);
+            if let Some((_, k)) = kernels.iter().find(|(p, _)| p == pattern) {
+                return Ok(k.clone());
+            }
+        }
+        let kernel = self.build(pattern)?;
+        let mut kernels = self
+            .inner
+            .kernels
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        // Another thread may have been faster.
+        if let Some((_, k)) = kernels.iter().find(|(p, _)| p == pattern) {
+            return Ok(k.clone());
+        }
+        kernels.push((*pattern, kernel.clone()));
+        Ok(kernel)
+    }
+
+    #[track_caller]
+    fn build(&self, pattern: &Pattern) -> Result<MetalKernel> {
+        let text = text::text(&self.inner.program, pattern);
+        if text.outputs.is_empty() {
+            // Nothing but zeros: never launched.
+            return MetalKernel::new(&self.inner.name, text.inputs, ["zk_none"])
+                .source("// no output needs a kernel")
+                .build();
+        }
+        let kernel = MetalKernel::new(&self.inner.name, text.inputs, text.outputs)
+            .header(text.header)
+            .source(text.source)
+            .build()?;
+        Ok(match self.inner.checked {
+            true => kernel.checked(),
+            false => kernel,
+        })
+    }
+}
+
+impl std::fmt::Debug for Fused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<_> = self.inner.program.inputs.iter().map(|i| &i.name).collect();
+        write!(f, "`{}` of {names:?}", self.inner.name)
+    }
+}
+
+/// The template parameter with the type of the output of this number.
+fn output_type(n: usize) -> &'static str {
+    const NAMES: [&str; MOST_BUFFERS] = [
+        "O0", "O1", "O2", "O3", "O4", "O5", "O6", "O7", "O8", "O9", "O10", "O11", "O12", "O13",
+        "O14", "O15", "O16", "O17", "O18", "O19", "O20", "O21", "O22", "O23", "O24", "O25", "O26",
+        "O27", "O28", "O29",
+    ];
+    NAMES.get(n).copied().unwrap_or("O")
+}
+
+/// Grid, threadgroup and template constants of a launch.
+struct Sizes {
+    grid: [i64; 3],
+    threads: i64,
+    template: Option<(i32, i32)>,
+    default_threads: bool,
+}
+
+impl Sizes {
+    fn of(program: &Program, layout: &Layout, gpu: bool) -> Sizes {
+        match layout.pattern.form {
+            Form::Flat => Sizes {
+                grid: [layout.width as i64, 1, 1],
+                threads: 0,
+                template: None,
+                default_threads: true,
+            },
+            Form::Serial | Form::SerialStrided => {
+                let (x, y) = fold(layout.rows, i32::MAX as u64);
+                Sizes {
+                    grid: [x, y, 1],
+                    threads: 0,
+                    template: Some((1, vector(program, gpu))),
+                    default_threads: true,
+                }
+            }
+            Form::Rows | Form::Strided => {
+                let threads = threads(program, layout, gpu);
+                let (x, y) = fold(layout.rows * layout.parts, i32::MAX as u64 / threads);
+                Sizes {
+                    grid: [x * threads as i64, y, 1],
+                    threads: threads as i64,
+                    template: Some((threads as i32, vector(program, gpu))),
+                    default_threads: false,
+                }
+            }
+        }
+    }
+
+    fn apply(self, mut launch: crate::metal::Launch<'_>) -> crate::metal::Launch<'_> {
+        if let Some((tg, vec)) = self.template {
+            launch = launch.template("TG", tg).template("VEC", vec);
+        }
+        // An empty grid belongs to outputs without elements, which are not launched.
+        launch = launch.grid(self.grid.map(|n| n.max(1)));
+        if !self.default_threads {
+            launch = launch.threadgroup(self.threads);
+        }
+        launch
+    }
+}
+
+/// `n` things in lines of at most `most`.
+fn fold(n: u64, most: u64) -> (i64, i64) {
+    if n <= most {
+        return (n as i64, 1);
+    }
+    (most as i64, n.div_ceil(most) as i64)
+}
+
+/// Accumulators of a thread: on a CPU enough to fill vector registers, with fewer for each of several reductions.
+fn vector(program: &Program, gpu: bool) -> i32 {
+    if gpu {
+        return 4;
+    }
+    match program.reductions.len() {
+        0..=2 => 64,
+        3..=4 => 32,
+        _ => 16,
+    }
+}
+
+/// Threads that share a row.
+fn threads(program: &Program, layout: &Layout, gpu: bool) -> u64 {
+    if let Some(t) = program.threads
+        && (gpu || t.everywhere)
+    {
+        return u64::from(t.count);
+    }
+    if !gpu {
+        return 1;
+    }
+    let part = layout.width.div_ceil(layout.parts);
+    part.div_ceil(4).next_power_of_two().clamp(32, 1024)
+}

@@ -1,0 +1,346 @@
+//! The MSL text of a program for one pattern of arrays.
+//!
+//! Names in the text: `x_in` and `y_out` are buffers, `x` an input's value, `zk_...` everything else that
+//! the author did not name.
+
+use std::fmt::Write as _;
+
+use crate::Dtype;
+use crate::expr::{Expr, share};
+
+use super::folds;
+use super::layout::{Access, Form, Pattern};
+use super::program::{Output, Program, Span};
+
+/// The texts of a kernel.
+#[derive(Debug)]
+pub(crate) struct Text {
+    pub(crate) inputs: Vec<String>,
+    pub(crate) outputs: Vec<String>,
+    pub(crate) header: String,
+    pub(crate) source: String,
+}
+
+/// Metal's name of a dtype in which kernels may compute.
+pub(crate) fn type_name(dtype: Dtype) -> Option<&'static str> {
+    Some(match dtype {
+        Dtype::Float32 => "float",
+        Dtype::Float16 => "half",
+        Dtype::Bfloat16 => "bfloat16_t",
+        Dtype::Int8 => "int8_t",
+        Dtype::Int16 => "int16_t",
+        Dtype::Int32 => "int",
+        Dtype::Int64 => "int64_t",
+        Dtype::Uint8 => "uint8_t",
+        Dtype::Uint16 => "uint16_t",
+        Dtype::Uint32 => "uint",
+        Dtype::Uint64 => "uint64_t",
+        Dtype::Bool | Dtype::Float64 | Dtype::Complex64 => return None,
+    })
+}
+
+/// The type of sums and other values of a row: never shorter than float for floats.
+pub(crate) fn wide_name(dtype: Dtype) -> &'static str {
+    match dtype {
+        d if d.is_floating() => "float",
+        d => type_name(d).unwrap_or("float"),
+    }
+}
+
+/// True for outputs that need no kernel: all zeros.
+pub(crate) fn is_zero(output: &Output) -> bool {
+    super::terms::is_zero(&output.value)
+}
+
+/// The kernel of a program.
+pub(crate) fn text(program: &Program, pattern: &Pattern) -> Text {
+    let mut w = Writer {
+        program,
+        pattern,
+        out: String::new(),
+        depth: 0,
+    };
+    match pattern.form {
+        Form::Flat => w.flat(),
+        _ => w.rows(),
+    }
+    let source = w.out;
+    let mut inputs: Vec<String> = Vec::new();
+    for (i, input) in program.inputs.iter().enumerate() {
+        if pattern.access(i) != Access::Unused {
+            inputs.push(format!("{}_in", input.name));
+        }
+    }
+    if pattern.form.has_dims() {
+        inputs.push("zk_dims".into());
+    }
+    let kept = program.outputs.iter().filter(|o| !is_zero(o));
+    let outputs = kept.map(|o| format!("{}_out", o.name)).collect();
+    let mut header = crate::msl::header_for(&format!("{}\n{source}", program.header));
+    if !program.header.is_empty() {
+        if !header.is_empty() && !header.ends_with('\n') {
+            header.push('\n');
+        }
+        header.push_str(&program.header);
+    }
+    Text {
+        inputs,
+        outputs,
+        header,
+        source,
+    }
+}
+
+/// Writes lines at a depth.
+pub(super) struct Writer<'a> {
+    pub(super) program: &'a Program,
+    pub(super) pattern: &'a Pattern,
+    out: String,
+    depth: usize,
+}
+
+impl Writer<'_> {
+    pub(super) fn line(&mut self, text: impl AsRef<str>) {
+        for line in text.as_ref().lines() {
+            let close = line.starts_with('}');
+            if close {
+                self.depth = self.depth.saturating_sub(1);
+            }
+            let _ = writeln!(self.out, "{:1$}{line}", "", 2 * self.depth);
+            if line.ends_with('{') {
+                self.depth += 1;
+            }
+        }
+    }
+
+    /// Whether any of the expressions mentions the name.
+    pub(super) fn mentions(&self, name: &str) -> bool {
+        let p = self.program;
+        let reductions = p.reductions.iter().flat_map(|r| r.mentions());
+        let outputs = p.outputs.iter().flat_map(|o| o.value.variables());
+        reductions.chain(outputs).any(|n| n == name)
+    }
+
+    fn flat(&mut self) {
+        self.typedef();
+        self.line("const uint zk_i = thread_position_in_grid.x;");
+        if self.mentions("elem") {
+            self.line("const uint elem = zk_i;");
+        }
+        for (i, input) in self.program.inputs.iter().enumerate() {
+            let name = &input.name;
+            match self.pattern.access(i) {
+                Access::Unused => {}
+                Access::Value => self.line(format!("const T {name} = T({name}_in);")),
+                Access::First => self.line(format!("const T {name} = T({name}_in[0]);")),
+                _ => self.line(format!("const T {name} = T({name}_in[zk_i]);")),
+            }
+        }
+        self.stores(Span::Element, "zk_t", |name| format!("{name}_out[zk_i]"));
+    }
+
+    fn typedef(&mut self) {
+        let name = type_name(self.program.compute).unwrap_or("float");
+        self.line(format!("typedef {name} T;"));
+    }
+
+    /// The outputs of a kind, with what their expressions have in common computed once.
+    fn stores(&mut self, span: Span, prefix: &str, place: impl Fn(&str) -> String) {
+        let outputs: Vec<(usize, &Output)> = self
+            .program
+            .outputs
+            .iter()
+            .filter(|o| !is_zero(o))
+            .enumerate()
+            .filter(|(_, o)| o.span == span)
+            .collect();
+        let values: Vec<Expr> = outputs.iter().map(|(_, o)| o.value.clone()).collect();
+        let values = self.shared(&values, prefix);
+        for ((n, o), value) in outputs.into_iter().zip(values) {
+            let to = place(&o.name);
+            self.line(format!("{to} = static_cast<O{n}>({value});"));
+        }
+    }
+
+    /// Declares what the expressions have in common; gives the text of each.
+    pub(super) fn shared(&mut self, values: &[Expr], prefix: &str) -> Vec<String> {
+        let shared = share(values, prefix);
+        for (name, value) in &shared.bindings {
+            self.line(format!("const auto {name} = {};", value.to_msl()));
+        }
+        shared.results.iter().map(Expr::to_msl).collect()
+    }
+
+    fn rows(&mut self) {
+        let serial = matches!(self.pattern.form, Form::Serial | Form::SerialStrided);
+        self.typedef();
+        for i in 0..self.program.reductions.len() {
+            if !serial {
+                let wide = wide_name(self.program.compute);
+                self.line(format!("threadgroup {wide} zk_s{i}[32];"));
+            }
+        }
+        if !serial {
+            self.line("const uint zk_tid = thread_position_in_threadgroup.x;");
+            if !self.program.reductions.is_empty() {
+                self.line("const uint zk_lane = thread_index_in_simdgroup;");
+                self.line("const uint zk_simd = simdgroup_index_in_threadgroup;");
+            }
+        }
+        self.place(serial);
+        if self.mentions("D") {
+            let wide = wide_name(self.program.compute);
+            self.line(format!("const {wide} D = {wide}(zk_n);"));
+        }
+        self.pointers();
+        folds::passes(self, serial);
+        self.outputs(serial);
+    }
+
+    /// Which row this is, and how long.
+    fn place(&mut self, serial: bool) {
+        let at = if serial {
+            "thread_position_in_grid"
+        } else {
+            "threadgroup_position_in_grid"
+        };
+        if !self.pattern.form.has_dims() {
+            self.line(format!("const uint row = {at}.x;"));
+            let full = (0..self.program.inputs.len()).find(|&i| {
+                self.pattern.access(i) == Access::Full
+                    && self.program.inputs[i].span == Span::Element
+            });
+            if let Some(i) = full {
+                let name = &self.program.inputs[i].name;
+                self.line(format!(
+                    "const uint zk_n = {name}_in_shape[{name}_in_ndim - 1];"
+                ));
+            }
+            return;
+        }
+        // A grid with more groups than fit into x goes on along y, and ends within its last line.
+        let count = if serial {
+            "threads_per_grid"
+        } else {
+            "threadgroups_per_grid"
+        };
+        self.line(format!(
+            "const size_t zk_item = size_t({at}.y) * {count}.x + {at}.x;"
+        ));
+        self.line("if (zk_item >= size_t(zk_dims[0] * zk_dims[2])) return;");
+        self.line("const uint zk_n = uint(zk_dims[1]);");
+        if self.program.by_rows {
+            self.line("const uint row = uint(zk_item);");
+        } else {
+            self.line("const uint row = uint(zk_item / size_t(zk_dims[2]));");
+            self.line("const size_t zk_part = zk_item % size_t(zk_dims[2]);");
+            self.line("const uint zk_first = uint(zk_part * size_t(zk_dims[3]));");
+            self.line("const uint zk_last = metal::min(zk_n, zk_first + uint(zk_dims[3]));");
+        }
+    }
+
+    /// Where the row starts in each buffer, and the values that hold for all of it.
+    fn pointers(&mut self) {
+        let strided: Vec<&str> = (0..self.program.inputs.len())
+            .filter(|&i| matches!(self.pattern.access(i), Access::Rows | Access::Starts))
+            .map(|i| self.program.inputs[i].name.as_str())
+            .collect();
+        if !strided.is_empty() {
+            for name in &strided {
+                self.line(format!("size_t zk_at_{name} = 0;"));
+            }
+            self.line("uint zk_rest = row;");
+            self.line("const int zk_lead = int(zk_dims[4]);");
+            self.line("for (int zk_d = zk_lead - 1; zk_d >= 0; --zk_d) {");
+            self.line("const uint zk_size = uint(zk_dims[5 + zk_d]);");
+            self.line("const uint zk_at = zk_rest % zk_size;");
+            self.line("zk_rest /= zk_size;");
+            for (k, name) in strided.iter().enumerate() {
+                let k = k + 1;
+                self.line(format!(
+                    "zk_at_{name} += size_t(zk_at) * size_t(zk_dims[5 + {k} * zk_lead + zk_d]);"
+                ));
+            }
+            self.line("}");
+        }
+        for (i, input) in self.program.inputs.iter().enumerate() {
+            let name = &input.name;
+            match (self.pattern.access(i), input.span) {
+                (Access::Unused, _) => {}
+                (Access::Value, _) => self.line(format!("const T {name} = T({name}_in);")),
+                (Access::First, _) => self.line(format!("const T {name} = T({name}_in[0]);")),
+                (Access::Column, _) | (Access::Full, Span::Row) => {
+                    self.line(format!("const T {name} = T({name}_in[row]);"));
+                }
+                (Access::Starts, _) => {
+                    self.line(format!("const T {name} = T({name}_in[zk_at_{name}]);"));
+                }
+                (Access::Full, _) => self.line(format!(
+                    "const auto {name}_row = {name}_in + size_t(row) * zk_n;"
+                )),
+                (Access::Shared, _) => self.line(format!("const auto {name}_row = {name}_in;")),
+                (Access::Rows, _) => {
+                    self.line(format!("const auto {name}_row = {name}_in + zk_at_{name};"));
+                }
+            }
+        }
+    }
+
+    /// Names of the inputs whose value changes along the row, of those that the expressions mention.
+    pub(super) fn along(&self, values: &[Expr]) -> Vec<String> {
+        let named: Vec<String> = values.iter().flat_map(|e| e.variables()).collect();
+        self.program
+            .inputs
+            .iter()
+            .enumerate()
+            .filter(|(i, input)| {
+                let way = self.pattern.access(*i);
+                input.span == Span::Element
+                    && matches!(way, Access::Full | Access::Shared | Access::Rows)
+                    && named.contains(&input.name)
+            })
+            .map(|(_, input)| input.name.clone())
+            .collect()
+    }
+
+    fn outputs(&mut self, serial: bool) {
+        let outputs = || self.program.outputs.iter().filter(|o| !is_zero(o));
+        let of = |span| outputs().filter(move |o| o.span == span);
+        let elements: Vec<Expr> = of(Span::Element).map(|o| o.value.clone()).collect();
+        let names: Vec<String> = of(Span::Element).map(|o| o.name.clone()).collect();
+        let has_rows = of(Span::Row).next().is_some();
+        if !elements.is_empty() {
+            for name in &names {
+                self.line(format!(
+                    "const auto {name}_to = {name}_out + size_t(row) * zk_n;"
+                ));
+            }
+            let (first, last) = if self.program.by_rows {
+                ("0", "zk_n")
+            } else {
+                ("zk_first", "zk_last")
+            };
+            self.line(match (serial, first) {
+                (true, _) => format!("for (uint j = {first}; j < {last}; ++j) {{"),
+                (false, "0") => format!("for (uint j = zk_tid; j < {last}; j += TG) {{"),
+                (false, _) => format!("for (uint j = {first} + zk_tid; j < {last}; j += TG) {{"),
+            });
+            for name in self.along(&elements) {
+                self.line(format!("const T {name} = T({name}_row[j]);"));
+            }
+            if elements
+                .iter()
+                .any(|e| e.variables().iter().any(|n| n == "elem"))
+            {
+                self.line("const uint elem = row * zk_n + j;");
+            }
+            self.stores(Span::Element, "zk_t", |name| format!("{name}_to[j]"));
+            self.line("}");
+        }
+        if has_rows {
+            self.line(if serial { "{" } else { "if (zk_tid == 0) {" });
+            self.stores(Span::Row, "zk_t", |name| format!("{name}_out[row]"));
+            self.line("}");
+        }
+    }
+}

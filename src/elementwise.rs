@@ -1,0 +1,257 @@
+//! Elementwise operations from one expression each.
+//!
+//! The expression is MSL text or a Rust closure (see [`crate::expr`]). The operation is one kernel a
+//! call, has derivatives of every order and both kinds, works under [`vmap`](crate::vmap()) and
+//! [`compile`](crate::compile), broadcasts its arrays as NumPy does without making them larger, and takes
+//! any mixture of dtypes.
+//!
+//! ```
+//! use zmlx::prelude::*;
+//! # fn main() -> zmlx::Result<()> {
+//! let silu = elementwise::unary("my_silu", "x * kk_sigmoid(x)")?;
+//! let x = random::normal((8, 1024))?;
+//! let y = silu.call(&x)?;
+//! let slope = grad(|z| silu.call(z)?.sum(..))(&x)?;
+//!
+//! let want = (&x * x.sigmoid())?;
+//! assert!(y.allclose(&want, 1e-5)?.item::<bool>()?);
+//! let want = grad(|z| (z * z.sigmoid())?.sum(..))(&x)?;
+//! assert!(slope.allclose(&want, 1e-5)?.item::<bool>()?);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Dtypes
+//! Inputs are converted to `T`, which is float32 unless
+//! [`with_compute_dtype`](Unary::with_compute_dtype) says otherwise, and the result to the dtype of
+//! the first input unless [`with_output_dtype`](Unary::with_output_dtype) does. Gradients have the
+//! dtypes of their inputs. float64 and complex arrays are refused.
+//!
+//! # Names
+//! Expressions may use the inputs, `elem` (the number of the element in the result), Metal's math functions with or
+//! without `metal::`, the functions of [`msl::DEFAULT_HEADER`](crate::msl::DEFAULT_HEADER), and those of a header
+//! given by `with_header`. The latter have no known derivative: give one by [`crate::autograd`].
+
+use std::sync::Arc;
+
+use crate::codegen::op::Fused;
+use crate::codegen::program::{OutputDtype, Program};
+use crate::codegen::scope::Scope;
+use crate::codegen::{dtypes, names};
+use crate::expr::{Expr, IntoExpr};
+use crate::metal::MetalKernel;
+use crate::{Array, Dtype, Operand, Result};
+
+/// An operation of one array, from an expression of `x`.
+///
+/// ```
+/// # use zmlx::prelude::*;
+/// use zmlx::expr::Expr;
+/// # fn main() -> zmlx::Result<()> {
+/// let square = elementwise::unary("square", "x * x")?;
+/// assert_eq!(square.call(&3.0.into())?.item::<f32>()?, 9.0);
+///
+/// let mish = elementwise::unary("mish", |x: Expr| x.clone() * x.softplus().tanh())?;
+/// assert_eq!(mish.call(&0.0.into())?.item::<f32>()?, 0.0);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// [`Error::Expression`](crate::Error::Expression) when the expression is wrong, for example by a
+/// variable other than `x`; [`Error::Argument`](crate::Error::Argument) for an empty name.
+#[track_caller]
+pub fn unary<M>(name: &str, expr: impl IntoExpr<1, M>) -> Result<Unary> {
+    names::check_op(name)?;
+    let value = Scope::of(&["x"])
+        .with(names::ELEMENTWISE)
+        .read(expr, ["x"])?;
+    Unary::new(name, value)
+}
+
+/// An operation of two arrays, from an expression of `a` and `b` (in text also `x`, which is `a`).
+///
+/// ```
+/// # use zmlx::prelude::*;
+/// # fn main() -> zmlx::Result<()> {
+/// let gate = elementwise::binary("gate", "a * kk_sigmoid(b)")?;
+/// let a = random::normal((8, 1024))?.astype(F16)?;
+/// let b = random::normal(1024)?;               // broadcast, of another dtype
+/// let y = gate.call(&a, &b)?;
+/// assert_eq!((y.shape(), y.dtype()), (a.shape(), F16));
+/// let z = gate.call(&a, 0.0)?;                 // or a number
+/// assert_eq!(z.shape(), a.shape());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// As [`unary`].
+#[track_caller]
+pub fn binary<M>(name: &str, expr: impl IntoExpr<2, M>) -> Result<Binary> {
+    names::check_op(name)?;
+    let value = binary_scope().read(expr, ["a", "b"])?;
+    let op = Fused::new(name, Program::elementwise(&["a", "b"], value), None)?;
+    Ok(Binary { op })
+}
+
+/// The names in an expression of two arrays: `x` is `a`, as the Python original has it.
+pub(crate) fn binary_scope() -> Scope {
+    Scope::of(&["a", "b"])
+        .with(names::ELEMENTWISE)
+        .alias("x", Expr::var("a"))
+}
+
+/// An operation of any number of arrays, whose names the expression uses.
+///
+/// ```
+/// # use zmlx::prelude::*;
+/// # fn main() -> zmlx::Result<()> {
+/// let lerp = elementwise::map("lerp", ["start", "end", "t"], "start + t * (end - start)")?;
+/// let [a, b] = [Array::zeros(4, F32)?, Array::ones(4, F32)?];
+/// let y = lerp.call(&[&a, &b, &0.25.into()])?;
+/// assert_eq!(y.to_vec::<f32>()?, [0.25; 4]);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// As [`unary`]; [`Error::Argument`](crate::Error::Argument) for names that are no identifiers, are there twice, or that
+/// generated kernels use themselves.
+#[track_caller]
+pub fn map<const N: usize, M>(
+    name: &str,
+    inputs: [&str; N],
+    expr: impl IntoExpr<N, M>,
+) -> Result<Map> {
+    names::check_op(name)?;
+    names::check_inputs("inputs", &inputs)?;
+    let value = Scope::of(&inputs)
+        .with(names::ELEMENTWISE)
+        .read(expr, inputs)?;
+    let op = Fused::new(name, Program::elementwise(&inputs, value), None)?;
+    Ok(Map { op })
+}
+
+/// An elementwise operation of one array; made by [`unary`].
+#[derive(Clone, Debug)]
+pub struct Unary {
+    pub(crate) op: Fused,
+}
+
+/// An elementwise operation of two arrays; made by [`binary`].
+#[derive(Clone, Debug)]
+pub struct Binary {
+    pub(crate) op: Fused,
+}
+
+/// An elementwise operation of named arrays; made by [`map`].
+#[derive(Clone, Debug)]
+pub struct Map {
+    pub(crate) op: Fused,
+}
+
+impl Unary {
+    #[track_caller]
+    pub(crate) fn new(name: &str, value: Expr) -> Result<Unary> {
+        let op = Fused::new(name, Program::elementwise(&["x"], value), None)?;
+        Ok(Unary { op })
+    }
+
+    /// The values for `x`: lazy, of its shape.
+    ///
+    /// # Errors
+    /// [`Error::Dtype`](crate::Error::Dtype) for float64 and complex arrays, and
+    /// [`Error::Kernel`](crate::Error::Kernel) when a function that the expression calls does not exist.
+    #[track_caller]
+    pub fn call(&self, x: &Array) -> Result<Array> {
+        self.op.call1(&[x])
+    }
+}
+
+impl Binary {
+    /// The values for `a` and `b`, which may be a number: lazy, of the shape that both broadcast to.
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) when the shapes do not broadcast, else as [`Unary::call`].
+    #[track_caller]
+    pub fn call(&self, a: &Array, b: impl Operand) -> Result<Array> {
+        let b = b.operand(a)?;
+        self.op.call1(&[a, &b])
+    }
+}
+
+impl Map {
+    /// The values for arrays in the order of their names: lazy, of the shape that all broadcast to.
+    ///
+    /// # Errors
+    /// [`Error::Argument`](crate::Error::Argument) for another number of arrays, else as [`Binary::call`].
+    #[track_caller]
+    pub fn call<A: AsRef<Array>>(&self, inputs: &[A]) -> Result<Array> {
+        let inputs: Vec<&Array> = inputs.iter().map(AsRef::as_ref).collect();
+        self.op.call1(&inputs)
+    }
+}
+
+macro_rules! options {
+    ($($name:ident)*) => {$(
+        impl $name {
+            /// The same operation with arithmetic in this dtype instead of float32.
+            ///
+            /// # Errors
+            /// [`Error::Dtype`](crate::Error::Dtype) for bool, float64 and complex64.
+            #[track_caller]
+            pub fn with_compute_dtype(self, dtype: Dtype) -> Result<Self> {
+                let op = self.op.changed(|p| p.compute = dtype)?;
+                Ok($name { op })
+            }
+
+            /// The same operation with results of this dtype instead of the first input's.
+            ///
+            /// # Errors
+            /// [`Error::Dtype`](crate::Error::Dtype) for float64 and complex64.
+            #[track_caller]
+            pub fn with_output_dtype(self, dtype: Dtype) -> Result<Self> {
+                dtypes::check_output(dtype)?;
+                let op = self.op.changed(|p| {
+                    p.outputs.iter_mut().for_each(|o| o.dtype = OutputDtype::Fixed(dtype));
+                })?;
+                Ok($name { op })
+            }
+
+            /// The same operation with further MSL functions, which its expression may call.
+            #[track_caller]
+            pub fn with_header(self, text: &str) -> Result<Self> {
+                let text: Arc<str> = text.into();
+                let op = self.op.changed(|p| p.header = text)?;
+                Ok($name { op })
+            }
+
+            /// The same operation with every access of its kernels tested on CPU streams; see
+            /// [`MetalKernel::checked`].
+            #[track_caller]
+            pub fn checked(&self) -> Result<Self> {
+                let op = self.op.checked()?;
+                Ok($name { op })
+            }
+
+            /// The kernels that calls have needed so far: one for each way in which arrays lie against
+            /// each other.
+            pub fn kernels(&self) -> Vec<MetalKernel> {
+                self.op.kernels()
+            }
+
+            /// The name given at the definition.
+            pub fn name(&self) -> &str {
+                self.op.op_name()
+            }
+        }
+    )*};
+}
+options!(Unary Binary Map);
+
+#[cfg(test)]
+mod tests {
+    static_assertions::assert_impl_all!(super::Unary: Send, Sync, Clone);
+    static_assertions::assert_impl_all!(super::Map: Send, Sync, Clone);
+}

@@ -1,0 +1,117 @@
+//! The functions of `kernels/functions.metal`.
+
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
+
+use super::{Function, float};
+use crate::expr::Expr;
+use crate::expr::build::{choose, constant};
+use crate::expr::special::erf;
+
+/// sqrt(2/pi) and the cubic coefficient of GELU's approximation.
+const K0: f64 = 0.797_884_560_802_865_4;
+const K1: f64 = 0.044_715;
+/// 1/sqrt(2 pi).
+const DENSITY: f64 = 0.398_942_280_401_432_7;
+
+fn sigmoid(x: f64) -> f64 {
+    if x < 0.0 {
+        x.exp() / (1.0 + x.exp())
+    } else {
+        1.0 / (1.0 + (-x).exp())
+    }
+}
+
+fn softplus(x: f64) -> f64 {
+    x.max(0.0) + (-x.abs()).exp().ln_1p()
+}
+
+fn silu(x: &[Expr], _: &Expr, _: usize) -> Expr {
+    let s = x[0].sigmoid();
+    &s + &x[0] * (&s * (1.0 - &s))
+}
+
+fn gelu_tanh(x: &[Expr], _: &Expr, _: usize) -> Expr {
+    let x = &x[0];
+    let square = x.square();
+    let t = (K0 * (x + K1 * (x * &square))).tanh();
+    let inner = K0 * (1.0 + 3.0 * K1 * square);
+    0.5 * (1.0 + &t) + 0.5 * x * (1.0 - &t * &t) * inner
+}
+
+fn gelu(x: &[Expr], _: &Expr, _: usize) -> Expr {
+    let x = &x[0];
+    0.5 * (1.0 + (FRAC_1_SQRT_2 * x).erf()) + DENSITY * x * (-0.5 * x.square()).exp()
+}
+
+fn mish(x: &[Expr], _: &Expr, _: usize) -> Expr {
+    let x = &x[0];
+    let t = x.softplus().tanh();
+    &t + x * x.sigmoid() * (1.0 - &t * &t)
+}
+
+fn elu(x: &[Expr], _: &Expr, i: usize) -> Expr {
+    let (x, alpha) = (&x[0], &x[1]);
+    match i {
+        0 => choose(x.gt(0), constant(1.0), alpha * x.exp()),
+        _ => choose(x.gt(0), constant(0.0), x.expm1()),
+    }
+}
+
+pub(super) static TABLE: &[Function] = &[
+    float("kk_sigmoid", 1, |x| sigmoid(x[0]), |_, y, _| y * (1.0 - y)),
+    float("kk_silu", 1, |x| x[0] * sigmoid(x[0]), silu),
+    float(
+        "kk_gelu_tanh",
+        1,
+        |x| {
+            let x = x[0];
+            0.5 * x * (1.0 + (K0 * (x + K1 * x * x * x)).tanh())
+        },
+        gelu_tanh,
+    ),
+    float(
+        "kk_gelu",
+        1,
+        |x| 0.5 * x[0] * (1.0 + erf(x[0] * FRAC_1_SQRT_2)),
+        gelu,
+    ),
+    float(
+        "kk_softplus",
+        1,
+        |x| softplus(x[0]),
+        |x, _, _| x[0].sigmoid(),
+    ),
+    float("kk_mish", 1, |x| x[0] * softplus(x[0]).tanh(), mish),
+    float(
+        "kk_relu",
+        1,
+        |x| if x[0] > 0.0 { x[0] } else { 0.0 },
+        |x, _, _| choose(x[0].gt(0), constant(1.0), constant(0.0)),
+    ),
+    float(
+        "kk_elu",
+        2,
+        |x| {
+            if x[0] > 0.0 {
+                x[0]
+            } else {
+                x[1] * x[0].exp_m1()
+            }
+        },
+        elu,
+    ),
+    float("kk_tanh", 1, |x| x[0].tanh(), |_, y, _| 1.0 - y * y),
+    float(
+        "kk_log1p",
+        1,
+        |x| x[0].ln_1p(),
+        |x, _, _| 1.0 / (1.0 + &x[0]),
+    ),
+    float("kk_expm1", 1, |x| x[0].exp_m1(), |x, _, _| x[0].exp()),
+    float(
+        "kk_erf",
+        1,
+        |x| erf(x[0]),
+        |x, _, _| FRAC_2_SQRT_PI * (-x[0].square()).exp(),
+    ),
+];

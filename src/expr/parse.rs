@@ -1,0 +1,357 @@
+//! From MSL text to an expression.
+
+use super::Expr;
+use super::functions;
+use super::node::{Binary, Callee, Conversion, Kind, Number, Space, Unary, make};
+use super::token::{Problem, Token, named_constant, number, problem, tokens};
+
+/// Longer texts are refused.
+const MAX_LENGTH: usize = 64 * 1024;
+/// Deeper nesting is refused: the parser is recursive.
+const MAX_DEPTH: usize = 200;
+
+/// The expression in `text`, or what is wrong with it.
+pub(super) fn parse(text: &str, variables: &[&str]) -> Result<Expr, Problem> {
+    if text.len() > MAX_LENGTH {
+        let message = format!("too long: {} bytes of {MAX_LENGTH} at most", text.len());
+        return problem(message, 0);
+    }
+    let tokens = tokens(text)?;
+    let mut parser = Parser {
+        tokens,
+        next: 0,
+        depth: 0,
+        variables,
+    };
+    let expr = parser.expression(0)?;
+    match parser.peek() {
+        Token::End => Ok(expr),
+        other => problem(
+            format!("expected an operator or the end, got {}", shown(other)),
+            parser.offset(),
+        ),
+    }
+}
+
+fn shown(token: &Token) -> String {
+    match token {
+        Token::Number(text) | Token::Name(text) => format!("`{text}`"),
+        Token::Sign(text) => format!("`{text}`"),
+        Token::End => "the end".into(),
+    }
+}
+
+struct Parser<'a> {
+    tokens: Vec<(Token<'a>, usize)>,
+    next: usize,
+    depth: usize,
+    variables: &'a [&'a str],
+}
+
+impl<'a> Parser<'a> {
+    fn ahead(&self, n: usize) -> &Token<'a> {
+        self.tokens.get(self.next + n).map_or(&Token::End, |t| &t.0)
+    }
+
+    fn peek(&self) -> &Token<'a> {
+        self.ahead(0)
+    }
+
+    fn offset(&self) -> usize {
+        let last = self.tokens.len() - 1;
+        self.tokens[self.next.min(last)].1
+    }
+
+    fn accept(&mut self, sign: &'static str) -> bool {
+        let found = *self.peek() == Token::Sign(sign);
+        self.next += usize::from(found);
+        found
+    }
+
+    fn expect(&mut self, sign: &'static str) -> Result<(), Problem> {
+        if self.accept(sign) {
+            return Ok(());
+        }
+        problem(
+            format!("expected `{sign}`, got {}", shown(self.peek())),
+            self.offset(),
+        )
+    }
+
+    /// What binds at least so tightly as `least`.
+    fn expression(&mut self, least: u8) -> Result<Expr, Problem> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return problem(
+                format!("nested deeper than {MAX_DEPTH} levels"),
+                self.offset(),
+            );
+        }
+        let mut left = self.unary()?;
+        while let Token::Sign(sign) = *self.peek() {
+            if sign == "?" && least <= 1 {
+                self.next += 1;
+                let a = self.expression(0)?;
+                self.expect(":")?;
+                let b = self.expression(1)?;
+                left = make(Kind::Select, vec![left, a, b]);
+                continue;
+            }
+            let Some(op) = operator(sign).filter(|op| op.strength() >= least.max(2)) else {
+                break;
+            };
+            self.next += 1;
+            let right = self.expression(op.strength() + 1)?;
+            left = make(Kind::Binary(op), vec![left, right]);
+        }
+        self.depth -= 1;
+        Ok(left)
+    }
+
+    fn unary(&mut self) -> Result<Expr, Problem> {
+        let Token::Sign(sign) = *self.peek() else {
+            return self.postfix();
+        };
+        let op = match sign {
+            "+" => None,
+            "-" => Some(Unary::Neg),
+            "!" => Some(Unary::Not),
+            "~" => Some(Unary::BitNot),
+            _ => return self.postfix(),
+        };
+        self.next += 1;
+        // Tighter than every binary operator.
+        let operand = self.expression(u8::MAX)?;
+        Ok(match op {
+            None => operand,
+            Some(op) => make(Kind::Unary(op), vec![operand]),
+        })
+    }
+
+    fn postfix(&mut self) -> Result<Expr, Problem> {
+        let start = self.offset();
+        let mut expr = self.primary()?;
+        loop {
+            let index = match self.peek() {
+                Token::Sign("[") => true,
+                Token::Sign(".") => false,
+                _ => return Ok(expr),
+            };
+            if !matches!(expr.0.kind, Kind::Var(_) | Kind::Index | Kind::Member(_)) {
+                return problem("only a variable has elements and members", self.offset());
+            }
+            if self.offset() - start > 4096 {
+                return problem("too many elements and members", self.offset());
+            }
+            self.next += 1;
+            expr = if index {
+                let at = self.expression(0)?;
+                self.expect("]")?;
+                make(Kind::Index, vec![expr, at])
+            } else {
+                let Token::Name(name) = *self.peek() else {
+                    return problem("expected the name of a member", self.offset());
+                };
+                self.next += 1;
+                make(Kind::Member(name.into()), vec![expr])
+            };
+        }
+    }
+
+    fn primary(&mut self) -> Result<Expr, Problem> {
+        let offset = self.offset();
+        match *self.peek() {
+            Token::Number(text) => {
+                self.next += 1;
+                match number(text) {
+                    Some(n) => Ok(constant(n)),
+                    None => problem(format!("`{text}` is not a number"), offset),
+                }
+            }
+            Token::Name(_) => self.name(),
+            Token::Sign("(") => {
+                self.next += 1;
+                if let Some(cast) = self.c_cast()? {
+                    return Ok(cast);
+                }
+                let inner = self.expression(0)?;
+                self.expect(")")?;
+                Ok(inner)
+            }
+            ref other => problem(format!("expected a value, got {}", shown(other)), offset),
+        }
+    }
+
+    /// `(float)x`, after its first parenthesis.
+    fn c_cast(&mut self) -> Result<Option<Expr>, Problem> {
+        let (Token::Name(name), Token::Sign(")")) = (self.peek(), self.ahead(1)) else {
+            return Ok(None);
+        };
+        let name = *name;
+        let Some(conversion) = conversion(name).filter(|_| !self.variables.contains(&name)) else {
+            return Ok(None);
+        };
+        self.next += 2;
+        let operand = self.expression(u8::MAX)?;
+        Ok(Some(make(
+            Kind::Cast(name.into(), conversion),
+            vec![operand],
+        )))
+    }
+
+    /// A variable, a named constant or a call.
+    fn name(&mut self) -> Result<Expr, Problem> {
+        let offset = self.offset();
+        let mut path: Vec<&str> = Vec::new();
+        while let Token::Name(part) = *self.peek() {
+            path.push(part);
+            self.next += 1;
+            if !self.accept("::") {
+                break;
+            }
+        }
+        let name = path.join("::");
+        let declared = self.variables.contains(&name.as_str());
+        let template = if declared { None } else { self.template() };
+        if self.accept("(") {
+            let args = self.arguments()?;
+            return called(&path, &name, template, args, offset);
+        }
+        if declared {
+            return Ok(Expr::var(&name));
+        }
+        let last = path.last().copied().unwrap_or_default();
+        if let Some(n) = named_constant(last).filter(|_| path.len() == 1) {
+            return Ok(constant(n));
+        }
+        let list = match self.variables {
+            [] => "none".to_owned(),
+            some => some.join(", "),
+        };
+        problem(
+            format!("undeclared variable `{name}` (declared: {list})"),
+            offset,
+        )
+    }
+
+    /// `<float>`, if a call follows: else it is a comparison.
+    fn template(&mut self) -> Option<String> {
+        let mut n = usize::from(*self.peek() == Token::Sign("<"));
+        if n == 0 {
+            return None;
+        }
+        let mut text = String::new();
+        loop {
+            match self.ahead(n) {
+                Token::Sign(">") => break,
+                Token::Name(part) | Token::Number(part) => {
+                    // `unsigned int`
+                    if text.ends_with(|c: char| c.is_ascii_alphanumeric()) {
+                        text.push(' ');
+                    }
+                    text.push_str(part);
+                }
+                Token::Sign(sign @ ("::" | ",")) => text.push_str(sign),
+                _ => return None,
+            }
+            n += 1;
+        }
+        if text.is_empty() || *self.ahead(n + 1) != Token::Sign("(") {
+            return None;
+        }
+        self.next += n + 1;
+        Some(text)
+    }
+
+    fn arguments(&mut self) -> Result<Vec<Expr>, Problem> {
+        let mut args = Vec::new();
+        if self.accept(")") {
+            return Ok(args);
+        }
+        loop {
+            args.push(self.expression(0)?);
+            if !self.accept(",") {
+                self.expect(")")?;
+                return Ok(args);
+            }
+        }
+    }
+}
+
+fn called(
+    path: &[&str],
+    name: &str,
+    template: Option<String>,
+    args: Vec<Expr>,
+    offset: usize,
+) -> Result<Expr, Problem> {
+    let counted = |expected: usize| match args.len() {
+        n if n == expected => Ok(()),
+        n => problem(
+            format!("`{name}` takes {expected} argument(s), got {n}"),
+            offset,
+        ),
+    };
+    let cast = match (path, &template) {
+        (["static_cast"], Some(to)) => conversion(to).or(Some(Conversion::Bits)),
+        (["as_type"] | ["metal", "as_type"], Some(_)) => Some(Conversion::Bits),
+        ([to], None) => conversion(to),
+        _ => None,
+    };
+    if let Some(conversion) = cast {
+        counted(1)?;
+        let text = match template {
+            Some(to) => format!("{name}<{to}>"),
+            None => name.to_owned(),
+        };
+        return Ok(make(Kind::Cast(text.into(), conversion), args));
+    }
+    let (space, last) = match path {
+        [f] | ["metal", f] => (Space::Default, *f),
+        ["metal", "fast", f] | ["fast", f] => (Space::Fast, *f),
+        ["metal", "precise", f] | ["precise", f] => (Space::Precise, *f),
+        _ => (Space::Default, ""),
+    };
+    let known = functions::lookup(last).filter(|f| f.in_metal() || path.len() == 1);
+    let callee = match known {
+        Some(f) => {
+            counted(f.arity)?;
+            Callee::Known(f, space)
+        }
+        None => Callee::Unknown(name.into()),
+    };
+    Ok(make(Kind::Call(callee, template.map(Into::into)), args))
+}
+
+fn constant(n: Number) -> Expr {
+    make(Kind::Const(n), Vec::new())
+}
+
+/// Scalar types, and template parameters such as `T` and `O`, which the toolkit uses for
+/// floating types.
+fn conversion(name: &str) -> Option<Conversion> {
+    match name {
+        "float" | "half" | "bfloat" | "float16_t" | "bfloat16_t" | "float32_t" => {
+            Some(Conversion::Float)
+        }
+        "bool" => Some(Conversion::Bool),
+        "char" | "uchar" | "short" | "ushort" | "int" | "uint" | "long" | "ulong" | "size_t"
+        | "int8_t" | "uint8_t" | "int16_t" | "uint16_t" | "int32_t" | "uint32_t" | "int64_t"
+        | "uint64_t" | "unsigned" | "unsigned int" => Some(Conversion::Int),
+        _ => {
+            let mut chars = name.chars();
+            let parameter = chars.next().is_some_and(|c| c.is_ascii_uppercase())
+                && chars.all(|c| c.is_ascii_digit());
+            parameter.then_some(Conversion::Float)
+        }
+    }
+}
+
+fn operator(sign: &str) -> Option<Binary> {
+    use Binary::*;
+    [
+        Add, Sub, Mul, Div, Rem, Shl, Shr, Lt, Le, Gt, Ge, Eq, Ne, BitAnd, BitXor, BitOr, And, Or,
+    ]
+    .into_iter()
+    .find(|op| op.symbol() == sign)
+}

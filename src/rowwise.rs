@@ -1,0 +1,492 @@
+//! Operations along the last axis: passes that reduce each row, and what is written then.
+//!
+//! ```
+//! use zmlx::prelude::*;
+//! use zmlx::rowwise::{self, Pass};
+//! # fn main() -> zmlx::Result<()> {
+//! let softmax = rowwise::map_reduce("my_softmax")
+//!     .pass(Pass { init: "-INFINITY", update: "max(acc1, x)", reduce: "max(a, b)" })
+//!     .pass(Pass { init: "0.0f", update: "acc2 + exp(x - s1)", reduce: "a + b" })
+//!     .write("exp(x - s1) / s2")
+//!     .build()?;
+//! let x = random::normal((4, 1000))?;
+//! let w = random::normal((4, 1000))?;
+//! let y = softmax.call(&x)?;
+//! assert!(y.allclose(&x.softmax(-1)?, 1e-5)?.item::<bool>()?);
+//!
+//! let slope = grad(|z| (softmax.call(z)? * &w)?.sum(..))(&x)?;
+//! let want = grad(|z| (z.softmax(-1)? * &w)?.sum(..))(&x)?;
+//! assert!(slope.allclose(&want, 1e-5)?.item::<bool>()?);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Layer normalization:
+//!
+//! ```
+//! # use zmlx::prelude::*;
+//! # use zmlx::rowwise::{self, Pass};
+//! # fn main() -> zmlx::Result<()> {
+//! let layernorm = rowwise::map_reduce("my_layernorm")
+//!     .inputs(["x", "weight"])
+//!     .pass(Pass { init: "0.0f", update: "acc1 + x", reduce: "a + b" })
+//!     .pass(Pass { init: "0.0f", update: "acc2 + (x - s1 / D) * (x - s1 / D)", reduce: "a + b" })
+//!     .write("(x - s1 / D) * rsqrt(s2 / D + 1e-5f) * weight")
+//!     .build()?;
+//! let x = (random::normal((4, 1000))? + 100.0)?;
+//! let weight = random::normal(1000)?;
+//! let y = layernorm.call_all(&[&x, &weight])?.remove(0);
+//! let want = fast::layer_norm(&x, Some(&weight), None, 1e-5)?;
+//! assert!(y.allclose(&want, 1e-3)?.item::<bool>()?);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Names
+//! | in | may be used |
+//! |---|---|
+//! | everything | `D` (the row's length, a float), `row` (its number), `s1` ... of earlier passes |
+//! | `update` of pass n | also the inputs, `acc` and `accn`, `j` (the place in the row) |
+//! | `reduce` | `a` and `b`, two partial results |
+//! | `write` | also the inputs and `j` |
+//! | `write_row` | only what everything may use |
+//!
+//! # Reductions
+//! An update that adds to the accumulator, or takes the larger or smaller of it and something, is
+//! recognised: its initial value counts once, it has derivatives, and passes that do not need each other's
+//! results are done in one. Any other is taken as it is: `init` must then leave a value unchanged when `reduce` joins
+//! both, `reduce` must not depend on the order, and gradients need [`vjp`](MapReduceBuilder::vjp).
+//! Without elements a row's reduction is its initial value.
+
+use std::sync::Arc;
+
+use crate::codegen::classify::{Classified, classify};
+use crate::codegen::explicit::{COTANGENT, Gradients, OUTPUT};
+use crate::codegen::op::Fused;
+use crate::codegen::program::{
+    Fold, Input, Output, OutputDtype, Program, Reduction, Span, Threads,
+};
+use crate::codegen::scope::Scope;
+use crate::codegen::{dtypes, names};
+use crate::expr::Expr;
+use crate::metal::MetalKernel;
+use crate::{Array, Dtype, Error, Result};
+
+/// One reduction of a row, in MSL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pass<'a> {
+    /// What the accumulator starts as.
+    pub init: &'a str,
+    /// The accumulator with one more element.
+    pub update: &'a str,
+    /// Two partial results `a` and `b` as one.
+    pub reduce: &'a str,
+}
+
+/// Starts the description of an operation along the last axis.
+pub fn map_reduce(name: &str) -> MapReduceBuilder {
+    MapReduceBuilder {
+        name: name.to_owned(),
+        inputs: vec!["x".into()],
+        passes: Vec::new(),
+        writes: Vec::new(),
+        settings: Settings::default(),
+    }
+}
+
+/// Describes an operation along the last axis; made by [`map_reduce`], finished by [`build`](Self::build).
+#[derive(Clone, Debug)]
+#[must_use = "a description does nothing until `build`"]
+pub struct MapReduceBuilder {
+    name: String,
+    inputs: Vec<String>,
+    passes: Vec<Option<[String; 3]>>,
+    writes: Vec<(Span, String)>,
+    settings: Settings,
+}
+
+/// What all operations along rows may be told.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Settings {
+    pub(crate) prelude: String,
+    pub(crate) header: String,
+    pub(crate) compute: Option<Dtype>,
+    pub(crate) output: Option<Dtype>,
+    pub(crate) threads: Option<(i64, bool)>,
+    pub(crate) vjp: Vec<(String, String)>,
+}
+
+macro_rules! settings {
+    ($ty:ident) => {
+        impl $ty {
+            /// Declarations `type name = expression;` of names that expressions of elements may use.
+            pub fn prelude(mut self, text: &str) -> Self {
+                self.settings.prelude = text.to_owned();
+                self
+            }
+
+            /// MSL functions that the expressions may call.
+            pub fn header(mut self, text: &str) -> Self {
+                self.settings.header = text.to_owned();
+                self
+            }
+
+            /// The dtype of the arithmetic (default float32). Sums of float16 and bfloat16 are float32 in any case.
+            pub fn compute_dtype(mut self, dtype: $crate::Dtype) -> Self {
+                self.settings.compute = Some(dtype);
+                self
+            }
+
+            /// The dtype of the results (default: that of the first input).
+            pub fn output_dtype(mut self, dtype: $crate::Dtype) -> Self {
+                self.settings.output = Some(dtype);
+                self
+            }
+
+            /// Threads that share a row on a GPU: a power of two up to 1024. By default the row's length decides. On a
+            /// CPU stream one thread walks a row in any case, as barriers cost a lot there.
+            pub fn threadgroup(mut self, threads: i64) -> Self {
+                self.settings.threads = Some((threads, false));
+                self
+            }
+
+            /// [`threadgroup`](Self::threadgroup) also on CPU streams: slow, to see what a GPU will do.
+            pub fn threadgroup_everywhere(mut self, threads: i64) -> Self {
+                self.settings.threads = Some((threads, true));
+                self
+            }
+
+            /// The gradient of one input, for reductions without a derivative: an expression of the
+            /// inputs, the output `y`, its cotangent `g`, and the reductions.
+            pub fn vjp(mut self, input: &str, gradient: &str) -> Self {
+                self.settings
+                    .vjp
+                    .push((input.to_owned(), gradient.to_owned()));
+                self
+            }
+        }
+    };
+}
+pub(crate) use settings;
+
+settings!(MapReduceBuilder);
+
+impl MapReduceBuilder {
+    /// Names of the inputs (default: `x`). They broadcast to each other; each has a value for
+    /// each element of a row.
+    pub fn inputs<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
+        self.inputs = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// The next reduction: the first is known to later expressions as `s1`.
+    pub fn pass(mut self, pass: Pass<'_>) -> Self {
+        self.passes.push(Some(owned(pass)));
+        self
+    }
+
+    /// The reduction `s1`.
+    pub fn pass1(self, pass: Pass<'_>) -> Self {
+        self.set(0, pass)
+    }
+
+    /// The reduction `s2`.
+    pub fn pass2(self, pass: Pass<'_>) -> Self {
+        self.set(1, pass)
+    }
+
+    fn set(mut self, n: usize, pass: Pass<'_>) -> Self {
+        if self.passes.len() <= n {
+            self.passes.resize(n + 1, None);
+        }
+        self.passes[n] = Some(owned(pass));
+        self
+    }
+
+    /// The next output: a value for each element.
+    pub fn write(mut self, expr: &str) -> Self {
+        self.writes.push((Span::Element, expr.to_owned()));
+        self
+    }
+
+    /// The next output: one value for the row.
+    pub fn write_row(mut self, expr: &str) -> Self {
+        self.writes.push((Span::Row, expr.to_owned()));
+        self
+    }
+
+    /// Checks the description and makes the operation. Nothing is compiled yet.
+    ///
+    /// # Errors
+    /// [`Error::Expression`] for a wrong expression; [`Error::Argument`] for names that are empty or no identifiers, a missing
+    /// output, an update that does not use its accumulator, a threadgroup that is no power of two up to
+    /// 1024, or a gradient for an input that does not exist.
+    #[track_caller]
+    pub fn build(self) -> Result<MapReduce> {
+        names::check_op(&self.name)?;
+        names::check_inputs("inputs", &self.inputs)?;
+        if self.inputs.is_empty() || self.writes.is_empty() {
+            let what = if self.inputs.is_empty() {
+                "inputs"
+            } else {
+                "write"
+            };
+            return Err(Error::argument(what, "at least one", "none"));
+        }
+        let mut make = Make::new(&self.inputs, &self.settings)?;
+        for (n, pass) in self.passes.iter().enumerate() {
+            let name = format!("s{}", n + 1);
+            let Some([init, update, reduce]) = pass else {
+                return Err(Error::argument(
+                    "pass",
+                    format_args!("reduction `{name}` before those after it"),
+                    "none",
+                ));
+            };
+            make.reduction(&name, &format!("acc{}", n + 1), init, update, Some(reduce))?;
+        }
+        let single = self.writes.len() == 1;
+        for (n, (span, text)) in self.writes.iter().enumerate() {
+            let name = if single {
+                "y".to_owned()
+            } else {
+                format!("y{}", n + 1)
+            };
+            make.output(&name, *span, text, None)?;
+        }
+        let op = make.finish(&self.name)?;
+        Ok(MapReduce { op })
+    }
+}
+
+fn owned(pass: Pass<'_>) -> [String; 3] {
+    [pass.init, pass.update, pass.reduce].map(str::to_owned)
+}
+
+/// An operation along the last axis; made by [`map_reduce`]. Cheap to clone, usable from any thread.
+#[derive(Clone, Debug)]
+pub struct MapReduce {
+    pub(crate) op: Fused,
+}
+
+macro_rules! common {
+    ($ty:ident) => {
+        impl $ty {
+            /// The same operation with every access of its kernels tested on CPU streams; see
+            /// [`MetalKernel::checked`].
+            #[track_caller]
+            pub fn checked(&self) -> Result<Self> {
+                let op = self.op.checked()?;
+                Ok($ty { op })
+            }
+
+            /// The kernels that calls have needed so far.
+            pub fn kernels(&self) -> Vec<MetalKernel> {
+                self.op.kernels()
+            }
+
+            /// The name given at the definition.
+            pub fn name(&self) -> &str {
+                self.op.op_name()
+            }
+        }
+    };
+}
+pub(crate) use common;
+
+common!(MapReduce);
+
+impl MapReduce {
+    /// The value of an operation with one input and one output: lazy. An output with one value a
+    /// row has the input's shape without the last axis.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for an array without dimensions; [`Error::Dtype`] for float64 and complex arrays;
+    /// [`Error::Argument`] when the operation has other numbers of inputs and outputs.
+    #[track_caller]
+    pub fn call(&self, x: &Array) -> Result<Array> {
+        self.op.call1(&[x])
+    }
+
+    /// All outputs for inputs in the order of their names: lazy.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call); [`Error::Shape`] when the inputs do not broadcast to each other.
+    #[track_caller]
+    pub fn call_all<A: AsRef<Array>>(&self, inputs: &[A]) -> Result<Vec<Array>> {
+        let inputs: Vec<&Array> = inputs.iter().map(AsRef::as_ref).collect();
+        self.op.call(&inputs)
+    }
+}
+
+/// An operation along rows in the making.
+pub(crate) struct Make<'a> {
+    program: Program,
+    settings: &'a Settings,
+    /// Names with a value for the whole row.
+    row: Scope,
+    /// And those with one for each element.
+    element: Scope,
+}
+
+impl<'a> Make<'a> {
+    #[track_caller]
+    pub(crate) fn new(inputs: &[String], settings: &'a Settings) -> Result<Self> {
+        let compute = settings.compute.unwrap_or(Dtype::Float32);
+        dtypes::check_compute(compute)?;
+        let threads = settings.threads.map(check_threads).transpose()?;
+        let row = Scope::of(&["D", "row"]);
+        let element = row.clone().with(&["j"]).with(inputs);
+        let element = element.prelude("prelude", &settings.prelude)?;
+        Ok(Make {
+            program: Program {
+                inputs: inputs.iter().map(|n| Input::element(n)).collect(),
+                reductions: Vec::new(),
+                outputs: Vec::new(),
+                by_rows: true,
+                compute,
+                header: Arc::from(settings.header.as_str()),
+                threads,
+            },
+            settings,
+            row,
+            element,
+        })
+    }
+
+    /// Another name for an input, in expressions of elements.
+    pub(crate) fn alias(&mut self, name: &str, of: &str) {
+        self.element = std::mem::take(&mut self.element).alias(name, Expr::var(of));
+    }
+
+    /// A reduction of this name; the update calls its accumulator `acc`, too.
+    #[track_caller]
+    pub(crate) fn reduction(
+        &mut self,
+        name: &str,
+        acc: &str,
+        init: &str,
+        update: &str,
+        reduce: Option<&str>,
+    ) -> Result<()> {
+        let init = self.row.parse(init)?;
+        let scope = self.element.clone().with(&[acc]);
+        let scope = scope.alias("acc", Expr::var(acc));
+        let value = scope.parse(update)?;
+        if !value.variables().iter().any(|n| n == acc) {
+            return Err(Error::argument(
+                "update",
+                format_args!("an expression of the accumulator `{acc}`"),
+                format_args!("`{update}`"),
+            ));
+        }
+        let combine = match reduce {
+            None => None,
+            Some(text) => Some(Scope::of(&["a", "b"]).parse(text)?),
+        };
+        // The author's name stands for what the fold's own result makes of the initial value.
+        let own = format!("zk_{name}");
+        let compute = self.program.compute;
+        let Classified {
+            fold,
+            value,
+            result,
+        } = classify(&own, acc, &init, &value, combine.as_ref(), compute);
+        let plain = result == Expr::var(&own);
+        let (own, result) = match plain {
+            true => (name.to_owned(), Expr::var(name)),
+            false => (own, result),
+        };
+        if let Fold::Custom(c) = &fold
+            && c.combine.is_some()
+            && !compute.is_floating()
+            && compute.size() == 8
+        {
+            return Err(Error::dtype(format!(
+                "`compute_dtype`: expected at most 32 bits for reduction `{name}`, got {compute}"
+            )));
+        }
+        self.program.reductions.push(Reduction {
+            name: own,
+            fold,
+            value,
+        });
+        self.row = std::mem::take(&mut self.row).named(name, result.clone());
+        self.element = std::mem::take(&mut self.element).named(name, result);
+        Ok(())
+    }
+
+    /// An output; `also` is another name for a reduction.
+    #[track_caller]
+    pub(crate) fn output(
+        &mut self,
+        name: &str,
+        span: Span,
+        text: &str,
+        also: Option<(&str, &str)>,
+    ) -> Result<()> {
+        let mut scope = match span {
+            Span::Element => self.element.clone(),
+            Span::Row => self.row.clone(),
+        };
+        if let Some((name, of)) = also {
+            let value = scope.parse(of)?;
+            scope = scope.alias(name, value);
+        }
+        let value = scope.parse(text)?;
+        let dtype = match self.settings.output {
+            None => OutputDtype::Like(0),
+            Some(d) => {
+                dtypes::check_output(d)?;
+                OutputDtype::Fixed(d)
+            }
+        };
+        self.program.outputs.push(Output {
+            name: name.to_owned(),
+            span,
+            value,
+            dtype,
+        });
+        Ok(())
+    }
+
+    #[track_caller]
+    pub(crate) fn finish(self, name: &str) -> Result<Fused> {
+        let program = self.program.tidy();
+        let gradients = match self.settings.vjp.as_slice() {
+            [] => None,
+            given => {
+                if program.outputs.len() != 1 {
+                    return Err(Error::argument(
+                        "vjp",
+                        "an operation with one output",
+                        program.outputs.len(),
+                    ));
+                }
+                let scope = self.element.with(&[OUTPUT, COTANGENT]);
+                let mut values = vec![None; program.inputs.len()];
+                for (input, text) in given {
+                    values[program.input("vjp", input)?] = Some(scope.parse(text)?);
+                }
+                Some(Gradients::of(&program, values, "")?)
+            }
+        };
+        Fused::new(name, program, gradients)
+    }
+}
+
+/// A threadgroup that reductions can use.
+#[track_caller]
+fn check_threads((threads, everywhere): (i64, bool)) -> Result<Threads> {
+    let count = u32::try_from(threads)
+        .ok()
+        .filter(|&n| n.is_power_of_two() && n <= 1024);
+    match count {
+        Some(count) => Ok(Threads { count, everywhere }),
+        None => Err(Error::argument(
+            "threadgroup",
+            "a power of two from 1 to 1024",
+            threads,
+        )),
+    }
+}

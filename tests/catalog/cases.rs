@@ -1,0 +1,147 @@
+//! Which shapes a kernel is tested on, and its inputs there.
+
+use zmlx::kernels::{Entry, Kind};
+use zmlx::prelude::*;
+use zmlx::{Result, eval};
+
+pub const DTYPES: [Dtype; 3] = [F32, F16, BF16];
+
+/// Around the sizes of blocks, simdgroups and vectors, and what fills none of them.
+const WIDTHS: [i32; 10] = [0, 1, 2, 31, 32, 33, 64, 100, 1000, 4099];
+
+const LEADING: [&[i32]; 6] = [&[], &[1], &[3], &[2, 3], &[0], &[1, 1, 5]];
+
+/// A width at which sums in the wrong order or in the wrong type show.
+const LONG: i32 = 1_000_003;
+
+/// A kernel on rows of one width, with some leading axes.
+pub struct Case {
+    pub entry: &'static Entry,
+    pub dtype: Dtype,
+    pub leading: Vec<i32>,
+    pub width: i32,
+    pub seed: u64,
+}
+
+impl Case {
+    /// `None` where the kernel has no such rows: a table of positions needs an axis of positions.
+    /// It also needs an even width, so an odd one becomes the next even one.
+    pub fn new(
+        entry: &'static Entry,
+        dtype: Dtype,
+        leading: &[i32],
+        width: i32,
+        seed: u64,
+    ) -> Option<Case> {
+        let table = entry.inputs.iter().any(|i| i.kind == Kind::Table);
+        if table && leading.is_empty() {
+            return None;
+        }
+        Some(Case {
+            entry,
+            dtype,
+            leading: leading.to_vec(),
+            width: if table { width + width % 2 } else { width },
+            // Different numbers in each shape.
+            seed: seed ^ ((width as u64) << 8) ^ ((leading.len() as u64) << 4),
+        })
+    }
+
+    /// Every width with every leading shape, and very long rows in float32.
+    pub fn all(entry: &'static Entry, dtype: Dtype, seed: u64) -> Vec<Case> {
+        let mut pairs: Vec<(&[i32], i32)> = Vec::new();
+        for leading in LEADING {
+            pairs.extend(WIDTHS.map(|width| (leading, width)));
+        }
+        if dtype == F32 {
+            pairs.extend([(&[1i32] as &[i32], LONG), (&[2], LONG)]);
+        }
+        Self::of(entry, dtype, seed, &pairs)
+    }
+
+    /// Every width once, and every leading shape once.
+    pub fn some(entry: &'static Entry, dtype: Dtype, seed: u64) -> Vec<Case> {
+        let mut pairs: Vec<(&[i32], i32)> = WIDTHS.map(|w| (LEADING[3], w)).to_vec();
+        pairs.extend(LEADING.map(|leading| (leading, 33)));
+        Self::of(entry, dtype, seed, &pairs)
+    }
+
+    fn of(entry: &'static Entry, dtype: Dtype, seed: u64, pairs: &[(&[i32], i32)]) -> Vec<Case> {
+        let made = pairs
+            .iter()
+            .map(|(leading, width)| Case::new(entry, dtype, leading, *width, seed));
+        made.flatten().collect()
+    }
+
+    pub fn label(&self) -> String {
+        let Case {
+            entry,
+            dtype,
+            leading,
+            width,
+            ..
+        } = self;
+        format!("{} {dtype} {leading:?} x {width}", entry.name)
+    }
+
+    /// Random inputs, computed.
+    pub fn inputs(&self) -> Result<Vec<Array>> {
+        let inputs = self
+            .entry
+            .inputs(&self.leading, self.width, self.dtype, self.seed)?;
+        eval(&inputs)?;
+        Ok(inputs)
+    }
+
+    /// The numbers of the inputs that have gradients.
+    pub fn differentiable(&self) -> Vec<usize> {
+        let inputs = self.entry.inputs.iter().enumerate();
+        inputs
+            .filter(|(_, input)| input.kind.differentiable())
+            .map(|(i, _)| i)
+            .collect()
+    }
+
+    /// The shapes of the outputs in a width whose rows are empty, where a composite may have
+    /// no value: sizes are linear in the width.
+    pub fn empty_shapes(&self) -> Result<Vec<Vec<i32>>> {
+        let shapes = |width| -> Result<Vec<Vec<i32>>> {
+            let inputs = self
+                .entry
+                .inputs(&self.leading, width, self.dtype, self.seed)?;
+            let outputs = (self.entry.composite)(&inputs)?;
+            Ok(outputs.iter().map(|y| y.shape().to_vec()).collect())
+        };
+        let at = |two: Vec<i32>, four: Vec<i32>| {
+            two.iter()
+                .zip(four)
+                .map(|(two, four)| 2 * two - four)
+                .collect()
+        };
+        let pairs = shapes(2)?.into_iter().zip(shapes(4)?);
+        Ok(pairs.map(|(two, four)| at(two, four)).collect())
+    }
+}
+
+/// Normal numbers like each of the arrays, of its shape and dtype.
+pub fn normals(like: &[Array], seed: u64) -> Result<Vec<Array>> {
+    let made = like.iter().enumerate().map(|(i, a)| {
+        let key = random::key(seed.wrapping_mul(1000).wrapping_add(i as u64 + 500))?;
+        random::with_key(&key).normal(a.shape())?.astype(a.dtype())
+    });
+    let made = made.collect::<Result<Vec<_>>>()?;
+    eval(&made)?;
+    Ok(made)
+}
+
+/// Leaves memory full of NaN for the next arrays of these sizes, so that an element that
+/// nobody writes shows.
+pub fn poison(like: &[Array]) -> Result<()> {
+    let mut full = Vec::new();
+    for a in like {
+        for _ in 0..3 {
+            full.push(Array::full(a.shape(), f32::NAN, a.dtype())?);
+        }
+    }
+    eval(&full)
+}

@@ -1,0 +1,72 @@
+//! Forward-mode and second derivatives, and derivatives with respect to single inputs.
+
+use zmlx::Result;
+
+use crate::cases::{Case, normals};
+use crate::reference::{composite, exactly, gradients, of, pick, second, tangents, wide};
+use crate::report::{Report, each};
+use crate::tolerance::Tolerance;
+
+#[test]
+fn tangents_and_second_derivatives() {
+    each(|report, entry, dtype| {
+        for case in Case::some(entry, dtype, report.seed) {
+            // Empty rows are in `values`.
+            if case.width == 0 {
+                continue;
+            }
+            let which = case.differentiable();
+            if let Err(e) = one(report, &case, &which) {
+                report.check(&case, "derivatives", Err(e));
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn single_inputs() {
+    each(|report, entry, dtype| {
+        let Some(case) = Case::new(entry, dtype, &[4], 100, report.seed) else {
+            return Ok(());
+        };
+        for i in case.differentiable() {
+            one(report, &case, &[i])?;
+        }
+        Ok(())
+    });
+}
+
+fn one(report: &mut Report, case: &Case, which: &[usize]) -> Result<()> {
+    let inputs = case.inputs()?;
+    let outputs = (case.entry.call)(&inputs)?;
+    let p = pick(&inputs, which);
+    let (directions, projection) = (normals(&p, case.seed)?, normals(&p, case.seed + 1)?);
+    let cotangents = normals(&outputs, case.seed + 2)?;
+
+    let call = of(&case.entry.call, &inputs, which);
+    let got = [
+        tangents(&call, &p, &directions)?,
+        gradients(&call, &p, &cotangents)?,
+        second(&call, &p, &cotangents, &projection)?,
+    ];
+    let want = exactly(|| {
+        let composite = composite(case, outputs.len());
+        let inputs = wide(&inputs)?;
+        let f = of(&composite, &inputs, which);
+        let p = pick(&inputs, which);
+        let cotangents = wide(&cotangents)?;
+        Ok([
+            tangents(&f, &p, &wide(&directions)?)?,
+            gradients(&f, &p, &cotangents)?,
+            second(&f, &p, &cotangents, &wide(&projection)?)?,
+        ])
+    })?;
+    let names = ["tangent", "gradient", "second derivative"];
+    let factors = [directions, cotangents, projection].concat();
+    for ((name, got), want) in names.iter().zip(&got).zip(&want) {
+        let what = format!("{name} of {which:?},");
+        report.compare_derivatives(case, &what, Tolerance::second, &factors, got, want);
+    }
+    Ok(())
+}

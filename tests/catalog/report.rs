@@ -1,0 +1,120 @@
+//! Runs a check over the catalog and reports what failed, all of it.
+
+use std::sync::Arc;
+
+use zmlx::kernels::{Entry, catalog};
+use zmlx::prelude::*;
+use zmlx::{Result, worker};
+
+use crate::cases::{Case, DTYPES};
+use crate::common::Rng;
+use crate::tolerance::Tolerance;
+
+/// How many failures of a kernel in a dtype are told.
+const TOLD: usize = 6;
+
+/// What the checks of one kernel in one dtype found.
+pub struct Report {
+    /// For the random numbers of these checks.
+    pub seed: u64,
+    checks: usize,
+    failures: Vec<String>,
+}
+
+impl Report {
+    /// Adds the outcome of a check; an error is a failure.
+    pub fn check(&mut self, case: &Case, what: &str, outcome: Result<Option<String>>) {
+        self.checks += 1;
+        let failure = outcome.unwrap_or_else(|e| Some(e.to_string()));
+        if let Some(failure) = failure {
+            self.failures
+                .push(format!("{} {what}: {failure}", case.label()));
+        }
+    }
+
+    /// Compares derivatives one by one; `factors` are the cotangents or tangents.
+    pub fn compare_derivatives(
+        &mut self,
+        case: &Case,
+        what: &str,
+        tolerance: impl Fn(&Case, Dtype) -> Tolerance,
+        factors: &[Array],
+        got: &[Array],
+        want: &[Array],
+    ) {
+        for (i, (got, want)) in got.iter().zip(want).enumerate() {
+            let tolerance = tolerance(case, got.dtype()).narrow(case, factors);
+            let outcome = tolerance.and_then(|t| t.compare(got, want));
+            self.check(case, &format!("{what} {i}"), outcome);
+        }
+    }
+
+    /// Compares arrays one by one.
+    pub fn compare(
+        &mut self,
+        case: &Case,
+        what: &str,
+        tolerance: impl Fn(&Case, Dtype) -> Tolerance,
+        got: &[Array],
+        want: &[Array],
+    ) {
+        if got.len() != want.len() {
+            let text = format!("{} arrays, expected {}", got.len(), want.len());
+            self.check(case, what, Ok(Some(text)));
+        }
+        for (i, (got, want)) in got.iter().zip(want).enumerate() {
+            let outcome = tolerance(case, got.dtype()).compare(got, want);
+            self.check(case, &format!("{what} {i}"), outcome);
+        }
+    }
+}
+
+/// Runs `body` for each kernel in each of the dtypes, on all cores.
+pub fn each_in(
+    dtypes: &[Dtype],
+    body: impl Fn(&mut Report, &'static Entry, Dtype) -> Result<()> + Send + Sync + 'static,
+) {
+    let wanted = std::env::var("ZMLX_CATALOG").unwrap_or_default();
+    let body = Arc::new(body);
+    let mut rng = Rng::new();
+    let pool = worker::shared().expect("threads");
+    let mut jobs = Vec::new();
+    for entry in catalog().filter(|e| e.name.contains(&wanted)) {
+        for &dtype in dtypes {
+            let (body, seed) = (Arc::clone(&body), rng.next());
+            let job = pool.run(move || {
+                let mut report = Report {
+                    seed,
+                    checks: 0,
+                    failures: Vec::new(),
+                };
+                if let Err(e) = body(&mut report, entry, dtype) {
+                    report.failures.push(format!("{} {dtype}: {e}", entry.name));
+                }
+                Ok(report)
+            });
+            jobs.push((format!("{} {dtype}", entry.name), job));
+        }
+    }
+    let (mut checks, mut failed) = (0, 0);
+    for (name, job) in jobs {
+        let report = job.wait().expect(&name);
+        checks += report.checks;
+        failed += report.failures.len();
+        for failure in report.failures.iter().take(TOLD) {
+            println!("{failure}");
+        }
+        if report.failures.len() > TOLD {
+            println!("{name}: {} more", report.failures.len() - TOLD);
+        }
+    }
+    println!("{checks} checks");
+    assert_eq!(failed, 0, "failures; they stand above");
+}
+
+/// [`each_in`] all dtypes of the catalog.
+pub fn each(
+    body: impl Fn(&mut Report, &'static Entry, Dtype) -> Result<()> + Send + Sync + 'static,
+) {
+    each_in(&DTYPES, body);
+}

@@ -1,0 +1,357 @@
+//! Elementwise operations: dtypes, broadcasting, derivatives, transforms, against MLX in float64.
+
+mod common;
+#[path = "common/toolkit.rs"]
+mod toolkit;
+
+use common::{Rng, on_worker};
+use rstest::rstest;
+use toolkit::{check, f64_of, normal};
+use zmlx::expr::Expr;
+use zmlx::prelude::*;
+use zmlx::{Result, compile, grad, jvp, value_and_grad_of, vmap};
+
+fn tolerance(dtype: Dtype) -> f64 {
+    match dtype {
+        F16 => 1e-3,
+        BF16 => 8e-3,
+        _ => 2e-6,
+    }
+}
+
+/// a sin(b) + c and its kin have gradients in all arguments, none of them constant.
+fn op() -> elementwise::Map {
+    elementwise::map("mixed", ["a", "b", "c"], "a * sin(b) + c * c").unwrap()
+}
+
+fn op64(p: &[Array]) -> Result<Array> {
+    (&p[0] * p[1].sin()?)? + p[2].square()?
+}
+
+#[rstest]
+// all alike, rows, columns, numbers, both at once, and what needs strides
+#[case([vec![5, 33], vec![5, 33], vec![5, 33]])]
+#[case([vec![5, 33], vec![33], vec![]])]
+#[case([vec![5, 33], vec![5, 1], vec![1]])]
+#[case([vec![5, 1], vec![33], vec![1, 1]])]
+#[case([vec![2, 3, 4, 5], vec![3, 1, 5], vec![2, 1, 4, 1]])]
+#[case([vec![4, 1, 5], vec![1, 3, 1], vec![2, 1, 1, 1]])]
+#[case([vec![], vec![], vec![]])]
+#[case([vec![1], vec![], vec![1, 1]])]
+#[case([vec![2, 70_000], vec![2, 1], vec![70_000]])]
+#[case([vec![3, 1], vec![3, 1], vec![3, 5]])]
+fn broadcasting(#[case] shapes: [Vec<usize>; 3], #[values(F32, F16, BF16)] dtype: Dtype) {
+    on_worker(move || {
+        let mut rng = Rng::new();
+        let inputs: Vec<Array> = shapes
+            .iter()
+            .map(|s| normal(&mut rng, s).astype(dtype).unwrap())
+            .collect();
+        let exact = f64_of(&inputs);
+        let (op, tol) = (op(), tolerance(dtype));
+        let y = op.call(&inputs).unwrap();
+        assert_eq!(y.dtype(), dtype);
+        check(&y, &op64(&exact).unwrap(), tol, "value");
+
+        let c = normal(
+            &mut rng,
+            &y.shape().iter().map(|&d| d as usize).collect::<Vec<_>>(),
+        );
+        let c = c.astype(dtype).unwrap();
+        let c64 = c.astype(F64).unwrap();
+        let nums = [0, 1, 2];
+        let loss = |p: &[Array]| Ok(vec![(op.call(p)? * &c)?.astype(F32)?.sum(..)?]);
+        let (_, got) = value_and_grad_of(loss, &nums, &inputs).unwrap();
+        let loss = |p: &[Array]| Ok(vec![(op64(p)? * &c64)?.sum(..)?]);
+        let (_, want) = value_and_grad_of(loss, &nums, &exact).unwrap();
+        // Sums of up to 70,000 products.
+        let wide = tol * if y.size() > 1000 { 300.0 } else { 10.0 };
+        for (i, (g, w)) in got.iter().zip(&want).enumerate() {
+            assert_eq!(g.dtype(), dtype);
+            check(g, w, wide, &format!("gradient {i}"));
+        }
+
+        let tangents: Vec<Array> = inputs.iter().map(|a| (a * 0.5).unwrap()).collect();
+        let (_, got) = jvp(|p| Ok(vec![op.call(p)?]), &inputs, &tangents).unwrap();
+        let (_, want) = jvp(|p| Ok(vec![op64(p)?]), &exact, f64_of(&tangents)).unwrap();
+        check(&got[0], &want[0], 4.0 * tol, "tangent");
+    });
+}
+
+#[test]
+fn one_gradient_of_several() {
+    on_worker(|| {
+        let mut rng = Rng::new();
+        let inputs = [
+            normal(&mut rng, &[4, 5]),
+            normal(&mut rng, &[5]),
+            normal(&mut rng, &[]),
+        ];
+        let op = op();
+        let loss = |p: &[Array]| Ok(vec![op.call(p)?.sum(..)?]);
+        let (_, got) = value_and_grad_of(loss, &[1], &inputs).unwrap();
+        let loss = |p: &[Array]| Ok(vec![op64(p)?.sum(..)?]);
+        let (_, want) = value_and_grad_of(loss, &[1], &f64_of(&inputs)).unwrap();
+        check(&got[0], &want[0], 1e-5, "gradient");
+        let (_, t) = jvp(
+            |p| Ok(vec![op.call(&[&inputs[0], &p[0], &inputs[2]])?]),
+            [&inputs[1]],
+            [&inputs[1]],
+        )
+        .unwrap();
+        assert_eq!(t[0].shape(), [4, 5]);
+    });
+}
+
+#[test]
+fn dtypes_mix() {
+    on_worker(|| {
+        let mut rng = Rng::new();
+        let a = normal(&mut rng, &[4, 33]).astype(BF16).unwrap();
+        let b = Array::from_slice(&(0..33).collect::<Vec<i32>>(), 33).unwrap();
+        let op = elementwise::binary("mix", "a * b").unwrap();
+        let y = op.call(&a, &b).unwrap();
+        assert_eq!(y.dtype(), BF16);
+        let want = (a.astype(F64).unwrap() * b.astype(F64).unwrap()).unwrap();
+        check(&y, &want, 8e-3, "bf16 * int");
+        let y = op
+            .clone()
+            .with_output_dtype(F32)
+            .unwrap()
+            .call(&a, &b)
+            .unwrap();
+        assert_eq!(y.dtype(), F32);
+        check(&y, &want, 1e-6, "as float32");
+        // The gradient of an integer is there, of its dtype.
+        let (_, g) =
+            value_and_grad_of(|p| Ok(vec![op.call(&p[0], &b)?.sum(..)?]), &[0], [&a]).unwrap();
+        assert_eq!(g[0].dtype(), BF16);
+        let flag = op.with_output_dtype(BOOL).unwrap().call(&a, 0.0).unwrap();
+        assert_eq!(flag.dtype(), BOOL);
+    });
+}
+
+#[test]
+fn integers() {
+    on_worker(|| {
+        let values = [0i32, 1, -7, 16_777_217, i32::MAX - 3];
+        let x = Array::from_slice(&values, 5).unwrap();
+        let op = elementwise::unary("int", "(x ^ 5) + 3").unwrap();
+        let op = op.with_compute_dtype(I32).unwrap();
+        let want: Vec<i32> = values.iter().map(|v| (v ^ 5).wrapping_add(3)).collect();
+        assert_eq!(op.call(&x).unwrap().to_vec::<i32>().unwrap(), want);
+        let halves = elementwise::unary("halves", "x * 2.0f").unwrap();
+        let halves = halves.with_compute_dtype(F16).unwrap();
+        assert_eq!(
+            halves.call(&1.25.into()).unwrap().item::<f32>().unwrap(),
+            2.5
+        );
+    });
+}
+
+#[test]
+fn strided_empty_and_further_names() {
+    on_worker(|| {
+        let mut rng = Rng::new();
+        let x = normal(&mut rng, &[6, 7, 8]);
+        let t = x.transpose([2, 0, 1]).unwrap();
+        let silu = elementwise::unary("silu", "x * kk_sigmoid(x)").unwrap();
+        let want = (&t * t.sigmoid()).unwrap();
+        check(&silu.call(&t).unwrap(), &want, 1e-6, "transposed");
+        let every = x.slice([0, 0, 0], [6, 7, 8], [2, 1, 3]).unwrap();
+        let want = (&every * every.sigmoid()).unwrap();
+        check(&silu.call(&every).unwrap(), &want, 1e-6, "sliced");
+        for shape in [vec![0], vec![3, 0], vec![0, 5]] {
+            let empty = Array::zeros(&shape, F32).unwrap();
+            assert_eq!(silu.call(&empty).unwrap().shape(), shape);
+            let g = grad(|x| silu.call(x)?.sum(..))(&empty).unwrap();
+            assert_eq!(g.shape(), shape);
+        }
+        let add = elementwise::binary("add", "a + b").unwrap();
+        let y = add.call(
+            &Array::zeros((3, 0), F32).unwrap(),
+            &Array::ones((3, 1), F32).unwrap(),
+        );
+        assert_eq!(y.unwrap().shape(), [3, 0]);
+
+        let n = elementwise::unary("n", "x + elem").unwrap();
+        let y = n.call(&Array::zeros((2, 3), F32).unwrap()).unwrap();
+        assert_eq!(y.to_vec::<f32>().unwrap(), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+        // In a broadcast call, too.
+        let n = elementwise::binary("n2", "a * 0.0f + b * 0.0f + elem").unwrap();
+        let y = n.call(
+            &Array::zeros((2, 1), F32).unwrap(),
+            &Array::zeros(3, F32).unwrap(),
+        );
+        assert_eq!(
+            y.unwrap().to_vec::<f32>().unwrap(),
+            [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+        );
+        // `x` is `a`.
+        let op = elementwise::binary("alias", "x - b").unwrap();
+        assert_eq!(
+            op.call(&5.0.into(), 2.0).unwrap().item::<f32>().unwrap(),
+            3.0
+        );
+    });
+}
+
+#[test]
+fn closures_and_text_agree() {
+    on_worker(|| {
+        let x = normal(&mut Rng::new(), &[100]);
+        let text = elementwise::unary("mish", "x * tanh(kk_softplus(x))").unwrap();
+        let traced = elementwise::unary("mish", |x: Expr| &x * x.softplus().tanh()).unwrap();
+        let (a, b) = (text.call(&x).unwrap(), traced.call(&x).unwrap());
+        assert!(a.array_equal(&b, false).unwrap().item::<bool>().unwrap());
+        let two = elementwise::binary("b", |a: Expr, b: Expr| a.max(b)).unwrap();
+        assert_eq!(
+            two.call(&1.0.into(), 2.0).unwrap().item::<f32>().unwrap(),
+            2.0
+        );
+    });
+}
+
+/// Functions whose every derivative is smooth, with MLX's own.
+#[rstest]
+#[case("x * kk_sigmoid(x)", |x: &Array| x * x.sigmoid())]
+#[case("exp(-x * x) * sin(x)", |x: &Array| x.square()?.negative()?.exp()? * x.sin()?)]
+#[case("log(1.0f + x * x) / (2.0f + cos(x))", |x: &Array| {
+    (x.square()? + 1.0)?.log()? / (x.cos()? + 2.0)?
+})]
+fn three_derivatives(#[case] text: &str, #[case] f: fn(&Array) -> Result<Array>) {
+    let text = text.to_owned();
+    on_worker(move || {
+        let x = normal(&mut Rng::new(), &[50]);
+        let x64 = x.astype(F64).unwrap();
+        let op = elementwise::unary("f", &text).unwrap();
+        let one = |x: &Array| grad(|x| op.call(x)?.sum(..))(x);
+        let two = |x: &Array| grad(|x| one(x)?.sum(..))(x);
+        let three = grad(|x: &Array| two(x)?.sum(..))(&x).unwrap();
+        let want1 = |x: &Array| grad(|x| f(x)?.sum(..))(x);
+        let want2 = |x: &Array| grad(|x| want1(x)?.sum(..))(x);
+        check(&one(&x).unwrap(), &want1(&x64).unwrap(), 1e-5, "first");
+        check(&two(&x).unwrap(), &want2(&x64).unwrap(), 2e-5, "second");
+        let want3 = grad(|x: &Array| want2(x)?.sum(..))(&x64).unwrap();
+        check(&three, &want3, 1e-4, "third");
+        // Forward over backward.
+        let ones = Array::ones(50, F32).unwrap();
+        let (_, t) = jvp(|p| Ok(vec![one(&p[0])?]), [&x], [&ones]).unwrap();
+        check(&t[0], &want2(&x64).unwrap(), 2e-5, "forward over backward");
+    });
+}
+
+#[test]
+fn mapped() {
+    on_worker(|| {
+        let mut rng = Rng::new();
+        let a = normal(&mut rng, &[4, 3, 5]);
+        let b = normal(&mut rng, &[5, 4]);
+        let op = elementwise::binary("op", "a * b + a").unwrap();
+        let want = |a: &Array, b: &Array| (a * b)? + a;
+        // a by its first axis, b by its second.
+        let got = vmap(|p: &[Array]| Ok(vec![op.call(&p[0], &p[1])?]))
+            .in_axes([Some(0), Some(1)])
+            .call([&a, &b])
+            .unwrap();
+        let expect = vmap(|p: &[Array]| Ok(vec![want(&p[0], &p[1])?]))
+            .in_axes([Some(0), Some(1)])
+            .call([&a, &b])
+            .unwrap();
+        check(&got[0], &expect[0], 1e-6, "two axes");
+        // One not mapped; a gradient inside; the output's axis elsewhere.
+        let slope = |p: &[Array]| {
+            let g = grad(|a| op.call(a, &p[1])?.square()?.sum(..))(&p[0])?;
+            Ok(vec![g])
+        };
+        let slope64 = |p: &[Array]| {
+            let g = grad(|a| want(a, &p[1])?.square()?.sum(..))(&p[0])?;
+            Ok(vec![g])
+        };
+        let w = normal(&mut rng, &[5]);
+        let got = vmap(slope)
+            .in_axes([Some(0), None])
+            .out_axes([Some(1)])
+            .call([&a, &w])
+            .unwrap();
+        let expect = vmap(slope64)
+            .in_axes([Some(0), None])
+            .out_axes([Some(1)])
+            .call([&a, &w])
+            .unwrap();
+        check(&got[0], &expect[0], 1e-5, "gradient inside");
+        // Nested, of a scalar function.
+        let scalar = |p: &[Array]| Ok(vec![op.call(&p[0], &p[1])?]);
+        let inner = |p: &[Array]| vmap(scalar).in_axes([Some(0), None]).call([&p[0], &p[1]]);
+        let c = normal(&mut rng, &[6]);
+        let d = normal(&mut rng, &[7]);
+        let got = vmap(inner).in_axes([None, Some(0)]).call([&c, &d]).unwrap();
+        let expect = want(&c, &d.reshape((7, 1)).unwrap()).unwrap();
+        check(&got[0], &expect, 1e-6, "nested");
+        // A gradient of what is mapped.
+        let loss = |c: &Array| {
+            vmap(inner).in_axes([None, Some(0)]).call([c, &d])?[0]
+                .square()?
+                .sum(..)
+        };
+        let got = grad(loss)(&c).unwrap();
+        let expect = grad(|c| want(c, &d.reshape((7, 1))?)?.square()?.sum(..))(&c).unwrap();
+        check(&got, &expect, 1e-5, "gradient outside");
+    });
+}
+
+#[test]
+fn compiled() {
+    on_worker(|| {
+        let x = normal(&mut Rng::new(), &[6, 20]);
+        let w = normal(&mut Rng::new(), &[20]);
+        let op = elementwise::binary("op", "a * kk_sigmoid(b)").unwrap();
+        let plain = |p: &[Array]| {
+            let (op, w) = (op.clone(), p[1].clone());
+            let g = grad(move |x| op.call(x, &w)?.square()?.sum(..))(&p[0])?;
+            Ok(vec![(g + 1.0)?])
+        };
+        let want = plain(&[x.clone(), w.clone()]).unwrap();
+        let op2 = op.clone();
+        let f = compile(move |p: &[Array]| {
+            let (op, w) = (op2.clone(), p[1].clone());
+            let g = grad(move |x| op.call(x, &w)?.square()?.sum(..))(&p[0])?;
+            Ok(vec![(g + 1.0)?])
+        })
+        .unwrap();
+        for _ in 0..2 {
+            check(&f.call([&x, &w]).unwrap()[0], &want[0], 1e-6, "compiled");
+        }
+    });
+}
+
+#[test]
+fn from_threads() {
+    let op = std::sync::Arc::new(elementwise::unary("shared", "x * x").unwrap());
+    let threads: Vec<_> = (0..4)
+        .map(|i| {
+            let op = op.clone();
+            std::thread::spawn(move || {
+                let x: Array = (i as f32).into();
+                op.call(&x).unwrap().item::<f32>().unwrap()
+            })
+        })
+        .collect();
+    for (i, t) in threads.into_iter().enumerate() {
+        assert_eq!(t.join().unwrap(), (i * i) as f32);
+    }
+}
+
+#[test]
+fn a_new_shape_compiles_nothing() {
+    on_worker(|| {
+        let op = elementwise::binary("shapes", "a + b").unwrap();
+        for n in [9, 100, 1001] {
+            let x = Array::ones((3, n), F32).unwrap();
+            let w = Array::ones(n, F32).unwrap();
+            op.call(&x, &x).unwrap().eval().unwrap();
+            op.call(&x, &w).unwrap().eval().unwrap();
+        }
+        assert_eq!(op.kernels().len(), 2);
+    });
+}

@@ -1,0 +1,106 @@
+// forward: (v_in) -> (y_out)
+typedef float T;
+threadgroup float zk_s0[32];
+const uint zk_tid = thread_position_in_threadgroup.x;
+const uint zk_lane = thread_index_in_simdgroup;
+const uint zk_simd = simdgroup_index_in_threadgroup;
+const uint row = threadgroup_position_in_grid.x;
+const uint zk_n = v_in_shape[v_in_ndim - 1];
+const auto v_row = v_in + size_t(row) * zk_n;
+const uint zk_blocks = zk_n / VEC;
+float s = float(0);
+{
+  float zk_a0[VEC];
+  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a0[zk_l] = s;
+  for (uint zk_b = zk_tid; zk_b < zk_blocks; zk_b += TG) {
+    const auto v_at = v_row + zk_b * VEC;
+    for (int zk_l = 0; zk_l < VEC; ++zk_l) {
+      const T v = T(v_at[zk_l]);
+      zk_a0[zk_l] += float(-(v * metal::log(v + 1e-08f)));
+    }
+  }
+  for (uint j = zk_blocks * VEC + zk_tid; j < zk_n; j += TG) {
+    const T v = T(v_row[j]);
+    s += float(-(v * metal::log(v + 1e-08f)));
+  }
+  for (int zk_h = VEC / 2; zk_h > 0; zk_h /= 2) {
+    for (int zk_l = 0; zk_l < zk_h; ++zk_l) {
+      zk_a0[zk_l] += zk_a0[zk_l + zk_h];
+    }
+  }
+  s += zk_a0[0];
+}
+s = metal::simd_sum(s);
+if (TG > 32) {
+  if (zk_lane == 0) zk_s0[zk_simd] = s;
+  metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
+  s = zk_lane < uint(TG) / 32 ? zk_s0[zk_lane] : float(0);
+  s = metal::simd_sum(s);
+}
+if (zk_tid == 0) {
+  y_out[row] = static_cast<O0>(s);
+}
+
+// vjp: (v_in, g_in) -> (dv_out)
+typedef float T;
+const uint zk_tid = thread_position_in_threadgroup.x;
+const uint row = threadgroup_position_in_grid.x;
+const uint zk_n = v_in_shape[v_in_ndim - 1];
+const auto v_row = v_in + size_t(row) * zk_n;
+const T g = T(g_in[row]);
+const auto dv_to = dv_out + size_t(row) * zk_n;
+for (uint j = zk_tid; j < zk_n; j += TG) {
+  const T v = T(v_row[j]);
+  const auto zk_t0 = v + 1e-08f;
+  dv_to[j] = static_cast<O0>(-((metal::log(zk_t0) + v / zk_t0) * g));
+}
+
+// jvp: (v_in, dv_in) -> (dy_out)
+typedef float T;
+threadgroup float zk_s0[32];
+const uint zk_tid = thread_position_in_threadgroup.x;
+const uint zk_lane = thread_index_in_simdgroup;
+const uint zk_simd = simdgroup_index_in_threadgroup;
+const uint row = threadgroup_position_in_grid.x;
+const uint zk_n = v_in_shape[v_in_ndim - 1];
+const auto v_row = v_in + size_t(row) * zk_n;
+const auto dv_row = dv_in + size_t(row) * zk_n;
+const uint zk_blocks = zk_n / VEC;
+float t = float(0);
+{
+  float zk_a0[VEC];
+  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a0[zk_l] = t;
+  for (uint zk_b = zk_tid; zk_b < zk_blocks; zk_b += TG) {
+    const auto v_at = v_row + zk_b * VEC;
+    const auto dv_at = dv_row + zk_b * VEC;
+    for (int zk_l = 0; zk_l < VEC; ++zk_l) {
+      const T v = T(v_at[zk_l]);
+      const T dv = T(dv_at[zk_l]);
+      const auto zk_t0 = v + 1e-08f;
+      zk_a0[zk_l] += float(-((metal::log(zk_t0) + v / zk_t0) * dv));
+    }
+  }
+  for (uint j = zk_blocks * VEC + zk_tid; j < zk_n; j += TG) {
+    const T v = T(v_row[j]);
+    const T dv = T(dv_row[j]);
+    const auto zk_t0 = v + 1e-08f;
+    t += float(-((metal::log(zk_t0) + v / zk_t0) * dv));
+  }
+  for (int zk_h = VEC / 2; zk_h > 0; zk_h /= 2) {
+    for (int zk_l = 0; zk_l < zk_h; ++zk_l) {
+      zk_a0[zk_l] += zk_a0[zk_l + zk_h];
+    }
+  }
+  t += zk_a0[0];
+}
+t = metal::simd_sum(t);
+if (TG > 32) {
+  if (zk_lane == 0) zk_s0[zk_simd] = t;
+  metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
+  t = zk_lane < uint(TG) / 32 ? zk_s0[zk_lane] : float(0);
+  t = metal::simd_sum(t);
+}
+if (zk_tid == 0) {
+  dy_out[row] = static_cast<O0>(t);
+}
+

@@ -1,0 +1,210 @@
+// forward: (v_in) -> (y_out)
+typedef float T;
+threadgroup float zk_s0[32];
+const uint zk_tid = thread_position_in_threadgroup.x;
+const uint zk_lane = thread_index_in_simdgroup;
+const uint zk_simd = simdgroup_index_in_threadgroup;
+const uint row = threadgroup_position_in_grid.x;
+const uint zk_n = v_in_shape[v_in_ndim - 1];
+const auto v_row = v_in + size_t(row) * zk_n;
+const uint zk_blocks = zk_n / VEC;
+float s = -INFINITY;
+{
+  float zk_a0[VEC];
+  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a0[zk_l] = s;
+  for (uint zk_b = zk_tid; zk_b < zk_blocks; zk_b += TG) {
+    const auto v_at = v_row + zk_b * VEC;
+    for (int zk_l = 0; zk_l < VEC; ++zk_l) {
+      const T v = T(v_at[zk_l]);
+      zk_a0[zk_l] = metal::max(zk_a0[zk_l], float(v));
+    }
+  }
+  for (uint j = zk_blocks * VEC + zk_tid; j < zk_n; j += TG) {
+    const T v = T(v_row[j]);
+    s = metal::max(s, float(v));
+  }
+  for (int zk_h = VEC / 2; zk_h > 0; zk_h /= 2) {
+    for (int zk_l = 0; zk_l < zk_h; ++zk_l) {
+      zk_a0[zk_l] = metal::max(zk_a0[zk_l], zk_a0[zk_l + zk_h]);
+    }
+  }
+  s = metal::max(s, zk_a0[0]);
+}
+s = metal::simd_max(s);
+if (TG > 32) {
+  if (zk_lane == 0) zk_s0[zk_simd] = s;
+  metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
+  s = zk_lane < uint(TG) / 32 ? zk_s0[zk_lane] : -INFINITY;
+  s = metal::simd_max(s);
+}
+if (zk_tid == 0) {
+  y_out[row] = static_cast<O0>(s);
+}
+
+// vjp: (v_in, g_in) -> (dv_out)
+typedef float T;
+threadgroup float zk_s0[32];
+threadgroup float zk_s1[32];
+const uint zk_tid = thread_position_in_threadgroup.x;
+const uint zk_lane = thread_index_in_simdgroup;
+const uint zk_simd = simdgroup_index_in_threadgroup;
+const uint row = threadgroup_position_in_grid.x;
+const uint zk_n = v_in_shape[v_in_ndim - 1];
+const auto v_row = v_in + size_t(row) * zk_n;
+const T g = T(g_in[row]);
+const uint zk_blocks = zk_n / VEC;
+float s = -INFINITY;
+{
+  float zk_a0[VEC];
+  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a0[zk_l] = s;
+  for (uint zk_b = zk_tid; zk_b < zk_blocks; zk_b += TG) {
+    const auto v_at = v_row + zk_b * VEC;
+    for (int zk_l = 0; zk_l < VEC; ++zk_l) {
+      const T v = T(v_at[zk_l]);
+      zk_a0[zk_l] = metal::max(zk_a0[zk_l], float(v));
+    }
+  }
+  for (uint j = zk_blocks * VEC + zk_tid; j < zk_n; j += TG) {
+    const T v = T(v_row[j]);
+    s = metal::max(s, float(v));
+  }
+  for (int zk_h = VEC / 2; zk_h > 0; zk_h /= 2) {
+    for (int zk_l = 0; zk_l < zk_h; ++zk_l) {
+      zk_a0[zk_l] = metal::max(zk_a0[zk_l], zk_a0[zk_l + zk_h]);
+    }
+  }
+  s = metal::max(s, zk_a0[0]);
+}
+s = metal::simd_max(s);
+if (TG > 32) {
+  if (zk_lane == 0) zk_s0[zk_simd] = s;
+  metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
+  s = zk_lane < uint(TG) / 32 ? zk_s0[zk_lane] : -INFINITY;
+  s = metal::simd_max(s);
+}
+float n = float(0);
+{
+  float zk_a1[VEC];
+  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a1[zk_l] = n;
+  for (uint zk_b = zk_tid; zk_b < zk_blocks; zk_b += TG) {
+    const auto v_at = v_row + zk_b * VEC;
+    for (int zk_l = 0; zk_l < VEC; ++zk_l) {
+      const T v = T(v_at[zk_l]);
+      zk_a1[zk_l] += float(v == s ? 1.0f : 0.0f);
+    }
+  }
+  for (uint j = zk_blocks * VEC + zk_tid; j < zk_n; j += TG) {
+    const T v = T(v_row[j]);
+    n += float(v == s ? 1.0f : 0.0f);
+  }
+  for (int zk_h = VEC / 2; zk_h > 0; zk_h /= 2) {
+    for (int zk_l = 0; zk_l < zk_h; ++zk_l) {
+      zk_a1[zk_l] += zk_a1[zk_l + zk_h];
+    }
+  }
+  n += zk_a1[0];
+}
+n = metal::simd_sum(n);
+if (TG > 32) {
+  if (zk_lane == 0) zk_s1[zk_simd] = n;
+  metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
+  n = zk_lane < uint(TG) / 32 ? zk_s1[zk_lane] : float(0);
+  n = metal::simd_sum(n);
+}
+const auto dv_to = dv_out + size_t(row) * zk_n;
+for (uint j = zk_tid; j < zk_n; j += TG) {
+  const T v = T(v_row[j]);
+  dv_to[j] = static_cast<O0>(v == s ? g * (1.0f / metal::max(n, 1.0f)) : 0.0f);
+}
+
+// jvp: (v_in, dv_in) -> (dy_out)
+typedef float T;
+threadgroup float zk_s0[32];
+threadgroup float zk_s1[32];
+threadgroup float zk_s2[32];
+const uint zk_tid = thread_position_in_threadgroup.x;
+const uint zk_lane = thread_index_in_simdgroup;
+const uint zk_simd = simdgroup_index_in_threadgroup;
+const uint row = threadgroup_position_in_grid.x;
+const uint zk_n = v_in_shape[v_in_ndim - 1];
+const auto v_row = v_in + size_t(row) * zk_n;
+const auto dv_row = dv_in + size_t(row) * zk_n;
+const uint zk_blocks = zk_n / VEC;
+float s = -INFINITY;
+{
+  float zk_a0[VEC];
+  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a0[zk_l] = s;
+  for (uint zk_b = zk_tid; zk_b < zk_blocks; zk_b += TG) {
+    const auto v_at = v_row + zk_b * VEC;
+    for (int zk_l = 0; zk_l < VEC; ++zk_l) {
+      const T v = T(v_at[zk_l]);
+      zk_a0[zk_l] = metal::max(zk_a0[zk_l], float(v));
+    }
+  }
+  for (uint j = zk_blocks * VEC + zk_tid; j < zk_n; j += TG) {
+    const T v = T(v_row[j]);
+    s = metal::max(s, float(v));
+  }
+  for (int zk_h = VEC / 2; zk_h > 0; zk_h /= 2) {
+    for (int zk_l = 0; zk_l < zk_h; ++zk_l) {
+      zk_a0[zk_l] = metal::max(zk_a0[zk_l], zk_a0[zk_l + zk_h]);
+    }
+  }
+  s = metal::max(s, zk_a0[0]);
+}
+s = metal::simd_max(s);
+if (TG > 32) {
+  if (zk_lane == 0) zk_s0[zk_simd] = s;
+  metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
+  s = zk_lane < uint(TG) / 32 ? zk_s0[zk_lane] : -INFINITY;
+  s = metal::simd_max(s);
+}
+float t = float(0);
+float n = float(0);
+{
+  float zk_a1[VEC];
+  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a1[zk_l] = t;
+  float zk_a2[VEC];
+  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a2[zk_l] = n;
+  for (uint zk_b = zk_tid; zk_b < zk_blocks; zk_b += TG) {
+    const auto v_at = v_row + zk_b * VEC;
+    const auto dv_at = dv_row + zk_b * VEC;
+    for (int zk_l = 0; zk_l < VEC; ++zk_l) {
+      const T v = T(v_at[zk_l]);
+      const T dv = T(dv_at[zk_l]);
+      const auto zk_t0 = v == s ? 1.0f : 0.0f;
+      zk_a1[zk_l] += float(zk_t0 * dv);
+      zk_a2[zk_l] += float(zk_t0);
+    }
+  }
+  for (uint j = zk_blocks * VEC + zk_tid; j < zk_n; j += TG) {
+    const T v = T(v_row[j]);
+    const T dv = T(dv_row[j]);
+    const auto zk_t0 = v == s ? 1.0f : 0.0f;
+    t += float(zk_t0 * dv);
+    n += float(zk_t0);
+  }
+  for (int zk_h = VEC / 2; zk_h > 0; zk_h /= 2) {
+    for (int zk_l = 0; zk_l < zk_h; ++zk_l) {
+      zk_a1[zk_l] += zk_a1[zk_l + zk_h];
+      zk_a2[zk_l] += zk_a2[zk_l + zk_h];
+    }
+  }
+  t += zk_a1[0];
+  n += zk_a2[0];
+}
+t = metal::simd_sum(t);
+n = metal::simd_sum(n);
+if (TG > 32) {
+  if (zk_lane == 0) zk_s1[zk_simd] = t;
+  if (zk_lane == 0) zk_s2[zk_simd] = n;
+  metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
+  t = zk_lane < uint(TG) / 32 ? zk_s1[zk_lane] : float(0);
+  t = metal::simd_sum(t);
+  n = zk_lane < uint(TG) / 32 ? zk_s2[zk_lane] : float(0);
+  n = metal::simd_sum(n);
+}
+if (zk_tid == 0) {
+  dy_out[row] = static_cast<O0>(t / metal::max(n, 1.0f));
+}
+

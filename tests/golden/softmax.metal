@@ -1,0 +1,292 @@
+// forward: (x_in) -> (y_out)
+typedef float T;
+threadgroup float zk_s0[32];
+threadgroup float zk_s1[32];
+const uint zk_tid = thread_position_in_threadgroup.x;
+const uint zk_lane = thread_index_in_simdgroup;
+const uint zk_simd = simdgroup_index_in_threadgroup;
+const uint row = threadgroup_position_in_grid.x;
+const uint zk_n = x_in_shape[x_in_ndim - 1];
+const auto x_row = x_in + size_t(row) * zk_n;
+const uint zk_blocks = zk_n / VEC;
+float s1 = -INFINITY;
+{
+  float zk_a0[VEC];
+  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a0[zk_l] = s1;
+  for (uint zk_b = zk_tid; zk_b < zk_blocks; zk_b += TG) {
+    const auto x_at = x_row + zk_b * VEC;
+    for (int zk_l = 0; zk_l < VEC; ++zk_l) {
+      const T x = T(x_at[zk_l]);
+      zk_a0[zk_l] = metal::max(zk_a0[zk_l], float(x));
+    }
+  }
+  for (uint j = zk_blocks * VEC + zk_tid; j < zk_n; j += TG) {
+    const T x = T(x_row[j]);
+    s1 = metal::max(s1, float(x));
+  }
+  for (int zk_h = VEC / 2; zk_h > 0; zk_h /= 2) {
+    for (int zk_l = 0; zk_l < zk_h; ++zk_l) {
+      zk_a0[zk_l] = metal::max(zk_a0[zk_l], zk_a0[zk_l + zk_h]);
+    }
+  }
+  s1 = metal::max(s1, zk_a0[0]);
+}
+s1 = metal::simd_max(s1);
+if (TG > 32) {
+  if (zk_lane == 0) zk_s0[zk_simd] = s1;
+  metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
+  s1 = zk_lane < uint(TG) / 32 ? zk_s0[zk_lane] : -INFINITY;
+  s1 = metal::simd_max(s1);
+}
+float s2 = float(0);
+{
+  float zk_a1[VEC];
+  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a1[zk_l] = s2;
+  for (uint zk_b = zk_tid; zk_b < zk_blocks; zk_b += TG) {
+    const auto x_at = x_row + zk_b * VEC;
+    for (int zk_l = 0; zk_l < VEC; ++zk_l) {
+      const T x = T(x_at[zk_l]);
+      zk_a1[zk_l] += float(metal::exp(x - s1));
+    }
+  }
+  for (uint j = zk_blocks * VEC + zk_tid; j < zk_n; j += TG) {
+    const T x = T(x_row[j]);
+    s2 += float(metal::exp(x - s1));
+  }
+  for (int zk_h = VEC / 2; zk_h > 0; zk_h /= 2) {
+    for (int zk_l = 0; zk_l < zk_h; ++zk_l) {
+      zk_a1[zk_l] += zk_a1[zk_l + zk_h];
+    }
+  }
+  s2 += zk_a1[0];
+}
+s2 = metal::simd_sum(s2);
+if (TG > 32) {
+  if (zk_lane == 0) zk_s1[zk_simd] = s2;
+  metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
+  s2 = zk_lane < uint(TG) / 32 ? zk_s1[zk_lane] : float(0);
+  s2 = metal::simd_sum(s2);
+}
+const auto y_to = y_out + size_t(row) * zk_n;
+for (uint j = zk_tid; j < zk_n; j += TG) {
+  const T x = T(x_row[j]);
+  y_to[j] = static_cast<O0>(metal::exp(x - s1) / s2);
+}
+
+// vjp: (x_in, g_in) -> (dx_out)
+typedef float T;
+threadgroup float zk_s0[32];
+threadgroup float zk_s1[32];
+threadgroup float zk_s2[32];
+const uint zk_tid = thread_position_in_threadgroup.x;
+const uint zk_lane = thread_index_in_simdgroup;
+const uint zk_simd = simdgroup_index_in_threadgroup;
+const uint row = threadgroup_position_in_grid.x;
+const uint zk_n = x_in_shape[x_in_ndim - 1];
+const auto x_row = x_in + size_t(row) * zk_n;
+const auto g_row = g_in + size_t(row) * zk_n;
+const uint zk_blocks = zk_n / VEC;
+float s1 = -INFINITY;
+{
+  float zk_a0[VEC];
+  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a0[zk_l] = s1;
+  for (uint zk_b = zk_tid; zk_b < zk_blocks; zk_b += TG) {
+    const auto x_at = x_row + zk_b * VEC;
+    for (int zk_l = 0; zk_l < VEC; ++zk_l) {
+      const T x = T(x_at[zk_l]);
+      zk_a0[zk_l] = metal::max(zk_a0[zk_l], float(x));
+    }
+  }
+  for (uint j = zk_blocks * VEC + zk_tid; j < zk_n; j += TG) {
+    const T x = T(x_row[j]);
+    s1 = metal::max(s1, float(x));
+  }
+  for (int zk_h = VEC / 2; zk_h > 0; zk_h /= 2) {
+    for (int zk_l = 0; zk_l < zk_h; ++zk_l) {
+      zk_a0[zk_l] = metal::max(zk_a0[zk_l], zk_a0[zk_l + zk_h]);
+    }
+  }
+  s1 = metal::max(s1, zk_a0[0]);
+}
+s1 = metal::simd_max(s1);
+if (TG > 32) {
+  if (zk_lane == 0) zk_s0[zk_simd] = s1;
+  metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
+  s1 = zk_lane < uint(TG) / 32 ? zk_s0[zk_lane] : -INFINITY;
+  s1 = metal::simd_max(s1);
+}
+float s2 = float(0);
+float t = float(0);
+{
+  float zk_a1[VEC];
+  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a1[zk_l] = s2;
+  float zk_a2[VEC];
+  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a2[zk_l] = t;
+  for (uint zk_b = zk_tid; zk_b < zk_blocks; zk_b += TG) {
+    const auto x_at = x_row + zk_b * VEC;
+    const auto g_at = g_row + zk_b * VEC;
+    for (int zk_l = 0; zk_l < VEC; ++zk_l) {
+      const T x = T(x_at[zk_l]);
+      const T g = T(g_at[zk_l]);
+      const auto zk_t0 = metal::exp(x - s1);
+      zk_a1[zk_l] += float(zk_t0);
+      zk_a2[zk_l] += float(g * zk_t0);
+    }
+  }
+  for (uint j = zk_blocks * VEC + zk_tid; j < zk_n; j += TG) {
+    const T x = T(x_row[j]);
+    const T g = T(g_row[j]);
+    const auto zk_t0 = metal::exp(x - s1);
+    s2 += float(zk_t0);
+    t += float(g * zk_t0);
+  }
+  for (int zk_h = VEC / 2; zk_h > 0; zk_h /= 2) {
+    for (int zk_l = 0; zk_l < zk_h; ++zk_l) {
+      zk_a1[zk_l] += zk_a1[zk_l + zk_h];
+      zk_a2[zk_l] += zk_a2[zk_l + zk_h];
+    }
+  }
+  s2 += zk_a1[0];
+  t += zk_a2[0];
+}
+s2 = metal::simd_sum(s2);
+t = metal::simd_sum(t);
+if (TG > 32) {
+  if (zk_lane == 0) zk_s1[zk_simd] = s2;
+  if (zk_lane == 0) zk_s2[zk_simd] = t;
+  metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
+  s2 = zk_lane < uint(TG) / 32 ? zk_s1[zk_lane] : float(0);
+  s2 = metal::simd_sum(s2);
+  t = zk_lane < uint(TG) / 32 ? zk_s2[zk_lane] : float(0);
+  t = metal::simd_sum(t);
+}
+const auto dx_to = dx_out + size_t(row) * zk_n;
+for (uint j = zk_tid; j < zk_n; j += TG) {
+  const T x = T(x_row[j]);
+  const T g = T(g_row[j]);
+  const auto zk_t0 = metal::exp(x - s1);
+  dx_to[j] = static_cast<O0>(g * (zk_t0 / s2) - t / (s2 * s2) * zk_t0);
+}
+
+// jvp: (x_in, dx_in) -> (dy_out)
+typedef float T;
+threadgroup float zk_s0[32];
+threadgroup float zk_s1[32];
+threadgroup float zk_s2[32];
+threadgroup float zk_s3[32];
+threadgroup float zk_s4[32];
+const uint zk_tid = thread_position_in_threadgroup.x;
+const uint zk_lane = thread_index_in_simdgroup;
+const uint zk_simd = simdgroup_index_in_threadgroup;
+const uint row = threadgroup_position_in_grid.x;
+const uint zk_n = x_in_shape[x_in_ndim - 1];
+const auto x_row = x_in + size_t(row) * zk_n;
+const auto dx_row = dx_in + size_t(row) * zk_n;
+const uint zk_blocks = zk_n / VEC;
+float s1 = -INFINITY;
+{
+  float zk_a0[VEC];
+  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a0[zk_l] = s1;
+  for (uint zk_b = zk_tid; zk_b < zk_blocks; zk_b += TG) {
+    const auto x_at = x_row + zk_b * VEC;
+    for (int zk_l = 0; zk_l < VEC; ++zk_l) {
+      const T x = T(x_at[zk_l]);
+      zk_a0[zk_l] = metal::max(zk_a0[zk_l], float(x));
+    }
+  }
+  for (uint j = zk_blocks * VEC + zk_tid; j < zk_n; j += TG) {
+    const T x = T(x_row[j]);
+    s1 = metal::max(s1, float(x));
+  }
+  for (int zk_h = VEC / 2; zk_h > 0; zk_h /= 2) {
+    for (int zk_l = 0; zk_l < zk_h; ++zk_l) {
+      zk_a0[zk_l] = metal::max(zk_a0[zk_l], zk_a0[zk_l + zk_h]);
+    }
+  }
+  s1 = metal::max(s1, zk_a0[0]);
+}
+s1 = metal::simd_max(s1);
+if (TG > 32) {
+  if (zk_lane == 0) zk_s0[zk_simd] = s1;
+  metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
+  s1 = zk_lane < uint(TG) / 32 ? zk_s0[zk_lane] : -INFINITY;
+  s1 = metal::simd_max(s1);
+}
+float s2 = float(0);
+float t = float(0);
+float n = float(0);
+float t_2 = float(0);
+{
+  float zk_a1[VEC];
+  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a1[zk_l] = s2;
+  float zk_a2[VEC];
+  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a2[zk_l] = t;
+  float zk_a3[VEC];
+  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a3[zk_l] = n;
+  float zk_a4[VEC];
+  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a4[zk_l] = t_2;
+  for (uint zk_b = zk_tid; zk_b < zk_blocks; zk_b += TG) {
+    const auto x_at = x_row + zk_b * VEC;
+    const auto dx_at = dx_row + zk_b * VEC;
+    for (int zk_l = 0; zk_l < VEC; ++zk_l) {
+      const T x = T(x_at[zk_l]);
+      const T dx = T(dx_at[zk_l]);
+      const auto zk_t0 = metal::exp(x - s1);
+      const auto zk_t1 = x == s1 ? 1.0f : 0.0f;
+      zk_a1[zk_l] += float(zk_t0);
+      zk_a2[zk_l] += float(zk_t1 * dx);
+      zk_a3[zk_l] += float(zk_t1);
+      zk_a4[zk_l] += float(dx * zk_t0);
+    }
+  }
+  for (uint j = zk_blocks * VEC + zk_tid; j < zk_n; j += TG) {
+    const T x = T(x_row[j]);
+    const T dx = T(dx_row[j]);
+    const auto zk_t0 = metal::exp(x - s1);
+    const auto zk_t1 = x == s1 ? 1.0f : 0.0f;
+    s2 += float(zk_t0);
+    t += float(zk_t1 * dx);
+    n += float(zk_t1);
+    t_2 += float(dx * zk_t0);
+  }
+  for (int zk_h = VEC / 2; zk_h > 0; zk_h /= 2) {
+    for (int zk_l = 0; zk_l < zk_h; ++zk_l) {
+      zk_a1[zk_l] += zk_a1[zk_l + zk_h];
+      zk_a2[zk_l] += zk_a2[zk_l + zk_h];
+      zk_a3[zk_l] += zk_a3[zk_l + zk_h];
+      zk_a4[zk_l] += zk_a4[zk_l + zk_h];
+    }
+  }
+  s2 += zk_a1[0];
+  t += zk_a2[0];
+  n += zk_a3[0];
+  t_2 += zk_a4[0];
+}
+s2 = metal::simd_sum(s2);
+t = metal::simd_sum(t);
+n = metal::simd_sum(n);
+t_2 = metal::simd_sum(t_2);
+if (TG > 32) {
+  if (zk_lane == 0) zk_s1[zk_simd] = s2;
+  if (zk_lane == 0) zk_s2[zk_simd] = t;
+  if (zk_lane == 0) zk_s3[zk_simd] = n;
+  if (zk_lane == 0) zk_s4[zk_simd] = t_2;
+  metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
+  s2 = zk_lane < uint(TG) / 32 ? zk_s1[zk_lane] : float(0);
+  s2 = metal::simd_sum(s2);
+  t = zk_lane < uint(TG) / 32 ? zk_s2[zk_lane] : float(0);
+  t = metal::simd_sum(t);
+  n = zk_lane < uint(TG) / 32 ? zk_s3[zk_lane] : float(0);
+  n = metal::simd_sum(n);
+  t_2 = zk_lane < uint(TG) / 32 ? zk_s4[zk_lane] : float(0);
+  t_2 = metal::simd_sum(t_2);
+}
+const auto dy_to = dy_out + size_t(row) * zk_n;
+for (uint j = zk_tid; j < zk_n; j += TG) {
+  const T x = T(x_row[j]);
+  const T dx = T(dx_row[j]);
+  const auto zk_t0 = metal::exp(x - s1) / s2;
+  const auto zk_t1 = metal::max(n, 1.0f);
+  dy_to[j] = static_cast<O0>(zk_t0 * dx - zk_t0 * (t / zk_t1) - zk_t0 / s2 * (t_2 - s2 * t / zk_t1));
+}
+
