@@ -5,6 +5,7 @@
 //! that C++ for this machine's CPU and runs it over a thread pool. Neither knows MLX: they
 //! deal in text, raw buffers and grid sizes only.
 
+pub mod cuda;
 pub mod error;
 pub mod host;
 mod info;

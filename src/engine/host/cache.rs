@@ -28,14 +28,14 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// The user's cache, or the folder that `ZMLX_CACHE_DIR` names.
-    pub fn open() -> Result<Self, EngineError> {
+    /// The part of one engine of the user's cache, or of the folder that `ZMLX_CACHE_DIR` names.
+    pub fn open(engine: &str) -> Result<Self, EngineError> {
         let root = env::var_os("ZMLX_CACHE_DIR")
             .filter(|dir| !dir.is_empty())
             .map(PathBuf::from)
             .or_else(|| Some(user_cache()?.join("zmlx")))
             .unwrap_or_else(|| env::temp_dir().join("zmlx-cache"))
-            .join("host");
+            .join(engine);
         Self::at(root)
     }
 
