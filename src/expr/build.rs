@@ -5,6 +5,7 @@ use std::ops::{Add, Div, Mul, Neg, Rem, Sub};
 use super::Expr;
 use super::functions;
 use super::node::{Binary, Callee, Kind, Number, Space, Unary, make};
+use super::token::single;
 
 impl From<f64> for Expr {
     fn from(value: f64) -> Self {
@@ -15,8 +16,7 @@ impl From<f64> for Expr {
 /// The value is the decimal number that prints as this float: `0.1_f32` is 0.1.
 impl From<f32> for Expr {
     fn from(value: f32) -> Self {
-        let decimal = value.to_string().parse();
-        Expr::constant(decimal.unwrap_or(f64::from(value)))
+        Expr::constant(single(f64::from(value)))
     }
 }
 
@@ -243,7 +243,7 @@ further! {
 
 macro_rules! compare {
     ($($(#[$doc:meta])* $method:ident $op:ident;)*) => {
-        /// Comparisons and logic; for use in [`Expr::select`].
+        /// Comparisons and logic; for use in [`select`].
         impl Expr {$(
             $(#[$doc])*
             #[must_use]

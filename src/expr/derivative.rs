@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::Expr;
 use super::build::{choose, constant};
-use super::node::{Binary, Callee, Conversion, Kind, Unary, postorder};
+use super::node::{Binary, Callee, Class, Conversion, Kind, Unary, postorder};
 use super::simplify::Simplifier;
 use crate::{Error, Result};
 
@@ -37,7 +37,7 @@ impl Expr {
     #[track_caller]
     pub fn derivative(&self, variable: &str) -> Result<Expr> {
         let mut d = Differentiator {
-            simplifier: Simplifier::for_derivative(variable),
+            simplifier: Simplifier::for_derivatives(),
             slopes: HashMap::new(),
             variable,
         };
@@ -76,7 +76,7 @@ impl Differentiator<'_> {
             false => Err(what.to_owned()),
         };
         Ok(match (&node.0.kind, args) {
-            (Kind::Var(name), _) => (**name == *self.variable).then(|| constant(1.0)),
+            (Kind::Var(name, _), _) => (**name == *self.variable).then(|| constant(1.0)),
             (Kind::Cast(_, Conversion::Float), _) => slopes.into_iter().next().flatten(),
             (Kind::Cast(name, Conversion::Bits), _) => opaque(&format!("`{name}`"))?,
             (Kind::Cast(..), _) | (Kind::Unary(Unary::Not), _) => None,
@@ -164,9 +164,10 @@ impl Differentiator<'_> {
         }
     }
 
+    /// A slope is always a float: of integers -n may wrap, and n/2 is not exact.
     fn product(&mut self, factor: Expr, slope: Expr) -> Expr {
-        let raw = match slope.as_constant() {
-            Some(1.0) => factor,
+        let raw = match (slope.as_constant(), factor.as_constant()) {
+            (Some(1.0), Some(value)) if factor.0.class == Class::Int => constant(value),
             _ => factor * slope,
         };
         self.simplifier.simplify(&raw)

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::Expr;
-use super::node::{Binary, Callee, Conversion, Kind, Unary, postorder};
+use super::node::{Binary, Callee, Class, Conversion, Kind, Unary, postorder};
 use crate::{Error, Result};
 
 /// A value, and whether it is an integer.
@@ -54,7 +54,7 @@ impl Expr {
 
 /// Whether the node is used as what has elements or members, within the root.
 fn is_base(root: &Expr, node: &Expr) -> bool {
-    matches!(node.0.kind, Kind::Var(_) | Kind::Index | Kind::Member(_))
+    matches!(node.0.kind, Kind::Var(..) | Kind::Index | Kind::Member(_))
         && root != node
         && postorder([root]).iter().any(|e| {
             matches!(e.0.kind, Kind::Index | Kind::Member(_)) && e.0.args.first() == Some(node)
@@ -68,12 +68,12 @@ fn value(
 ) -> Result<Value, String> {
     let flag = |b: bool| Value(f64::from(u8::from(b)), true);
     let asked = |name: &str| match values(name) {
-        Some(v) => Ok(Value(v, false)),
+        Some(v) => Ok(Value(v, node.0.class == Class::Int)),
         None => Err(format!("no value for `{name}`")),
     };
     Ok(match (&node.0.kind, args) {
         (Kind::Const(n), _) => Value(n.value(), n.int),
-        (Kind::Var(name), _) => asked(name)?,
+        (Kind::Var(name, _), _) => asked(name)?,
         (Kind::Index | Kind::Member(_), _) => asked(&node.to_msl())?,
         (Kind::Unary(Unary::Neg), [a]) => Value(-a.0, a.1),
         (Kind::Unary(Unary::Not), [a]) => flag(a.0 == 0.0),

@@ -93,12 +93,16 @@ impl<const N: usize> IntoExpr<N, by::Value> for &Expr {
 #[track_caller]
 fn checked(expr: Expr, variables: &[&str]) -> Result<Expr> {
     let used = expr.variables();
-    match used.iter().find(|name| !variables.contains(&name.as_str())) {
+    let names: Vec<&str> = variables
+        .iter()
+        .map(|v| super::parse::declared(v).0)
+        .collect();
+    match used.iter().find(|name| !names.contains(&name.as_str())) {
         None => Ok(expr),
         Some(name) => Err(Error::expression(format!(
             "expression `{}`: undeclared variable `{name}` (declared: {})",
             expr.excerpt(),
-            variables.join(", ")
+            names.join(", ")
         ))),
     }
 }

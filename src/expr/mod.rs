@@ -25,7 +25,8 @@
 //!
 //! # Types
 //! A number with a point, and each number from Rust, is a 32-bit float; others are integers as in
-//! MSL, so `1 / 2` is 0. Variables have no type here; what differentiates takes them for floats.
+//! MSL, so `1 / 2` is 0. Variables are floats (of 16 or 32 bits) unless they are declared with
+//! a type: `["x", "uint row"]`. Simplification and derivatives rely on it.
 
 mod build;
 mod derivative;
@@ -76,7 +77,8 @@ impl Hash for Expr {
 }
 
 impl Expr {
-    /// Reads MSL text in which only these variables may occur.
+    /// Reads MSL text in which only these variables may occur: floats, or of the type before
+    /// the name, as in `["x", "uint row", "uint3 position"]`.
     ///
     /// # Errors
     /// [`Error::Expression`] shows what is wrong and where: a name that is not declared, bad
@@ -98,9 +100,10 @@ impl Expr {
         }
     }
 
-    /// A variable. Its name is taken as it is, so it should be an identifier.
-    pub fn var(name: &str) -> Expr {
-        node::make(Kind::Var(name.into()), Vec::new())
+    /// A variable, declared as for [`Expr::parse`]: `x` is a float, `uint n` an integer.
+    pub fn var(declaration: &str) -> Expr {
+        let (name, class) = parse::declared(declaration);
+        node::make(Kind::Var(name.into(), class), Vec::new())
     }
 
     /// A 32-bit float.
@@ -113,7 +116,7 @@ impl Expr {
         let names = postorder([self])
             .into_iter()
             .filter_map(|e| match &e.0.kind {
-                Kind::Var(name) => Some(name.to_string()),
+                Kind::Var(name, _) => Some(name.to_string()),
                 _ => None,
             });
         names.collect()
@@ -164,7 +167,7 @@ impl Expr {
     #[must_use]
     pub fn substitute(&self, name: &str, by: &Expr) -> Expr {
         self.rebuild(|kind, args| match kind {
-            Kind::Var(n) if **n == *name => by.clone(),
+            Kind::Var(n, _) if **n == *name => by.clone(),
             _ => node::make(kind.clone(), args),
         })
     }

@@ -123,7 +123,8 @@ pub(super) enum Conversion {
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(super) enum Kind {
     Const(Number),
-    Var(Arc<str>),
+    /// With what its declaration says about its type.
+    Var(Arc<str>, Class),
     Unary(Unary),
     Binary(Binary),
     /// Condition, value if it holds, value if not.
@@ -137,8 +138,8 @@ pub(super) enum Kind {
     Member(Arc<str>),
 }
 
-/// What is known about a node's type without knowing the variables' types.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What is known about a node's type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Class {
     Float,
     Int,
@@ -219,7 +220,6 @@ impl Drop for Node {
 }
 
 fn class_of(kind: &Kind, args: &[Expr]) -> Class {
-    let any = |class| args.iter().any(|a| a.0.class == class);
     let joined = |args: &[Expr]| {
         if args.iter().any(|a| a.0.class == Class::Float) {
             Class::Float
@@ -243,8 +243,10 @@ fn class_of(kind: &Kind, args: &[Expr]) -> Class {
             false => Class::Float,
         },
         Kind::Call(Callee::Known(..), _) => joined(args),
-        Kind::Call(Callee::Unknown(_), _) if any(Class::Float) => Class::Unknown,
-        _ => Class::Unknown,
+        Kind::Var(_, class) => *class,
+        // As the variable that they belong to.
+        Kind::Index | Kind::Member(_) => args.first().map_or(Class::Unknown, |a| a.0.class),
+        Kind::Call(Callee::Unknown(_), _) | Kind::Cast(_, Conversion::Bits) => Class::Unknown,
     }
 }
 

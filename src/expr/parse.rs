@@ -2,7 +2,7 @@
 
 use super::Expr;
 use super::functions;
-use super::node::{Binary, Callee, Conversion, Kind, Number, Space, Unary, make};
+use super::node::{Binary, Callee, Class, Conversion, Kind, Number, Space, Unary, make};
 use super::token::{Problem, Token, named_constant, number, problem, tokens};
 
 /// Longer texts are refused.
@@ -11,17 +11,16 @@ const MAX_LENGTH: usize = 64 * 1024;
 const MAX_DEPTH: usize = 200;
 
 /// The expression in `text`, or what is wrong with it.
-pub(super) fn parse(text: &str, variables: &[&str]) -> Result<Expr, Problem> {
+pub(super) fn parse<'a>(text: &'a str, variables: &'a [&'a str]) -> Result<Expr, Problem> {
     if text.len() > MAX_LENGTH {
         let message = format!("too long: {} bytes of {MAX_LENGTH} at most", text.len());
         return problem(message, 0);
     }
-    let tokens = tokens(text)?;
     let mut parser = Parser {
-        tokens,
+        tokens: tokens(text)?,
         next: 0,
         depth: 0,
-        variables,
+        variables: variables.iter().map(|v| declared(v)).collect(),
     };
     let expr = parser.expression(0)?;
     match parser.peek() {
@@ -45,10 +44,14 @@ struct Parser<'a> {
     tokens: Vec<(Token<'a>, usize)>,
     next: usize,
     depth: usize,
-    variables: &'a [&'a str],
+    variables: Vec<(&'a str, Class)>,
 }
 
 impl<'a> Parser<'a> {
+    fn variable(&self, name: &str) -> Option<Class> {
+        self.variables.iter().find(|v| v.0 == name).map(|v| v.1)
+    }
+
     fn ahead(&self, n: usize) -> &Token<'a> {
         self.tokens.get(self.next + n).map_or(&Token::End, |t| &t.0)
     }
@@ -137,7 +140,7 @@ impl<'a> Parser<'a> {
                 Token::Sign(".") => false,
                 _ => return Ok(expr),
             };
-            if !matches!(expr.0.kind, Kind::Var(_) | Kind::Index | Kind::Member(_)) {
+            if !matches!(expr.0.kind, Kind::Var(..) | Kind::Index | Kind::Member(_)) {
                 return problem("only a variable has elements and members", self.offset());
             }
             if self.offset() - start > 4096 {
@@ -188,7 +191,7 @@ impl<'a> Parser<'a> {
             return Ok(None);
         };
         let name = *name;
-        let Some(conversion) = conversion(name).filter(|_| !self.variables.contains(&name)) else {
+        let Some(conversion) = conversion(name).filter(|_| self.variable(name).is_none()) else {
             return Ok(None);
         };
         self.next += 2;
@@ -211,20 +214,24 @@ impl<'a> Parser<'a> {
             }
         }
         let name = path.join("::");
-        let declared = self.variables.contains(&name.as_str());
-        let template = if declared { None } else { self.template() };
+        let declared = self.variable(&name);
+        let template = match declared {
+            Some(_) => None,
+            None => self.template(),
+        };
         if self.accept("(") {
             let args = self.arguments()?;
             return called(&path, &name, template, args, offset);
         }
-        if declared {
-            return Ok(Expr::var(&name));
+        if let Some(class) = declared {
+            return Ok(make(Kind::Var(name.into(), class), Vec::new()));
         }
         let last = path.last().copied().unwrap_or_default();
         if let Some(n) = named_constant(last).filter(|_| path.len() == 1) {
             return Ok(constant(n));
         }
-        let list = match self.variables {
+        let names: Vec<&str> = self.variables.iter().map(|v| v.0).collect();
+        let list = match names.as_slice() {
             [] => "none".to_owned(),
             some => some.join(", "),
         };
@@ -251,7 +258,8 @@ impl<'a> Parser<'a> {
                     }
                     text.push_str(part);
                 }
-                Token::Sign(sign @ ("::" | ",")) => text.push_str(sign),
+                Token::Sign("::") => text.push_str("::"),
+                Token::Sign(",") => text.push_str(", "),
                 _ => return None,
             }
             n += 1;
@@ -325,6 +333,19 @@ fn called(
 
 fn constant(n: Number) -> Expr {
     make(Kind::Const(n), Vec::new())
+}
+
+/// Name and type of a variable: `x` is a float, `uint n` is not.
+pub(super) fn declared(declaration: &str) -> (&str, Class) {
+    match declaration.trim().rsplit_once(char::is_whitespace) {
+        None => (declaration.trim(), Class::Float),
+        // A vector's type says what its members are.
+        Some((of, name)) => match conversion(of.trim().trim_end_matches(['2', '3', '4'])) {
+            Some(Conversion::Float) => (name, Class::Float),
+            Some(_) => (name, Class::Int),
+            None => (name, Class::Unknown),
+        },
+    }
 }
 
 /// Scalar types, and template parameters such as `T` and `O`, which the toolkit uses for

@@ -186,7 +186,7 @@ impl<'a> Writer<'a> {
             (Kind::Const(number), _) => {
                 let _ = write!(out, "{number}");
             }
-            (Kind::Var(name), _) => out.push_str(name),
+            (Kind::Var(name, _), _) => out.push_str(name),
             (Kind::Unary(op), [a]) => {
                 out.push(match op {
                     Unary::Neg => '-',

@@ -43,7 +43,7 @@ pub fn share(exprs: &[Expr], prefix: &str) -> Shared {
         for arg in &node.0.args {
             *uses.entry(arg).or_default() += 1;
         }
-        if let Kind::Var(name) = &node.0.kind {
+        if let Kind::Var(name, _) = &node.0.kind {
             taken.insert(name.to_string());
         }
     }
@@ -64,7 +64,7 @@ pub fn share(exprs: &[Expr], prefix: &str) -> Shared {
         let named = uses[node] > 1 && movable && !is_leaf(node);
         let value = match named.then(|| names.next()).flatten() {
             Some(name) => {
-                let reference = Expr::var(&name);
+                let reference = make(Kind::Var(name.as_str().into(), node.0.class), Vec::new());
                 bindings.push((name, rebuilt));
                 reference
             }
@@ -79,14 +79,14 @@ pub fn share(exprs: &[Expr], prefix: &str) -> Shared {
 /// Not worth a name.
 fn is_leaf(node: &Expr) -> bool {
     match &node.0.kind {
-        Kind::Const(_) | Kind::Var(_) | Kind::Member(_) => true,
+        Kind::Const(_) | Kind::Var(..) | Kind::Member(_) => true,
         Kind::Unary(_) => node.0.args.iter().all(is_literal),
         _ => false,
     }
 }
 
 fn is_literal(node: &Expr) -> bool {
-    matches!(node.0.kind, Kind::Const(_) | Kind::Var(_))
+    matches!(node.0.kind, Kind::Const(_) | Kind::Var(..))
 }
 
 fn has_preconditions(node: &Expr) -> bool {

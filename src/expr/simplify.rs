@@ -8,7 +8,7 @@
 //! sign of zero. Infinities and NaN stay, too: `0 * x` is kept. Only in derivatives, where such
 //! products come from the rules themselves, it becomes 0.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::Expr;
 use super::build::{binary, choose, constant};
@@ -32,22 +32,19 @@ impl Expr {
         Simplifier::default().simplify(self)
     }
 
-    /// [`Expr::simplify`], which can do more if it knows which variables are floats: `1.0f * x` is `x`
-    /// then, not only a conversion of an integer.
+    /// [`Expr::simplify`] for products of slopes, in which a factor 0 means that there is no
+    /// dependence: `0 * x` is 0, and `(c ? 1 : 0) * g` is `c ? g : 0`, whatever x and g are.
     ///
     /// ```
     /// use zmlx::expr::Expr;
-    /// let e = Expr::parse("1.0f * x + 1.0f * row", &["x", "row"])?;
-    /// assert_eq!(e.simplify_floats(&["x"]).to_msl(), "x + 1.0f * row");
+    /// let relu = Expr::parse("kk_relu(x)", &["x"])?;
+    /// let vjp = Expr::var("g") * relu.derivative("x")?;
+    /// assert_eq!(vjp.simplify_derivative().to_msl(), "x > 0.0f ? g : 0.0f");
     /// # Ok::<(), zmlx::Error>(())
     /// ```
     #[must_use]
-    pub fn simplify_floats(&self, floats: &[&str]) -> Expr {
-        let mut simplifier = Simplifier {
-            floats: floats.iter().map(|name| Expr::var(name)).collect(),
-            ..Simplifier::default()
-        };
-        simplifier.simplify(self)
+    pub fn simplify_derivative(&self) -> Expr {
+        Simplifier::for_derivatives().simplify(self)
     }
 }
 
@@ -55,16 +52,13 @@ impl Expr {
 #[derive(Default)]
 pub(super) struct Simplifier {
     done: HashMap<Expr, Expr>,
-    /// Beside what shows it by itself: what is made of a variable that is a float.
-    floats: HashSet<Expr>,
+    /// `0 * x` is 0.
     derivative: bool,
 }
 
 impl Simplifier {
-    /// For derivatives by this variable, which is a float then.
-    pub fn for_derivative(variable: &str) -> Self {
+    pub fn for_derivatives() -> Self {
         Simplifier {
-            floats: HashSet::from([Expr::var(variable)]),
             derivative: true,
             ..Self::default()
         }
@@ -81,27 +75,6 @@ impl Simplifier {
         self.done[expr].clone()
     }
 
-    fn is_float(&self, e: &Expr) -> bool {
-        e.0.class == Class::Float || self.floats.contains(e)
-    }
-
-    fn known(&mut self, e: Expr) -> Expr {
-        if let Kind::Binary(_) | Kind::Unary(_) | Kind::Select = e.0.kind
-            && e.0.class == Class::Unknown
-            && e.0.args.iter().any(|a| self.is_float(a))
-        {
-            // The condition alone does not decide a choice.
-            let decides = match (&e.0.kind, e.0.args.as_slice()) {
-                (Kind::Select, [_, a, b]) => self.is_float(a) || self.is_float(b),
-                _ => true,
-            };
-            if decides {
-                self.floats.insert(e.clone());
-            }
-        }
-        e
-    }
-
     fn node(&mut self, kind: &Kind, args: Vec<Expr>) -> Expr {
         match (kind, args.as_slice()) {
             (Kind::Unary(Unary::Neg), [a]) => self.neg(a),
@@ -114,8 +87,6 @@ impl Simplifier {
             },
             (Kind::Select, [c, a, b]) => self.select(c, a, b),
             (Kind::Call(Callee::Known(f, _), None), [x, p]) if f.name == "pow" => {
-                // It takes floats only.
-                self.floats.insert(x.clone());
                 match literal(p) {
                     Some(1.0) => x.clone(),
                     Some(2.0) => self.mul(x, x),
@@ -140,18 +111,17 @@ impl Simplifier {
             }
             _ => {}
         }
-        let e = -a;
-        self.known(e)
+        -a
     }
 
     fn add(&mut self, a: &Expr, b: &Expr) -> Expr {
         if let Some(folded) = fold(a, b, |x, y| x + y) {
             return folded;
         }
-        if literal(b) == Some(0.0) && self.droppable(b, a) {
+        if literal(b) == Some(0.0) && droppable(b, a) {
             return a.clone();
         }
-        if literal(a) == Some(0.0) && self.droppable(a, b) {
+        if literal(a) == Some(0.0) && droppable(a, b) {
             return b.clone();
         }
         if let Some(minus) = self.negated(b) {
@@ -172,21 +142,20 @@ impl Simplifier {
             }
         }
         let ((p, x), (q, y)) = (coefficient(a), coefficient(b));
-        if x == y && self.is_float(x) {
+        if x == y && is_float(x) {
             return self.mul(&constant(p + q), &x.clone());
         }
-        let e = binary(Binary::Add, a.clone(), b.clone());
-        self.known(e)
+        binary(Binary::Add, a.clone(), b.clone())
     }
 
     fn sub(&mut self, a: &Expr, b: &Expr) -> Expr {
         if let Some(folded) = fold(a, b, |x, y| x - y) {
             return folded;
         }
-        if literal(b) == Some(0.0) && self.droppable(b, a) {
+        if literal(b) == Some(0.0) && droppable(b, a) {
             return a.clone();
         }
-        if literal(a) == Some(0.0) && self.droppable(a, b) {
+        if literal(a) == Some(0.0) && droppable(a, b) {
             return self.neg(b);
         }
         if let Some(plus) = self.negated(b) {
@@ -194,11 +163,10 @@ impl Simplifier {
         }
         let ((p, x), (q, y)) = (coefficient(a), coefficient(b));
         // With the same coefficient it is inf - inf perhaps.
-        if x == y && p != q && self.is_float(x) {
+        if x == y && p != q && is_float(x) {
             return self.mul(&constant(p - q), &x.clone());
         }
-        let e = binary(Binary::Sub, a.clone(), b.clone());
-        self.known(e)
+        binary(Binary::Sub, a.clone(), b.clone())
     }
 
     fn mul(&mut self, a: &Expr, b: &Expr) -> Expr {
@@ -209,22 +177,31 @@ impl Simplifier {
         if float(b).is_some() && float(a).is_none() {
             return self.mul(b, a);
         }
-        for (c, x) in [(a, b), (b, a)] {
-            match literal(c) {
-                Some(1.0) if self.droppable(c, x) => return x.clone(),
-                Some(-1.0) if self.droppable(c, x) => return self.neg(x),
-                Some(0.0) if self.derivative && self.droppable(c, x) => return constant(0.0),
-                _ => {}
-            }
-            if let Some(minus) = negation(c) {
-                let product = self.mul(&minus, x);
+        match (negation(a), negation(b)) {
+            (Some(x), Some(y)) => return self.mul(&x, &y),
+            (Some(x), None) => {
+                let product = self.mul(&x, b);
                 return self.neg(&product);
             }
+            (None, Some(y)) => {
+                let product = self.mul(a, &y);
+                return self.neg(&product);
+            }
+            (None, None) => {}
+        }
+        for (c, x) in [(a, b), (b, a)] {
+            match literal(c) {
+                Some(1.0) if droppable(c, x) => return x.clone(),
+                Some(-1.0) if droppable(c, x) => return self.neg(x),
+                Some(0.0) if self.derivative && droppable(c, x) => return constant(0.0),
+                _ => {}
+            }
             // (c ? 1 : 0) * x, without a product that may be 0 * inf.
-            if let Some([condition, u, v]) = choice(c)
+            if self.derivative
+                && let Some([condition, u, v]) = choice(c)
                 && let (Some(p), Some(q)) = (float(u), float(v))
                 && [p, q].iter().all(|k| *k == 0.0 || *k == 1.0)
-                && self.is_float(x)
+                && is_float(x)
             {
                 let part = |k: f64| if k == 0.0 { constant(0.0) } else { x.clone() };
                 return self.select(condition, &part(p), &part(q));
@@ -233,7 +210,7 @@ impl Simplifier {
         let (p, x) = coefficient(a);
         let (q, y) = coefficient(b);
         let split = (float(a).is_none() && p != 1.0) || q != 1.0;
-        if split && (self.is_float(x) || self.is_float(y)) {
+        if split && (is_float(x) || is_float(y)) {
             let (x, y) = (x.clone(), y.clone());
             return match float(a) {
                 Some(c) if normal(c * q) => self.mul(&constant(c * q), &y),
@@ -251,7 +228,7 @@ impl Simplifier {
             {
                 match float(x) {
                     Some(f) if normal(f * k) => return self.div(&constant(f * k), y),
-                    None if k == 1.0 && self.is_float(x) => return self.div(x, y),
+                    None if k == 1.0 && is_float(x) => return self.div(x, y),
                     _ => {}
                 }
             }
@@ -260,8 +237,7 @@ impl Simplifier {
     }
 
     fn plain_mul(&mut self, a: &Expr, b: &Expr) -> Expr {
-        let e = binary(Binary::Mul, a.clone(), b.clone());
-        self.known(e)
+        binary(Binary::Mul, a.clone(), b.clone())
     }
 
     fn div(&mut self, a: &Expr, b: &Expr) -> Expr {
@@ -270,14 +246,14 @@ impl Simplifier {
         {
             return folded;
         }
-        if literal(b) == Some(1.0) && self.droppable(b, a) {
+        if literal(b) == Some(1.0) && droppable(b, a) {
             return a.clone();
         }
-        if self.derivative && literal(a) == Some(0.0) && self.is_float(b) {
+        if self.derivative && literal(a) == Some(0.0) && is_float(b) {
             return constant(0.0);
         }
         if let Some(minus) = negation(a)
-            && (self.is_float(&minus) || self.is_float(b))
+            && (is_float(&minus) || is_float(b))
         {
             let quotient = self.div(&minus, b);
             return self.neg(&quotient);
@@ -290,8 +266,7 @@ impl Simplifier {
         {
             return self.mul(&constant(p / k), &x.clone());
         }
-        let e = binary(Binary::Div, a.clone(), b.clone());
-        self.known(e)
+        binary(Binary::Div, a.clone(), b.clone())
     }
 
     fn select(&mut self, c: &Expr, a: &Expr, b: &Expr) -> Expr {
@@ -310,13 +285,7 @@ impl Simplifier {
         if a == b {
             return a.clone();
         }
-        let e = choose(c.clone(), a.clone(), b.clone());
-        self.known(e)
-    }
-
-    /// Whether leaving out this literal beside `other` keeps the type.
-    fn droppable(&self, literal: &Expr, other: &Expr) -> bool {
-        literal.0.class == Class::Int || self.is_float(other)
+        choose(c.clone(), a.clone(), b.clone())
     }
 
     /// x for `-x`, -c for a negative constant c, and `c * x` for `-c * x`.
@@ -335,6 +304,15 @@ impl Simplifier {
             _ => None,
         }
     }
+}
+
+fn is_float(e: &Expr) -> bool {
+    e.0.class == Class::Float
+}
+
+/// Whether leaving out this literal beside `other` keeps the type.
+fn droppable(literal: &Expr, other: &Expr) -> bool {
+    literal.0.class == Class::Int || is_float(other)
 }
 
 fn negation(e: &Expr) -> Option<Expr> {

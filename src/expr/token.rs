@@ -111,11 +111,20 @@ pub(super) fn number(text: &str) -> Option<Number> {
         return None;
     }
     let value: f64 = digits.parse().ok()?;
+    let half = lower.ends_with('h').then_some(text);
+    let value = single(value);
     Some(Number::new(
         value,
         false,
-        lower.ends_with('h').then_some(text),
+        half.or(value.is_infinite().then_some("INFINITY")),
     ))
+}
+
+/// The number that the shortest text of the 32-bit float means: what printing and reading
+/// again gives.
+pub(super) fn single(value: f64) -> f64 {
+    let float = value as f32;
+    float.to_string().parse().unwrap_or(f64::from(float))
 }
 
 /// The value of a name that Metal defines.

@@ -100,7 +100,6 @@ pub(super) static TABLE: &[Function] = &[
         },
         elu,
     ),
-    float("kk_tanh", 1, |x| x[0].tanh(), |_, y, _| 1.0 - y * y),
     float(
         "kk_log1p",
         1,
