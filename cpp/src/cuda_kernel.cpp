@@ -3,11 +3,17 @@
 // On CUDA it runs code that the engine compiled, through MLX's primitive for precompiled kernels; on
 // Metal it runs MLX's own custom kernel. Either way it adds what those lack: `vmap`, and
 // equality for `compile`.
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <limits>
 #include <mutex>
+#include <unistd.h>
 
 #include "mlx/device.h"
 #include "mlx/fast.h"
 #include "mlx/primitives.h"
+#include "mlx/version.h"
 #include "zmlx/kernel.h"
 #include "zmlx/strided.h"
 
@@ -195,6 +201,46 @@ void add_numbers(
   }
 }
 
+// MLX copies and hashes a kernel's code at each launch. Before it takes code from
+// a launch, this version looks for a file named after the kernel and that hash, so the code can
+// lie there and a word stand for it. Gives that word, or nothing where this does
+// not work; then the code itself is passed, which is only slower.
+std::string put_aside(const std::string& name, const std::string& code) {
+  namespace fs = std::filesystem;
+  const std::string word = "zmlx";
+  const char* off = std::getenv("ZMLX_CUDA_INLINE");
+  if (std::string(mx::version()) != "0.32.4" || (off && *off)) {
+    return {};
+  }
+  try {
+    const char* named = std::getenv("MLX_PTX_CACHE_DIR");
+    fs::path dir = named
+        ? fs::path(named)
+        : fs::temp_directory_path() / "mlx" / mx::version() / "ptx";
+    fs::create_directories(dir);
+    char hash[32];
+    std::snprintf(
+        hash, sizeof hash, "%zx", std::hash<std::string>{}(word));
+    auto stem = name + "_" + hash;
+    auto put = [&](const char* suffix, const std::string& content) {
+      auto to = dir / (stem + suffix);
+      auto from = dir / (stem + suffix + "." + std::to_string(getpid()));
+      std::ofstream file(from, std::ios::binary);
+      file.write(content.data(), static_cast<std::streamsize>(content.size()));
+      file.close();
+      if (!file) {
+        throw std::runtime_error("cannot write");
+      }
+      fs::rename(from, to);
+    };
+    put(".txt", name + "\t" + name + "\n");
+    put(".ptx", code);
+    return word;
+  } catch (const std::exception&) {
+    return {};
+  }
+}
+
 } // namespace
 
 // A primitive of MLX's for one kernel and all its numbers.
@@ -222,7 +268,11 @@ CudaPlan::CudaPlan(
       extras_(extras_of(spec)),
       ensure_row_contiguous_(spec.ensure_row_contiguous),
       rank_(rank),
-      entries_(std::make_unique<Entries>()) {}
+      entries_(std::make_unique<Entries>()) {
+  if (auto word = put_aside(name_, code_); !word.empty()) {
+    code_ = std::move(word);
+  }
+}
 
 CudaPlan::~CudaPlan() = default;
 

@@ -132,8 +132,9 @@ impl MetalKernel {
         if let Some(architecture) = engine::cuda::checked_architecture() {
             let rank = launch.inputs.iter().map(|a| a.ndim()).max().unwrap_or(0);
             let options = self.cuda_options(256, rank, architecture.to_owned());
-            let checked = engine::cuda::compile(&generated.text, &options);
-            checked.map_err(|e| self.error(launch, e))?;
+            if let Err(e) = engine::cuda::compile(&generated.text, &options) {
+                return Err(self.error(launch, e));
+            }
         }
         let compiled = engine::host::compile_from(&generated.text, &self.options(single));
         let (kernel, origin) = match compiled {
@@ -164,7 +165,11 @@ impl MetalKernel {
         geometry: &ffi::Geometry,
     ) -> Result<cxx::SharedPtr<ffi::CudaPlan>> {
         let rank = launch.inputs.iter().map(|a| a.ndim()).max().unwrap_or(0);
-        let threads = geometry.threadgroup.iter().map(|n| n.unsigned_abs()).product();
+        let threads = geometry
+            .threadgroup
+            .iter()
+            .map(|n| n.unsigned_abs())
+            .product();
         let rank = engine::cuda::rank_class(rank);
         let threads = engine::cuda::thread_class(threads);
         // Powers of two, which their exponents stand for.
@@ -181,8 +186,10 @@ impl MetalKernel {
         let begin = Instant::now();
         let generated = self.generate(launch, outputs)?;
         let options = self.cuda_options(threads, rank, ffi::cuda_architecture().lift()?);
-        let compiled = engine::cuda::compile(&generated.text, &options);
-        let (kernel, origin) = compiled.map_err(|e| self.error(launch, e))?;
+        let (kernel, origin) = match engine::cuda::compile(&generated.text, &options) {
+            Ok(found) => found,
+            Err(e) => return Err(self.error(launch, e)),
+        };
         let spec = &self.inner.definition.ffi_spec;
         let plan = ffi::cuda_plan(&kernel.function, &kernel.code, spec, rank).lift()?;
         self.inner.stats.specialized(origin, begin.elapsed());

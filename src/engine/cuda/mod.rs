@@ -83,10 +83,7 @@ pub fn lower(msl: &str, options: &CompileOptions) -> Result<Lowered, EngineError
 }
 
 /// The code for `msl`, the complete text that MLX generated, from the cache or fresh.
-pub fn compile(
-    msl: &str,
-    options: &CompileOptions,
-) -> Result<(CudaKernel, Origin), EngineError> {
+pub fn compile(msl: &str, options: &CompileOptions) -> Result<(CudaKernel, Origin), EngineError> {
     let lowered = lower(msl, options)?;
     let nvrtc = nvrtc::get().map_err(|tried| EngineError::NoCudaCompiler {
         kernel: options.name.clone(),
@@ -98,7 +95,13 @@ pub fn compile(
 
     let mut hasher = Sha256::new();
     let version = format!("{}.{}", nvrtc.version.0, nvrtc.version.1);
-    for part in [FORMAT, &version, &flags.join(" "), &headers.hash, &lowered.text] {
+    for part in [
+        FORMAT,
+        &version,
+        &flags.join(" "),
+        &headers.hash,
+        &lowered.text,
+    ] {
         hasher.update((part.len() as u64).to_le_bytes());
         hasher.update(part.as_bytes());
     }

@@ -31,9 +31,7 @@ impl Target for Cuda<'_> {
             MathMode::Relaxed => "RELAXED",
             MathMode::Fast => "FAST",
         };
-        format!(
-            "#define ZMLX_MATH_{math} 1\n#include \"zmlx_cuda.h\"\nnamespace zmlx_msl {{\n"
-        )
+        format!("#define ZMLX_MATH_{math} 1\n#include \"zmlx_cuda.h\"\nnamespace zmlx_msl {{\n")
     }
 
     fn threadgroup_variable(&self) -> &'static str {
