@@ -164,6 +164,9 @@ impl<'a> Launch<'a> {
         let arrays = if exporting || (stream.gpu && ffi::metal_available().lift()?) {
             self.run_native(&outputs, &geometry, stream)?
         } else if stream.gpu {
+            if !ffi::cuda_available().lift()? {
+                return Err(no_gpu());
+            }
             let plan = self.kernel.cuda_plan(&self, &outputs, &geometry)?;
             let inputs = refs(&self.inputs);
             unpack(&*ffi::cuda_launch(&plan, &inputs, &outputs, &geometry, stream).lift()?)?
@@ -376,4 +379,16 @@ impl<'a> Launch<'a> {
     pub(super) fn site() -> &'static Location<'static> {
         Location::caller()
     }
+}
+
+/// A launch on a GPU stream where MLX has no GPU.
+#[track_caller]
+fn no_gpu() -> Error {
+    let info = crate::engine::info();
+    let why = info.problems.first().map_or("", String::as_str);
+    Error::argument(
+        "stream",
+        "one of a device that MLX has",
+        format_args!("a GPU stream, but MLX finds no GPU ({why})"),
+    )
 }
