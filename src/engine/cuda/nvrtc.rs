@@ -6,7 +6,7 @@
 use std::{
     env,
     ffi::{CStr, CString, c_char, c_int, c_void},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::OnceLock,
 };
 
@@ -95,8 +95,31 @@ fn candidates() -> Vec<String> {
     all
 }
 
+/// The compiler loads a second library by name alone, which the loader finds where it is loaded already.
+fn load_builtins(name: &str) {
+    let folder = Path::new(name)
+        .parent()
+        .filter(|f| !f.as_os_str().is_empty());
+    let Some(Ok(files)) = folder.map(std::fs::read_dir) else {
+        return;
+    };
+    for file in files.flatten() {
+        let file_name = file.file_name();
+        let builtins = file_name
+            .to_str()
+            .is_some_and(|n| n.starts_with("libnvrtc-builtins.so."));
+        if builtins {
+            // SAFETY: it holds tables and has no initializers of note.
+            let library = unsafe { Library::new(file.path()) };
+            // Whatever is wrong with it, the compiler will say.
+            let _ = library.map(std::mem::forget);
+        }
+    }
+}
+
 fn load(name: &str) -> Result<Nvrtc, String> {
     let missing = |e: libloading::Error| format!("{name}: {e}");
+    load_builtins(name);
     // SAFETY: the compiler's initializers are those that MLX's CUDA build runs by linking to it.
     let library = unsafe { Library::new(name) }.map_err(missing)?;
     // SAFETY: the functions have had these types since CUDA 11.1, whatever the library's number.
