@@ -3,12 +3,12 @@
 
 // loss = log(sum(exp(x))) - x[target] and the logarithm itself, which the gradient needs
 // again. A target outside of the row gives NaN; `ignored` gives 0.
-template <int TG, int VEC, typename P>
-inline float2 kk_cross_entropy_row(P p, long target, long ignored, size_t n, kk_group g) {
-  typedef kk_row<P> X;
-  const X x = kk_read(p);
-  const float most = kk_finite_max(kk_max<TG, VEC>(n, g, x));
-  const float sum = kk_sum<TG, VEC>(n, g, kk_exp_above<X>{x, most});
+template <typename S, typename P>
+inline float2 kk_cross_entropy_row(P p, long target, long ignored, size_t n, S g) {
+  typedef decltype(kk_keep(p, n, g)) X;
+  const X x = kk_keep(p, n, g);
+  const float most = kk_finite_max(kk_max(n, g, x));
+  const float sum = kk_sum(n, g, kk_exp_above<X>{x, most});
   const float total = most + metal::log(sum);
   const bool inside = target >= 0 && size_t(target) < n;
   const float loss = inside ? total - float(p[inside ? target : 0]) : NAN;
@@ -30,15 +30,15 @@ struct kk_cross_entropy_grad_write {
 
 // dx = (softmax(x) - onehot(target)) dy; 0 for a row that is ignored, NaN for a target
 // outside of the row.
-template <int TG, int VEC, typename P, typename T>
+template <typename S, typename P, typename T>
 inline void kk_cross_entropy_grad_row(P p, long target, long ignored, float total, float dy,
-                                      device T* out, size_t n, kk_group g) {
-  typedef kk_row<P> X;
+                                      device T* out, size_t n, S g) {
+  typedef decltype(kk_keep(p, n, g)) X;
   const bool inside = target >= 0 && size_t(target) < n;
   if (target == ignored) {
-    kk_for<TG, VEC>(n, g, kk_fill<T>{out, 0.0f});
+    kk_for(n, g, kk_fill<T>{out, 0.0f});
   } else {
-    kk_for<TG, VEC>(n, g, kk_cross_entropy_grad_write<X, T>{kk_read(p), out, total,
+    kk_for(n, g, kk_cross_entropy_grad_write<X, T>{kk_keep(p, n, g), out, total,
                                                             inside ? dy : NAN, size_t(target)});
   }
 }

@@ -20,15 +20,15 @@ struct kk_rmsnorm_write {
 };
 
 // out = x w / sqrt(mean(x^2) + eps). The factor before w is what the gradient needs again.
-template <int TG, int VEC, typename P, typename Q, typename T>
+template <typename S, typename P, typename Q, typename T>
 inline void kk_rmsnorm_row(P p, Q q, device T* out, device float* scale, size_t n, float eps,
-                           kk_group g) {
-  typedef kk_row<P> X;
+                           S g) {
+  typedef decltype(kk_keep(p, n, g)) X;
   typedef kk_row<Q> W;
-  const X x = kk_read(p);
-  const float r = metal::rsqrt(kk_sum<TG, VEC>(n, g, kk_square<X>{x}) / float(n) + eps);
+  const X x = kk_keep(p, n, g);
+  const float r = metal::rsqrt(kk_sum(n, g, kk_square<X>{x}) / float(n) + eps);
   if (g.index == 0) *scale = r;
-  kk_for<TG, VEC>(n, g, kk_rmsnorm_write<X, W, T>{x, kk_read(q), out, r});
+  kk_for(n, g, kk_rmsnorm_write<X, W, T>{x, kk_read(q), out, r});
 }
 
 template <typename X, typename W, typename G>
@@ -53,16 +53,16 @@ struct kk_rmsnorm_grad_write {
 };
 
 // dx = r (w dy - x r^2 mean(x w dy)), with r from the forward pass.
-template <int TG, int VEC, typename P, typename Q, typename G, typename T>
-inline void kk_rmsnorm_grad_row(P p, Q q, G d, device T* out, float r, size_t n, kk_group g) {
-  typedef kk_row<P> X;
-  typedef kk_row<Q> W;
-  typedef kk_row<G> D;
-  const X x = kk_read(p);
-  const W w = kk_read(q);
-  const D dy = kk_read(d);
-  const float mean = kk_sum<TG, VEC>(n, g, kk_product3<X, W, D>{x, w, dy}) / float(n);
-  kk_for<TG, VEC>(n, g, kk_rmsnorm_grad_write<X, W, D, T>{x, w, dy, out, r, r * r * mean});
+template <typename S, typename P, typename Q, typename G, typename T>
+inline void kk_rmsnorm_grad_row(P p, Q q, G d, device T* out, float r, size_t n, S g) {
+  typedef decltype(kk_keep(p, n, g)) X;
+  typedef decltype(kk_keep(q, n, g)) W;
+  typedef decltype(kk_keep(d, n, g)) D;
+  const X x = kk_keep(p, n, g);
+  const W w = kk_keep(q, n, g);
+  const D dy = kk_keep(d, n, g);
+  const float mean = kk_sum(n, g, kk_product3<X, W, D>{x, w, dy}) / float(n);
+  kk_for(n, g, kk_rmsnorm_grad_write<X, W, D, T>{x, w, dy, out, r, r * r * mean});
 }
 
 template <typename X, typename G>

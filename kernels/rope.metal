@@ -22,11 +22,16 @@ struct kk_rope_write {
 };
 
 // sign is 1 to rotate and -1 to rotate back.
-template <int TG, int VEC, typename P, typename Q, typename R, typename T>
-inline void kk_rope_row(P x, Q cosine, R sine, float sign, device T* out, size_t n, kk_group g) {
-  typedef kk_rope_write<kk_row<P>, kk_row<Q>, kk_row<R>, T> Write;
-  kk_for<TG, VEC>(n, g, Write{kk_read(x), kk_read(x + n), kk_read(cosine), kk_read(sine), sign,
-                              out, n});
+template <typename S, typename P, typename Q, typename R, typename T>
+inline void kk_rope_row(P x, Q cosine, R sine, float sign, device T* out, size_t n, S g) {
+  typedef decltype(kk_keep(x, n, g)) X;
+  typedef decltype(kk_keep(cosine, n, g)) A;
+  typedef decltype(kk_keep(sine, n, g)) B;
+  const X a = kk_keep(x, n, g);
+  const X b = kk_keep(x + n, n, g);
+  const A c = kk_keep(cosine, n, g);
+  const B s = kk_keep(sine, n, g);
+  kk_for(n, g, kk_rope_write<X, A, B, T>{a, b, c, s, sign, out, n});
 }
 
 // What a row adds to the gradient of its position's cosines, or (QUARTER) sines: the product of dy

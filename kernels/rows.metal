@@ -1,24 +1,27 @@
-// What kernels over rows share. A threadgroup of TG threads works on one row of n elements.
-// On a GPU TG is some dozens to a thousand and VEC a few; on a CPU TG is 1, so that no barrier is left and
-// one thread walks the whole row, and VEC is 64: independent accumulators are what lets a
-// compiler that may not reorder sums use vector registers. VEC is a power of two: accumulators are
-// folded in halves.
+// What kernels over rows share. A group of TG threads works on one row of n elements.
 //
-// A pass is a loop over the row that calls a functor with each index. Threads take blocks of
-// VEC consecutive elements in turn, so that neighbours read neighbouring memory; what is left over at
-// the row's end goes to the first threads, one element each.
+// A pass is a loop over the row that calls a functor with each element's place. How the loop goes is
+// the launch's choice, and the group's type carries it:
+//
+// - On a CPU TG is 1, so that no barrier is left and one thread walks the whole row, in blocks of VEC
+//   elements: independent accumulators are what lets a compiler that may not reorder sums use vector
+//   registers. VEC is a power of two, as accumulators are folded in halves.
+// - On a GPU neighbouring threads read neighbouring elements. With ITEMS above 0 each thread has at most that many
+//   elements, all loads are under way before the first is used, and `kk_keep` holds a row in
+//   registers, so that further passes read no memory. With ITEMS = 0 a row may have any width.
 
-// The place of a thread in its threadgroup, and the memory that the group's reductions use.
+template <int TG, int VEC, int ITEMS>
 struct kk_group {
   threadgroup float* shared;  // 32 floats
-  uint index;
-  uint lane;
-  uint simd;
+  uint index;                 // of the thread in the group
+  uint lane;                  // in the simdgroup
+  uint simd;                  // of the simdgroup in the group
 };
 
-// An element of the row.
+// An element: its place in the row, and among those of its thread.
 struct kk_at {
   size_t i;
+  int slot;
 };
 
 // A row that is read as floats.
@@ -31,6 +34,28 @@ struct kk_row {
 template <typename P>
 inline kk_row<P> kk_read(P p) {
   return kk_row<P>{p};
+}
+
+// A row in registers.
+template <int ITEMS>
+struct kk_kept_row {
+  float v[ITEMS];
+  float operator()(kk_at at) const { return v[at.slot]; }
+};
+
+// A row that several passes read.
+template <int TG, int VEC, typename P>
+inline kk_row<P> kk_keep(P p, size_t, kk_group<TG, VEC, 0>) {
+  return kk_row<P>{p};
+}
+template <int TG, int VEC, int ITEMS, typename P>
+inline kk_kept_row<ITEMS> kk_keep(P p, size_t n, kk_group<TG, VEC, ITEMS> g) {
+  kk_kept_row<ITEMS> row;
+  for (int k = 0; k < ITEMS; ++k) {
+    const size_t i = size_t(k) * TG + g.index;
+    row.v[k] = i < n ? float(p[i]) : 0.0f;
+  }
+  return row;
 }
 
 // A row that is written from floats.
@@ -46,8 +71,8 @@ struct kk_fill {
   void operator()(kk_at at) const { kk_write(out, at, v); }
 };
 
-template <int TG>
-inline float kk_group_sum(float v, kk_group g) {
+template <int TG, int VEC, int ITEMS>
+inline float kk_group_sum(float v, kk_group<TG, VEC, ITEMS> g) {
   v = metal::simd_sum(v);
   if (TG > 32) {
     if (g.lane == 0) g.shared[g.simd] = v;
@@ -58,8 +83,8 @@ inline float kk_group_sum(float v, kk_group g) {
   return v;
 }
 
-template <int TG>
-inline float kk_group_max(float v, kk_group g) {
+template <int TG, int VEC, int ITEMS>
+inline float kk_group_max(float v, kk_group<TG, VEC, ITEMS> g) {
   v = metal::simd_max(v);
   if (TG > 32) {
     if (g.lane == 0) g.shared[g.simd] = v;
@@ -72,60 +97,86 @@ inline float kk_group_max(float v, kk_group g) {
 
 // Calls f for each element.
 template <int TG, int VEC, typename F>
-inline void kk_for(size_t n, kk_group g, F f) {
+inline void kk_for(size_t n, kk_group<TG, VEC, 0> g, F f) {
   const size_t blocks = n / VEC;
   for (size_t b = g.index; b < blocks; b += TG)
-    for (int k = 0; k < VEC; ++k) f(kk_at{b * VEC + k});
-  for (size_t i = blocks * VEC + g.index; i < n; i += TG) f(kk_at{i});
+    for (int k = 0; k < VEC; ++k) f(kk_at{b * VEC + k, 0});
+  for (size_t i = blocks * VEC + g.index; i < n; i += TG) f(kk_at{i, 0});
+}
+template <int TG, int VEC, int ITEMS, typename F>
+inline void kk_for(size_t n, kk_group<TG, VEC, ITEMS> g, F f) {
+  for (int k = 0; k < ITEMS; ++k) {
+    const size_t i = size_t(k) * TG + g.index;
+    if (i < n) f(kk_at{i, k});
+  }
 }
 
 // The sum of f over a row, the same for every thread of the group.
 template <int TG, int VEC, typename F>
-inline float kk_sum(size_t n, kk_group g, F f) {
+inline float kk_sum(size_t n, kk_group<TG, VEC, 0> g, F f) {
   float part[VEC];
   for (int k = 0; k < VEC; ++k) part[k] = 0.0f;
   const size_t blocks = n / VEC;
   for (size_t b = g.index; b < blocks; b += TG)
-    for (int k = 0; k < VEC; ++k) part[k] += f(kk_at{b * VEC + k});
+    for (int k = 0; k < VEC; ++k) part[k] += f(kk_at{b * VEC + k, 0});
   float v = 0.0f;
-  for (size_t i = blocks * VEC + g.index; i < n; i += TG) v += f(kk_at{i});
-  for (int half = VEC / 2; half > 0; half /= 2)
-    for (int k = 0; k < half; ++k) part[k] += part[k + half];
-  return kk_group_sum<TG>(v + part[0], g);
+  for (size_t i = blocks * VEC + g.index; i < n; i += TG) v += f(kk_at{i, 0});
+  for (int half_vec = VEC / 2; half_vec > 0; half_vec /= 2)
+    for (int k = 0; k < half_vec; ++k) part[k] += part[k + half_vec];
+  return kk_group_sum(v + part[0], g);
+}
+template <int TG, int VEC, int ITEMS, typename F>
+inline float kk_sum(size_t n, kk_group<TG, VEC, ITEMS> g, F f) {
+  float v = 0.0f;
+  for (int k = 0; k < ITEMS; ++k) {
+    const size_t i = size_t(k) * TG + g.index;
+    if (i < n) v += f(kk_at{i, k});
+  }
+  return kk_group_sum(v, g);
 }
 
 // The largest f over a row, minus infinity if it is empty. NaN does not count.
 template <int TG, int VEC, typename F>
-inline float kk_max(size_t n, kk_group g, F f) {
+inline float kk_max(size_t n, kk_group<TG, VEC, 0> g, F f) {
   float most[VEC];
   for (int k = 0; k < VEC; ++k) most[k] = -INFINITY;
   const size_t blocks = n / VEC;
   for (size_t b = g.index; b < blocks; b += TG)
-    for (int k = 0; k < VEC; ++k) most[k] = metal::max(most[k], f(kk_at{b * VEC + k}));
+    for (int k = 0; k < VEC; ++k) most[k] = metal::max(most[k], f(kk_at{b * VEC + k, 0}));
   float v = -INFINITY;
-  for (size_t i = blocks * VEC + g.index; i < n; i += TG) v = metal::max(v, f(kk_at{i}));
-  for (int half = VEC / 2; half > 0; half /= 2)
-    for (int k = 0; k < half; ++k) most[k] = metal::max(most[k], most[k + half]);
-  return kk_group_max<TG>(metal::max(v, most[0]), g);
+  for (size_t i = blocks * VEC + g.index; i < n; i += TG) v = metal::max(v, f(kk_at{i, 0}));
+  for (int half_vec = VEC / 2; half_vec > 0; half_vec /= 2)
+    for (int k = 0; k < half_vec; ++k) most[k] = metal::max(most[k], most[k + half_vec]);
+  return kk_group_max(metal::max(v, most[0]), g);
+}
+template <int TG, int VEC, int ITEMS, typename F>
+inline float kk_max(size_t n, kk_group<TG, VEC, ITEMS> g, F f) {
+  float v = -INFINITY;
+  for (int k = 0; k < ITEMS; ++k) {
+    const size_t i = size_t(k) * TG + g.index;
+    if (i < n) v = metal::max(v, f(kk_at{i, k}));
+  }
+  return kk_group_max(v, g);
 }
 
 // Sums over rows: out[i] is the sum of rows.row(r)(i) over the rows r of this group's share,
-// so that the sum of all groups' outputs is the whole. On a CPU the row is the inner loop, in order of memory.
-template <int TG, typename F>
+// so that the sum of all groups' outputs is the whole. On a CPU the row is the inner loop, in order of
+// memory.
+template <int TG, int VEC, int ITEMS, typename F>
 inline void kk_sum_rows(size_t rows, size_t group, size_t groups, size_t n, device float* out,
-                        kk_group g, F f) {
+                        kk_group<TG, VEC, ITEMS> g, F f) {
   const size_t from = rows * group / groups;
   const size_t to = rows * (group + 1) / groups;
   if (TG == 1) {
     for (size_t i = 0; i < n; ++i) out[i] = 0.0f;
     for (size_t r = from; r < to; ++r) {
       const typename F::Row row = f.row(r);
-      for (size_t i = 0; i < n; ++i) out[i] += row(kk_at{i});
+      for (size_t i = 0; i < n; ++i) out[i] += row(kk_at{i, 0});
     }
   } else {
     for (size_t i = g.index; i < n; i += TG) {
       float v = 0.0f;
-      for (size_t r = from; r < to; ++r) v += f.row(r)(kk_at{i});
+      for (size_t r = from; r < to; ++r) v += f.row(r)(kk_at{i, 0});
       out[i] = v;
     }
   }

@@ -2,8 +2,8 @@
 #include "rows.metal"
 
 // The sum of v over the threads before this one, and in `all` over all threads of the group.
-template <int TG>
-inline float kk_group_sum_before(float v, thread float& all, kk_group g) {
+template <int TG, int VEC, int ITEMS>
+inline float kk_group_sum_before(float v, thread float& all, kk_group<TG, VEC, ITEMS> g) {
   float before = metal::simd_prefix_exclusive_sum(v);
   all = metal::simd_sum(v);
   if (TG > 32) {
@@ -20,13 +20,13 @@ inline float kk_group_sum_before(float v, thread float& all, kk_group g) {
 // The i-th element from either end.
 template <bool REVERSE>
 inline kk_at kk_scan_at(size_t i, size_t n) {
-  return kk_at{REVERSE ? n - 1 - i : i};
+  return kk_at{REVERSE ? n - 1 - i : i, 0};
 }
 
 // out[i] = x[0] + ... + x[i], or x[i] + ... + x[n - 1] in reverse. Each thread adds up VEC neighbours by
 // itself; these sums do not wait for what comes before, only the last addition does.
-template <int TG, int VEC, bool REVERSE, typename P, typename T>
-inline void kk_cumsum_row(P p, device T* out, size_t n, kk_group g) {
+template <bool REVERSE, int TG, int VEC, int ITEMS, typename P, typename T>
+inline void kk_cumsum_row(P p, device T* out, size_t n, kk_group<TG, VEC, ITEMS> g) {
   const kk_row<P> x = kk_read(p);
   float carry = 0.0f;
   for (size_t start = 0; start < n; start += size_t(TG) * VEC) {
@@ -41,7 +41,7 @@ inline void kk_cumsum_row(P p, device T* out, size_t n, kk_group g) {
     }
     for (int k = 1; k < VEC; ++k) part[k] += part[k - 1];
     float all;
-    const float before = carry + kk_group_sum_before<TG>(part[VEC - 1], all, g);
+    const float before = carry + kk_group_sum_before(part[VEC - 1], all, g);
     if (count == VEC) {
       for (int k = 0; k < VEC; ++k)
         kk_write(out, kk_scan_at<REVERSE>(from + k, n), before + part[k]);

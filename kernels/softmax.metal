@@ -36,14 +36,14 @@ struct kk_softmax_scale {
 };
 
 // out = exp(x - max x) / sum.
-template <int TG, int VEC, typename P, typename T>
-inline void kk_softmax_row(P p, device T* out, size_t n, kk_group g) {
-  typedef kk_row<P> X;
-  const X x = kk_read(p);
-  const kk_exp_above<X> e = {x, kk_finite_max(kk_max<TG, VEC>(n, g, x))};
-  const float sum = kk_sum<TG, VEC>(n, g, kk_exp_kept<X, T>{e, out});
+template <typename S, typename P, typename T>
+inline void kk_softmax_row(P p, device T* out, size_t n, S g) {
+  typedef decltype(kk_keep(p, n, g)) X;
+  const X x = kk_keep(p, n, g);
+  const kk_exp_above<X> e = {x, kk_finite_max(kk_max(n, g, x))};
+  const float sum = kk_sum(n, g, kk_exp_kept<X, T>{e, out});
   const float scale = sum == 0.0f ? 0.0f : 1.0f / sum;
-  kk_for<TG, VEC>(n, g, kk_softmax_scale<X, T>{e, out, scale});
+  kk_for(n, g, kk_softmax_scale<X, T>{e, out, scale});
 }
 
 template <typename X, typename G>
@@ -64,15 +64,15 @@ struct kk_softmax_grad_write {
 };
 
 // The gradient y (dy - sum(y dy)), from x and not from a rounded y.
-template <int TG, int VEC, typename P, typename G, typename T>
-inline void kk_softmax_grad_row(P p, G dp, device T* out, size_t n, kk_group g) {
-  typedef kk_row<P> X;
-  typedef kk_row<G> D;
-  const X x = kk_read(p);
-  const D dy = kk_read(dp);
-  const kk_exp_above<X> e = {x, kk_finite_max(kk_max<TG, VEC>(n, g, x))};
-  const float sum = kk_sum<TG, VEC>(n, g, e);
+template <typename S, typename P, typename G, typename T>
+inline void kk_softmax_grad_row(P p, G dp, device T* out, size_t n, S g) {
+  typedef decltype(kk_keep(p, n, g)) X;
+  typedef decltype(kk_keep(dp, n, g)) D;
+  const X x = kk_keep(p, n, g);
+  const D dy = kk_keep(dp, n, g);
+  const kk_exp_above<X> e = {x, kk_finite_max(kk_max(n, g, x))};
+  const float sum = kk_sum(n, g, e);
   const float scale = sum == 0.0f ? 0.0f : 1.0f / sum;
-  const float mean = kk_sum<TG, VEC>(n, g, kk_exp_times<X, D>{e, dy}) * scale;
-  kk_for<TG, VEC>(n, g, kk_softmax_grad_write<X, D, T>{e, dy, out, scale, mean});
+  const float mean = kk_sum(n, g, kk_exp_times<X, D>{e, dy}) * scale;
+  kk_for(n, g, kk_softmax_grad_write<X, D, T>{e, dy, out, scale, mean});
 }

@@ -11,10 +11,12 @@ struct kk_swiglu_write {
 };
 
 // out = silu(a) b for a row [a, b] of 2 n elements.
-template <int TG, int VEC, typename P, typename T>
-inline void kk_swiglu_row(P x, device T* out, size_t n, kk_group g) {
-  typedef kk_row<P> X;
-  kk_for<TG, VEC>(n, g, kk_swiglu_write<X, T>{kk_read(x), kk_read(x + n), out});
+template <typename S, typename P, typename T>
+inline void kk_swiglu_row(P x, device T* out, size_t n, S g) {
+  typedef decltype(kk_keep(x, n, g)) X;
+  const X a = kk_keep(x, n, g);
+  const X b = kk_keep(x + n, n, g);
+  kk_for(n, g, kk_swiglu_write<X, T>{a, b, out});
 }
 
 template <typename X, typename G, typename T>
@@ -34,12 +36,14 @@ struct kk_swiglu_grad_write {
 };
 
 // da = dy b (s + a s (1 - s)) and db = dy a s, where s is the sigmoid of a.
-template <int TG, int VEC, typename P, typename G, typename T>
-inline void kk_swiglu_grad_row(P x, G dy, device T* dx, size_t n, kk_group g) {
-  typedef kk_row<P> X;
-  typedef kk_row<G> D;
-  kk_for<TG, VEC>(n, g, kk_swiglu_grad_write<X, D, T>{kk_read(x), kk_read(x + n), kk_read(dy), dx,
-                                                      dx + n});
+template <typename S, typename P, typename G, typename T>
+inline void kk_swiglu_grad_row(P x, G dy, device T* dx, size_t n, S g) {
+  typedef decltype(kk_keep(x, n, g)) X;
+  typedef decltype(kk_keep(dy, n, g)) D;
+  const X a = kk_keep(x, n, g);
+  const X b = kk_keep(x + n, n, g);
+  const D d = kk_keep(dy, n, g);
+  kk_for(n, g, kk_swiglu_grad_write<X, D, T>{a, b, d, dx, dx + n});
 }
 
 // A bijection of 32 bits in which each bit of the input changes each bit of the output with a

@@ -34,6 +34,7 @@
 pub mod api;
 mod array;
 pub mod autograd;
+pub mod autotune;
 pub mod bench;
 mod bridge;
 mod codegen;

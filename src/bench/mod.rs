@@ -75,6 +75,95 @@ pub fn compare_inputs<'a, R: Outputs, const N: usize, const M: usize>(
     Comparison::new(contenders)
 }
 
+/// A contender of [`race`]: its name, and a function of a list of arrays.
+pub type Racing<'a> = (&'a str, &'a dyn Fn(&[Array]) -> Result<Vec<Array>>);
+
+/// What [`race`] runs on.
+pub struct Case<'a> {
+    /// What is compared, for the results.
+    pub kernel: &'a str,
+    /// For the results.
+    pub shape: &'a [i32],
+    /// For the results.
+    pub dtype: Dtype,
+    /// The bytes that one call must move.
+    pub bytes: usize,
+    /// Lists of inputs, computed; calls take them in turn. At least one.
+    pub sets: Vec<Vec<Array>>,
+}
+
+/// Compares functions on inputs that are already there. [`compare`] makes them. **Evaluates.**
+///
+/// ```
+/// use zmlx::{bench, prelude::*};
+/// # fn main() -> zmlx::Result<()> {
+/// let x = random::normal((32, 32))?;
+/// x.eval()?;
+/// let case = bench::Case {
+///     kernel: "logsumexp",
+///     shape: x.shape(),
+///     dtype: x.dtype(),
+///     bytes: x.nbytes() + 4 * 32,
+///     sets: vec![vec![x.clone()]],
+/// };
+/// let row = bench::race(
+///     case,
+///     &[
+///         ("op", &|p| Ok(vec![p[0].logsumexp(-1)?])),
+///         ("composite", &|p| Ok(vec![p[0].exp()?.sum(-1)?.log()?])),
+///     ],
+///     &bench::Settings::quick(),
+/// )?;
+/// assert!(row.results.iter().all(|r| r.us().is_some()));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// [`Error::Argument`] for no inputs. A contender that fails leaves its error in the row.
+#[track_caller]
+pub fn race(case: Case<'_>, contenders: &[Racing<'_>], settings: &Settings) -> Result<Row> {
+    if case.sets.is_empty() {
+        return Err(Error::argument("sets", "at least one list", "none"));
+    }
+    let copy = Copy::new(case.bytes / 2, case.sets.len())?;
+    let calls: Vec<_> = contenders
+        .iter()
+        .map(|(_, f)| {
+            let ring = Ring::new(case.sets.clone());
+            move || ring.next(|inputs| f(inputs))
+        })
+        .collect();
+    let mut all: Vec<Contender<'_>> = Vec::new();
+    for ((name, _), call) in contenders.iter().zip(&calls) {
+        all.push((name, call));
+    }
+    all.extend(copy.contenders());
+    let mut results = measure(&all, settings);
+    let copies = results.split_off(contenders.len());
+    let results = results.into_iter().map(|m| Entry {
+        name: m.name,
+        time: m.time.map_err(|e| e.to_string()),
+    });
+    let stream = current();
+    let engine = match (stream.gpu, engine::info().metal) {
+        (false, _) => "host",
+        (true, true) => "metal",
+        (true, false) => "cuda",
+    };
+    Ok(Row {
+        kernel: case.kernel.to_owned(),
+        shape: case.shape.to_vec(),
+        dtype: case.dtype,
+        bytes: case.bytes,
+        copy_gb_s: copy.gb_s(copies.into_iter().map(|m| m.time)).ok(),
+        device: Device::from(stream).to_string(),
+        engine: engine.into(),
+        mlx: crate::mlx_version()?,
+        results: results.collect(),
+    })
+}
+
 type Function<'a> = Box<dyn Fn(&[Array]) -> Result<Vec<Array>> + 'a>;
 type ShapesOf<'a> = Box<dyn Fn(&[i32]) -> Vec<Vec<i32>> + 'a>;
 type BytesOf<'a> = Box<dyn Fn(&[i32], Dtype) -> usize + 'a>;
@@ -242,43 +331,16 @@ impl<'a> Comparison<'a> {
             Some(of) => of(shape, dtype),
             None => self.moved(&sets[0]),
         };
-        let copy = Copy::new(self.copy_bytes.unwrap_or(bytes / 2), self.rotate)?;
-        let calls: Vec<_> = self
-            .contenders
-            .iter()
-            .map(|(_, f)| {
-                let ring = Ring::new(sets.clone());
-                move || ring.next(|inputs| f(inputs))
-            })
-            .collect();
-        let mut all: Vec<Contender<'_>> = Vec::new();
-        for ((name, _), call) in self.contenders.iter().zip(&calls) {
-            all.push((name, call));
-        }
-        all.extend(copy.contenders());
-        let mut results = measure(&all, &self.settings);
-        let copies = results.split_off(self.contenders.len());
-        let results = results.into_iter().map(|m| Entry {
-            name: m.name,
-            time: m.time.map_err(|e| e.to_string()),
-        });
-        let stream = current();
-        let engine = match (stream.gpu, engine::info().metal) {
-            (false, _) => "host",
-            (true, true) => "metal",
-            (true, false) => "cuda",
-        };
-        Ok(Row {
-            kernel: self.kernel.clone(),
-            shape: shape.to_vec(),
+        let contenders = self.contenders.iter();
+        let contenders: Vec<Racing<'_>> = contenders.map(|(name, f)| (*name, &**f)).collect();
+        let case = Case {
+            kernel: &self.kernel,
+            shape,
             dtype,
             bytes,
-            copy_gb_s: copy.gb_s(copies.into_iter().map(|m| m.time)).ok(),
-            device: Device::from(stream).to_string(),
-            engine: engine.into(),
-            mlx: crate::mlx_version()?,
-            results: results.collect(),
-        })
+            sets,
+        };
+        race(case, &contenders, &self.settings)
     }
 
     #[track_caller]

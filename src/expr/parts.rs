@@ -50,7 +50,7 @@ fn chosen(condition: &Expr, a: &Expr, b: &Expr) -> Part {
         return Part::Other;
     };
     let straight = p == a && q == b;
-    if !straight && !(p == b && q == a) {
+    if !(straight || p == b && q == a) {
         return Part::Other;
     }
     match op {

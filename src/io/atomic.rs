@@ -12,7 +12,7 @@ use crate::{Error, Result};
 /// The new file has the suffix that MLX would add otherwise. When anything fails the old
 /// file is untouched and the new one gone.
 #[track_caller]
-pub(super) fn replace(
+pub(crate) fn replace(
     path: &Path,
     suffix: &str,
     write: impl FnOnce(&[u8]) -> Result<()>,

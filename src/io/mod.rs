@@ -32,6 +32,7 @@ mod safetensors;
 
 use std::collections::BTreeMap;
 
+pub(crate) use self::atomic::replace;
 pub use self::gguf::{Gguf, GgufValue, load_gguf, save_gguf};
 pub use self::npy::{load_npy, npy_from_bytes, npy_to_bytes, save_npy};
 pub use self::safetensors::{

@@ -66,7 +66,7 @@ pub(super) static TABLE: &[Entry] = &[Entry {
     call: |p| Ok(vec![gelu_tanh(&p[0])?]),
     composite: |p| {
         let x = &p[0];
-        let inner = (x + (x * 0.044_715)? * x.square())? * 0.797_884_560_802_865_4;
+        let inner = (x + (x * 0.044_715)? * x.square())? * 0.797_884_6;
         Ok(vec![((x * 0.5)? * (inner?.tanh()? + 1.0)?)?])
     },
     mlx: None,

@@ -27,11 +27,11 @@ pub struct Entry {
     /// The fewest bytes read and written, for rows of a width and a dtype's size.
     pub bytes: fn(rows: usize, width: usize, size: usize) -> usize,
     /// By how many roundings of float32, relative to the largest value, a result in rows of a
-    /// width may be off: [`few`] unless there is a reason.
+    /// width may be off: 16 unless there is a reason.
     pub roundings: fn(width: usize) -> f64,
 }
 
-/// Roundings of a kernel that adds a row's elements in many sums side by side.
+/// [`Entry::roundings`] of a kernel that adds a row's elements in many sums side by side.
 pub(super) fn few(_width: usize) -> f64 {
     16.0
 }

@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use crate::metal::Launch;
 use crate::{Array, Dtype, Error, MetalKernel, Result};
 
 /// A kernel over the rows of its first input.
@@ -14,7 +15,10 @@ pub(crate) struct RowKernel {
     inputs: &'static [&'static str],
     outputs: &'static [&'static str],
     work: Work,
+    /// `VEC` on a CPU for first inputs of 4 and of 2 bytes.
     vec_on_cpu: [i32; 2],
+    /// Whether each thread takes neighbours, in order.
+    scans: bool,
     made: OnceLock<MetalKernel>,
 }
 
@@ -39,6 +43,7 @@ impl RowKernel {
             outputs,
             work: Work::EachRow(call),
             vec_on_cpu: [64; 2],
+            scans: false,
             made: OnceLock::new(),
         }
     }
@@ -55,14 +60,16 @@ impl RowKernel {
             outputs: &["out"],
             work: Work::Sums(functor),
             vec_on_cpu: [64; 2],
+            scans: false,
             made: OnceLock::new(),
         }
     }
 
-    /// `VEC` on a CPU for first inputs of 4 and of 2 bytes, where other than 64 accumulators are
-    /// faster.
-    pub(crate) const fn vec_on_cpu(mut self, four: i32, two: i32) -> Self {
+    /// A kernel whose threads take `VEC` neighbours each, one after the other: so many on a CPU for
+    /// first inputs of 4 and of 2 bytes.
+    pub(crate) const fn scans(mut self, four: i32, two: i32) -> Self {
         self.vec_on_cpu = [four, two];
+        self.scans = true;
         self
     }
 
@@ -76,39 +83,54 @@ impl RowKernel {
         let x = self.inputs[0];
         let work = match self.work {
             Work::EachRow(call) => {
-                format!("const size_t row = threadgroup_position_in_grid.x;\n{call};")
+                format!("const size_t row = thread_position_in_grid.x / TG;\n{call};")
             }
             Work::Sums(functor) => format!(
                 "size_t rows = 1;\n\
                  for (int i = 0; i + 1 < {x}_ndim; ++i) rows *= {x}_shape[i];\n\
                  const size_t group = threadgroup_position_in_grid.x;\n\
-                 kk_sum_rows<TG>(rows, group, threadgroups_per_grid.x, n, out + group * n, g, \
+                 kk_sum_rows(rows, group, threadgroups_per_grid.x, n, out + group * n, g, \
                  {functor});"
             ),
         };
         format!(
             "threadgroup float shared[32];\n\
              const size_t n = {x}_shape[{x}_ndim - 1];\n\
-             const kk_group g = {{shared, thread_position_in_threadgroup.x, \
+             const kk_group<TG, VEC, ITEMS> g = {{shared, thread_position_in_grid.x % TG, \
              thread_index_in_simdgroup, simdgroup_index_in_threadgroup}};\n{work}\n"
         )
     }
 
-    /// Threads of a row's group, and consecutive elements that each takes at a time.
-    ///
-    /// On a CPU one thread walks the row, with enough accumulators for its vector registers.
-    /// On a GPU a group is as wide as gives each thread a few blocks.
-    fn group(&self, width: usize, dtype: Dtype) -> (i32, i32) {
-        if !crate::stream::current().gpu {
+    /// How a row of `width` elements is shared out, see `kernels/rows.metal`.
+    fn group(&self, width: usize, dtype: Dtype) -> Group {
+        if !crate::stream::current().gpu && !wide_groups() {
             let [four, two] = self.vec_on_cpu;
-            return (1, if dtype == Dtype::Float32 { four } else { two });
+            let vec = if dtype == Dtype::Float32 { four } else { two };
+            return Group {
+                tg: 1,
+                vec,
+                items: 0,
+            };
         }
-        let vec = 4;
-        let threads = width.div_ceil(4 * vec as usize).next_power_of_two();
-        (threads.clamp(32, 1024) as i32, vec)
+        if self.scans {
+            let tg = width.div_ceil(16).next_power_of_two().clamp(32, 1024) as i32;
+            return Group {
+                tg,
+                vec: 4,
+                items: 0,
+            };
+        }
+        let tg = width.div_ceil(16).next_power_of_two();
+        let tg = if width <= 256 { 32 } else { tg.min(1024) };
+        let items = width.div_ceil(tg).next_power_of_two();
+        Group {
+            tg: tg as i32,
+            vec: 1,
+            items: if items > 32 { 0 } else { items as i32 },
+        }
     }
 
-    /// One threadgroup for each of `rows` rows of about `width` elements.
+    /// One group of threads for each of `rows` rows, of which the widest pass has `width` elements.
     #[track_caller]
     pub(crate) fn launch<const N: usize>(
         &self,
@@ -117,18 +139,14 @@ impl RowKernel {
         rows: usize,
         width: usize,
     ) -> Result<[Array; N]> {
-        let (tg, vec) = self.group(width, inputs[0].dtype());
+        let group = self.group(width, inputs[0].dtype());
         let inputs = with_axes(inputs)?;
         let mut launch = self.kernel()?.launch(&inputs);
         for (shape, dtype) in outputs {
             launch = launch.output(shape, dtype);
         }
-        launch
-            .template("TG", tg)
-            .template("VEC", vec)
-            .grid(rows.saturating_mul(tg as usize))
-            .threadgroup(tg)
-            .run()
+        let threads = rows.saturating_mul(group.tg as usize);
+        group.on(launch).grid(threads).run()
     }
 
     /// The sums of all rows: (`width`,), float32.
@@ -137,19 +155,47 @@ impl RowKernel {
         if rows == 0 || width == 0 {
             return Array::zeros(width, Dtype::Float32);
         }
-        let (tg, _) = self.group(width, inputs[0].dtype());
+        let group = Group {
+            items: 0,
+            ..self.group(width, inputs[0].dtype())
+        };
         let inputs = with_axes(inputs)?;
         let groups = rows.div_ceil(ROWS_A_GROUP).min(MAX_GROUPS);
-        let [parts] = self
-            .kernel()?
-            .launch(&inputs)
+        let launch = self.kernel()?.launch(&inputs);
+        let [parts] = group
+            .on(launch)
             .output((groups, width), Dtype::Float32)
-            .template("TG", tg)
-            .grid(groups * tg as usize)
-            .threadgroup(tg)
+            .grid(groups * group.tg as usize)
+            .threadgroup(group.tg)
             .run()?;
         parts.sum(0)
     }
+}
+
+/// Threads of a row, and what each takes of it.
+struct Group {
+    tg: i32,
+    vec: i32,
+    items: i32,
+}
+
+impl Group {
+    /// Rows of one simdgroup share a threadgroup: a processor holds few groups, but many threads.
+    fn on<'a>(&self, launch: Launch<'a>) -> Launch<'a> {
+        let threadgroup = if self.tg == 32 { 256 } else { self.tg };
+        launch
+            .template("TG", self.tg)
+            .template("VEC", self.vec)
+            .template("ITEMS", self.items)
+            .threadgroup(threadgroup)
+    }
+}
+
+/// Whether rows are shared out as on a GPU everywhere, so that its way can be tested on a CPU:
+/// `ZMLX_ROW_GROUPS=gpu`.
+fn wide_groups() -> bool {
+    static WIDE: OnceLock<bool> = OnceLock::new();
+    *WIDE.get_or_init(|| std::env::var_os("ZMLX_ROW_GROUPS").is_some_and(|v| v == "gpu"))
 }
 
 /// For sums over rows: how many rows are worth a threadgroup, and how many groups are enough

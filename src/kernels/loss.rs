@@ -116,15 +116,15 @@ static FORWARD: RowKernel = RowKernel::new(
     "softmax_cross_entropy",
     &["x", "target", "ignored"],
     &["loss", "total"],
-    "const float2 y = kk_cross_entropy_row<TG, VEC>(x + row * n, long(target[row]), \
-     long(ignored[0]), n, g);\nif (g.index == 0) {\n  kk_write(loss, kk_at{row}, y.x);\n  \
+    "const float2 y = kk_cross_entropy_row(x + row * n, long(target[row]), \
+     long(ignored[0]), n, g);\nif (g.index == 0) {\n  kk_write(loss, kk_at{row, 0}, y.x);\n  \
      total[row] = y.y;\n}",
 );
 static BACKWARD: RowKernel = RowKernel::new(
     "softmax_cross_entropy_grad",
     &["x", "target", "ignored", "total", "dy"],
     &["dx"],
-    "kk_cross_entropy_grad_row<TG, VEC>(x + row * n, long(target[row]), long(ignored[0]), \
+    "kk_cross_entropy_grad_row(x + row * n, long(target[row]), long(ignored[0]), \
      float(total[row]), float(dy[row]), dx + row * n, n, g)",
 );
 

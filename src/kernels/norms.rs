@@ -100,13 +100,13 @@ static FORWARD: RowKernel = RowKernel::new(
     "rmsnorm",
     &["x", "w", "eps"],
     &["out", "scale"],
-    "kk_rmsnorm_row<TG, VEC>(x + row * n, w, out + row * n, scale + row, n, eps[0], g)",
+    "kk_rmsnorm_row(x + row * n, w, out + row * n, scale + row, n, eps[0], g)",
 );
 static BACKWARD: RowKernel = RowKernel::new(
     "rmsnorm_grad",
     &["x", "w", "dy", "scale"],
     &["dx"],
-    "kk_rmsnorm_grad_row<TG, VEC>(x + row * n, w, dy + row * n, dx + row * n, \
+    "kk_rmsnorm_grad_row(x + row * n, w, dy + row * n, dx + row * n, \
      float(scale[row]), n, g)",
 );
 static WEIGHT: RowKernel = RowKernel::sums(

@@ -101,14 +101,14 @@ static FORWARD: RowKernel = RowKernel::new(
     &["x", "cosine", "sine"],
     &["out"],
     "const size_t at = row % cosine_shape[0] * (n / 2);\n\
-     kk_rope_row<TG, VEC>(x + row * n, cosine + at, sine + at, 1.0f, out + row * n, n / 2, g)",
+     kk_rope_row(x + row * n, cosine + at, sine + at, 1.0f, out + row * n, n / 2, g)",
 );
 static BACK: RowKernel = RowKernel::new(
     "rope_back",
     &["x", "cosine", "sine"],
     &["out"],
     "const size_t at = row % cosine_shape[0] * (n / 2);\n\
-     kk_rope_row<TG, VEC>(x + row * n, cosine + at, sine + at, -1.0f, out + row * n, n / 2, g)",
+     kk_rope_row(x + row * n, cosine + at, sine + at, -1.0f, out + row * n, n / 2, g)",
 );
 static TABLES: RowKernel = RowKernel::new(
     "rope_grad_tables",
@@ -117,9 +117,9 @@ static TABLES: RowKernel = RowKernel::new(
     "size_t rows = 1;\n\
      for (int i = 0; i + 2 < x_ndim; ++i) rows *= x_shape[i];\n\
      const size_t half_n = n / 2, step = n * cosine_shape[0], at = row * half_n;\n\
-     kk_sum_rows<TG>(rows, 0, 1, half_n, dcos + at, g, \
+     kk_sum_rows(rows, 0, 1, half_n, dcos + at, g, \
      kk_rope_position<false>(x + row * n, dy + row * n, half_n, step));\n\
-     kk_sum_rows<TG>(rows, 0, 1, half_n, dsin + at, g, \
+     kk_sum_rows(rows, 0, 1, half_n, dsin + at, g, \
      kk_rope_position<true>(x + row * n, dy + row * n, half_n, step))",
 );
 

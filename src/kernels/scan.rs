@@ -68,16 +68,16 @@ static FORWARD: RowKernel = RowKernel::new(
     "cumsum",
     &["x"],
     &["out"],
-    "kk_cumsum_row<TG, VEC, false>(x + row * n, out + row * n, n, g)",
+    "kk_cumsum_row<false>(x + row * n, out + row * n, n, g)",
 )
-.vec_on_cpu(8, 32);
+.scans(8, 32);
 static BACKWARD: RowKernel = RowKernel::new(
     "cumsum_reverse",
     &["x"],
     &["out"],
-    "kk_cumsum_row<TG, VEC, true>(x + row * n, out + row * n, n, g)",
+    "kk_cumsum_row<true>(x + row * n, out + row * n, n, g)",
 )
-.vec_on_cpu(8, 32);
+.scans(8, 32);
 
 pub(super) static TABLE: &[Entry] = &[Entry {
     name: "scan::cumsum_lastdim",

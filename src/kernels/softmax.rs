@@ -57,13 +57,13 @@ static FORWARD: RowKernel = RowKernel::new(
     "softmax",
     &["x"],
     &["out"],
-    "kk_softmax_row<TG, VEC>(x + row * n, out + row * n, n, g)",
+    "kk_softmax_row(x + row * n, out + row * n, n, g)",
 );
 static BACKWARD: RowKernel = RowKernel::new(
     "softmax_grad",
     &["x", "dy"],
     &["out"],
-    "kk_softmax_grad_row<TG, VEC>(x + row * n, dy + row * n, out + row * n, n, g)",
+    "kk_softmax_grad_row(x + row * n, dy + row * n, out + row * n, n, g)",
 );
 
 pub(super) static TABLE: &[Entry] = &[Entry {

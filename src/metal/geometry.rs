@@ -56,13 +56,17 @@ pub(super) const MAX_THREADS: i64 = 1024;
 pub(super) fn check_grid(grid: Extent) -> Result<[i32; 3]> {
     let mut out = [0; 3];
     for (o, &n) in out.iter_mut().zip(&grid.0) {
-        *o = i32::try_from(n).ok().filter(|&n| n > 0).ok_or_else(|| {
-            Error::argument(
-                "grid",
-                "sizes from 1 to 2147483647",
-                format_args!("{:?}", grid.0),
-            )
-        })?;
+        // Not in a closure, which would be taken for the caller.
+        *o = match i32::try_from(n) {
+            Ok(n) if n > 0 => n,
+            _ => {
+                return Err(Error::argument(
+                    "grid",
+                    "sizes from 1 to 2147483647",
+                    format_args!("{:?}", grid.0),
+                ));
+            }
+        };
     }
     Ok(out)
 }

@@ -62,7 +62,11 @@ pub(super) struct Inner {
 }
 
 impl Inner {
-    fn new(definition: Arc<Definition>, key: KernelKey, checks: Option<Arc<Checks>>) -> Self {
+    pub(super) fn new(
+        definition: Arc<Definition>,
+        key: KernelKey,
+        checks: Option<Arc<Checks>>,
+    ) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Inner {
             definition,

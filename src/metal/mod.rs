@@ -16,6 +16,7 @@ mod spec;
 mod specialize;
 mod stats;
 mod template;
+mod tuning;
 
 pub use checked::CheckedReport;
 pub(crate) use checked::Checks;

@@ -144,13 +144,7 @@ fn weights_of_another_dtype() {
                 report.check(&case, "gradient's dtype", Ok(wrong.then_some(text)));
             }
             let what = format!("with {weights} weights,");
-            report.compare(
-                &case,
-                &format!("{what} output"),
-                Tolerance::kernel,
-                &outputs,
-                &want,
-            );
+            report.compare_exactly(&case, &format!("{what} output"), &inputs, &outputs, &want);
             let what = format!("{what} gradient");
             let tolerance = Tolerance::kernel;
             report.compare_derivatives(&case, &what, tolerance, &cotangents, &got, &want_gradients);

@@ -6,7 +6,6 @@ use zmlx::{Result, eval, ops};
 use crate::cases::{Case, normals};
 use crate::reference::{gradients, of, pick};
 use crate::report::each;
-use crate::tolerance::Tolerance;
 
 /// An array of the same shape in another memory layout.
 type Layout = fn(&Array) -> Result<Array>;
@@ -44,13 +43,7 @@ fn views_of_other_layouts() {
                 eval(&seen)?;
                 let dense = seen.iter().map(copied).collect::<Result<Vec<_>>>()?;
                 let (got, want) = ((case.entry.call)(&seen)?, (case.entry.call)(&dense)?);
-                report.compare(
-                    &case,
-                    &format!("{name}, output"),
-                    Tolerance::pair,
-                    &got,
-                    &want,
-                );
+                report.compare(&case, &format!("{name}, output"), &got, &want);
 
                 let which = case.differentiable();
                 let cotangents = normals(&got, case.seed)?;
@@ -61,13 +54,7 @@ fn views_of_other_layouts() {
                     gradients(&f, &pick(inputs, &which), cotangents)
                 };
                 let (got, want) = (gradient(&seen, &turned)?, gradient(&dense, &straight)?);
-                report.compare(
-                    &case,
-                    &format!("{name}, gradient"),
-                    Tolerance::pair,
-                    &got,
-                    &want,
-                );
+                report.compare(&case, &format!("{name}, gradient"), &got, &want);
             }
         }
         Ok(())

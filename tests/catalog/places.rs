@@ -8,7 +8,7 @@ use zmlx::{Frozen, Result};
 use crate::cases::{Case, normals};
 use crate::reference::{of, pick};
 use crate::report::each;
-use crate::tolerance::{Tolerance, numbers};
+use crate::tolerance::numbers;
 
 /// Outputs, and gradients of all inputs that have one.
 fn outputs_and_gradients(case: &Case, inputs: &[Array], seed: u64) -> Result<Vec<Array>> {
@@ -39,7 +39,7 @@ fn in_compiled_functions() {
                 compiled.call(&inputs)?,
                 outputs_and_gradients(&case, &inputs, seed)?,
             );
-            report.compare(&case, "compiled", Tolerance::pair, &got, &want);
+            report.compare(&case, "compiled", &got, &want);
         }
         Ok(())
     });

@@ -32,7 +32,21 @@ impl Report {
         }
     }
 
-    /// Compares derivatives one by one; `factors` are the cotangents or tangents.
+    /// Compares outputs with exact ones; `terms` is what they are sums of, if they are sums.
+    pub fn compare_exactly(
+        &mut self,
+        case: &Case,
+        what: &str,
+        terms: &[Array],
+        got: &[Array],
+        want: &[Array],
+    ) {
+        self.compare_by(case, what, got, want, |y| {
+            Tolerance::kernel(case, y.dtype()).of_terms(case, y.size(), terms)
+        });
+    }
+
+    /// Compares derivatives with exact ones; `factors` are the cotangents or tangents.
     pub fn compare_derivatives(
         &mut self,
         case: &Case,
@@ -42,28 +56,34 @@ impl Report {
         got: &[Array],
         want: &[Array],
     ) {
-        for (i, (got, want)) in got.iter().zip(want).enumerate() {
-            let tolerance = tolerance(case, got.dtype()).narrow(case, factors);
-            let outcome = tolerance.and_then(|t| t.compare(got, want));
-            self.check(case, &format!("{what} {i}"), outcome);
-        }
+        self.compare_by(case, what, got, want, |y| {
+            let tolerance = tolerance(case, y.dtype());
+            let tolerance = tolerance.of_terms(case, y.size(), factors)?;
+            tolerance.of_factors(case, factors)
+        });
     }
 
-    /// Compares arrays one by one.
-    pub fn compare(
+    /// Compares results of kernels with each other.
+    pub fn compare(&mut self, case: &Case, what: &str, got: &[Array], want: &[Array]) {
+        self.compare_by(case, what, got, want, |y| {
+            Ok(Tolerance::pair(case, y.dtype()))
+        });
+    }
+
+    fn compare_by(
         &mut self,
         case: &Case,
         what: &str,
-        tolerance: impl Fn(&Case, Dtype) -> Tolerance,
         got: &[Array],
         want: &[Array],
+        tolerance: impl Fn(&Array) -> Result<Tolerance>,
     ) {
         if got.len() != want.len() {
             let text = format!("{} arrays, expected {}", got.len(), want.len());
             self.check(case, what, Ok(Some(text)));
         }
         for (i, (got, want)) in got.iter().zip(want).enumerate() {
-            let outcome = tolerance(case, got.dtype()).compare(got, want);
+            let outcome = tolerance(got).and_then(|t| t.compare(got, want));
             self.check(case, &format!("{what} {i}"), outcome);
         }
     }

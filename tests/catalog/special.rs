@@ -36,13 +36,7 @@ fn one_odd_number() {
                 };
                 let what = format!("{odd} in `{}`,", input.name);
                 let others = format!("{what} other rows");
-                report.compare(
-                    &case,
-                    &others,
-                    Tolerance::pair,
-                    &tail(&got)?,
-                    &tail(&plain)?,
-                );
+                report.compare(&case, &others, &tail(&got)?, &tail(&plain)?);
                 for (got, want) in got.iter().zip(&want) {
                     let outcome = row(&got.index(0)?, &want.index(0)?, odd, &case);
                     report.check(&case, &what, outcome);

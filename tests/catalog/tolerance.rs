@@ -54,20 +54,24 @@ impl Tolerance {
         }
     }
 
-    /// For derivatives, where `factors` are the cotangents or tangents. In rows of one or two
-    /// elements the derivative of a normalization is a difference of nearly equal numbers, whose
-    /// size is that of these factors and not that of the result.
-    pub fn narrow(self, case: &Case, factors: &[Array]) -> Result<Self> {
+    /// For a result of so many elements whose terms are of the size of these arrays: where it is a
+    /// sum over rows or along them, it may come out much smaller than its terms.
+    pub fn of_terms(self, case: &Case, size: usize, terms: &[Array]) -> Result<Self> {
+        let rows: i32 = case.leading.iter().product();
+        let summed = size < (rows * case.width) as usize;
+        let floor = if summed { largest(terms)? } else { self.floor };
+        Ok(Tolerance { floor, ..self })
+    }
+
+    /// For a derivative by these cotangents or tangents: in rows of one or two elements that of a
+    /// normalization is a difference of nearly equal numbers.
+    pub fn of_factors(self, case: &Case, factors: &[Array]) -> Result<Self> {
         if case.width > 2 {
             return Ok(self);
         }
-        let mut floor = 0.0f64;
-        for a in factors {
-            floor = numbers(a)?.iter().fold(floor, |m, v| m.max(v.abs()));
-        }
         Ok(Tolerance {
             largest: 16.0 * self.largest,
-            floor,
+            floor: largest(factors)?,
             ..self
         })
     }
@@ -101,4 +105,14 @@ impl Tolerance {
 /// The values as float64.
 pub fn numbers(a: &Array) -> Result<Vec<f64>> {
     with_device(Device::CPU, || a.astype(F64)?.to_vec())
+}
+
+/// The largest finite magnitude of the floats.
+fn largest(arrays: &[Array]) -> Result<f64> {
+    let mut largest = 0.0f64;
+    for a in arrays.iter().filter(|a| a.dtype().is_floating()) {
+        let finite = numbers(a)?.into_iter().filter(|v| v.is_finite());
+        largest = finite.fold(largest, |most, v| most.max(v.abs()));
+    }
+    Ok(largest)
 }

@@ -59,7 +59,7 @@ fn one(report: &mut Report, case: &Case) -> Result<()> {
         let gradients = gradients(&f, &pick(&inputs, &which), &wide(&cotangents)?)?;
         Ok((want, gradients))
     })?;
-    report.compare(case, "output", Tolerance::kernel, &outputs, &want);
+    report.compare_exactly(case, "output", &inputs, &outputs, &want);
     let tolerance = Tolerance::kernel;
     report.compare_derivatives(
         case,
@@ -77,7 +77,7 @@ fn one(report: &mut Report, case: &Case) -> Result<()> {
 fn empty(report: &mut Report, case: &Case, inputs: &[Array], outputs: &[Array]) -> Result<()> {
     let want = exactly(|| composite(case, outputs.len())(&wide(inputs)?));
     if let Ok(want) = want {
-        report.compare(case, "output", Tolerance::kernel, outputs, &want);
+        report.compare_exactly(case, "output", inputs, outputs, &want);
     }
     for (y, want) in outputs.iter().zip(case.empty_shapes()?) {
         let wrong = y.shape() != want;
@@ -121,7 +121,7 @@ fn rows_of_the_table() {
             // One that draws numbers of its own is there for benchmarks only.
             if numbers(&want[0])? == numbers(&again[0])? {
                 let got = (entry.call)(&inputs)?;
-                report.compare(&case, "MLX's", Tolerance::second, &got, &want);
+                report.compare_exactly(&case, "MLX's", &inputs, &got, &want);
             }
         }
         Ok(())

@@ -7,7 +7,6 @@ use zmlx::{Result, ops};
 use crate::cases::{Case, normals};
 use crate::reference::{Function, of, pick};
 use crate::report::{Report, each};
-use crate::tolerance::Tolerance;
 
 /// Elements along a mapped axis.
 const SIZE: u64 = 3;
@@ -63,7 +62,7 @@ fn one(report: &mut Report, case: &Case) -> Result<()> {
                 vmapped(f, &samples, mapped, *axis)?,
                 stacked(f, &samples, mapped)?,
             );
-            report.compare(case, &what, Tolerance::pair, &got, &want);
+            report.compare(case, &what, &got, &want);
         }
         nested(report, case, of_what, f, &samples, &rows)?;
     }
@@ -157,6 +156,6 @@ fn nested(
         .map(|i| ops::stack(&[parts[0][i].clone(), parts[1][i].clone()], 0))
         .collect::<Result<Vec<_>>>()?;
     let what = format!("{of_what} mapped twice,");
-    report.compare(case, &what, Tolerance::pair, &got, &want);
+    report.compare(case, &what, &got, &want);
     Ok(())
 }

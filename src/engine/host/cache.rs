@@ -21,6 +21,16 @@ use crate::engine::error::EngineError;
 /// File of an entry that holds the checksum of the others.
 const CHECKSUM: &str = "checksum";
 
+/// The folder of everything that zmlx keeps between runs: the one that `ZMLX_CACHE_DIR` names, or
+/// one in the user's cache.
+pub fn folder() -> PathBuf {
+    env::var_os("ZMLX_CACHE_DIR")
+        .filter(|dir| !dir.is_empty())
+        .map(PathBuf::from)
+        .or_else(|| Some(user_cache()?.join("zmlx")))
+        .unwrap_or_else(|| env::temp_dir().join("zmlx-cache"))
+}
+
 /// A folder of entries.
 #[derive(Clone, Debug)]
 pub struct Cache {
@@ -30,13 +40,7 @@ pub struct Cache {
 impl Cache {
     /// The part of one engine of the user's cache, or of the folder that `ZMLX_CACHE_DIR` names.
     pub fn open(engine: &str) -> Result<Self, EngineError> {
-        let root = env::var_os("ZMLX_CACHE_DIR")
-            .filter(|dir| !dir.is_empty())
-            .map(PathBuf::from)
-            .or_else(|| Some(user_cache()?.join("zmlx")))
-            .unwrap_or_else(|| env::temp_dir().join("zmlx-cache"))
-            .join(engine);
-        Self::at(root)
+        Self::at(folder().join(engine))
     }
 
     /// The cache in the folder `root`.

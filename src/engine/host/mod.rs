@@ -25,6 +25,7 @@ use std::sync::{
 
 use dashmap::DashMap;
 
+pub(crate) use cache::folder as cache_folder;
 pub(in crate::engine) use cache::{Cache, error as cache_error, hex};
 pub use compiler::command as compiler_command;
 pub use coroutine::Order;
