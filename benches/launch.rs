@@ -43,6 +43,47 @@ fn nodes(c: &mut Criterion) {
     group.finish();
 }
 
+/// Operations from expressions beside launches of kernels with the same inputs, outputs and template arguments.
+fn toolkit(c: &mut Criterion) {
+    let [raw, rows] = ["x", "x, w"].map(|names| {
+        MetalKernel::new("bench_raw", names.split(", "), ["out"])
+            .source("out[thread_position_in_grid.x] = O(x[0]);")
+            .build()
+            .expect("a valid kernel")
+    });
+    let x = Array::from_slice(&vec![0.5f32; 8192], (8, 1024)).expect("a matrix");
+    let w = Array::from_slice(&vec![0.5f32; 1024], 1024).expect("a vector");
+    let silu = elementwise::unary("bench_silu", "x * kk_sigmoid(x)").expect("an operation");
+    let scale = elementwise::binary("bench_scale", "a * b").expect("an operation");
+    let sum = api::reduce("bench_sum").update("acc + v").build();
+    let sum = sum.expect("an operation");
+    let mut group = c.benchmark_group("node");
+    let (one, two) = ([&x], [&x, &w]);
+    let flat = || {
+        let launch = raw.launch(&one).template("O", F32);
+        launch.output(x.shape(), F32).run_vec()
+    };
+    group.bench_function("raw, as unary", |b| b.iter(|| black_box(flat())));
+    group.bench_function("elementwise::unary", |b| {
+        b.iter(|| black_box(silu.call(&x)))
+    });
+    let row = || {
+        let launch = rows.launch(&two).template("O", F32);
+        let launch = launch.template("TG", 1).template("VEC", 64);
+        launch
+            .output(x.shape(), F32)
+            .grid(8)
+            .threadgroup(1)
+            .run_vec()
+    };
+    group.bench_function("raw, as binary", |b| b.iter(|| black_box(row())));
+    group.bench_function("elementwise::binary, broadcast", |b| {
+        b.iter(|| black_box(scale.call(&x, &w)));
+    });
+    group.bench_function("api::reduce", |b| b.iter(|| black_box(sum.call(&x))));
+    group.finish();
+}
+
 /// The mean time of a call to `build` on each of `threads` threads that make `n` calls.
 fn build_on(threads: usize, n: u64, header: &str) -> Duration {
     let gate = std::sync::Barrier::new(threads);
@@ -116,5 +157,5 @@ fn bandwidth(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, nodes, builds, evaluation, bandwidth);
+criterion_group!(benches, nodes, toolkit, builds, evaluation, bandwidth);
 criterion_main!(benches);

@@ -14,9 +14,9 @@
 //! let slope = grad(|z| silu.call(z)?.sum(..))(&x)?;
 //!
 //! let want = (&x * x.sigmoid())?;
-//! assert!(y.allclose(&want, 1e-5)?.item::<bool>()?);
+//! assert!(y.allclose(&want, (1e-5, 1e-6))?.item::<bool>()?);
 //! let want = grad(|z| (z * z.sigmoid())?.sum(..))(&x)?;
-//! assert!(slope.allclose(&want, 1e-5)?.item::<bool>()?);
+//! assert!(slope.allclose(&want, (1e-5, 1e-6))?.item::<bool>()?);
 //! # Ok(())
 //! # }
 //! ```
@@ -235,8 +235,8 @@ macro_rules! options {
                 Ok($name { op })
             }
 
-            /// The kernels that calls have needed so far: one for each way in which arrays lie against
-            /// each other.
+            /// The kernels that calls and derivatives have needed so far: one for each way in which arrays lie
+            /// against each other.
             pub fn kernels(&self) -> Vec<MetalKernel> {
                 self.op.kernels()
             }

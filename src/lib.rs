@@ -90,7 +90,9 @@ pub fn mlx_version() -> Result<String> {
 
 /// Everything a program usually wants in scope.
 pub mod prelude {
+    pub use crate::api::Pass;
     pub use crate::dtype::short::*;
+    pub use crate::expr::Expr;
     pub use crate::{
         Array, Device, Dtype, Ellipsis, Error, Frozen, MetalKernel, NewAxis, Stream, Worker, api,
         async_eval, autograd, compile, custom_function, elementwise, eval, fast, grad, keepdims,

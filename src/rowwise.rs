@@ -12,11 +12,11 @@
 //! let x = random::normal((4, 1000))?;
 //! let w = random::normal((4, 1000))?;
 //! let y = softmax.call(&x)?;
-//! assert!(y.allclose(&x.softmax(-1)?, 1e-5)?.item::<bool>()?);
+//! assert!(y.allclose(&x.softmax(-1)?, (1e-5, 1e-6))?.item::<bool>()?);
 //!
 //! let slope = grad(|z| (softmax.call(z)? * &w)?.sum(..))(&x)?;
 //! let want = grad(|z| (z.softmax(-1)? * &w)?.sum(..))(&x)?;
-//! assert!(slope.allclose(&want, 1e-5)?.item::<bool>()?);
+//! assert!(slope.allclose(&want, (1e-5, 1e-6))?.item::<bool>()?);
 //! # Ok(())
 //! # }
 //! ```
@@ -33,11 +33,11 @@
 //!     .pass(Pass { init: "0.0f", update: "acc2 + (x - s1 / D) * (x - s1 / D)", reduce: "a + b" })
 //!     .write("(x - s1 / D) * rsqrt(s2 / D + 1e-5f) * weight")
 //!     .build()?;
-//! let x = (random::normal((4, 1000))? + 100.0)?;
+//! let x = random::normal((4, 1000))?;
 //! let weight = random::normal(1000)?;
 //! let y = layernorm.call_all(&[&x, &weight])?.remove(0);
 //! let want = fast::layer_norm(&x, Some(&weight), None, 1e-5)?;
-//! assert!(y.allclose(&want, 1e-3)?.item::<bool>()?);
+//! assert!(y.allclose(&want, (1e-5, 1e-5))?.item::<bool>()?);
 //! # Ok(())
 //! # }
 //! ```
@@ -58,19 +58,12 @@
 //! both, `reduce` must not depend on the order, and gradients need [`vjp`](MapReduceBuilder::vjp).
 //! Without elements a row's reduction is its initial value.
 
-use std::sync::Arc;
-
-use crate::codegen::classify::{Classified, classify};
-use crate::codegen::explicit::{COTANGENT, Gradients, OUTPUT};
+use crate::codegen::make::{Make, Settings};
+use crate::codegen::names;
 use crate::codegen::op::Fused;
-use crate::codegen::program::{
-    Fold, Input, Output, OutputDtype, Program, Reduction, Span, Threads,
-};
-use crate::codegen::scope::Scope;
-use crate::codegen::{dtypes, names};
-use crate::expr::Expr;
+use crate::codegen::program::Span;
 use crate::metal::MetalKernel;
-use crate::{Array, Dtype, Error, Result};
+use crate::{Array, Error, Result};
 
 /// One reduction of a row, in MSL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,17 +96,6 @@ pub struct MapReduceBuilder {
     passes: Vec<Option<[String; 3]>>,
     writes: Vec<(Span, String)>,
     settings: Settings,
-}
-
-/// What all operations along rows may be told.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Settings {
-    pub(crate) prelude: String,
-    pub(crate) header: String,
-    pub(crate) compute: Option<Dtype>,
-    pub(crate) output: Option<Dtype>,
-    pub(crate) threads: Option<(i64, bool)>,
-    pub(crate) vjp: Vec<(String, String)>,
 }
 
 macro_rules! settings {
@@ -280,7 +262,7 @@ macro_rules! common {
                 Ok($ty { op })
             }
 
-            /// The kernels that calls have needed so far.
+            /// The kernels that calls and derivatives have needed so far.
             pub fn kernels(&self) -> Vec<MetalKernel> {
                 self.op.kernels()
             }
@@ -316,177 +298,5 @@ impl MapReduce {
     pub fn call_all<A: AsRef<Array>>(&self, inputs: &[A]) -> Result<Vec<Array>> {
         let inputs: Vec<&Array> = inputs.iter().map(AsRef::as_ref).collect();
         self.op.call(&inputs)
-    }
-}
-
-/// An operation along rows in the making.
-pub(crate) struct Make<'a> {
-    program: Program,
-    settings: &'a Settings,
-    /// Names with a value for the whole row.
-    row: Scope,
-    /// And those with one for each element.
-    element: Scope,
-}
-
-impl<'a> Make<'a> {
-    #[track_caller]
-    pub(crate) fn new(inputs: &[String], settings: &'a Settings) -> Result<Self> {
-        let compute = settings.compute.unwrap_or(Dtype::Float32);
-        dtypes::check_compute(compute)?;
-        let threads = settings.threads.map(check_threads).transpose()?;
-        let row = Scope::of(&["D", "row"]);
-        let element = row.clone().with(&["j"]).with(inputs);
-        let element = element.prelude("prelude", &settings.prelude)?;
-        Ok(Make {
-            program: Program {
-                inputs: inputs.iter().map(|n| Input::element(n)).collect(),
-                reductions: Vec::new(),
-                outputs: Vec::new(),
-                by_rows: true,
-                compute,
-                header: Arc::from(settings.header.as_str()),
-                threads,
-            },
-            settings,
-            row,
-            element,
-        })
-    }
-
-    /// Another name for an input, in expressions of elements.
-    pub(crate) fn alias(&mut self, name: &str, of: &str) {
-        self.element = std::mem::take(&mut self.element).alias(name, Expr::var(of));
-    }
-
-    /// A reduction of this name; the update calls its accumulator `acc`, too.
-    #[track_caller]
-    pub(crate) fn reduction(
-        &mut self,
-        name: &str,
-        acc: &str,
-        init: &str,
-        update: &str,
-        reduce: Option<&str>,
-    ) -> Result<()> {
-        let init = self.row.parse(init)?;
-        let scope = self.element.clone().with(&[acc]);
-        let scope = scope.alias("acc", Expr::var(acc));
-        let value = scope.parse(update)?;
-        if !value.variables().iter().any(|n| n == acc) {
-            return Err(Error::argument(
-                "update",
-                format_args!("an expression of the accumulator `{acc}`"),
-                format_args!("`{update}`"),
-            ));
-        }
-        let combine = match reduce {
-            None => None,
-            Some(text) => Some(Scope::of(&["a", "b"]).parse(text)?),
-        };
-        // The author's name stands for what the fold's own result makes of the initial value.
-        let own = format!("zk_{name}");
-        let compute = self.program.compute;
-        let Classified {
-            fold,
-            value,
-            result,
-        } = classify(&own, acc, &init, &value, combine.as_ref(), compute);
-        let plain = result == Expr::var(&own);
-        let (own, result) = match plain {
-            true => (name.to_owned(), Expr::var(name)),
-            false => (own, result),
-        };
-        if let Fold::Custom(c) = &fold
-            && c.combine.is_some()
-            && !compute.is_floating()
-            && compute.size() == 8
-        {
-            return Err(Error::dtype(format!(
-                "`compute_dtype`: expected at most 32 bits for reduction `{name}`, got {compute}"
-            )));
-        }
-        self.program.reductions.push(Reduction {
-            name: own,
-            fold,
-            value,
-        });
-        self.row = std::mem::take(&mut self.row).named(name, result.clone());
-        self.element = std::mem::take(&mut self.element).named(name, result);
-        Ok(())
-    }
-
-    /// An output; `also` is another name for a reduction.
-    #[track_caller]
-    pub(crate) fn output(
-        &mut self,
-        name: &str,
-        span: Span,
-        text: &str,
-        also: Option<(&str, &str)>,
-    ) -> Result<()> {
-        let mut scope = match span {
-            Span::Element => self.element.clone(),
-            Span::Row => self.row.clone(),
-        };
-        if let Some((name, of)) = also {
-            let value = scope.parse(of)?;
-            scope = scope.alias(name, value);
-        }
-        let value = scope.parse(text)?;
-        let dtype = match self.settings.output {
-            None => OutputDtype::Like(0),
-            Some(d) => {
-                dtypes::check_output(d)?;
-                OutputDtype::Fixed(d)
-            }
-        };
-        self.program.outputs.push(Output {
-            name: name.to_owned(),
-            span,
-            value,
-            dtype,
-        });
-        Ok(())
-    }
-
-    #[track_caller]
-    pub(crate) fn finish(self, name: &str) -> Result<Fused> {
-        let program = self.program.tidy();
-        let gradients = match self.settings.vjp.as_slice() {
-            [] => None,
-            given => {
-                if program.outputs.len() != 1 {
-                    return Err(Error::argument(
-                        "vjp",
-                        "an operation with one output",
-                        program.outputs.len(),
-                    ));
-                }
-                let scope = self.element.with(&[OUTPUT, COTANGENT]);
-                let mut values = vec![None; program.inputs.len()];
-                for (input, text) in given {
-                    values[program.input("vjp", input)?] = Some(scope.parse(text)?);
-                }
-                Some(Gradients::of(&program, values, "")?)
-            }
-        };
-        Fused::new(name, program, gradients)
-    }
-}
-
-/// A threadgroup that reductions can use.
-#[track_caller]
-fn check_threads((threads, everywhere): (i64, bool)) -> Result<Threads> {
-    let count = u32::try_from(threads)
-        .ok()
-        .filter(|&n| n.is_power_of_two() && n <= 1024);
-    match count {
-        Some(count) => Ok(Threads { count, everywhere }),
-        None => Err(Error::argument(
-            "threadgroup",
-            "a power of two from 1 to 1024",
-            threads,
-        )),
     }
 }

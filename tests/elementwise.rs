@@ -91,7 +91,7 @@ fn one_gradient_of_several() {
         let loss = |p: &[Array]| Ok(vec![op.call(p)?.sum(..)?]);
         let (_, got) = value_and_grad_of(loss, &[1], &inputs).unwrap();
         let loss = |p: &[Array]| Ok(vec![op64(p)?.sum(..)?]);
-        let (_, want) = value_and_grad_of(loss, &[1], &f64_of(&inputs)).unwrap();
+        let (_, want) = value_and_grad_of(loss, &[1], f64_of(&inputs)).unwrap();
         check(&got[0], &want[0], 1e-5, "gradient");
         let (_, t) = jvp(
             |p| Ok(vec![op.call(&[&inputs[0], &p[0], &inputs[2]])?]),
@@ -170,7 +170,7 @@ fn strided_empty_and_further_names() {
         let add = elementwise::binary("add", "a + b").unwrap();
         let y = add.call(
             &Array::zeros((3, 0), F32).unwrap(),
-            &Array::ones((3, 1), F32).unwrap(),
+            Array::ones((3, 1), F32).unwrap(),
         );
         assert_eq!(y.unwrap().shape(), [3, 0]);
 
@@ -181,7 +181,7 @@ fn strided_empty_and_further_names() {
         let n = elementwise::binary("n2", "a * 0.0f + b * 0.0f + elem").unwrap();
         let y = n.call(
             &Array::zeros((2, 1), F32).unwrap(),
-            &Array::zeros(3, F32).unwrap(),
+            Array::zeros(3, F32).unwrap(),
         );
         assert_eq!(
             y.unwrap().to_vec::<f32>().unwrap(),
@@ -306,7 +306,7 @@ fn compiled() {
         let x = normal(&mut Rng::new(), &[6, 20]);
         let w = normal(&mut Rng::new(), &[20]);
         let op = elementwise::binary("op", "a * kk_sigmoid(b)").unwrap();
-        let plain = |p: &[Array]| {
+        let plain = |p: &[Array]| -> Result<Vec<Array>> {
             let (op, w) = (op.clone(), p[1].clone());
             let g = grad(move |x| op.call(x, &w)?.square()?.sum(..))(&p[0])?;
             Ok(vec![(g + 1.0)?])

@@ -9,12 +9,13 @@
 //! let exp = autograd::unary_from_expr("my_exp", "metal::exp(x)").vjp("g * y").build()?;
 //! let x = random::normal(100)?;
 //! let slope = grad(|x| exp.call(x)?.sum(..))(&x)?;
-//! assert!(slope.allclose(&x.exp()?, 1e-6)?.item::<bool>()?);
+//! assert!(slope.allclose(&x.exp()?, (1e-6, 1e-6))?.item::<bool>()?);
 //! # Ok(())
 //! # }
 //! ```
 
 mod nary;
+mod nary_rules;
 
 use std::sync::Arc;
 
@@ -44,6 +45,7 @@ pub use nary::{Nary, NaryBuilder, nary_from_expr};
 /// # Ok(())
 /// # }
 /// ```
+#[track_caller]
 pub fn unary_from_expr<M>(name: &str, expr: impl IntoExpr<1, M>) -> UnaryBuilder {
     let scope = Scope::of(&["x"]).with(names::ELEMENTWISE);
     let value = scope.read(expr, ["x"]);
@@ -64,6 +66,7 @@ pub fn unary_from_expr<M>(name: &str, expr: impl IntoExpr<1, M>) -> UnaryBuilder
 /// # Ok(())
 /// # }
 /// ```
+#[track_caller]
 pub fn binary_from_expr<M>(name: &str, expr: impl IntoExpr<2, M>) -> BinaryBuilder {
     let scope = binary_scope();
     let value = scope.read(expr, ["a", "b"]);
@@ -83,13 +86,17 @@ pub fn binary_from_expr<M>(name: &str, expr: impl IntoExpr<2, M>) -> BinaryBuild
 /// # Ok(())
 /// # }
 /// ```
+#[track_caller]
 pub fn map_from_expr<const N: usize, M>(
     name: &str,
     inputs: [&str; N],
     expr: impl IntoExpr<N, M>,
 ) -> MapBuilder {
     let scope = Scope::of(&inputs).with(names::ELEMENTWISE);
-    let value = names::check_inputs("inputs", &inputs).and_then(|()| scope.read(expr, inputs));
+    let value = match names::check_inputs("inputs", &inputs) {
+        Ok(()) => scope.read(expr, inputs),
+        Err(e) => Err(e),
+    };
     MapBuilder(Description::new(name, &inputs, scope, value))
 }
 

@@ -150,13 +150,14 @@ impl<'a> Build<'a> {
         if !e.variables().iter().any(|n| n == by) {
             return Ok(zero());
         }
-        e.derivative(by).map_err(|error| {
-            Error::argument(
+        match e.derivative(by) {
+            Ok(slope) => Ok(slope),
+            Err(error) => Err(Error::argument(
                 "vjp",
                 format_args!("an explicit derivative for `{}`", self.op),
-                format_args!("an expression that cannot be differentiated: {error}"),
-            )
-        })
+                format_args!("none for an expression that has none by itself: {error}"),
+            )),
+        }
     }
 
     /// What reaches a variable from the outputs and from reductions from number `from` on: what must
@@ -177,13 +178,13 @@ impl<'a> Build<'a> {
                 Span::Row => row = add(row, slope),
             }
         }
-        for k in from..self.of.reductions.len() {
+        for (k, adjoint) in adjoints.iter().enumerate().skip(from) {
             let slope = self.derivative(&self.of.reductions[k].value, name)?;
-            if is_zero(&slope) || is_zero(&adjoints[k]) {
+            if is_zero(&slope) || is_zero(adjoint) {
                 continue;
             }
             let slope = mul(self.weight(k), slope);
-            let factor = mul(adjoints[k].clone(), self.share_of(k));
+            let factor = mul(adjoint.clone(), self.share_of(k));
             element = add(element, mul(factor, slope));
         }
         Ok((element.simplify(), row.simplify()))

@@ -18,23 +18,29 @@ pub(super) fn passes(w: &mut Writer<'_>, serial: bool) {
     if reductions.is_empty() {
         return;
     }
-    w.line("const uint zk_blocks = zk_n / VEC;");
+    if !reductions.iter().all(is_ordered) {
+        w.line("const uint zk_blocks = zk_n / VEC;");
+    }
     for level in 1..=levels.iter().copied().max().unwrap_or(0) {
         let of_level: Vec<(usize, &Reduction)> = reductions
             .iter()
             .enumerate()
             .filter(|(i, _)| levels[*i] == level)
             .collect();
-        let (ordered, free): (Vec<_>, Vec<_>) = of_level
-            .into_iter()
-            .partition(|(_, r)| matches!(&r.fold, Fold::Custom(c) if c.combine.is_none()));
+        let (ordered, free): (Vec<_>, Vec<_>) =
+            of_level.into_iter().partition(|(_, r)| is_ordered(r));
         for (_, r) in ordered {
             in_order(w, r);
         }
         if !free.is_empty() {
-            pass(w, &free, serial);
+            let keeps = w.kept.as_ref().is_some_and(|k| k.level == level);
+            pass(w, &free, serial, keeps);
         }
     }
+}
+
+fn is_ordered(r: &Reduction) -> bool {
+    matches!(&r.fold, Fold::Custom(c) if c.combine.is_none())
 }
 
 /// A reduction whose elements must come one after the other.
@@ -53,7 +59,7 @@ fn in_order(w: &mut Writer<'_>, r: &Reduction) {
     w.line("}");
 }
 
-fn pass(w: &mut Writer<'_>, reductions: &[(usize, &Reduction)], serial: bool) {
+fn pass(w: &mut Writer<'_>, reductions: &[(usize, &Reduction)], serial: bool, keeps: bool) {
     let wide = wide_name(w.program.compute);
     for (_, r) in reductions {
         let start = start(&r.fold, w.program.compute);
@@ -69,6 +75,15 @@ fn pass(w: &mut Writer<'_>, reductions: &[(usize, &Reduction)], serial: bool) {
     }
     let values: Vec<Expr> = reductions.iter().map(|(_, r)| r.value.clone()).collect();
     let along = w.along(&values);
+    let mut known: Vec<Expr> = reductions
+        .iter()
+        .filter(|(_, r)| !matches!(r.fold, Fold::Custom(_)))
+        .map(|(_, r)| r.value.clone())
+        .collect();
+    if let Some(k) = w.kept.as_ref().filter(|_| keeps) {
+        known.push(k.value.clone());
+    }
+    let known = w.hoist(&known);
     let uses_j = values
         .iter()
         .any(|v| v.variables().iter().any(|n| n == "j"));
@@ -79,6 +94,13 @@ fn pass(w: &mut Writer<'_>, reductions: &[(usize, &Reduction)], serial: bool) {
     for name in &along {
         w.line(format!("const auto {name}_at = {name}_row + zk_b * VEC;"));
     }
+    let output = w.kept.as_ref().filter(|_| keeps);
+    let output = output.map(|k| w.program.outputs[k.output].name.clone());
+    if let Some(name) = &output {
+        w.line(format!("const auto {name}_at = {name}_to + zk_b * VEC;"));
+    }
+    let in_block = output.as_ref().map(|name| format!("{name}_at[zk_l]"));
+    let in_row = output.as_ref().map(|name| format!("{name}_to[j]"));
     w.line("for (int zk_l = 0; zk_l < VEC; ++zk_l) {");
     if uses_j {
         w.line("const uint j = zk_b * VEC + zk_l;");
@@ -86,7 +108,9 @@ fn pass(w: &mut Writer<'_>, reductions: &[(usize, &Reduction)], serial: bool) {
     for name in &along {
         w.line(format!("const T {name} = T({name}_at[zk_l]);"));
     }
-    updates(w, reductions, |i, _| format!("zk_a{i}[zk_l]"));
+    updates(w, reductions, &known, in_block, |i, _| {
+        format!("zk_a{i}[zk_l]")
+    });
     w.line("}");
     w.line("}");
     w.line(format!(
@@ -95,7 +119,7 @@ fn pass(w: &mut Writer<'_>, reductions: &[(usize, &Reduction)], serial: bool) {
     for name in &along {
         w.line(format!("const T {name} = T({name}_row[j]);"));
     }
-    updates(w, reductions, |_, r| r.name.clone());
+    updates(w, reductions, &known, in_row, |_, r| r.name.clone());
     w.line("}");
     w.line("for (int zk_h = VEC / 2; zk_h > 0; zk_h /= 2) {");
     w.line("for (int zk_l = 0; zk_l < zk_h; ++zk_l) {");
@@ -114,10 +138,12 @@ fn pass(w: &mut Writer<'_>, reductions: &[(usize, &Reduction)], serial: bool) {
     }
 }
 
-/// Adds one element to the accumulators.
+/// Adds one element to the accumulators; what is kept goes to `store`.
 fn updates(
     w: &mut Writer<'_>,
     reductions: &[(usize, &Reduction)],
+    values: &[Expr],
+    store: Option<String>,
     place: impl Fn(usize, &Reduction) -> String,
 ) {
     let wide = wide_name(w.program.compute);
@@ -125,8 +151,12 @@ fn updates(
         .iter()
         .filter(|(_, r)| !matches!(r.fold, Fold::Custom(_)))
         .collect();
-    let values: Vec<Expr> = known.iter().map(|(_, r)| r.value.clone()).collect();
-    let values = w.shared(&values, "zk_t");
+    let mut values = w.shared(values, "zk_t");
+    if let Some(place) = store
+        && let Some(value) = values.pop()
+    {
+        w.line(format!("{place} = {value};"));
+    }
     for ((i, r), value) in known.into_iter().zip(values) {
         let to = place(*i, r);
         match r.fold {

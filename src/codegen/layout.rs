@@ -6,6 +6,7 @@
 use crate::{Array, Error, Result};
 
 use super::program::{Program, Span};
+use super::strides::{access, collapse, dims_of, strides};
 
 /// Where a kernel finds an input's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -60,6 +61,8 @@ pub(crate) const MOST_BUFFERS: usize = 30;
 pub(crate) struct Pattern {
     pub(crate) form: Form,
     accesses: u128,
+    /// Whether values that the last pass computed wait in the first output for the end; see [`super::keep`].
+    pub(crate) keeps: bool,
 }
 
 impl Pattern {
@@ -71,6 +74,7 @@ impl Pattern {
         Pattern {
             form,
             accesses: all,
+            keeps: false,
         }
     }
 
@@ -107,7 +111,7 @@ pub(crate) struct Layout {
 }
 
 /// Above this many elements indices of 32 bits may not do.
-const FLAT_LIMIT: u64 = i32::MAX as u64;
+pub(super) const FLAT_LIMIT: u64 = i32::MAX as u64;
 
 impl Layout {
     /// The layout of a call with these arguments, of which the kernel reads some.
@@ -126,9 +130,11 @@ impl Layout {
                 inputs.len(),
             ));
         }
-        if !program.by_rows
-            && let Some(layout) = flat(used, inputs)
-        {
+        let simple = match program.by_rows {
+            false => flat(used, inputs).or_else(|| plain(program, used, inputs)),
+            true => plain(program, used, inputs),
+        };
+        if let Some(layout) = simple {
             return Ok(layout);
         }
         let shape = common_shape(op, program, inputs)?;
@@ -181,15 +187,75 @@ fn flat(used: &[bool], inputs: &[&Array]) -> Option<Layout> {
     })
 }
 
+/// The layout where one array has the result's shape, and each other is that, a row for all, a number a row, or
+/// one number. It needs no table of sizes.
+fn plain(program: &Program, used: &[bool], inputs: &[&Array]) -> Option<Layout> {
+    let form = match program.by_rows && program.is_serial() {
+        true => Form::Serial,
+        false => Form::Rows,
+    };
+    let shape = inputs
+        .iter()
+        .map(|a| a.shape())
+        .max_by_key(|s| (s.len(), count(s)))?;
+    let (&last, lead) = shape.split_last()?;
+    let (width, rows) = (last as u64, count(lead));
+    // Few long rows are cut into parts, which needs the table.
+    if rows > MOST_ROWS || (!program.by_rows && width > PART && rows < 64) {
+        return None;
+    }
+    let mut accesses = [Access::Unused; MOST_BUFFERS];
+    let mut length_known = false;
+    for (i, a) in inputs.iter().enumerate() {
+        let own = a.shape();
+        if program.inputs[i].span == Span::Row {
+            if own != lead || own.is_empty() {
+                return None;
+            }
+            if used[i] {
+                *accesses.get_mut(i)? = Access::Column;
+            }
+            continue;
+        }
+        let access = if own == shape {
+            Access::Full
+        } else if own.is_empty() {
+            Access::Value
+        } else if a.size() == 1 {
+            Access::First
+        } else if own.last() == Some(&last) && own[..own.len() - 1].iter().all(|&d| d == 1) {
+            Access::Shared
+        } else if own.len() == shape.len() && own.last() == Some(&1) && own[..lead.len()] == *lead {
+            Access::Column
+        } else {
+            return None;
+        };
+        if used[i] {
+            length_known |= access == Access::Full;
+            *accesses.get_mut(i)? = access;
+        }
+    }
+    length_known.then(|| Layout {
+        pattern: Pattern::new(form, accesses),
+        shape: shape.to_vec(),
+        lead: match program.by_rows {
+            true => lead.len(),
+            false => 0,
+        },
+        width,
+        rows,
+        parts: 1,
+        dims: Vec::new(),
+    })
+}
+
 /// The shape that all arguments broadcast to.
 #[track_caller]
 fn common_shape(op: &str, program: &Program, inputs: &[&Array]) -> Result<Vec<i32>> {
     let mut shape: Vec<i32> = Vec::new();
     for (input, a) in program.inputs.iter().zip(inputs) {
         let mut own = a.shape().to_vec();
-        if input.span == Span::Row {
-            own.push(1);
-        } else if program.by_rows && own.is_empty() {
+        if input.span == Span::Row || (program.by_rows && own.is_empty()) {
             own.push(1);
         }
         if own.len() > shape.len() {
@@ -244,85 +310,8 @@ fn count(shape: &[i32]) -> u64 {
     shape.iter().map(|&d| d.max(0) as u64).product()
 }
 
-/// Row-major strides of `own` within `shape`, 0 where it is broadcast.
-fn strides(own: &[i32], shape: &[i32]) -> Vec<i64> {
-    let mut all = vec![0; shape.len()];
-    let mut step = 1i64;
-    let offset = shape.len() - own.len();
-    for (i, &d) in own.iter().enumerate().rev() {
-        if d != 1 {
-            all[offset + i] = step;
-            step *= i64::from(d);
-        }
-    }
-    all
-}
-
-/// One input's way of reading rows: its strides over the leading dimensions and within the row.
-fn access(leading: &[i64], shape: &[i32], step: i64, width: u64) -> Access {
-    if leading.iter().all(|&s| s == 0) {
-        return if step == 0 {
-            Access::First
-        } else {
-            Access::Shared
-        };
-    }
-    let mut expect = if step == 0 { 1 } else { width as i64 };
-    let mut dense = true;
-    for (&s, &d) in leading.iter().zip(shape).rev() {
-        if d != 1 {
-            dense &= s == expect;
-            expect *= i64::from(d);
-        }
-    }
-    match (dense, step == 0) {
-        (true, true) => Access::Column,
-        (true, false) => Access::Full,
-        (false, true) => Access::Starts,
-        (false, false) => Access::Rows,
-    }
-}
-
-/// Neighbouring dimensions that every array walks as one become one.
-fn collapse(shape: &[i32], all: &mut [Vec<i64>]) -> Vec<i64> {
-    let mut sizes: Vec<i64> = Vec::new();
-    let mut kept: Vec<Vec<i64>> = vec![Vec::new(); all.len()];
-    for (axis, &d) in shape.iter().enumerate() {
-        let d = i64::from(d);
-        if d == 1 {
-            continue;
-        }
-        let joins = sizes.last().is_some_and(|&last| {
-            last * d <= FLAT_LIMIT as i64
-                && all
-                    .iter()
-                    .zip(&kept)
-                    .all(|(s, k)| k.last() == Some(&(s[axis] * d)))
-        });
-        if joins {
-            if let Some(last) = sizes.last_mut() {
-                *last *= d;
-            }
-            for (s, k) in all.iter().zip(&mut kept) {
-                if let Some(last) = k.last_mut() {
-                    *last = s[axis];
-                }
-            }
-        } else {
-            sizes.push(d);
-            for (s, k) in all.iter().zip(&mut kept) {
-                k.push(s[axis]);
-            }
-        }
-    }
-    for (to, from) in all.iter_mut().zip(kept) {
-        *to = from;
-    }
-    sizes
-}
-
 /// Elements of a part of a long row of an elementwise operation.
-const PART: u64 = 1 << 15;
+pub(super) const PART: u64 = 1 << 15;
 
 /// An elementwise operation whose arrays differ in shape: walked by rows of the last dimension that is left
 /// when dimensions are joined.
@@ -425,34 +414,3 @@ fn by_rows(program: &Program, used: &[bool], inputs: &[&Array], shape: Vec<i32>)
 
 /// Rows up to which a grid has one dimension, whatever the threadgroup.
 const MOST_ROWS: u64 = (i32::MAX / 1024) as u64;
-
-/// What a strided kernel reads: rows, width, parts of a row, elements of a part, leading dimensions, their sizes,
-/// and the strides of each input that needs them.
-fn dims_of(
-    rows: u64,
-    width: u64,
-    parts: u64,
-    lead: &[i32],
-    accesses: &[Access],
-    strides: &[Vec<i64>],
-) -> Vec<i64> {
-    let part = if parts > 1 { PART } else { width };
-    let mut dims = vec![
-        rows as i64,
-        width as i64,
-        parts as i64,
-        part as i64,
-        lead.len() as i64,
-    ];
-    dims.extend(lead.iter().map(|&d| i64::from(d)));
-    for (access, s) in accesses.iter().zip(strides) {
-        if matches!(access, Access::Rows | Access::Starts) {
-            dims.extend(s);
-        }
-    }
-    // From 8 elements on MLX passes an input in `device` memory, and the text does not change.
-    while dims.len() < 8 {
-        dims.push(0);
-    }
-    dims
-}

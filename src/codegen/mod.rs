@@ -12,11 +12,15 @@ pub(crate) mod explicit;
 mod folds;
 #[cfg(test)]
 mod golden;
+mod keep;
 pub(crate) mod layout;
+pub(crate) mod make;
 pub(crate) mod names;
 pub(crate) mod op;
 pub(crate) mod program;
 mod rules;
 pub(crate) mod scope;
+mod sizes;
+mod strides;
 mod terms;
 pub(crate) mod text;

@@ -7,8 +7,9 @@ use crate::{Array, Dtype, Error, Result};
 
 use super::derive;
 use super::explicit::{Explicit, Gradients};
-use super::layout::{Form, Layout, MOST_BUFFERS, Pattern};
+use super::layout::{Layout, MOST_BUFFERS, Pattern};
 use super::program::{OutputDtype, Program};
+use super::sizes::Sizes;
 use super::text;
 
 /// An operation made of a program. Cheap to clone, usable from any thread.
@@ -23,6 +24,8 @@ struct Inner {
     name: String,
     program: Program,
     used: Vec<bool>,
+    /// The output that may keep values between passes.
+    keeps: Option<usize>,
     explicit: Option<Explicit>,
     checked: bool,
     kernels: RwLock<Vec<(Pattern, MetalKernel)>>,
@@ -47,9 +50,10 @@ impl Fused {
     ) -> Result<Fused> {
         super::names::check_op(name)?;
         let program = program.prepared();
-        let explicit = gradients
-            .map(|g| Explicit::new(name, &program, g, checked))
-            .transpose()?;
+        let explicit = match gradients {
+            Some(g) => Some(Explicit::new(name, &program, g, checked)?),
+            None => None,
+        };
         super::dtypes::check_compute(program.compute)?;
         let outputs = program.outputs.len();
         if program.inputs.len() + outputs + 1 > MOST_BUFFERS {
@@ -69,6 +73,7 @@ impl Fused {
         Ok(Fused {
             inner: Arc::new(Inner {
                 name: name.to_owned(),
+                keeps: super::keep::kept(&program).map(|k| k.output),
                 program,
                 used,
                 explicit,
@@ -99,11 +104,21 @@ impl Fused {
         Fused::with_checks(&i.name, program, gradients, i.checked)
     }
 
-    /// The kernels that were made so far.
+    /// The kernels that were made so far, those of derivatives, too.
     pub(crate) fn kernels(&self) -> Vec<MetalKernel> {
-        let kernels = self.inner.kernels.read();
-        let kernels = kernels.unwrap_or_else(PoisonError::into_inner);
-        kernels.iter().map(|(_, k)| k.clone()).collect()
+        let own = self.inner.kernels.read();
+        let own = own.unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<MetalKernel> = own.iter().map(|(_, k)| k.clone()).collect();
+        let jvps = self.inner.jvps.lock();
+        let jvps = jvps.unwrap_or_else(PoisonError::into_inner).clone();
+        let explicit = self.inner.explicit.as_ref().map(Explicit::op);
+        for op in self.inner.vjp.get().into_iter().chain(explicit) {
+            all.extend(op.kernels());
+        }
+        for (_, op) in &jvps {
+            all.extend(op.kernels());
+        }
+        all
     }
 
     pub(crate) fn op_name(&self) -> &str {
@@ -181,12 +196,17 @@ impl Fused {
     #[track_caller]
     pub(super) fn launch(&self, inputs: &[&Array]) -> Result<Vec<Array>> {
         let Inner { program, used, .. } = &*self.inner;
-        let layout = Layout::of(&self.inner.name, program, used, inputs)?;
+        let mut layout = Layout::of(&self.inner.name, program, used, inputs)?;
+        let gpu = crate::stream::current().gpu;
+        if let Some(output) = self.inner.keeps
+            && !gpu
+        {
+            layout.pattern.keeps = self.dtype(output, inputs) == Dtype::Float32;
+        }
         for (input, a) in program.inputs.iter().zip(inputs) {
             super::dtypes::check_input(&self.inner.name, &input.name, a.dtype())?;
         }
         let kernel = self.kernel(&layout.pattern)?;
-        let gpu = crate::stream::current().gpu;
 
         let dims = match layout.pattern.form.has_dims() {
             true => Some(Array::from_slice(&layout.dims, layout.dims.len())?),
@@ -294,90 +314,4 @@ fn output_type(n: usize) -> &'static str {
         "O27", "O28", "O29",
     ];
     NAMES.get(n).copied().unwrap_or("O")
-}
-
-/// Grid, threadgroup and template constants of a launch.
-struct Sizes {
-    grid: [i64; 3],
-    threads: i64,
-    template: Option<(i32, i32)>,
-    default_threads: bool,
-}
-
-impl Sizes {
-    fn of(program: &Program, layout: &Layout, gpu: bool) -> Sizes {
-        match layout.pattern.form {
-            Form::Flat => Sizes {
-                grid: [layout.width as i64, 1, 1],
-                threads: 0,
-                template: None,
-                default_threads: true,
-            },
-            Form::Serial | Form::SerialStrided => {
-                let (x, y) = fold(layout.rows, i32::MAX as u64);
-                Sizes {
-                    grid: [x, y, 1],
-                    threads: 0,
-                    template: Some((1, vector(program, gpu))),
-                    default_threads: true,
-                }
-            }
-            Form::Rows | Form::Strided => {
-                let threads = threads(program, layout, gpu);
-                let (x, y) = fold(layout.rows * layout.parts, i32::MAX as u64 / threads);
-                Sizes {
-                    grid: [x * threads as i64, y, 1],
-                    threads: threads as i64,
-                    template: Some((threads as i32, vector(program, gpu))),
-                    default_threads: false,
-                }
-            }
-        }
-    }
-
-    fn apply(self, mut launch: crate::metal::Launch<'_>) -> crate::metal::Launch<'_> {
-        if let Some((tg, vec)) = self.template {
-            launch = launch.template("TG", tg).template("VEC", vec);
-        }
-        // An empty grid belongs to outputs without elements, which are not launched.
-        launch = launch.grid(self.grid.map(|n| n.max(1)));
-        if !self.default_threads {
-            launch = launch.threadgroup(self.threads);
-        }
-        launch
-    }
-}
-
-/// `n` things in lines of at most `most`.
-fn fold(n: u64, most: u64) -> (i64, i64) {
-    if n <= most {
-        return (n as i64, 1);
-    }
-    (most as i64, n.div_ceil(most) as i64)
-}
-
-/// Accumulators of a thread: on a CPU enough to fill vector registers, with fewer for each of several reductions.
-fn vector(program: &Program, gpu: bool) -> i32 {
-    if gpu {
-        return 4;
-    }
-    match program.reductions.len() {
-        0..=2 => 64,
-        3..=4 => 32,
-        _ => 16,
-    }
-}
-
-/// Threads that share a row.
-fn threads(program: &Program, layout: &Layout, gpu: bool) -> u64 {
-    if let Some(t) = program.threads
-        && (gpu || t.everywhere)
-    {
-        return u64::from(t.count);
-    }
-    if !gpu {
-        return 1;
-    }
-    let part = layout.width.div_ceil(layout.parts);
-    part.div_ceil(4).next_power_of_two().clamp(32, 1024)
 }

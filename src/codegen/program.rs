@@ -243,17 +243,17 @@ impl Program {
     /// The number of the input of this name.
     #[track_caller]
     pub(crate) fn input(&self, argument: &str, name: &str) -> Result<usize> {
-        self.inputs
-            .iter()
-            .position(|i| i.name == name)
-            .ok_or_else(|| {
+        match self.inputs.iter().position(|i| i.name == name) {
+            Some(i) => Ok(i),
+            None => {
                 let names: Vec<_> = self.inputs.iter().map(|i| i.name.as_str()).collect();
-                Error::argument(
+                Err(Error::argument(
                     argument,
                     format_args!("the name of an input ({})", names.join(", ")),
                     format_args!("`{name}`"),
-                )
-            })
+                ))
+            }
+        }
     }
 }
 

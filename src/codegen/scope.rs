@@ -93,31 +93,38 @@ impl Scope {
             if statement.is_empty() {
                 continue;
             }
-            let wrong = || {
-                Error::argument(
+            let Some((ty, name, right)) = declaration(statement) else {
+                return Err(Error::argument(
                     argument,
                     "declarations `type name = expression;` (functions belong into the header)",
                     format_args!("`{statement}`"),
-                )
+                ));
             };
-            let (left, right) = statement.split_once('=').ok_or_else(wrong)?;
-            let mut words: Vec<&str> = left.split_whitespace().collect();
-            let name = words.pop().ok_or_else(wrong)?;
-            words.retain(|w| *w != "const");
-            let [ty] = words.as_slice() else {
-                return Err(wrong());
-            };
-            let identifier =
-                |s: &str| !s.is_empty() && s.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-            if !identifier(name) || !identifier(ty) {
-                return Err(wrong());
-            }
-            let value = match *ty {
+            let value = match ty {
                 "auto" | "float" | "T" => self.parse(right)?,
                 ty => self.parse(&format!("{ty}({right})"))?,
             };
             self = self.named(name, value);
         }
         Ok(self)
+    }
+}
+
+/// Type, name and value of `const type name = value`.
+fn declaration(statement: &str) -> Option<(&str, &str, &str)> {
+    let (left, right) = statement.split_once('=')?;
+    let mut words: Vec<&str> = left.split_whitespace().collect();
+    let name = words.pop()?;
+    words.retain(|w| *w != "const");
+    let identifier = |s: &str| {
+        let mut chars = s.chars();
+        chars
+            .next()
+            .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+            && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    match words.as_slice() {
+        [ty] if identifier(name) && identifier(ty) => Some((ty, name, right)),
+        _ => None,
     }
 }

@@ -126,7 +126,7 @@ impl Term {
 /// The terms of an expression. Products of sums stay factors: multiplying them out could lose digits.
 pub(crate) fn terms(e: &Expr) -> Vec<Term> {
     match e.part() {
-        Part::Number(n) if n == 0.0 => Vec::new(),
+        Part::Number(0.0) => Vec::new(),
         Part::Number(n) => vec![Term::one(n)],
         Part::Negative(a) => scaled(terms(&a), -1.0),
         Part::Sum(a, b) => {

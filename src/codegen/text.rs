@@ -9,6 +9,7 @@ use crate::Dtype;
 use crate::expr::{Expr, share};
 
 use super::folds;
+use super::keep::{self, Kept};
 use super::layout::{Access, Form, Pattern};
 use super::program::{Output, Program, Span};
 
@@ -57,6 +58,8 @@ pub(crate) fn text(program: &Program, pattern: &Pattern) -> Text {
     let mut w = Writer {
         program,
         pattern,
+        kept: pattern.keeps.then(|| keep::kept(program)).flatten(),
+        hoisted: 0,
         out: String::new(),
         depth: 0,
     };
@@ -95,6 +98,9 @@ pub(crate) fn text(program: &Program, pattern: &Pattern) -> Text {
 pub(super) struct Writer<'a> {
     pub(super) program: &'a Program,
     pub(super) pattern: &'a Pattern,
+    pub(super) kept: Option<Kept>,
+    /// Values that were taken out of loops.
+    hoisted: usize,
     out: String,
     depth: usize,
 }
@@ -136,7 +142,7 @@ impl Writer<'_> {
                 _ => self.line(format!("const T {name} = T({name}_in[zk_i]);")),
             }
         }
-        self.stores(Span::Element, "zk_t", |name| format!("{name}_out[zk_i]"));
+        self.stores(Span::Element, None, |name| format!("{name}_out[zk_i]"));
     }
 
     fn typedef(&mut self) {
@@ -145,7 +151,7 @@ impl Writer<'_> {
     }
 
     /// The outputs of a kind, with what their expressions have in common computed once.
-    fn stores(&mut self, span: Span, prefix: &str, place: impl Fn(&str) -> String) {
+    fn stores(&mut self, span: Span, values: Option<Vec<Expr>>, place: impl Fn(&str) -> String) {
         let outputs: Vec<(usize, &Output)> = self
             .program
             .outputs
@@ -154,11 +160,20 @@ impl Writer<'_> {
             .enumerate()
             .filter(|(_, o)| o.span == span)
             .collect();
-        let values: Vec<Expr> = outputs.iter().map(|(_, o)| o.value.clone()).collect();
-        let values = self.shared(&values, prefix);
+        let values =
+            values.unwrap_or_else(|| outputs.iter().map(|(_, o)| o.value.clone()).collect());
+        let values = self.shared(&values, "zk_t");
         for ((n, o), value) in outputs.into_iter().zip(values) {
             let to = place(&o.name);
             self.line(format!("{to} = static_cast<O{n}>({value});"));
+        }
+    }
+
+    /// An output's value as the last pass computes it.
+    fn last(&self, value: &Expr) -> Expr {
+        match &self.kept {
+            Some(k) => value.replace(&k.value, &Expr::var(keep::NAME)),
+            None => value.clone(),
         }
     }
 
@@ -169,6 +184,41 @@ impl Writer<'_> {
             self.line(format!("const auto {name} = {};", value.to_msl()));
         }
         shared.results.iter().map(Expr::to_msl).collect()
+    }
+
+    /// Computes what stays the same along the row before a loop over it. Compilers do not move a division,
+    /// as the loop might have no element.
+    pub(super) fn hoist(&mut self, values: &[Expr]) -> Vec<Expr> {
+        let along = self.along(values);
+        let fixed = |e: &Expr| {
+            let names = e.variables();
+            !names.is_empty()
+                && names
+                    .iter()
+                    .all(|n| !along.contains(n) && !super::names::varies(n) && n != keep::NAME)
+        };
+        let mut found: Vec<Expr> = Vec::new();
+        let mut pending: Vec<&Expr> = values.iter().rev().collect();
+        while let Some(e) = pending.pop() {
+            if e.arguments().is_empty() || found.contains(e) {
+                continue;
+            }
+            match fixed(e) {
+                true => found.push(e.clone()),
+                false => pending.extend(e.arguments().iter().rev()),
+            }
+        }
+        let mut values = values.to_vec();
+        for e in found {
+            let name = format!("zk_h{}", self.hoisted);
+            self.hoisted += 1;
+            self.line(format!("const auto {name} = {};", e.to_msl()));
+            let by = Expr::var(&name);
+            for v in &mut values {
+                *v = v.replace(&e, &by);
+            }
+        }
+        values
     }
 
     fn rows(&mut self) {
@@ -193,6 +243,14 @@ impl Writer<'_> {
             self.line(format!("const {wide} D = {wide}(zk_n);"));
         }
         self.pointers();
+        for o in &self.program.outputs {
+            if o.span == Span::Element && !is_zero(o) {
+                let name = &o.name;
+                self.line(format!(
+                    "const auto {name}_to = {name}_out + size_t(row) * zk_n;"
+                ));
+            }
+        }
         folds::passes(self, serial);
         self.outputs(serial);
     }
@@ -306,20 +364,15 @@ impl Writer<'_> {
     fn outputs(&mut self, serial: bool) {
         let outputs = || self.program.outputs.iter().filter(|o| !is_zero(o));
         let of = |span| outputs().filter(move |o| o.span == span);
-        let elements: Vec<Expr> = of(Span::Element).map(|o| o.value.clone()).collect();
-        let names: Vec<String> = of(Span::Element).map(|o| o.name.clone()).collect();
+        let elements: Vec<Expr> = of(Span::Element).map(|o| self.last(&o.value)).collect();
         let has_rows = of(Span::Row).next().is_some();
         if !elements.is_empty() {
-            for name in &names {
-                self.line(format!(
-                    "const auto {name}_to = {name}_out + size_t(row) * zk_n;"
-                ));
-            }
-            let (first, last) = if self.program.by_rows {
-                ("0", "zk_n")
-            } else {
-                ("zk_first", "zk_last")
+            let cut = self.pattern.form.has_dims() && !self.program.by_rows;
+            let (first, last) = match cut {
+                true => ("zk_first", "zk_last"),
+                false => ("0", "zk_n"),
             };
+            let elements = self.hoist(&elements);
             self.line(match (serial, first) {
                 (true, _) => format!("for (uint j = {first}; j < {last}; ++j) {{"),
                 (false, "0") => format!("for (uint j = zk_tid; j < {last}; j += TG) {{"),
@@ -328,18 +381,24 @@ impl Writer<'_> {
             for name in self.along(&elements) {
                 self.line(format!("const T {name} = T({name}_row[j]);"));
             }
+            if let Some(k) = &self.kept {
+                let (kept, name) = (keep::NAME, self.program.outputs[k.output].name.clone());
+                self.line(format!("const float {kept} = float({name}_to[j]);"));
+            }
             if elements
                 .iter()
                 .any(|e| e.variables().iter().any(|n| n == "elem"))
             {
                 self.line("const uint elem = row * zk_n + j;");
             }
-            self.stores(Span::Element, "zk_t", |name| format!("{name}_to[j]"));
+            self.stores(Span::Element, Some(elements), |name| {
+                format!("{name}_to[j]")
+            });
             self.line("}");
         }
         if has_rows {
             self.line(if serial { "{" } else { "if (zk_tid == 0) {" });
-            self.stores(Span::Row, "zk_t", |name| format!("{name}_out[row]"));
+            self.stores(Span::Row, None, |name| format!("{name}_out[row]"));
             self.line("}");
         }
     }

@@ -1,7 +1,9 @@
 //! What an expression is made of, for those who take sums and products apart.
 
+use std::collections::HashMap;
+
 use super::Expr;
-use super::node::{Binary, Callee, Class, Kind, Unary};
+use super::node::{Binary, Callee, Class, Kind, Unary, make, postorder};
 
 /// The outermost operation, as far as it is arithmetic of floats.
 pub(crate) enum Part {
@@ -44,13 +46,41 @@ impl Expr {
     }
 }
 
+impl Expr {
+    /// What the outermost operation works on.
+    pub(crate) fn arguments(&self) -> &[Expr] {
+        &self.0.args
+    }
+
+    /// Every part of it once, itself last.
+    pub(crate) fn parts(&self) -> Vec<Expr> {
+        postorder([self])
+    }
+
+    /// The expression with another in place of one of its parts.
+    pub(crate) fn replace(&self, part: &Expr, by: &Expr) -> Expr {
+        let mut new: HashMap<Expr, Expr> = HashMap::new();
+        for node in postorder([self]) {
+            let made = if node == *part {
+                by.clone()
+            } else {
+                let args = node.0.args.iter().map(|a| new[a].clone()).collect();
+                make(node.0.kind.clone(), args)
+            };
+            new.insert(node, made);
+        }
+        new.remove(self).unwrap_or_else(|| self.clone())
+    }
+}
+
 /// `p > q ? p : q` and its kind.
 fn chosen(condition: &Expr, a: &Expr, b: &Expr) -> Part {
     let (Kind::Binary(op), [p, q]) = (&condition.0.kind, condition.0.args.as_slice()) else {
         return Part::Other;
     };
     let straight = p == a && q == b;
-    if !(straight || p == b && q == a) {
+    let crossed = p == b && q == a;
+    if !(straight || crossed) {
         return Part::Other;
     }
     match op {

@@ -4,6 +4,9 @@
 use crate::transforms::rules::{Rules, apply, mapped_first};
 use crate::{Array, Dtype, Error, Result, jvp, vjp};
 
+/// Gradients from parameters, inputs, cotangents and outputs.
+type Vjp<P> = fn(&P, &[Array], &[Array], &[Array]) -> Result<Vec<Array>>;
+
 /// What a function of the catalog consists of. `P` are the arguments that are no arrays.
 ///
 /// Outputs beyond those that the user sees are what the backward kernels need again.
@@ -16,9 +19,8 @@ pub(crate) struct Op<P: 'static> {
     pub visible: usize,
     /// By kernels.
     pub forward: fn(&P, &[&Array]) -> Result<Vec<Array>>,
-    /// Gradients of all inputs from inputs, cotangents and outputs, by kernels; zeros for an
-    /// input without one.
-    pub vjp: fn(&P, &[Array], &[Array], &[Array]) -> Result<Vec<Array>>,
+    /// Gradients of all inputs, by kernels; zeros for an input without one.
+    pub vjp: Vjp<P>,
     /// The same outputs by MLX's operations in the inputs' dtype: what forward-mode and second
     /// derivatives come from, what tests run in float64 and benchmarks compare with.
     pub composite: fn(&P, &[Array]) -> Result<Vec<Array>>,

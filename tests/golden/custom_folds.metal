@@ -3,7 +3,6 @@ typedef float T;
 const uint row = thread_position_in_grid.x;
 const uint zk_n = v_in_shape[v_in_ndim - 1];
 const auto v_row = v_in + size_t(row) * zk_n;
-const uint zk_blocks = zk_n / VEC;
 float s = 0.0f;
 for (uint j = 0; j < zk_n; ++j) {
   const T v = T(v_row[j]);

@@ -52,7 +52,7 @@ const auto dv_to = dv_out + size_t(row) * zk_n;
 for (uint j = zk_tid; j < zk_n; j += TG) {
   const T v = T(v_row[j]);
   const auto zk_t0 = v + 1e-08f;
-  dv_to[j] = static_cast<O0>(-((metal::log(zk_t0) + v / zk_t0) * g));
+  dv_to[j] = static_cast<O0>(-(g * (metal::log(zk_t0) + v / zk_t0)));
 }
 
 // jvp: (v_in, dv_in) -> (dy_out)

@@ -52,6 +52,7 @@ const uint row = threadgroup_position_in_grid.x;
 const uint zk_n = v_in_shape[v_in_ndim - 1];
 const auto v_row = v_in + size_t(row) * zk_n;
 const T g = T(g_in[row]);
+const auto dv_to = dv_out + size_t(row) * zk_n;
 const uint zk_blocks = zk_n / VEC;
 float s = -INFINITY;
 {
@@ -111,10 +112,10 @@ if (TG > 32) {
   n = zk_lane < uint(TG) / 32 ? zk_s1[zk_lane] : float(0);
   n = metal::simd_sum(n);
 }
-const auto dv_to = dv_out + size_t(row) * zk_n;
+const auto zk_h0 = g / metal::max(n, 1.0f);
 for (uint j = zk_tid; j < zk_n; j += TG) {
   const T v = T(v_row[j]);
-  dv_to[j] = static_cast<O0>(v == s ? g * (1.0f / metal::max(n, 1.0f)) : 0.0f);
+  dv_to[j] = static_cast<O0>(zk_h0 * (v == s ? 1.0f : 0.0f));
 }
 
 // jvp: (v_in, dv_in) -> (dy_out)

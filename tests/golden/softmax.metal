@@ -8,6 +8,7 @@ const uint zk_simd = simdgroup_index_in_threadgroup;
 const uint row = threadgroup_position_in_grid.x;
 const uint zk_n = x_in_shape[x_in_ndim - 1];
 const auto x_row = x_in + size_t(row) * zk_n;
+const auto y_to = y_out + size_t(row) * zk_n;
 const uint zk_blocks = zk_n / VEC;
 float s1 = -INFINITY;
 {
@@ -67,7 +68,6 @@ if (TG > 32) {
   s2 = zk_lane < uint(TG) / 32 ? zk_s1[zk_lane] : float(0);
   s2 = metal::simd_sum(s2);
 }
-const auto y_to = y_out + size_t(row) * zk_n;
 for (uint j = zk_tid; j < zk_n; j += TG) {
   const T x = T(x_row[j]);
   y_to[j] = static_cast<O0>(metal::exp(x - s1) / s2);
@@ -85,6 +85,7 @@ const uint row = threadgroup_position_in_grid.x;
 const uint zk_n = x_in_shape[x_in_ndim - 1];
 const auto x_row = x_in + size_t(row) * zk_n;
 const auto g_row = g_in + size_t(row) * zk_n;
+const auto dx_to = dx_out + size_t(row) * zk_n;
 const uint zk_blocks = zk_n / VEC;
 float s1 = -INFINITY;
 {
@@ -130,7 +131,7 @@ float t = float(0);
       const T g = T(g_at[zk_l]);
       const auto zk_t0 = metal::exp(x - s1);
       zk_a1[zk_l] += float(zk_t0);
-      zk_a2[zk_l] += float(g * zk_t0);
+      zk_a2[zk_l] += float(zk_t0 * g);
     }
   }
   for (uint j = zk_blocks * VEC + zk_tid; j < zk_n; j += TG) {
@@ -138,7 +139,7 @@ float t = float(0);
     const T g = T(g_row[j]);
     const auto zk_t0 = metal::exp(x - s1);
     s2 += float(zk_t0);
-    t += float(g * zk_t0);
+    t += float(zk_t0 * g);
   }
   for (int zk_h = VEC / 2; zk_h > 0; zk_h /= 2) {
     for (int zk_l = 0; zk_l < zk_h; ++zk_l) {
@@ -160,12 +161,12 @@ if (TG > 32) {
   t = zk_lane < uint(TG) / 32 ? zk_s2[zk_lane] : float(0);
   t = metal::simd_sum(t);
 }
-const auto dx_to = dx_out + size_t(row) * zk_n;
+const auto zk_h0 = t / (s2 * s2);
 for (uint j = zk_tid; j < zk_n; j += TG) {
   const T x = T(x_row[j]);
   const T g = T(g_row[j]);
   const auto zk_t0 = metal::exp(x - s1);
-  dx_to[j] = static_cast<O0>(g * (zk_t0 / s2) - t / (s2 * s2) * zk_t0);
+  dx_to[j] = static_cast<O0>(g * (zk_t0 / s2) - zk_h0 * zk_t0);
 }
 
 // jvp: (x_in, dx_in) -> (dy_out)
@@ -182,6 +183,7 @@ const uint row = threadgroup_position_in_grid.x;
 const uint zk_n = x_in_shape[x_in_ndim - 1];
 const auto x_row = x_in + size_t(row) * zk_n;
 const auto dx_row = dx_in + size_t(row) * zk_n;
+const auto dy_to = dy_out + size_t(row) * zk_n;
 const uint zk_blocks = zk_n / VEC;
 float s1 = -INFINITY;
 {
@@ -281,12 +283,12 @@ if (TG > 32) {
   t_2 = zk_lane < uint(TG) / 32 ? zk_s4[zk_lane] : float(0);
   t_2 = metal::simd_sum(t_2);
 }
-const auto dy_to = dy_out + size_t(row) * zk_n;
+const auto zk_h0 = t / metal::max(n, 1.0f);
+const auto zk_h1 = t_2 - s2 * t / metal::max(n, 1.0f);
 for (uint j = zk_tid; j < zk_n; j += TG) {
   const T x = T(x_row[j]);
   const T dx = T(dx_row[j]);
   const auto zk_t0 = metal::exp(x - s1) / s2;
-  const auto zk_t1 = metal::max(n, 1.0f);
-  dy_to[j] = static_cast<O0>(zk_t0 * dx - zk_t0 * (t / zk_t1) - zk_t0 / s2 * (t_2 - s2 * t / zk_t1));
+  dy_to[j] = static_cast<O0>(zk_t0 * dx - zk_t0 * zk_h0 - zk_t0 / s2 * zk_h1);
 }
 

@@ -33,9 +33,10 @@ fn silu(x: &[Expr], _: &Expr, _: usize) -> Expr {
 fn gelu_tanh(x: &[Expr], _: &Expr, _: usize) -> Expr {
     let x = &x[0];
     let square = x.square();
-    let t = (K0 * (x + K1 * (x * &square))).tanh();
-    let inner = K0 * (1.0 + 3.0 * K1 * square);
-    0.5 * (1.0 + &t) + 0.5 * x * (1.0 - &t * &t) * inner
+    // By the logistic function, 1 + tanh(u) = 2 s(2u): no difference near 1 where x is negative, and no tanh.
+    let s = (2.0 * K0 * (x + K1 * (x * &square))).sigmoid();
+    let inner = 2.0 * K0 * (1.0 + 3.0 * K1 * square);
+    &s + x * (&s * (1.0 - &s)) * inner
 }
 
 fn gelu(x: &[Expr], _: &Expr, _: usize) -> Expr {

@@ -1,0 +1,199 @@
+//! Operations along rows from their author's texts.
+
+use std::sync::Arc;
+
+use crate::expr::Expr;
+use crate::{Dtype, Error, Result};
+
+use super::classify::{Classified, classify};
+use super::dtypes;
+use super::explicit::{COTANGENT, Gradients, OUTPUT};
+use super::op::Fused;
+use super::program::{Fold, Input, Output, OutputDtype, Program, Reduction, Span, Threads};
+use super::scope::Scope;
+
+/// What all operations along rows may be told.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Settings {
+    pub(crate) prelude: String,
+    pub(crate) header: String,
+    pub(crate) compute: Option<Dtype>,
+    pub(crate) output: Option<Dtype>,
+    pub(crate) threads: Option<(i64, bool)>,
+    pub(crate) vjp: Vec<(String, String)>,
+}
+
+/// An operation along rows in the making.
+pub(crate) struct Make<'a> {
+    program: Program,
+    settings: &'a Settings,
+    /// Names with a value for the whole row.
+    row: Scope,
+    /// And those with one for each element.
+    element: Scope,
+}
+
+impl<'a> Make<'a> {
+    #[track_caller]
+    pub(crate) fn new(inputs: &[String], settings: &'a Settings) -> Result<Self> {
+        let compute = settings.compute.unwrap_or(Dtype::Float32);
+        dtypes::check_compute(compute)?;
+        let threads = match settings.threads {
+            Some(asked) => Some(check_threads(asked)?),
+            None => None,
+        };
+        let row = Scope::of(&["D", "row"]);
+        let element = row.clone().with(&["j"]).with(inputs);
+        let element = element.prelude("prelude", &settings.prelude)?;
+        Ok(Make {
+            program: Program {
+                inputs: inputs.iter().map(|n| Input::element(n)).collect(),
+                reductions: Vec::new(),
+                outputs: Vec::new(),
+                by_rows: true,
+                compute,
+                header: Arc::from(settings.header.as_str()),
+                threads,
+            },
+            settings,
+            row,
+            element,
+        })
+    }
+
+    /// Another name for an input, in expressions of elements.
+    pub(crate) fn alias(&mut self, name: &str, of: &str) {
+        self.element = std::mem::take(&mut self.element).alias(name, Expr::var(of));
+    }
+
+    /// A reduction of this name; the update calls its accumulator `acc`, too.
+    #[track_caller]
+    pub(crate) fn reduction(
+        &mut self,
+        name: &str,
+        acc: &str,
+        init: &str,
+        update: &str,
+        reduce: Option<&str>,
+    ) -> Result<()> {
+        let init = self.row.parse(init)?;
+        let scope = self.element.clone().with(&[acc]);
+        let scope = scope.alias("acc", Expr::var(acc));
+        let value = scope.parse(update)?;
+        if !value.variables().iter().any(|n| n == acc) {
+            return Err(Error::argument(
+                "update",
+                format_args!("an expression of the accumulator `{acc}`"),
+                format_args!("`{update}`"),
+            ));
+        }
+        let combine = match reduce {
+            None => None,
+            Some(text) => Some(Scope::of(&["a", "b"]).parse(text)?),
+        };
+        // The author's name stands for what the fold's own result makes of the initial value.
+        let own = format!("zk_{name}");
+        let compute = self.program.compute;
+        let Classified {
+            fold,
+            value,
+            result,
+        } = classify(&own, acc, &init, &value, combine.as_ref(), compute);
+        let plain = result == Expr::var(&own);
+        let (own, result) = match plain {
+            true => (name.to_owned(), Expr::var(name)),
+            false => (own, result),
+        };
+        if let Fold::Custom(c) = &fold
+            && c.combine.is_some()
+            && !compute.is_floating()
+            && compute.size() == 8
+        {
+            return Err(Error::dtype(format!(
+                "`compute_dtype`: expected at most 32 bits for reduction `{name}`, got {compute}"
+            )));
+        }
+        self.program.reductions.push(Reduction {
+            name: own,
+            fold,
+            value,
+        });
+        self.row = std::mem::take(&mut self.row).named(name, result.clone());
+        self.element = std::mem::take(&mut self.element).named(name, result);
+        Ok(())
+    }
+
+    /// An output; `also` is another name for a reduction.
+    #[track_caller]
+    pub(crate) fn output(
+        &mut self,
+        name: &str,
+        span: Span,
+        text: &str,
+        also: Option<(&str, &str)>,
+    ) -> Result<()> {
+        let mut scope = match span {
+            Span::Element => self.element.clone(),
+            Span::Row => self.row.clone(),
+        };
+        if let Some((name, of)) = also {
+            let value = scope.parse(of)?;
+            scope = scope.alias(name, value);
+        }
+        let value = scope.parse(text)?;
+        let dtype = match self.settings.output {
+            None => OutputDtype::Like(0),
+            Some(d) => {
+                dtypes::check_output(d)?;
+                OutputDtype::Fixed(d)
+            }
+        };
+        self.program.outputs.push(Output {
+            name: name.to_owned(),
+            span,
+            value,
+            dtype,
+        });
+        Ok(())
+    }
+
+    #[track_caller]
+    pub(crate) fn finish(self, name: &str) -> Result<Fused> {
+        let program = self.program.tidy();
+        let gradients = match self.settings.vjp.as_slice() {
+            [] => None,
+            given => {
+                if program.outputs.len() != 1 {
+                    return Err(Error::argument(
+                        "vjp",
+                        "an operation with one output",
+                        program.outputs.len(),
+                    ));
+                }
+                let scope = self.element.with(&[OUTPUT, COTANGENT]);
+                let mut values = vec![None; program.inputs.len()];
+                for (input, text) in given {
+                    values[program.input("vjp", input)?] = Some(scope.parse(text)?);
+                }
+                Some(Gradients::of(&program, values, "")?)
+            }
+        };
+        Fused::new(name, program, gradients)
+    }
+}
+
+/// A threadgroup that reductions can use.
+#[track_caller]
+fn check_threads((threads, everywhere): (i64, bool)) -> Result<Threads> {
+    let count = u32::try_from(threads)
+        .ok()
+        .filter(|&n| n.is_power_of_two() && n <= 1024);
+    match count {
+        Some(count) => Ok(Threads { count, everywhere }),
+        None => Err(Error::argument(
+            "threadgroup",
+            "a power of two from 1 to 1024",
+            threads,
+        )),
+    }
+}

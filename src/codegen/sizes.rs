@@ -1,0 +1,108 @@
+//! How many threads a launch has, and the constants that depend on them.
+
+use super::layout::{Form, Layout};
+use super::program::Program;
+
+/// Grid, threadgroup and template constants of a launch.
+pub(super) struct Sizes {
+    grid: [i64; 3],
+    threads: i64,
+    template: Option<(i32, i32)>,
+    default_threads: bool,
+}
+
+impl Sizes {
+    pub(super) fn of(program: &Program, layout: &Layout, gpu: bool) -> Sizes {
+        match layout.pattern.form {
+            Form::Flat => Sizes {
+                grid: [layout.width as i64, 1, 1],
+                threads: 0,
+                template: None,
+                default_threads: true,
+            },
+            Form::Serial | Form::SerialStrided => {
+                let (x, y) = fold(layout.rows, i32::MAX as u64);
+                Sizes {
+                    grid: [x, y, 1],
+                    threads: 0,
+                    template: Some((1, vector(program, gpu))),
+                    default_threads: true,
+                }
+            }
+            Form::Rows | Form::Strided => {
+                let threads = threads(program, layout, gpu);
+                let (x, y) = fold(layout.rows * layout.parts, i32::MAX as u64 / threads);
+                Sizes {
+                    grid: [x * threads as i64, y, 1],
+                    threads: threads as i64,
+                    template: Some((threads as i32, vector(program, gpu))),
+                    default_threads: false,
+                }
+            }
+        }
+    }
+
+    pub(super) fn apply(self, mut launch: crate::metal::Launch<'_>) -> crate::metal::Launch<'_> {
+        if let Some((tg, vec)) = self.template {
+            launch = launch.template("TG", tg).template("VEC", vec);
+        }
+        // An empty grid belongs to outputs without elements, which are not launched.
+        launch = launch.grid(self.grid.map(|n| n.max(1)));
+        if !self.default_threads {
+            launch = launch.threadgroup(self.threads);
+        }
+        launch
+    }
+}
+
+/// `n` things in lines of at most `most`.
+fn fold(n: u64, most: u64) -> (i64, i64) {
+    if n <= most {
+        return (n as i64, 1);
+    }
+    (most as i64, n.div_ceil(most) as i64)
+}
+
+/// Accumulators of a thread: on a CPU enough to fill vector registers, with fewer for each of several reductions.
+fn vector(program: &Program, gpu: bool) -> i32 {
+    if gpu {
+        return 4;
+    }
+    match program.reductions.len() {
+        0..=2 => 64,
+        3..=4 => 32,
+        _ => 16,
+    }
+}
+
+/// Threads that share a row.
+fn threads(program: &Program, layout: &Layout, gpu: bool) -> u64 {
+    if let Some(t) = program.threads
+        && (gpu || t.everywhere)
+    {
+        return u64::from(t.count);
+    }
+    if !gpu {
+        return 1;
+    }
+    let part = layout.width.div_ceil(layout.parts);
+    part.div_ceil(4).next_power_of_two().clamp(32, 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fold;
+
+    /// A grid that is too long for one dimension goes on along the next and covers everything.
+    #[test]
+    fn long_grids() {
+        let most = i32::MAX as u64;
+        assert_eq!(fold(5, most), (5, 1));
+        assert_eq!(fold(most, most), (most as i64, 1));
+        let (x, y) = fold(3 * most + 1, most);
+        assert_eq!((x as u64, y), (most, 4));
+        // Threads of a row count, too.
+        let (x, y) = fold(8_400_000, most / 256);
+        assert!(x * 256 <= i64::from(i32::MAX) && x * y >= 8_400_000);
+    }
+}
