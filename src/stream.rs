@@ -308,7 +308,12 @@ pub(crate) fn current() -> StreamRef {
         .ok()
         .flatten()
         .unwrap_or_else(|| {
-            match ffi::default_device() {
+            let default = match crate::engine::forced() {
+                None => ffi::default_device(),
+                Some(crate::engine::Engine::Cpu) => return Device::CPU.default_stream(),
+                Some(_) => return Device::GPU.default_stream(),
+            };
+            match default {
                 Ok(device) => device,
                 // Reading a global cannot fail; the CPU is always there.
                 Err(_) => Device::CPU.default_stream(),

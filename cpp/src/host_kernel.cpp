@@ -321,8 +321,8 @@ void set_poison(bool yes) {
   poison = yes;
 }
 
-HostPlan::HostPlan(rust::Box<HostEntry> e, const KernelSpec& spec)
-    : entry(std::move(e)), ensure_row_contiguous(spec.ensure_row_contiguous) {
+std::vector<Extras> extras_of(const KernelSpec& spec) {
+  std::vector<Extras> extras;
   std::string source(spec.source);
   for (const auto& n : spec.input_names) {
     std::string name(n);
@@ -331,7 +331,13 @@ HostPlan::HostPlan(rust::Box<HostEntry> e, const KernelSpec& spec)
     };
     extras.push_back(Extras{has("_shape"), has("_strides"), has("_ndim")});
   }
+  return extras;
 }
+
+HostPlan::HostPlan(rust::Box<HostEntry> e, const KernelSpec& spec)
+    : entry(std::move(e)),
+      extras(extras_of(spec)),
+      ensure_row_contiguous(spec.ensure_row_contiguous) {}
 
 HostPlan::~HostPlan() = default;
 

@@ -62,6 +62,7 @@ ArrayVecPtr NativeKernel::launch(
     rust::Slice<const OutputSpec> outputs,
     rust::Slice<const TemplateValue> template_args,
     const Geometry& geometry,
+    bool exporting,
     StreamRef s) const {
   std::vector<mx::Shape> shapes;
   std::vector<mx::Dtype> dtypes;
@@ -69,7 +70,7 @@ ArrayVecPtr NativeKernel::launch(
     shapes.emplace_back(o.shape.begin(), o.shape.end());
     dtypes.push_back(dtype(o.dtype));
   }
-  return box(f_(
+  auto launched = f_(
       list(inputs),
       shapes,
       dtypes,
@@ -78,7 +79,10 @@ ArrayVecPtr NativeKernel::launch(
       convert(template_args),
       geometry.has_init ? std::optional<float>(geometry.init) : std::nullopt,
       false,
-      on(s)));
+      on(s));
+  // A file holds MLX's own kernel, which is what imports know.
+  return box(exporting ? std::move(launched)
+                       : with_vmap(std::move(launched), geometry));
 }
 
 Generated NativeKernel::generate(

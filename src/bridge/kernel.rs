@@ -80,6 +80,9 @@ pub(crate) mod ffi {
         fn metal_available() -> Result<bool>;
         fn cuda_available() -> Result<bool>;
 
+        /// The GPU as CUDA's compiler calls it, such as `sm_90`.
+        fn cuda_architecture() -> Result<String>;
+
         /// MLX's own kernel function.
         type NativeKernel;
         fn native_kernel(spec: &KernelSpec) -> Result<UniquePtr<NativeKernel>>;
@@ -90,6 +93,7 @@ pub(crate) mod ffi {
             outputs: &[OutputSpec],
             template_args: &[TemplateValue],
             geometry: &Geometry,
+            exporting: bool,
             s: StreamRef,
         ) -> Result<UniquePtr<CxxVector<Array>>>;
         /// The text for inputs passed like `inputs`. Runs nothing.
@@ -113,6 +117,23 @@ pub(crate) mod ffi {
             geometry: &Geometry,
             s: StreamRef,
         ) -> Result<UniquePtr<CxxVector<Array>>>;
+
+        /// A kernel compiled for CUDA, with what its arguments are made of.
+        type CudaPlan;
+        fn cuda_plan(
+            name: &str,
+            code: &[u8],
+            spec: &KernelSpec,
+            rank: usize,
+        ) -> Result<SharedPtr<CudaPlan>>;
+        /// A node that the GPU runs.
+        fn cuda_launch(
+            plan: &SharedPtr<CudaPlan>,
+            inputs: &[ArrayRef],
+            outputs: &[OutputSpec],
+            geometry: &Geometry,
+            s: StreamRef,
+        ) -> Result<UniquePtr<CxxVector<Array>>>;
     }
 }
 
@@ -124,3 +145,7 @@ unsafe impl Sync for ffi::NativeKernel {}
 unsafe impl Send for ffi::HostPlan {}
 // SAFETY: as above.
 unsafe impl Sync for ffi::HostPlan {}
+// SAFETY: holds strings and flags that never change, and a list behind a lock.
+unsafe impl Send for ffi::CudaPlan {}
+// SAFETY: as above.
+unsafe impl Sync for ffi::CudaPlan {}

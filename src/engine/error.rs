@@ -174,6 +174,17 @@ pub enum EngineError {
         /// The commands that were looked for.
         tried: String,
     },
+    /// NVIDIA's run-time compiler is not there.
+    #[error(
+        "kernel `{kernel}` needs NVIDIA's run-time compiler, and it was not found ({tried}); \
+         set CUDA_HOME to a CUDA toolkit, or ZMLX_NVRTC to libnvrtc.so.13"
+    )]
+    NoCudaCompiler {
+        /// The kernel's name as the caller gave it.
+        kernel: String,
+        /// Where it was looked for.
+        tried: String,
+    },
     /// The compiler could not be run, or ended without saying why.
     #[error("kernel `{kernel}`: the compiler {compiler} failed: {reason}")]
     Compiler {

@@ -1,15 +1,18 @@
 //! Engines that run MSL kernels where Metal does not.
 //!
 //! MLX generates the complete Metal text of a kernel; an engine takes that text and runs it.
-//! [`msl`] turns the text into C++ by a token pass that every engine shares, and [`host`] compiles
-//! that C++ for this machine's CPU and runs it over a thread pool. Neither knows MLX: they
-//! deal in text, raw buffers and grid sizes only.
+//! [`msl`] turns the text into C++ by a token pass that every engine shares; [`host`] compiles
+//! that C++ for this machine's CPU and runs it over a thread pool, [`cuda`] compiles it for an NVIDIA
+//! GPU, where MLX launches it. None knows MLX: they deal in text, raw buffers and grid sizes only.
 
+mod choice;
+pub mod cuda;
 pub mod error;
 pub mod host;
 mod info;
 pub mod msl;
 
+pub use choice::{Engine, force, forced};
 pub use info::{Info, info};
 
 pub use error::{CompileError, EngineError, LaunchError, Location, LowerError, Region};

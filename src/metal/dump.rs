@@ -109,7 +109,7 @@ pub(super) fn launch(
     let single = geometry.threadgroup == [1, 1, 1];
     let id = (
         launch.kernel.key().to_owned(),
-        Key::of(launch, outputs, single),
+        Key::of(launch, outputs, [u8::from(single), 0, 0]),
     );
     for sink in all {
         if lock(&sink.seen).insert(id.clone()) {

@@ -160,8 +160,16 @@ impl<'a> Launch<'a> {
             crate::eval(&self.inputs)?;
             crate::synchronize()?;
         }
-        let arrays = if crate::transforms::exporting() || stream.gpu {
+        let exporting = crate::transforms::exporting();
+        let arrays = if exporting || (stream.gpu && ffi::metal_available().lift()?) {
             self.run_native(&outputs, &geometry, stream)?
+        } else if stream.gpu {
+            if !ffi::cuda_available().lift()? {
+                return Err(no_gpu());
+            }
+            let plan = self.kernel.cuda_plan(&self, &outputs, &geometry)?;
+            let inputs = refs(&self.inputs);
+            unpack(&*ffi::cuda_launch(&plan, &inputs, &outputs, &geometry, stream).lift()?)?
         } else {
             let single = geometry.threadgroup == [1, 1, 1];
             let plan = self.kernel.host_plan(&self, &outputs, single)?;
@@ -247,13 +255,6 @@ impl<'a> Launch<'a> {
         stream: crate::bridge::StreamRef,
     ) -> Result<Vec<Array>> {
         let exporting = crate::transforms::exporting();
-        if !exporting && !ffi::metal_available().lift()? {
-            return Err(Error::argument(
-                "stream",
-                "a CPU stream or a Mac's GPU (kernels on CUDA streams are not there yet)",
-                "another GPU",
-            ));
-        }
         // A file needs a GPU stream to say that the kernel is Metal's; there is one to name
         // even where there is no GPU.
         let stream = if exporting {
@@ -265,7 +266,7 @@ impl<'a> Launch<'a> {
         let template = template::to_ffi(&self.template);
         let inputs = refs(&self.inputs);
         let list = native
-            .launch(&inputs, outputs, &template, geometry, stream)
+            .launch(&inputs, outputs, &template, geometry, exporting, stream)
             .lift()?;
         unpack(&list)
     }
@@ -366,7 +367,10 @@ impl<'a> Launch<'a> {
                 TemplateArg::Dtype(d) => write!(text, ", {name} = {d}"),
             };
         }
-        text.push_str("  engine: cpu  ");
+        text.push_str(match current().gpu {
+            true => "  engine: cuda  ",
+            false => "  engine: cpu  ",
+        });
         text
     }
 
@@ -375,4 +379,16 @@ impl<'a> Launch<'a> {
     pub(super) fn site() -> &'static Location<'static> {
         Location::caller()
     }
+}
+
+/// A launch on a GPU stream where MLX has no GPU.
+#[track_caller]
+fn no_gpu() -> Error {
+    let info = crate::engine::info();
+    let why = info.problems.first().map_or("", String::as_str);
+    Error::argument(
+        "stream",
+        "one of a device that MLX has",
+        format_args!("a GPU stream, but MLX finds no GPU ({why})"),
+    )
 }

@@ -26,10 +26,11 @@ use super::template::{self, TemplateArg};
 pub(super) struct Key(Vec<u8>);
 
 impl Key {
-    pub(super) fn of(launch: &Launch<'_>, outputs: &[ffi::OutputSpec], single: bool) -> Self {
+    /// `code` tells apart what the text does not say: for which engine, and what it was promised.
+    pub(super) fn of(launch: &Launch<'_>, outputs: &[ffi::OutputSpec], code: [u8; 3]) -> Self {
         // As many inputs and outputs as the kernel has, so nothing has to be counted.
         let mut bytes = Vec::with_capacity(64);
-        bytes.push(u8::from(single));
+        bytes.extend(code);
         for a in &launch.inputs {
             bytes.extend([a.dtype() as u8, class(a)]);
         }
@@ -94,6 +95,7 @@ pub(super) type Specializations = DashMap<Key, Arc<Specialization>, BuildHasherD
 #[derive(Default)]
 pub(super) struct Specialization {
     plan: OnceLock<cxx::SharedPtr<ffi::HostPlan>>,
+    cuda: OnceLock<cxx::SharedPtr<ffi::CudaPlan>>,
     /// Held by the thread that makes the plan; others that need this very one wait.
     making: Mutex<()>,
 }
@@ -116,12 +118,7 @@ impl MetalKernel {
         outputs: &[ffi::OutputSpec],
         single: bool,
     ) -> Result<cxx::SharedPtr<ffi::HostPlan>> {
-        let key = Key::of(launch, outputs, single);
-        let found = self.inner.specializations.get(&key).map(|s| Arc::clone(&s));
-        let entry = match found {
-            Some(entry) => entry,
-            None => Arc::clone(&self.inner.specializations.entry(key).or_default()),
-        };
+        let entry = self.specialization(Key::of(launch, outputs, [u8::from(single), 0, 0]));
         if let Some(plan) = entry.plan.get() {
             return Ok(plan.clone());
         }
@@ -132,6 +129,13 @@ impl MetalKernel {
         }
         let begin = Instant::now();
         let generated = self.generate(launch, outputs)?;
+        if let Some(architecture) = engine::cuda::checked_architecture() {
+            let rank = launch.inputs.iter().map(|a| a.ndim()).max().unwrap_or(0);
+            let options = self.cuda_options(256, rank, architecture.to_owned());
+            if let Err(e) = engine::cuda::compile(&generated.text, &options) {
+                return Err(self.error(launch, e));
+            }
+        }
         let compiled = engine::host::compile_from(&generated.text, &self.options(single));
         let (kernel, origin) = match compiled {
             Ok(found) => found,
@@ -141,6 +145,55 @@ impl MetalKernel {
         let plan = ffi::host_plan(host_entry, &self.inner.definition.ffi_spec).lift()?;
         self.inner.stats.specialized(origin, begin.elapsed());
         Ok(entry.plan.get_or_init(|| plan).clone())
+    }
+
+    /// The entry for `key`, perhaps empty.
+    fn specialization(&self, key: Key) -> Arc<Specialization> {
+        let found = self.inner.specializations.get(&key).map(|s| Arc::clone(&s));
+        match found {
+            Some(entry) => entry,
+            None => Arc::clone(&self.inner.specializations.entry(key).or_default()),
+        }
+    }
+
+    /// The compiled kernel for a launch on CUDA.
+    #[track_caller]
+    pub(super) fn cuda_plan(
+        &self,
+        launch: &Launch<'_>,
+        outputs: &[ffi::OutputSpec],
+        geometry: &ffi::Geometry,
+    ) -> Result<cxx::SharedPtr<ffi::CudaPlan>> {
+        let rank = launch.inputs.iter().map(|a| a.ndim()).max().unwrap_or(0);
+        let threads = geometry
+            .threadgroup
+            .iter()
+            .map(|n| n.unsigned_abs())
+            .product();
+        let rank = engine::cuda::rank_class(rank);
+        let threads = engine::cuda::thread_class(threads);
+        // Powers of two, which their exponents stand for.
+        let code = [2, rank.ilog2() as u8, threads.ilog2() as u8];
+        let entry = self.specialization(Key::of(launch, outputs, code));
+        if let Some(plan) = entry.cuda.get() {
+            return Ok(plan.clone());
+        }
+        // It guards nothing but the order, so a panic leaves it as good as new.
+        let _making = entry.making.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(plan) = entry.cuda.get() {
+            return Ok(plan.clone());
+        }
+        let begin = Instant::now();
+        let generated = self.generate(launch, outputs)?;
+        let options = self.cuda_options(threads, rank, ffi::cuda_architecture().lift()?);
+        let (kernel, origin) = match engine::cuda::compile(&generated.text, &options) {
+            Ok(found) => found,
+            Err(e) => return Err(self.error(launch, e)),
+        };
+        let spec = &self.inner.definition.ffi_spec;
+        let plan = ffi::cuda_plan(&kernel.function, &kernel.code, spec, rank).lift()?;
+        self.inner.stats.specialized(origin, begin.elapsed());
+        Ok(entry.cuda.get_or_init(|| plan).clone())
     }
 
     /// The texts for a launch.
@@ -182,6 +235,22 @@ impl MetalKernel {
             .native
             .generate(&classes, outputs, &template::to_ffi(&launch.template))
             .lift()
+    }
+
+    fn cuda_options(
+        &self,
+        threads: u32,
+        rank: usize,
+        architecture: String,
+    ) -> engine::cuda::CompileOptions {
+        engine::cuda::CompileOptions {
+            name: self.name().to_owned(),
+            math_mode: self.spec().math_mode,
+            inputs: self.input_names().to_vec(),
+            threads,
+            rank,
+            architecture,
+        }
     }
 
     fn options(&self, single: bool) -> engine::host::CompileOptions {

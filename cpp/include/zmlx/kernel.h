@@ -17,6 +17,8 @@ struct HostEntry;
 
 bool metal_available();
 bool cuda_available();
+// The GPU as the compiler calls it, such as sm_90; empty where there is none.
+rust::String cuda_architecture();
 
 class NativeKernel {
  public:
@@ -27,6 +29,7 @@ class NativeKernel {
       rust::Slice<const OutputSpec> outputs,
       rust::Slice<const TemplateValue> template_args,
       const Geometry& geometry,
+      bool exporting,
       StreamRef s) const;
   Generated generate(
       rust::Slice<const InputClass> inputs,
@@ -57,6 +60,55 @@ class HostPlan {
   bool ensure_row_contiguous;
 };
 using HostPlanPtr = std::shared_ptr<HostPlan>;
+
+std::vector<Extras> extras_of(const KernelSpec& spec);
+
+// Code for the GPU, and what its arguments are made of.
+class CudaPlan {
+ public:
+  CudaPlan(
+      rust::Str name,
+      rust::Slice<const uint8_t> code,
+      const KernelSpec& spec,
+      size_t rank);
+  ~CudaPlan();
+
+  // MLX's primitive for a launch. Strides are those of evaluated inputs.
+  std::shared_ptr<mx::Primitive> primitive(
+      mx::Stream s,
+      const Geometry& geometry,
+      const std::vector<mx::Shape>& shapes,
+      const std::vector<mx::Dtype>& dtypes,
+      const ArrayVec& inputs) const;
+
+ private:
+  struct Entry;
+  struct Entries;
+
+  std::string name_;
+  std::string code_;
+  std::vector<Extras> extras_;
+  bool ensure_row_contiguous_;
+  // How many numbers stand for a shape.
+  size_t rank_;
+  std::unique_ptr<Entries> entries_;
+};
+using CudaPlanPtr = std::shared_ptr<CudaPlan>;
+
+CudaPlanPtr cuda_plan(
+    rust::Str name,
+    rust::Slice<const uint8_t> code,
+    const KernelSpec& spec,
+    size_t rank);
+ArrayVecPtr cuda_launch(
+    const CudaPlanPtr& plan,
+    Arrays inputs,
+    rust::Slice<const OutputSpec> outputs,
+    const Geometry& geometry,
+    StreamRef s);
+
+// The outputs of a kernel of MLX's own, as a node that can be mapped.
+ArrayVec with_vmap(ArrayVec outputs, const Geometry& geometry);
 
 // Whether outputs without an initial value are filled with a pattern first.
 void set_poison(bool yes);

@@ -2,8 +2,10 @@
 // type traits of namespace metal and the scalar classification the overloads use. Own
 // traits instead of <type_traits>, because every kernel pays for what this file parses.
 #pragma once
+#ifndef __CUDACC_RTC__
 #include <stddef.h>
 #include <stdint.h>
+#endif
 
 #ifndef ZMLX_FN
 #define ZMLX_INLINE inline __attribute__((always_inline))

@@ -12,7 +12,9 @@ static constexpr int SOFTMAX_N_READS = 4;
 static constexpr int RMS_N_READS = 4;
 static constexpr int RMS_LOOPED_LIMIT = 4096;
 #define MTL_CONST
+#ifndef MLX_MTL_PRAGMA_UNROLL
 #define MLX_MTL_PRAGMA_UNROLL _Pragma("GCC unroll 64")
+#endif
 #define instantiate_kernel(name, func, ...)
 
 template <class U> struct WorkPerThread {

@@ -3,7 +3,7 @@
 // own value, as Metal documents for the shifting shuffles. The line of the call tells
 // operations apart when lanes of one simdgroup wait in different branches.
 #pragma once
-#include "../common/common.h"
+#include "../common/lanes.h"
 #include "sync.h"
 
 #ifdef ZMLX_SIMD_SITES
@@ -14,9 +14,7 @@
 
 namespace zmlx {
 // Folds the 32 lanes in halves, which is exact for integers and, for floats, the pairwise
-// order that a GPU's butterfly gives. bfloat sums in float, as MLX's own overloads do.
-template <class T> struct wide { typedef T type; };
-template <> struct wide<bfloat> { typedef float type; };
+// order that a GPU's butterfly gives.
 template <class T, class F> ZMLX_FN T fold(const lanes<T>& l, T identity, F f) {
   typedef typename wide<T>::type W;
 #if defined(ZMLX_MODE_SYNC)
@@ -43,23 +41,6 @@ template <bool inclusive, class T, class F> ZMLX_FN T scan(const lanes<T>& l, T 
 template <class T> ZMLX_FN T quad_fold_values(const lanes<T>& l, T identity, T (&v)[4]) {
   for (uint32_t i = 0; i < 4; ++i) v[i] = l.at_or((l.me & ~3u) + i, identity);
   return identity;
-}
-template <class T> struct element { typedef T type; };
-template <class T, int N> struct element<metal::vec<T, N>> { typedef T type; };
-template <class T> using element_t = typename element<T>::type;
-template <class T> ZMLX_FN T lowest_of() {
-  typedef element_t<T> E;
-  if constexpr (metal::is_floating_point_v<E>) return T(E(-__builtin_inff()));
-  else return T(metal::numeric_limits<E>::lowest());
-}
-template <class T> ZMLX_FN T highest_of() {
-  typedef element_t<T> E;
-  if constexpr (metal::is_floating_point_v<E>) return T(E(__builtin_inff()));
-  else return T(metal::numeric_limits<E>::max());
-}
-template <class T> ZMLX_FN T zero_of() {
-  if constexpr (metal::is_floating_point_v<element_t<T>>) return T(element_t<T>(-0.0f));
-  else return T(element_t<T>(0));
 }
 }  // namespace zmlx
 
@@ -177,19 +158,6 @@ template <class T> ZMLX_FN T quad_shuffle_rotate_down(T x, ushort d, ZMLX_SITE) 
   return l.at_or((l.me & ~3u) + ((l.me + d) & 3u), x);
 }
 
-// Votes.
-template <int W> struct zmlx_vote {
-  typedef uint64_t vote_t;
-  uint64_t bits;
-  constexpr zmlx_vote(uint64_t b = 0) : bits(b) {}
-  constexpr explicit operator vote_t() const { return bits; }
-  template <class I> requires(zmlx::integer<I> && !is_same_v<I, uint64_t>)
-  constexpr explicit operator I() const { return I(bits); }
-  constexpr bool all() const { return (bits & ((1ull << W) - 1)) == (1ull << W) - 1; }
-  constexpr bool any() const { return bits != 0; }
-};
-typedef zmlx_vote<32> simd_vote;
-typedef zmlx_vote<4> quad_vote;
 ZMLX_FN uint32_t zmlx_ballot(const zmlx::lanes<uint32_t>& l) {
   return zmlx::fold(l, 0u, [](uint32_t a, uint32_t b) { return a | b; });
 }

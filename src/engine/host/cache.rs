@@ -38,9 +38,9 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// The user's cache, or the folder that `ZMLX_CACHE_DIR` names.
-    pub fn open() -> Result<Self, EngineError> {
-        Self::at(folder().join("host"))
+    /// The part of one engine of the user's cache, or of the folder that `ZMLX_CACHE_DIR` names.
+    pub fn open(engine: &str) -> Result<Self, EngineError> {
+        Self::at(folder().join(engine))
     }
 
     /// The cache in the folder `root`.

@@ -179,7 +179,7 @@ pub fn library(
     lowered: &Lowered,
     math: MathMode,
 ) -> Result<(PathBuf, Origin), EngineError> {
-    let cache = Cache::open()?;
+    let cache = Cache::open("host")?;
     let headers = Headers::prepare(&cache)?;
     let compiler = Compiler::find(kernel)?;
     let flags = flags(math);

@@ -158,7 +158,7 @@ pub(super) const GROUP: &str = "
 ";
 
 /// The call of the kernel function for the thread at `zmlx_x, zmlx_y, zmlx_z`.
-pub(super) fn call(facts: &Facts<'_>) -> String {
+pub(in crate::engine) fn call(facts: &Facts<'_>) -> String {
     let mut call = facts.signature.name.clone();
     if let Some(args) = &facts.signature.template_args {
         let _ = write!(call, "<{args}>");

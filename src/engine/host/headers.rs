@@ -22,19 +22,30 @@ macro_rules! runtime {
 }
 
 const FILES: &[(&str, &str)] = runtime![
+    "common/atomic_types.h",
     "common/base.h",
     "common/common.h",
     "common/complex.h",
     "common/division.h",
     "common/float16.h",
     "common/integer.h",
+    "common/lanes.h",
     "common/limits.h",
     "common/math.h",
     "common/matrix.h",
     "common/mlx.h",
+    "common/order.h",
     "common/pack.h",
     "common/packed.h",
+    "common/simdgroup_matrix.h",
     "common/vec.h",
+    "cuda/atomic.h",
+    "cuda/convert.h",
+    "cuda/math.h",
+    "cuda/prelude.h",
+    "cuda/simd.h",
+    "cuda/simdgroup_matrix.h",
+    "cuda/sync.h",
     "host/abi.h",
     "host/atomic.h",
     "host/checked.h",
@@ -48,6 +59,7 @@ const FILES: &[(&str, &str)] = runtime![
     "host/simd.h",
     "host/simdgroup_matrix.h",
     "host/sync.h",
+    "zmlx_cuda.h",
     "zmlx_host.h",
 ];
 

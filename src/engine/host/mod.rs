@@ -26,8 +26,11 @@ use std::sync::{
 use dashmap::DashMap;
 
 pub(crate) use cache::folder as cache_folder;
+pub(in crate::engine) use cache::{Cache, error as cache_error, hex};
 pub use compiler::command as compiler_command;
 pub use coroutine::Order;
+pub(in crate::engine) use entry::call as kernel_call;
+pub(in crate::engine) use headers::Headers;
 pub use launch::{Buffer, HostKernel, LaunchArgs};
 
 use super::{

@@ -64,10 +64,40 @@ pub fn rewrite(stream: Stream<'_>, aliases: &Aliases<'_>, target: &dyn Target, e
         let in_list = matches!(open.last(), Some(&"(" | &"["));
         let variable = !in_list && declares_variable(stream, at, aliases);
         match space {
-            "threadgroup" if variable => edits.replace(token, target.threadgroup_variable()),
+            "threadgroup" if variable => {
+                edits.replace(token, target.threadgroup_variable());
+                split_pointers(stream, at, edits);
+            }
             "constant" => edits.replace(token, constant(stream, at, variable)),
             _ => edits.blank(token),
         }
+    }
+}
+
+/// `threadgroup T a[8], *p = a;` declares shared memory and a pointer that each thread has: they
+/// become two declarations.
+fn split_pointers(stream: Stream<'_>, at: usize, edits: &mut Edits) {
+    let Some(first) =
+        (at + 1..stream.len()).find(|&p| matches!(stream.str(p), "[" | "," | "=" | ";"))
+    else {
+        return;
+    };
+    let Some(name) = first.checked_sub(1).filter(|&name| name > at + 1) else {
+        return;
+    };
+    let ty = stream.slice(at + 1, name).to_owned();
+    let mut p = first;
+    while p < stream.len() {
+        match stream.str(p) {
+            "(" | "[" | "{" => p = stream.close(p).unwrap_or(stream.len()),
+            "," if stream.str(p + 1) == "*" => {
+                edits.replace(stream.tokens[p], format!("; {ty} "));
+                return;
+            }
+            "" | ";" | ")" | "]" | "}" => return,
+            _ => {}
+        }
+        p += 1;
     }
 }
 

@@ -1,0 +1,41 @@
+// Barriers and the exchange beneath simdgroup functions. A simdgroup is a warp: threads are numbered
+// within their threadgroup as Metal numbers them, so lanes agree.
+//
+// Which lanes take part is asked of the chip at each operation. A mask worked out from the size
+// of the threadgroup would name lanes that took another branch, and those that are named are waited
+// for: `if (lane < 8) simd_sum(x)`, which Metal defines, would hang.
+#pragma once
+#include "../common/order.h"
+
+namespace zmlx {
+ZMLX_FN uint32_t current_lane() {
+  uint32_t lane;
+  asm("mov.u32 %0, %%laneid;" : "=r"(lane));
+  return lane;
+}
+ZMLX_FN uint32_t active() { return ::__activemask(); }
+
+// The value of lane `from` in a shuffle among `mask`. Every lane of the mask calls it.
+template <class T> ZMLX_FN T shuffled(uint32_t mask, T v, uint32_t from) {
+  if constexpr (sizeof(T) == 4) {
+    return bits<T>(uint32_t(::__shfl_sync(mask, bits<uint32_t>(v), int(from))));
+  } else if constexpr (sizeof(T) == 2) {
+    return bits<T>(uint16_t(::__shfl_sync(mask, uint32_t(bits<uint16_t>(v)), int(from))));
+  } else if constexpr (sizeof(T) == 1) {
+    return bits<T>(uint8_t(::__shfl_sync(mask, uint32_t(bits<uint8_t>(v)), int(from))));
+  } else {
+    static_assert(sizeof(T) % 4 == 0 && sizeof(T) <= 16, "simdgroup functions take values of up to 16 bytes");
+    struct words { uint32_t w[sizeof(T) / 4]; };
+    words w = bits<words>(v);
+#pragma unroll
+    for (uint32_t i = 0; i < sizeof(T) / 4; ++i) w.w[i] = uint32_t(::__shfl_sync(mask, w.w[i], int(from)));
+    return bits<T>(w);
+  }
+}
+}  // namespace zmlx
+
+namespace metal {
+template <class... A> ZMLX_FN void threadgroup_barrier(A...) { ::__syncthreads(); }
+template <class... A> ZMLX_FN void simdgroup_barrier(A...) { ::__syncwarp(zmlx::active()); }
+template <class... A> ZMLX_FN void atomic_thread_fence(A...) { ::__threadfence(); }
+}  // namespace metal

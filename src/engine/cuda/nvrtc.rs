@@ -1,0 +1,235 @@
+//! NVIDIA's run-time compiler, found and loaded when a kernel is first compiled.
+//!
+//! MLX's CUDA build brings it into the process, so its name alone usually finds it. It
+//! works without a GPU and without a driver, and our kernels include no header of CUDA's.
+
+use std::{
+    env,
+    ffi::{CStr, CString, c_char, c_int, c_void},
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
+
+use libloading::Library;
+
+type Program = *mut c_void;
+type Status = c_int;
+
+/// The functions that are used of it.
+pub struct Nvrtc {
+    /// Major and minor number.
+    pub version: (c_int, c_int),
+    /// What was loaded.
+    pub name: String,
+    create: unsafe extern "C" fn(
+        *mut Program,
+        *const c_char,
+        *const c_char,
+        c_int,
+        *const *const c_char,
+        *const *const c_char,
+    ) -> Status,
+    destroy: unsafe extern "C" fn(*mut Program) -> Status,
+    compile: unsafe extern "C" fn(Program, c_int, *const *const c_char) -> Status,
+    log_size: unsafe extern "C" fn(Program, *mut usize) -> Status,
+    log: unsafe extern "C" fn(Program, *mut c_char) -> Status,
+    code_size: unsafe extern "C" fn(Program, *mut usize) -> Status,
+    code: unsafe extern "C" fn(Program, *mut c_char) -> Status,
+    words: unsafe extern "C" fn(Status) -> *const c_char,
+}
+
+/// What became of a program.
+pub enum Outcome {
+    /// Code for the GPU.
+    Code(Vec<u8>),
+    /// The compiler's words about an error in the text.
+    Refused(String),
+    /// It failed in another way.
+    Failed(String),
+}
+
+const ERROR_COMPILATION: Status = 6;
+
+/// The compiler, or the places where it was looked for.
+pub fn get() -> Result<&'static Nvrtc, &'static str> {
+    static FOUND: OnceLock<Result<Nvrtc, String>> = OnceLock::new();
+    FOUND
+        .get_or_init(find)
+        .as_ref()
+        .map_err(std::string::String::as_str)
+}
+
+fn find() -> Result<Nvrtc, String> {
+    let mut tried = Vec::new();
+    for name in candidates() {
+        match load(&name) {
+            Ok(found) => return Ok(found),
+            Err(problem) => tried.push(problem),
+        }
+    }
+    Err(tried.join(", "))
+}
+
+/// Names and paths, in the order in which they are tried.
+fn candidates() -> Vec<String> {
+    const NAMES: [&str; 2] = ["libnvrtc.so.13", "libnvrtc.so.12"];
+    if let Some(path) = env::var("ZMLX_NVRTC").ok().filter(|p| !p.is_empty()) {
+        return vec![path];
+    }
+    let mut all: Vec<String> = NAMES.map(str::to_owned).to_vec();
+    let homes = ["CUDA_HOME", "CUDA_PATH"]
+        .into_iter()
+        .filter_map(env::var_os)
+        .map(PathBuf::from);
+    for home in homes.chain([PathBuf::from("/usr/local/cuda")]) {
+        for folder in ["lib64", "lib"] {
+            let files = NAMES.map(|name| home.join(folder).join(name));
+            all.extend(
+                files
+                    .iter()
+                    .filter(|f| f.is_file())
+                    .map(|f| f.to_string_lossy().into_owned()),
+            );
+        }
+    }
+    all
+}
+
+/// The compiler loads a second library by name alone, which the loader finds where it is loaded already.
+fn load_builtins(name: &str) {
+    let folder = Path::new(name)
+        .parent()
+        .filter(|f| !f.as_os_str().is_empty());
+    let Some(Ok(files)) = folder.map(std::fs::read_dir) else {
+        return;
+    };
+    for file in files.flatten() {
+        let file_name = file.file_name();
+        let builtins = file_name
+            .to_str()
+            .is_some_and(|n| n.starts_with("libnvrtc-builtins.so."));
+        if builtins {
+            // SAFETY: it holds tables and has no initializers of note.
+            let library = unsafe { Library::new(file.path()) };
+            // Whatever is wrong with it, the compiler will say.
+            let _ = library.map(std::mem::forget);
+        }
+    }
+}
+
+fn load(name: &str) -> Result<Nvrtc, String> {
+    let missing = |e: libloading::Error| format!("{name}: {e}");
+    load_builtins(name);
+    // SAFETY: the compiler's initializers are those that MLX's CUDA build runs by linking to it.
+    let library = unsafe { Library::new(name) }.map_err(missing)?;
+    // SAFETY: the functions have had these types since CUDA 11.1, whatever the library's number.
+    let mut nvrtc = unsafe {
+        Nvrtc {
+            version: (0, 0),
+            name: name.to_owned(),
+            create: *library.get(b"nvrtcCreateProgram\0").map_err(missing)?,
+            destroy: *library.get(b"nvrtcDestroyProgram\0").map_err(missing)?,
+            compile: *library.get(b"nvrtcCompileProgram\0").map_err(missing)?,
+            log_size: *library.get(b"nvrtcGetProgramLogSize\0").map_err(missing)?,
+            log: *library.get(b"nvrtcGetProgramLog\0").map_err(missing)?,
+            code_size: *library.get(b"nvrtcGetCUBINSize\0").map_err(missing)?,
+            code: *library.get(b"nvrtcGetCUBIN\0").map_err(missing)?,
+            words: *library.get(b"nvrtcGetErrorString\0").map_err(missing)?,
+        }
+    };
+    // SAFETY: as above; it writes two numbers.
+    unsafe {
+        let version: libloading::Symbol<
+            '_,
+            unsafe extern "C" fn(*mut c_int, *mut c_int) -> Status,
+        > = library.get(b"nvrtcVersion\0").map_err(missing)?;
+        version(&mut nvrtc.version.0, &mut nvrtc.version.1);
+    }
+    // For the life of the process, as MLX keeps it.
+    std::mem::forget(library);
+    Ok(nvrtc)
+}
+
+impl Nvrtc {
+    /// Compiles one program. Calls of several threads do not disturb each other.
+    pub fn compile(&self, text: &str, options: &[String]) -> Outcome {
+        let Ok(text) = CString::new(text) else {
+            return Outcome::Failed("the text holds a zero byte".into());
+        };
+        let options: Vec<CString> = options
+            .iter()
+            .filter_map(|o| CString::new(o.as_str()).ok())
+            .collect();
+        let pointers: Vec<*const c_char> = options.iter().map(|o| o.as_ptr()).collect();
+        let mut program: Program = std::ptr::null_mut();
+        // SAFETY: all strings end in a zero and live until the program is destroyed, which happens
+        // on every way out; sizes are those that the compiler asks for.
+        unsafe {
+            let made = (self.create)(
+                &mut program,
+                text.as_ptr(),
+                c"kernel.cu".as_ptr(),
+                0,
+                std::ptr::null(),
+                std::ptr::null(),
+            );
+            if made != 0 {
+                return Outcome::Failed(self.describe(made));
+            }
+            let status = (self.compile)(program, pointers.len() as c_int, pointers.as_ptr());
+            let outcome = match status {
+                0 => self
+                    .bytes(program, self.code_size, self.code)
+                    .map_or_else(|s| Outcome::Failed(self.describe(s)), Outcome::Code),
+                status => {
+                    let log = self
+                        .bytes(program, self.log_size, self.log)
+                        .unwrap_or_default();
+                    let log = String::from_utf8_lossy(&log);
+                    let log = log.trim_end_matches('\0').to_owned();
+                    match status {
+                        ERROR_COMPILATION => Outcome::Refused(log),
+                        other => Outcome::Failed(format!("{} {log}", self.describe(other))),
+                    }
+                }
+            };
+            (self.destroy)(&mut program);
+            outcome
+        }
+    }
+
+    /// # Safety
+    /// `size` and `get` must belong together, and `program` must be alive.
+    unsafe fn bytes(
+        &self,
+        program: Program,
+        size: unsafe extern "C" fn(Program, *mut usize) -> Status,
+        get: unsafe extern "C" fn(Program, *mut c_char) -> Status,
+    ) -> Result<Vec<u8>, Status> {
+        let mut n = 0usize;
+        // SAFETY: the first call says how many bytes the second writes.
+        unsafe {
+            match size(program, &mut n) {
+                0 => {}
+                status => return Err(status),
+            }
+            let mut bytes = vec![0u8; n];
+            match get(program, bytes.as_mut_ptr().cast()) {
+                0 => Ok(bytes),
+                status => Err(status),
+            }
+        }
+    }
+
+    fn describe(&self, status: Status) -> String {
+        // SAFETY: the compiler gives a constant string for any number.
+        let words = unsafe { (self.words)(status) };
+        if words.is_null() {
+            return format!("error {status}");
+        }
+        // SAFETY: as above.
+        unsafe { CStr::from_ptr(words) }
+            .to_string_lossy()
+            .into_owned()
+    }
+}

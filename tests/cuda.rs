@@ -1,0 +1,235 @@
+//! What is CUDA's own. Each test that needs a GPU says so and passes where there is none; those of the
+//! compiler run wherever NVRTC is found (`scripts/check-cuda` brings one).
+
+mod common;
+
+use common::{Rng, all_close, f64s, on_worker};
+use zmlx::engine::{EngineError, cuda};
+use zmlx::prelude::*;
+use zmlx::{Result, engine, with_device};
+
+/// Whether to go on.
+fn gpu(test: &str) -> bool {
+    let there = engine::info().cuda;
+    if !there {
+        eprintln!("skipped: {test} needs an NVIDIA GPU and MLX's CUDA build");
+    }
+    there
+}
+
+/// The same on both devices, `body` with its inputs made there.
+fn both(body: impl Fn() -> Result<Vec<f64>>) -> [Vec<f64>; 2] {
+    [Device::CPU, Device::GPU].map(|device| with_device(device, &body).unwrap())
+}
+
+#[test]
+fn places_at_ragged_edges_are_metals() {
+    if !gpu("places_at_ragged_edges_are_metals") {
+        return;
+    }
+    on_worker(|| {
+        let kernel = MetalKernel::new("cuda_places", ["x"], ["out"])
+            .source(
+                "uint3 p = thread_position_in_grid, s = threads_per_grid, n = threadgroups_per_grid;
+                 uint3 e = threads_per_threadgroup, t = dispatch_threads_per_threadgroup;
+                 uint3 l = thread_position_in_threadgroup, g = threadgroup_position_in_grid;
+                 uint at = ((p.z * s.y + p.y) * s.x + p.x) * 8;
+                 out[at] = e.x + 100 * e.y + 10000 * e.z; out[at + 1] = t.x + 100 * t.y + 10000 * t.z;
+                 out[at + 2] = l.x + 100 * l.y + 10000 * l.z; out[at + 3] = g.x + 100 * g.y + 10000 * g.z;
+                 out[at + 4] = n.x + 100 * n.y + 10000 * n.z;
+                 out[at + 5] = thread_index_in_threadgroup;
+                 out[at + 6] = thread_index_in_simdgroup + 100 * simdgroup_index_in_threadgroup;
+                 out[at + 7] = simd_sum(thread_index_in_threadgroup);",
+            )
+            .build()
+            .unwrap();
+        for (grid, group) in [
+            ((40, 1, 1), (32, 1, 1)),
+            ((7, 5, 3), (4, 4, 2)),
+            ((33, 9, 2), (16, 8, 1)),
+            ((3, 3, 70), (1, 1, 66)),
+        ] {
+            let threads = grid.0 * grid.1 * grid.2;
+            let [cpu, gpu] = both(|| {
+                let x = Array::from_slice(&[0.0f32], 1)?;
+                let [y] = kernel
+                    .launch(&[&x])
+                    .output(threads * 8, Dtype::Int32)
+                    .grid(grid)
+                    .threadgroup(group)
+                    .run()?;
+                Ok(y.to_vec::<i32>()?.into_iter().map(f64::from).collect())
+            });
+            assert_eq!(cpu, gpu, "{grid:?} {group:?}");
+        }
+    });
+}
+
+#[test]
+fn more_rows_of_threadgroups_than_the_chip_takes() {
+    if !gpu("more_rows_of_threadgroups_than_the_chip_takes") {
+        return;
+    }
+    on_worker(|| {
+        let kernel = MetalKernel::new("cuda_rows", ["x"], ["out"])
+            .source(
+                "uint3 p = thread_position_in_grid, n = threadgroups_per_grid;
+                 out[p.y * 3 + p.x] = int(p.y + n.x + n.y);",
+            )
+            .build()
+            .unwrap();
+        let rows = 70_000;
+        let x = Array::from_slice(&[0.0f32], 1).unwrap();
+        let y = with_device(Device::GPU, || {
+            let [y] = kernel
+                .launch(&[&x])
+                .output((rows, 3), Dtype::Int32)
+                .grid((3, rows, 1))
+                .threadgroup((2, 1, 1))
+                .run()?;
+            y.to_vec::<i32>()
+        })
+        .unwrap();
+        assert_eq!((y[0], y[rows * 3 - 1]), (70_002, 140_001));
+    });
+}
+
+/// Lanes in different branches, lanes that returned, and a barrier behind both.
+#[test]
+fn operations_among_some_lanes() {
+    if !gpu("operations_among_some_lanes") {
+        return;
+    }
+    on_worker(|| {
+        let kernel = MetalKernel::new("cuda_lanes", ["x"], ["out"])
+            .source(
+                "uint i = thread_position_in_grid.x, lane = thread_index_in_simdgroup;
+                 threadgroup float shared[4];
+                 float a = 0.0f;
+                 if (lane % 3 == 0) { a = simd_sum(float(x[i])); } else { a = simd_max(float(x[i])); }
+                 if (lane < 8) { a += simd_sum(1.0f); }
+                 if (lane == 0) shared[simdgroup_index_in_threadgroup] = a;
+                 threadgroup_barrier(mem_flags::mem_threadgroup);
+                 if (lane >= 20) { out[i] = a; return; }
+                 float b = simd_sum(1.0f);
+                 threadgroup_barrier(mem_flags::mem_threadgroup);
+                 out[i] = a + 1000.0f * b + shared[3];",
+            )
+            .build()
+            .unwrap();
+        let values: Vec<f32> = (0..256u16).map(f32::from).collect();
+        let [cpu, gpu] = both(|| {
+            let x = Array::from_slice(&values, 256)?;
+            let [y] = kernel.launch(&[&x]).grid(256).threadgroup(128).run()?;
+            Ok(f64s(&y))
+        });
+        assert_eq!(cpu, gpu);
+    });
+}
+
+#[test]
+fn one_kernel_under_vmap_on_both() {
+    if !gpu("one_kernel_under_vmap_on_both") {
+        return;
+    }
+    let values = Rng::new().normals(3 * 5 * 64);
+    on_worker(move || {
+        let kernel = MetalKernel::new("cuda_vmap", ["x", "k"], ["out"])
+            .source("uint i = thread_position_in_grid.x; out[i] = x[i] * k + float(x_shape[0]);")
+            .build()
+            .unwrap();
+        let [cpu, gpu] = both(|| {
+            let x = Array::from_slice(&values, (3, 5, 64))?;
+            let k = Array::from_slice(&[2.0f32, 3.0, 4.0], 3)?;
+            let f = |p: &[Array]| kernel.launch(&[&p[0], &p[1]]).run_vec();
+            let inner = |p: &[Array]| vmap(f).in_axes([Some(0), None]).call([&p[0], &p[1]]);
+            let y = vmap(inner).in_axes([Some(0), Some(0)]).call([&x, &k])?;
+            assert_eq!(y[0].shape(), [3, 5, 64]);
+            Ok(f64s(&y[0]))
+        });
+        all_close(&gpu, &cpu, 0.0);
+    });
+}
+
+#[test]
+fn strides_are_those_of_the_evaluated_input() {
+    if !gpu("strides_are_those_of_the_evaluated_input") {
+        return;
+    }
+    on_worker(|| {
+        let kernel = MetalKernel::new("cuda_strides", ["x"], ["out"])
+            .source(
+                "uint i = thread_position_in_grid.x;
+                 out[i] = x[elem_to_loc(i, x_shape, x_strides, x_ndim)] + float(x_strides[0]);",
+            )
+            .ensure_row_contiguous(false)
+            .build()
+            .unwrap();
+        let values: Vec<f32> = (0..60u8).map(f32::from).collect();
+        let [cpu, gpu] = both(|| {
+            let x = Array::from_slice(&values, (3, 4, 5))?.transpose([2, 0, 1])?;
+            let [y] = kernel.launch(&[&x]).run()?;
+            Ok(f64s(&y))
+        });
+        assert_eq!(cpu, gpu);
+    });
+}
+
+fn options(name: &str) -> cuda::CompileOptions {
+    cuda::CompileOptions {
+        name: name.into(),
+        math_mode: engine::msl::MathMode::Safe,
+        inputs: vec!["x".into()],
+        threads: 256,
+        rank: 4,
+        architecture: "sm_90".into(),
+    }
+}
+
+/// The generated text of a kernel with this body.
+fn text(body: &str) -> String {
+    let kernel = MetalKernel::new("cuda_text", ["x"], ["out"])
+        .source(body)
+        .build()
+        .unwrap();
+    let x = Array::from_slice(&[1.0f32; 16], 16).unwrap();
+    kernel.launch(&[&x]).source().unwrap().msl
+}
+
+#[test]
+fn errors_name_the_line_of_the_source() {
+    if let Err(tried) = cuda::compiler() {
+        eprintln!("skipped: no NVRTC ({tried})");
+        return;
+    }
+    on_worker(|| {
+        let msl =
+            text("uint i = thread_position_in_grid.x;\nout[i] = x[i];\nout[i] = nonsense(x[i]);");
+        let error = cuda::compile(&msl, &options("cuda_text")).unwrap_err();
+        let EngineError::Compile(error) = error else {
+            panic!("{error}")
+        };
+        let place = error.location.clone().expect("a place");
+        assert_eq!(place.region, engine::Region::Source);
+        assert!(
+            place.text.contains("nonsense") && place.column > 1,
+            "{error}"
+        );
+        assert!(error.message.contains("nonsense"), "{error}");
+    });
+}
+
+#[test]
+fn a_kernel_compiles_once() {
+    if let Err(tried) = cuda::compiler() {
+        eprintln!("skipped: no NVRTC ({tried})");
+        return;
+    }
+    on_worker(|| {
+        let msl = text("uint i = thread_position_in_grid.x; out[i] = x[i] + float(x_shape[0]);");
+        let (first, _) = cuda::compile(&msl, &options("cuda_text")).unwrap();
+        let (again, origin) = cuda::compile(&msl, &options("cuda_text")).unwrap();
+        assert_eq!(origin, engine::host::Origin::Disk);
+        assert_eq!((first.function, first.code), (again.function, again.code));
+    });
+}
