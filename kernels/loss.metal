@@ -22,7 +22,8 @@ struct kk_cross_entropy_grad_write {
   float total;
   float dy;
   size_t target;
-  void operator()(kk_at at) const {
+  template <typename At>
+  void operator()(At at) const {
     const float y = metal::fast::exp(x(at) - total);
     kk_write(out, at, (at.i == target ? y - 1.0f : y) * dy);
   }

@@ -4,7 +4,8 @@
 template <typename X>
 struct kk_square {
   X x;
-  float operator()(kk_at at) const {
+  template <typename At>
+  float operator()(At at) const {
     const float v = x(at);
     return v * v;
   }
@@ -16,7 +17,8 @@ struct kk_rmsnorm_write {
   W w;
   device T* out;
   float scale;
-  void operator()(kk_at at) const { kk_write(out, at, x(at) * scale * w(at)); }
+  template <typename At>
+  void operator()(At at) const { kk_write(out, at, x(at) * scale * w(at)); }
 };
 
 // out = x w / sqrt(mean(x^2) + eps). The factor before w is what the gradient needs again.
@@ -24,11 +26,12 @@ template <typename S, typename P, typename Q, typename T>
 inline void kk_rmsnorm_row(P p, Q q, device T* out, device float* scale, size_t n, float eps,
                            S g) {
   typedef decltype(kk_keep(p, n, g)) X;
-  typedef kk_row<Q> W;
+  typedef decltype(kk_keep(q, n, g)) W;
   const X x = kk_keep(p, n, g);
+  const W w = kk_keep(q, n, g);
   const float r = metal::rsqrt(kk_sum(n, g, kk_square<X>{x}) / float(n) + eps);
   if (g.index == 0) *scale = r;
-  kk_for(n, g, kk_rmsnorm_write<X, W, T>{x, kk_read(q), out, r});
+  kk_for(n, g, kk_rmsnorm_write<X, W, T>{x, w, out, r});
 }
 
 template <typename X, typename W, typename G>
@@ -36,7 +39,8 @@ struct kk_product3 {
   X x;
   W w;
   G dy;
-  float operator()(kk_at at) const { return x(at) * w(at) * dy(at); }
+  template <typename At>
+  float operator()(At at) const { return x(at) * w(at) * dy(at); }
 };
 
 template <typename X, typename W, typename G, typename T>
@@ -47,7 +51,8 @@ struct kk_rmsnorm_grad_write {
   device T* out;
   float scale;
   float pull;
-  void operator()(kk_at at) const {
+  template <typename At>
+  void operator()(At at) const {
     kk_write(out, at, scale * (dy(at) * w(at) - x(at) * pull));
   }
 };
@@ -70,7 +75,8 @@ struct kk_scaled_product {
   X x;
   G dy;
   float scale;
-  float operator()(kk_at at) const { return x(at) * scale * dy(at); }
+  template <typename At>
+  float operator()(At at) const { return x(at) * scale * dy(at); }
 };
 
 // What a row adds to the gradient of the weights: x r dy.

@@ -11,7 +11,8 @@ struct kk_rope_write {
   float sign;
   device T* out;
   size_t n;
-  void operator()(kk_at at) const {
+  template <typename At>
+  void operator()(At at) const {
     const float c = cosine(at);
     const float s = sign * sine(at);
     const float u = a(at);
@@ -42,7 +43,8 @@ struct kk_rope_product {
   X b;
   G da;
   G db;
-  float operator()(kk_at at) const {
+  template <typename At>
+  float operator()(At at) const {
     return QUARTER ? a(at) * db(at) - b(at) * da(at) : a(at) * da(at) + b(at) * db(at);
   }
 };

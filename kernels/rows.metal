@@ -6,9 +6,10 @@
 // - On a CPU TG is 1, so that no barrier is left and one thread walks the whole row, in blocks of VEC
 //   elements: independent accumulators are what lets a compiler that may not reorder sums use vector
 //   registers. VEC is a power of two, as accumulators are folded in halves.
-// - On a GPU neighbouring threads read neighbouring elements. With ITEMS above 0 each thread has at most that many
-//   elements, all loads are under way before the first is used, and `kk_keep` holds a row in
+// - On a GPU neighbouring threads read neighbouring blocks of VEC elements. With ITEMS above 0 each thread has
+//   at most that many blocks, all loads are under way before the first is used, and `kk_keep` holds a row in
 //   registers, so that further passes read no memory. With ITEMS = 0 a row may have any width.
+//   VEC above 1 with ITEMS wants rows of whole blocks, and outputs that begin at a multiple of a block.
 
 template <int TG, int VEC, int ITEMS>
 struct kk_group {
@@ -24,11 +25,27 @@ struct kk_at {
   int slot;
 };
 
+// The same in a block of VEC.
+template <int VEC>
+struct kk_block_at {
+  size_t i;
+  int slot;
+  size_t block;
+  int k;
+};
+
+// A block, which one instruction loads or stores.
+template <typename T, int VEC>
+struct kk_block {
+  alignas(sizeof(T) * VEC) T v[VEC];
+};
+
 // A row that is read as floats.
 template <typename P>
 struct kk_row {
   P p;
-  float operator()(kk_at at) const { return float(p[at.i]); }
+  template <typename At>
+  float operator()(At at) const { return float(p[at.i]); }
 };
 
 template <typename P>
@@ -40,7 +57,8 @@ inline kk_row<P> kk_read(P p) {
 template <int ITEMS>
 struct kk_kept_row {
   float v[ITEMS];
-  float operator()(kk_at at) const { return v[at.slot]; }
+  template <typename At>
+  float operator()(At at) const { return v[at.slot]; }
 };
 
 // A row that several passes read.
@@ -48,12 +66,35 @@ template <int TG, int VEC, typename P>
 inline kk_row<P> kk_keep(P p, size_t, kk_group<TG, VEC, 0>) {
   return kk_row<P>{p};
 }
-template <int TG, int VEC, int ITEMS, typename P>
-inline kk_kept_row<ITEMS> kk_keep(P p, size_t n, kk_group<TG, VEC, ITEMS> g) {
+template <int TG, int ITEMS, typename P>
+inline kk_kept_row<ITEMS> kk_keep(P p, size_t n, kk_group<TG, 1, ITEMS> g) {
   kk_kept_row<ITEMS> row;
   for (int k = 0; k < ITEMS; ++k) {
     const size_t i = size_t(k) * TG + g.index;
     row.v[k] = i < n ? float(p[i]) : 0.0f;
+  }
+  return row;
+}
+template <int VEC, typename P, typename T>
+inline void kk_load_block(P p, size_t block, bool aligned, thread float* v, T) {
+  if (aligned) {
+    const kk_block<T, VEC> b = reinterpret_cast<const device kk_block<T, VEC>*>(p)[block];
+    for (int j = 0; j < VEC; ++j) v[j] = float(b.v[j]);
+  } else {
+    for (int j = 0; j < VEC; ++j) v[j] = float(p[block * VEC + j]);
+  }
+}
+template <int TG, int VEC, int ITEMS, typename P>
+inline kk_kept_row<ITEMS * VEC> kk_keep(P p, size_t n, kk_group<TG, VEC, ITEMS> g) {
+  kk_kept_row<ITEMS * VEC> row;
+  const bool aligned = reinterpret_cast<size_t>(p) % (sizeof(*p) * VEC) == 0;
+  for (int k = 0; k < ITEMS; ++k) {
+    const size_t block = size_t(k) * TG + g.index;
+    if (block * VEC < n) {
+      kk_load_block<VEC>(p, block, aligned, row.v + k * VEC, *p);
+    } else {
+      for (int j = 0; j < VEC; ++j) row.v[k * VEC + j] = 0.0f;
+    }
   }
   return row;
 }
@@ -64,11 +105,17 @@ inline void kk_write(device T* p, kk_at at, float v) {
   p[at.i] = T(v);
 }
 
+template <typename T, int VEC>
+inline void kk_write(device T* p, kk_block_at<VEC> at, float v) {
+  reinterpret_cast<device kk_block<T, VEC>*>(p)[at.block].v[at.k] = T(v);
+}
+
 template <typename T>
 struct kk_fill {
   device T* out;
   float v;
-  void operator()(kk_at at) const { kk_write(out, at, v); }
+  template <typename At>
+  void operator()(At at) const { kk_write(out, at, v); }
 };
 
 template <int TG, int VEC, int ITEMS>
@@ -103,11 +150,19 @@ inline void kk_for(size_t n, kk_group<TG, VEC, 0> g, F f) {
     for (int k = 0; k < VEC; ++k) f(kk_at{b * VEC + k, 0});
   for (size_t i = blocks * VEC + g.index; i < n; i += TG) f(kk_at{i, 0});
 }
-template <int TG, int VEC, int ITEMS, typename F>
-inline void kk_for(size_t n, kk_group<TG, VEC, ITEMS> g, F f) {
+template <int TG, int ITEMS, typename F>
+inline void kk_for(size_t n, kk_group<TG, 1, ITEMS> g, F f) {
   for (int k = 0; k < ITEMS; ++k) {
     const size_t i = size_t(k) * TG + g.index;
     if (i < n) f(kk_at{i, k});
+  }
+}
+template <int TG, int VEC, int ITEMS, typename F>
+inline void kk_for(size_t n, kk_group<TG, VEC, ITEMS> g, F f) {
+  for (int k = 0; k < ITEMS; ++k) {
+    const size_t block = size_t(k) * TG + g.index;
+    if (block * VEC < n)
+      for (int j = 0; j < VEC; ++j) f(kk_block_at<VEC>{block * VEC + j, k * VEC + j, block, j});
   }
 }
 
@@ -125,13 +180,17 @@ inline float kk_sum(size_t n, kk_group<TG, VEC, 0> g, F f) {
     for (int k = 0; k < half_vec; ++k) part[k] += part[k + half_vec];
   return kk_group_sum(v + part[0], g);
 }
+template <typename F>
+struct kk_add {
+  F f;
+  thread float* sum;
+  template <typename At>
+  void operator()(At at) const { *sum += f(at); }
+};
 template <int TG, int VEC, int ITEMS, typename F>
 inline float kk_sum(size_t n, kk_group<TG, VEC, ITEMS> g, F f) {
   float v = 0.0f;
-  for (int k = 0; k < ITEMS; ++k) {
-    const size_t i = size_t(k) * TG + g.index;
-    if (i < n) v += f(kk_at{i, k});
-  }
+  kk_for(n, g, kk_add<F>{f, &v});
   return kk_group_sum(v, g);
 }
 
@@ -149,13 +208,17 @@ inline float kk_max(size_t n, kk_group<TG, VEC, 0> g, F f) {
     for (int k = 0; k < half_vec; ++k) most[k] = metal::max(most[k], most[k + half_vec]);
   return kk_group_max(metal::max(v, most[0]), g);
 }
+template <typename F>
+struct kk_raise {
+  F f;
+  thread float* most;
+  template <typename At>
+  void operator()(At at) const { *most = metal::max(*most, f(at)); }
+};
 template <int TG, int VEC, int ITEMS, typename F>
 inline float kk_max(size_t n, kk_group<TG, VEC, ITEMS> g, F f) {
   float v = -INFINITY;
-  for (int k = 0; k < ITEMS; ++k) {
-    const size_t i = size_t(k) * TG + g.index;
-    if (i < n) v = metal::max(v, f(kk_at{i, k}));
-  }
+  kk_for(n, g, kk_raise<F>{f, &v});
   return kk_group_max(v, g);
 }
 

@@ -10,7 +10,8 @@ struct kk_exp_above {
   float most;
   // The argument is at most 0 and a denormal result does not count beside the sum, so the
   // fast exponential is exact enough.
-  float operator()(kk_at at) const { return metal::fast::exp(x(at) - most); }
+  template <typename At>
+  float operator()(At at) const { return metal::fast::exp(x(at) - most); }
 };
 
 // Writes the exponentials where the output can hold them, and gives them to be summed.
@@ -18,7 +19,8 @@ template <typename X, typename T>
 struct kk_exp_kept {
   kk_exp_above<X> e;
   device T* out;
-  float operator()(kk_at at) const {
+  template <typename At>
+  float operator()(At at) const {
     const float v = e(at);
     if (sizeof(T) == 4) kk_write(out, at, v);
     return v;
@@ -30,7 +32,8 @@ struct kk_softmax_scale {
   kk_exp_above<X> e;
   device T* out;
   float scale;
-  void operator()(kk_at at) const {
+  template <typename At>
+  void operator()(At at) const {
     kk_write(out, at, (sizeof(T) == 4 ? float(out[at.i]) : e(at)) * scale);
   }
 };
@@ -50,7 +53,8 @@ template <typename X, typename G>
 struct kk_exp_times {
   kk_exp_above<X> e;
   G dy;
-  float operator()(kk_at at) const { return e(at) * dy(at); }
+  template <typename At>
+  float operator()(At at) const { return e(at) * dy(at); }
 };
 
 template <typename X, typename G, typename T>
@@ -60,7 +64,8 @@ struct kk_softmax_grad_write {
   device T* out;
   float scale;
   float mean;
-  void operator()(kk_at at) const { kk_write(out, at, e(at) * scale * (dy(at) - mean)); }
+  template <typename At>
+  void operator()(At at) const { kk_write(out, at, e(at) * scale * (dy(at) - mean)); }
 };
 
 // The gradient y (dy - sum(y dy)), from x and not from a rounded y.

@@ -7,7 +7,8 @@ struct kk_swiglu_write {
   X a;
   X b;
   device T* out;
-  void operator()(kk_at at) const { kk_write(out, at, kk_silu(a(at)) * b(at)); }
+  template <typename At>
+  void operator()(At at) const { kk_write(out, at, kk_silu(a(at)) * b(at)); }
 };
 
 // out = silu(a) b for a row [a, b] of 2 n elements.
@@ -26,7 +27,8 @@ struct kk_swiglu_grad_write {
   G dy;
   device T* da;
   device T* db;
-  void operator()(kk_at at) const {
+  template <typename At>
+  void operator()(At at) const {
     // From -200 on the sigmoid is 0, and so are both gradients, where infinity times 0 is none.
     const float v = a(at) < -200.0f ? -200.0f : a(at);
     const float s = kk_sigmoid(v);

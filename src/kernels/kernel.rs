@@ -120,13 +120,24 @@ impl RowKernel {
                 items: 0,
             };
         }
-        let tg = width.div_ceil(16).next_power_of_two();
-        let tg = if width <= 256 { 32 } else { tg.min(1024) };
-        let items = width.div_ceil(tg).next_power_of_two();
+        // Elements of a thread, and of a load: 16 bytes where rows are made of such blocks.
+        let elements = knob("ZMLX_ROW_E", if dtype == Dtype::Float32 { 16 } else { 32 });
+        let wide = if dtype == Dtype::Float32 { 4 } else { 8 };
+        let wide = knob("ZMLX_ROW_VEC", wide);
+        let blocks =
+            crate::stream::current().gpu && width.is_multiple_of(wide) && width >= 32 * wide;
+        let vec = if blocks { wide } else { 1 };
+        let tg = width.div_ceil(elements).next_power_of_two().clamp(32, 1024);
+        let items = width.div_ceil(tg * vec).next_power_of_two();
+        let (vec, items) = if items * vec > 32 {
+            (1, 0)
+        } else {
+            (vec, items)
+        };
         Group {
             tg: tg as i32,
-            vec: 1,
-            items: if items > 32 { 0 } else { items as i32 },
+            vec: vec as i32,
+            items: items as i32,
         }
     }
 
@@ -196,6 +207,13 @@ impl Group {
 fn wide_groups() -> bool {
     static WIDE: OnceLock<bool> = OnceLock::new();
     *WIDE.get_or_init(|| std::env::var_os("ZMLX_ROW_GROUPS").is_some_and(|v| v == "gpu"))
+}
+
+fn knob(name: &str, default: usize) -> usize {
+    std::env::var(name)
+        .ok()
+        .and_then(|v| v.parse().ok())
+        .unwrap_or(default)
 }
 
 /// For sums over rows: how many rows are worth a threadgroup, and how many groups are enough
