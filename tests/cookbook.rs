@@ -233,8 +233,7 @@ fn fused_gate_from_raw_source() {
         check(&y[0], &want[0], 1e-6, "out");
         check(&y[1], &want[1], 1e-6, "open");
         let (_, got) = value_and_grad_of(|p| loss(op.call(p)?), &nums, &inputs).unwrap();
-        let (_, want) =
-            exactly(|| value_and_grad_of(|p| loss(op64(p)?), &nums, &exact).unwrap());
+        let (_, want) = exactly(|| value_and_grad_of(|p| loss(op64(p)?), &nums, &exact).unwrap());
         check(&got[0], &want[0], 1e-5, "gradient of x");
         check(&got[1], &want[1], 1e-5, "gradient of gate");
         // A launch for each element of the mapped axis, and gradients through it.

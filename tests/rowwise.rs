@@ -89,8 +89,7 @@ fn softmax_of_any_width(
         let want = exactly(|| pull(|x| x.softmax(-1), &x64, &c64));
         check(&got, &want, tolerance, "gradient");
         let (_, t) = jvp(|p| Ok(vec![op.call(&p[0])?]), [&x], [&c]).unwrap();
-        let (_, u) =
-            exactly(|| jvp(|p| Ok(vec![p[0].softmax(-1)?]), [&x64], [&c64]).unwrap());
+        let (_, u) = exactly(|| jvp(|p| Ok(vec![p[0].softmax(-1)?]), [&x64], [&c64]).unwrap());
         check(&t[0], &u[0], tolerance, "tangent");
     });
 }
@@ -318,8 +317,7 @@ fn broadcasting(#[case] shapes: [Vec<usize>; 3]) {
         let nums = [0, 1, 2];
         let loss = |y: Vec<Array>| Ok(vec![(y[0].sin()?.sum(..)? + y[1].square()?.sum(..)?)?]);
         let (_, got) = value_and_grad_of(|p| loss(op.call_all(p)?), &nums, &inputs).unwrap();
-        let (_, want) =
-            exactly(|| value_and_grad_of(|p| loss(op64(p)?), &nums, &exact).unwrap());
+        let (_, want) = exactly(|| value_and_grad_of(|p| loss(op64(p)?), &nums, &exact).unwrap());
         for (i, (g, w)) in got.iter().zip(&want).enumerate() {
             check(g, w, 1e-4, &format!("gradient {i}"));
         }
