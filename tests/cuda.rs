@@ -6,7 +6,7 @@ mod common;
 use common::{Rng, all_close, f64s, on_worker};
 use zmlx::engine::{EngineError, cuda};
 use zmlx::prelude::*;
-use zmlx::{Result, engine, with_device};
+use zmlx::{Result, engine, grad, jvp, with_device};
 
 /// Whether to go on.
 fn gpu(test: &str) -> bool {
@@ -203,6 +203,24 @@ fn strides_are_those_of_the_evaluated_input() {
             Ok(f64s(&y))
         });
         assert_eq!(cpu, gpu);
+    });
+}
+
+/// The GPU is the default device here, and data has no device of its own: a derivative starts on that of the
+/// scope, with its inputs, too.
+#[test]
+fn derivatives_of_float64_stay_on_the_cpu() {
+    if !gpu("derivatives_of_float64_stay_on_the_cpu") {
+        return;
+    }
+    on_worker(|| {
+        with_device(Device::CPU, || {
+            let x = Array::scalar(3.0f64).unwrap();
+            let slope = grad(|x| x.square())(&x).unwrap();
+            assert_eq!(slope.item::<f64>().unwrap(), 6.0);
+            let (_, tangents) = jvp(|p| Ok(vec![p[0].square()?]), [&x], [&x]).unwrap();
+            assert_eq!(tangents[0].item::<f64>().unwrap(), 18.0);
+        });
     });
 }
 
