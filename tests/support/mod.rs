@@ -1,5 +1,5 @@
 //! Random inputs and comparison for the tests of operations.
-#![allow(dead_code, reason = "each test uses a part")]
+#![allow(dead_code, unused_imports, reason = "each test uses a part")]
 
 #[path = "../common/mod.rs"]
 mod common;
