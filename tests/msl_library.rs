@@ -78,7 +78,7 @@ fn functions(
                 continue;
             }
             let error = (y - want).abs() / (unit * scale(text, x, want) + least);
-            if !(error <= worst.0) {
+            if error.is_nan() || error > worst.0 {
                 worst = (error, x, y);
             }
         }
@@ -128,7 +128,11 @@ fn floats() -> Array {
     let mut values: Vec<f32> = (0..200_000)
         .map(|_| {
             let size = (rng.uniform() * 40.0 - 30.0).exp2() as f32;
-            if rng.next() % 2 == 0 { size } else { -size }
+            if rng.next().is_multiple_of(2) {
+                size
+            } else {
+                -size
+            }
         })
         .collect();
     values.extend([

@@ -29,6 +29,8 @@ using Triple = std::array<int32_t, 3>;
 // The chip's limits for blocks.
 constexpr int32_t deepest_block = 64;
 constexpr int32_t most_rows = 65535;
+// From so many threads on, a fraction of the blocks still fills the largest chip.
+constexpr int32_t long_grid = 1 << 21;
 
 // The sizes as MLX is told them. What passes the chip's limits is put in a row;
 // the kernel finds its place by the numbers that it gets besides.
@@ -262,12 +264,14 @@ CudaPlan::CudaPlan(
     rust::Str name,
     rust::Slice<const uint8_t> code,
     const KernelSpec& spec,
-    size_t rank)
+    size_t rank,
+    uint32_t in_turn)
     : name_(text(name)),
       code_(reinterpret_cast<const char*>(code.data()), code.size()),
       extras_(extras_of(spec)),
       ensure_row_contiguous_(spec.ensure_row_contiguous),
       rank_(rank),
+      in_turn_(static_cast<int32_t>(in_turn)),
       entries_(std::make_unique<Entries>()) {
   if (auto word = put_aside(name_, code_); !word.empty()) {
     code_ = std::move(word);
@@ -322,7 +326,14 @@ PrimitivePtr CudaPlan::primitive(
       return e.primitive;
     }
   }
-  auto [grid, block] = blocks(geometry.grid, group);
+  auto whole = geometry.grid;
+  bool row = whole[1] == 1 && whole[2] == 1;
+  if (in_turn_ > 1 && row && whole[0] >= long_grid) {
+    // The kernel sees by the sizes that each block has several threadgroups.
+    int64_t share = static_cast<int64_t>(group[0]) * in_turn_;
+    whole[0] = static_cast<int32_t>((whole[0] + share - 1) / share * group[0]);
+  }
+  auto [grid, block] = blocks(whole, group);
   auto nodes = mx::fast::precompiled_cuda_kernel(
       name_,
       code_,
@@ -363,8 +374,9 @@ CudaPlanPtr cuda_plan(
     rust::Str name,
     rust::Slice<const uint8_t> code,
     const KernelSpec& spec,
-    size_t rank) {
-  return std::make_shared<CudaPlan>(name, code, spec, rank);
+    size_t rank,
+    uint32_t in_turn) {
+  return std::make_shared<CudaPlan>(name, code, spec, rank, in_turn);
 }
 
 ArrayVecPtr cuda_launch(

@@ -125,6 +125,7 @@ pub(crate) mod ffi {
             code: &[u8],
             spec: &KernelSpec,
             rank: usize,
+            in_turn: u32,
         ) -> Result<SharedPtr<CudaPlan>>;
         /// A node that the GPU runs.
         fn cuda_launch(

@@ -191,7 +191,8 @@ impl MetalKernel {
             Err(e) => return Err(self.error(launch, e)),
         };
         let spec = &self.inner.definition.ffi_spec;
-        let plan = ffi::cuda_plan(&kernel.function, &kernel.code, spec, rank).lift()?;
+        let plan =
+            ffi::cuda_plan(&kernel.function, &kernel.code, spec, rank, kernel.in_turn).lift()?;
         self.inner.stats.specialized(origin, begin.elapsed());
         Ok(entry.cuda.get_or_init(|| plan).clone())
     }

@@ -70,7 +70,8 @@ class CudaPlan {
       rust::Str name,
       rust::Slice<const uint8_t> code,
       const KernelSpec& spec,
-      size_t rank);
+      size_t rank,
+      uint32_t in_turn);
   ~CudaPlan();
 
   // MLX's primitive for a launch. Strides are those of evaluated inputs.
@@ -91,6 +92,8 @@ class CudaPlan {
   bool ensure_row_contiguous_;
   // How many numbers stand for a shape.
   size_t rank_;
+  // How many threadgroups a block may stand for.
+  int32_t in_turn_;
   std::unique_ptr<Entries> entries_;
 };
 using CudaPlanPtr = std::shared_ptr<CudaPlan>;
@@ -99,7 +102,8 @@ CudaPlanPtr cuda_plan(
     rust::Str name,
     rust::Slice<const uint8_t> code,
     const KernelSpec& spec,
-    size_t rank);
+    size_t rank,
+    uint32_t in_turn);
 ArrayVecPtr cuda_launch(
     const CudaPlanPtr& plan,
     Arrays inputs,

@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 use super::{
     error::{CompileError, EngineError},
     host::{Cache, Headers, Origin, cache_error, hex},
-    msl::{self, Lowered, MathMode},
+    msl::{self, Lowered, MathMode, Mode},
 };
 use nvrtc::Outcome;
 
@@ -55,6 +55,8 @@ pub struct CudaKernel {
     pub function: String,
     /// The code.
     pub code: Arc<[u8]>,
+    /// How many threadgroups a block of a long one-dimensional grid may stand for.
+    pub in_turn: u32,
 }
 
 /// How many numbers stand for a shape of up to `rank` dimensions. Few steps, so that arrays of
@@ -107,11 +109,20 @@ pub fn compile(msl: &str, options: &CompileOptions) -> Result<(CudaKernel, Origi
     }
     let key = hex(&hasher.finalize());
     let function = format!("zmlx_{}", &key[..24]);
+    let in_turn = match lowered.mode {
+        Mode::Plain => target::IN_TURN,
+        _ => 1,
+    };
+    let kernel = |function, code| CudaKernel {
+        function,
+        code,
+        in_turn,
+    };
     if let Some(folder) = cache.find(&key)
         && let Ok(code) = fs::read(folder.join(CODE))
     {
         let code = code.into();
-        return Ok((CudaKernel { function, code }, Origin::Disk));
+        return Ok((kernel(function, code), Origin::Disk));
     }
     let mut all = flags;
     all.push(format!("-I{}", headers.folder.display()));
@@ -134,7 +145,7 @@ pub fn compile(msl: &str, options: &CompileOptions) -> Result<(CudaKernel, Origi
     }
     cache.commit(temporary, &key)?;
     let code = code.into();
-    Ok((CudaKernel { function, code }, Origin::Compiler))
+    Ok((kernel(function, code), Origin::Compiler))
 }
 
 /// Flags that make a difference for the code.

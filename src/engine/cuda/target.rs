@@ -109,15 +109,57 @@ impl Target for Cuda<'_> {
             }
         }
         let threads = self.threads;
+        let call = kernel_call(facts);
+        let many = match facts.mode {
+            Mode::Plain => in_turn(&call),
+            _ => String::new(),
+        };
         let _ = write!(
             out,
             "extern \"C\" __global__ void __launch_bounds__({threads}) ZMLX_KERNEL({pointers}\
              int zmlx_gsx, int zmlx_gsy, int zmlx_gsz, int zmlx_gtx, int zmlx_gty, int zmlx_gtz{numbers}) {{\n\
-             {PLACE}{arrays}  {}\n}}\n}}\n",
-            kernel_call(facts)
+             {arrays}{many}{PLACE}  {call}\n}}\n}}\n"
         );
         out
     }
+}
+
+/// Threadgroups that a block of a long one-dimensional grid stands for, in kernels whose threads know
+/// nothing of each other. One element a thread is mostly overhead, and leaves too few loads under way
+/// for the memory; the loads of several threads in turn are independent.
+pub const IN_TURN: u32 = 8;
+
+/// What a block does when the grid has fewer blocks than threadgroups.
+fn in_turn(call: &str) -> String {
+    let thread = |guard: &str| {
+        format!(
+            "#pragma unroll
+    for (uint zmlx_k = 0; zmlx_k < {IN_TURN}; ++zmlx_k) {{
+      const uint zmlx_gx = zmlx_first + zmlx_k, zmlx_ox = zmlx_gx * zmlx_tx;
+      const uint zmlx_x = zmlx_ox + zmlx_lx;
+      const uint zmlx_ex = zmlx_sx - zmlx_ox < zmlx_tx ? zmlx_sx - zmlx_ox : zmlx_tx;
+      {guard}{{ {call} }}
+    }}"
+        )
+    };
+    format!(
+        "  if (gridDim.x * blockDim.x < uint(zmlx_gsx)) {{
+    const uint zmlx_sx = zmlx_gsx, zmlx_sy = 1, zmlx_sz = 1, zmlx_tx = blockDim.x, zmlx_ty = 1, zmlx_tz = 1;
+    const uint zmlx_nx = (zmlx_sx + zmlx_tx - 1) / zmlx_tx, zmlx_ny = 1, zmlx_nz = 1;
+    const uint zmlx_gy = 0, zmlx_gz = 0, zmlx_oy = 0, zmlx_oz = 0, zmlx_ey = 1, zmlx_ez = 1;
+    const uint zmlx_y = 0, zmlx_z = 0, zmlx_ly = 0, zmlx_lz = 0;
+    const uint zmlx_lx = threadIdx.x, zmlx_index = threadIdx.x, zmlx_first = blockIdx.x * {IN_TURN};
+    if ((uint64_t(zmlx_first) + {IN_TURN}) * zmlx_tx <= zmlx_sx) {{
+    {}
+    }} else {{
+    {}
+    }}
+    return;
+  }}
+",
+        thread(""),
+        thread("if (zmlx_ox < zmlx_sx && zmlx_x < zmlx_sx) ")
+    )
 }
 
 /// Where the thread stands, in the words that the host's entry points use too.
