@@ -116,6 +116,11 @@ impl Array {
             ));
         }
         self.eval()?;
+        if crate::stream::current().gpu {
+            // A GPU's stream lets go of what it used a little after it says that it is done. Until then
+            // the values would seem to have another owner.
+            crate::synchronize()?;
+        }
         let raw = if self.is_row_contiguous() {
             ffi::freeze(self.raw()).lift()?
         } else {

@@ -4,8 +4,8 @@ mod common;
 #[path = "common/toolkit.rs"]
 mod toolkit;
 
-use common::{Rng, on_worker};
-use toolkit::{check, normal};
+use common::{Rng, exactly, on_worker};
+use toolkit::{check, f64_of, normal};
 use zmlx::api::Pass;
 use zmlx::prelude::*;
 use zmlx::{Result, grad, value_and_grad_of, vmap};
@@ -17,14 +17,16 @@ fn same(
     x: &Array,
     tolerance: f64,
 ) {
-    let x64 = x.astype(F64).unwrap();
     let y = got(x).unwrap();
-    check(&y, &want(&x64).unwrap(), tolerance, "value");
+    let value = exactly(|| want(&x.astype(F64).unwrap()).unwrap());
+    check(&y, &value, tolerance, "value");
     let shape: Vec<usize> = y.shape().iter().map(|&d| d as usize).collect();
     let c = normal(&mut Rng::new(), &shape);
-    let c64 = c.astype(F64).unwrap();
     let gradient = grad(|x| (got(x)? * &c)?.sum(..))(x).unwrap();
-    let exact = grad(|x| (want(x)? * &c64)?.sum(..))(&x64).unwrap();
+    let exact = exactly(|| {
+        let [x64, c64] = [x, &c].map(|a| a.astype(F64).unwrap());
+        grad(|x| (want(x)? * &c64)?.sum(..))(&x64).unwrap()
+    });
     check(&gradient, &exact, tolerance, "gradient");
 }
 
@@ -159,7 +161,7 @@ fn layer_norm_far_from_zero() {
             .write_row("s2 / D")
             .build()
             .unwrap();
-        let want = x.astype(F64).unwrap().var(-1, 0).unwrap();
+        let want = exactly(|| x.astype(F64).unwrap().var(-1, 0).unwrap());
         check(&op.call(&x).unwrap(), &want, 1e-6, "variance");
     });
 }
@@ -222,16 +224,16 @@ fn fused_gate_from_raw_source() {
             .unwrap();
         let mut rng = Rng::new();
         let inputs = [0, 1].map(|_| normal(&mut rng, &[3, 50]));
-        let exact = inputs.each_ref().map(|a| a.astype(F64).unwrap());
+        let exact = f64_of(&inputs);
         let op64 = |p: &[Array]| Ok(vec![(&p[0] * p[1].sigmoid()?)?, p[1].sigmoid()?]);
         let loss = |y: Vec<Array>| Ok(vec![(y[0].square()?.sum(..)? + y[1].sin()?.sum(..)?)?]);
         let nums = [0, 1];
         let y = op.call(&inputs).unwrap();
-        let want = op64(&exact).unwrap();
+        let want = exactly(|| op64(&exact).unwrap());
         check(&y[0], &want[0], 1e-6, "out");
         check(&y[1], &want[1], 1e-6, "open");
         let (_, got) = value_and_grad_of(|p| loss(op.call(p)?), &nums, &inputs).unwrap();
-        let (_, want) = value_and_grad_of(|p| loss(op64(p)?), &nums, &exact).unwrap();
+        let (_, want) = exactly(|| value_and_grad_of(|p| loss(op64(p)?), &nums, &exact).unwrap());
         check(&got[0], &want[0], 1e-5, "gradient of x");
         check(&got[1], &want[1], 1e-5, "gradient of gate");
         // A launch for each element of the mapped axis, and gradients through it.

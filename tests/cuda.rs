@@ -6,7 +6,7 @@ mod common;
 use common::{Rng, all_close, f64s, on_worker};
 use zmlx::engine::{EngineError, cuda};
 use zmlx::prelude::*;
-use zmlx::{Result, engine, with_device};
+use zmlx::{Result, engine, grad, jvp, with_device};
 
 /// Whether to go on.
 fn gpu(test: &str) -> bool {
@@ -94,27 +94,18 @@ fn more_rows_of_threadgroups_than_the_chip_takes() {
     });
 }
 
-/// Lanes in different branches, lanes that returned, and a barrier behind both.
-#[test]
-fn operations_among_some_lanes() {
-    if !gpu("operations_among_some_lanes") {
+/// A kernel of 256 threads in threadgroups of 128 gives the same on both. The body has the thread's index `i`,
+/// its `lane` and its simdgroup `s`.
+fn same_lanes(test: &'static str, body: &'static str) {
+    if !gpu(test) {
         return;
     }
-    on_worker(|| {
-        let kernel = MetalKernel::new("cuda_lanes", ["x"], ["out"])
-            .source(
+    on_worker(move || {
+        let kernel = MetalKernel::new(&format!("cuda_{test}"), ["x"], ["out"])
+            .source(format!(
                 "uint i = thread_position_in_grid.x, lane = thread_index_in_simdgroup;
-                 threadgroup float shared[4];
-                 float a = 0.0f;
-                 if (lane % 3 == 0) { a = simd_sum(float(x[i])); } else { a = simd_max(float(x[i])); }
-                 if (lane < 8) { a += simd_sum(1.0f); }
-                 if (lane == 0) shared[simdgroup_index_in_threadgroup] = a;
-                 threadgroup_barrier(mem_flags::mem_threadgroup);
-                 if (lane >= 20) { out[i] = a; return; }
-                 float b = simd_sum(1.0f);
-                 threadgroup_barrier(mem_flags::mem_threadgroup);
-                 out[i] = a + 1000.0f * b + shared[3];",
-            )
+                 uint s = simdgroup_index_in_threadgroup; {body}"
+            ))
             .build()
             .unwrap();
         let values: Vec<f32> = (0..256u16).map(f32::from).collect();
@@ -125,6 +116,46 @@ fn operations_among_some_lanes() {
         });
         assert_eq!(cpu, gpu);
     });
+}
+
+/// The others of the simdgroup have nothing to do meanwhile.
+#[test]
+fn operations_among_some_lanes() {
+    same_lanes(
+        "operations_among_some_lanes",
+        "float a = 0.0f;
+         if (lane < 8) { a = simd_sum(float(x[i])); }
+         out[i] = a;",
+    );
+}
+
+/// An operation and a barrier of the lanes that are left.
+#[test]
+fn operations_after_some_lanes_returned() {
+    same_lanes(
+        "operations_after_some_lanes_returned",
+        "threadgroup float shared[4];
+         if (lane == 0) shared[s] = float(x[i]);
+         threadgroup_barrier(mem_flags::mem_threadgroup);
+         if (lane >= 20) { out[i] = float(x[i]); return; }
+         float b = simd_sum(1.0f);
+         threadgroup_barrier(mem_flags::mem_threadgroup);
+         out[i] = 1000.0f * b + shared[3];",
+    );
+}
+
+/// Simdgroups as wholes in different branches, and a barrier behind both.
+#[test]
+fn simdgroups_in_different_branches() {
+    same_lanes(
+        "simdgroups_in_different_branches",
+        "threadgroup float shared[4];
+         float a;
+         if (s % 2 == 0) { a = simd_sum(float(x[i])); } else { a = simd_max(float(x[i])); }
+         if (lane == 0) shared[s] = a;
+         threadgroup_barrier(mem_flags::mem_threadgroup);
+         out[i] = a + shared[3 - s];",
+    );
 }
 
 #[test]
@@ -172,6 +203,24 @@ fn strides_are_those_of_the_evaluated_input() {
             Ok(f64s(&y))
         });
         assert_eq!(cpu, gpu);
+    });
+}
+
+/// The GPU is the default device here, and data has no device of its own: a derivative starts on that of the
+/// scope, with its inputs, too.
+#[test]
+fn derivatives_of_float64_stay_on_the_cpu() {
+    if !gpu("derivatives_of_float64_stay_on_the_cpu") {
+        return;
+    }
+    on_worker(|| {
+        with_device(Device::CPU, || {
+            let x = Array::scalar(3.0f64).unwrap();
+            let slope = grad(|x| x.square())(&x).unwrap();
+            assert_eq!(slope.item::<f64>().unwrap(), 6.0);
+            let (_, tangents) = jvp(|p| Ok(vec![p[0].square()?]), [&x], [&x]).unwrap();
+            assert_eq!(tangents[0].item::<f64>().unwrap(), 18.0);
+        });
     });
 }
 

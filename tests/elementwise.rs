@@ -4,7 +4,7 @@ mod common;
 #[path = "common/toolkit.rs"]
 mod toolkit;
 
-use common::{Rng, on_worker};
+use common::{Rng, exactly, on_worker};
 use rstest::rstest;
 use toolkit::{check, f64_of, normal};
 use zmlx::expr::Expr;
@@ -51,19 +51,21 @@ fn broadcasting(#[case] shapes: [Vec<usize>; 3], #[values(F32, F16, BF16)] dtype
         let (op, tol) = (op(), tolerance(dtype));
         let y = op.call(&inputs).unwrap();
         assert_eq!(y.dtype(), dtype);
-        check(&y, &op64(&exact).unwrap(), tol, "value");
+        check(&y, &exactly(|| op64(&exact).unwrap()), tol, "value");
 
         let c = normal(
             &mut rng,
             &y.shape().iter().map(|&d| d as usize).collect::<Vec<_>>(),
         );
         let c = c.astype(dtype).unwrap();
-        let c64 = c.astype(F64).unwrap();
         let nums = [0, 1, 2];
         let loss = |p: &[Array]| Ok(vec![(op.call(p)? * &c)?.astype(F32)?.sum(..)?]);
         let (_, got) = value_and_grad_of(loss, &nums, &inputs).unwrap();
-        let loss = |p: &[Array]| Ok(vec![(op64(p)? * &c64)?.sum(..)?]);
-        let (_, want) = value_and_grad_of(loss, &nums, &exact).unwrap();
+        let (_, want) = exactly(|| {
+            let c64 = c.astype(F64).unwrap();
+            let loss = |p: &[Array]| Ok(vec![(op64(p)? * &c64)?.sum(..)?]);
+            value_and_grad_of(loss, &nums, &exact).unwrap()
+        });
         // Sums of up to 70,000 products.
         let wide = tol * if y.size() > 1000 { 300.0 } else { 10.0 };
         for (i, (g, w)) in got.iter().zip(&want).enumerate() {
@@ -73,7 +75,8 @@ fn broadcasting(#[case] shapes: [Vec<usize>; 3], #[values(F32, F16, BF16)] dtype
 
         let tangents: Vec<Array> = inputs.iter().map(|a| (a * 0.5).unwrap()).collect();
         let (_, got) = jvp(|p| Ok(vec![op.call(p)?]), &inputs, &tangents).unwrap();
-        let (_, want) = jvp(|p| Ok(vec![op64(p)?]), &exact, f64_of(&tangents)).unwrap();
+        let tangents = f64_of(&tangents);
+        let (_, want) = exactly(|| jvp(|p| Ok(vec![op64(p)?]), &exact, tangents).unwrap());
         check(&got[0], &want[0], 4.0 * tol, "tangent");
     });
 }
@@ -91,7 +94,8 @@ fn one_gradient_of_several() {
         let loss = |p: &[Array]| Ok(vec![op.call(p)?.sum(..)?]);
         let (_, got) = value_and_grad_of(loss, &[1], &inputs).unwrap();
         let loss = |p: &[Array]| Ok(vec![op64(p)?.sum(..)?]);
-        let (_, want) = value_and_grad_of(loss, &[1], f64_of(&inputs)).unwrap();
+        let exact = f64_of(&inputs);
+        let (_, want) = exactly(|| value_and_grad_of(loss, &[1], exact).unwrap());
         check(&got[0], &want[0], 1e-5, "gradient");
         let (_, t) = jvp(
             |p| Ok(vec![op.call(&[&inputs[0], &p[0], &inputs[2]])?]),
@@ -112,7 +116,7 @@ fn dtypes_mix() {
         let op = elementwise::binary("mix", "a * b").unwrap();
         let y = op.call(&a, &b).unwrap();
         assert_eq!(y.dtype(), BF16);
-        let want = (a.astype(F64).unwrap() * b.astype(F64).unwrap()).unwrap();
+        let want = exactly(|| (a.astype(F64).unwrap() * b.astype(F64).unwrap()).unwrap());
         check(&y, &want, 8e-3, "bf16 * int");
         let y = op
             .clone()
@@ -223,21 +227,24 @@ fn three_derivatives(#[case] text: &str, #[case] f: fn(&Array) -> Result<Array>)
     let text = text.to_owned();
     on_worker(move || {
         let x = normal(&mut Rng::new(), &[50]);
-        let x64 = x.astype(F64).unwrap();
+        let x64 = exactly(|| x.astype(F64).unwrap());
         let op = elementwise::unary("f", &text).unwrap();
         let one = |x: &Array| grad(|x| op.call(x)?.sum(..))(x);
         let two = |x: &Array| grad(|x| one(x)?.sum(..))(x);
         let three = grad(|x: &Array| two(x)?.sum(..))(&x).unwrap();
         let want1 = |x: &Array| grad(|x| f(x)?.sum(..))(x);
         let want2 = |x: &Array| grad(|x| want1(x)?.sum(..))(x);
-        check(&one(&x).unwrap(), &want1(&x64).unwrap(), 1e-5, "first");
-        check(&two(&x).unwrap(), &want2(&x64).unwrap(), 2e-5, "second");
-        let want3 = grad(|x: &Array| want2(x)?.sum(..))(&x64).unwrap();
-        check(&three, &want3, 1e-4, "third");
+        let [first, second, third] = exactly(|| {
+            let want3 = grad(|x: &Array| want2(x)?.sum(..));
+            [want1(&x64), want2(&x64), want3(&x64)].map(Result::unwrap)
+        });
+        check(&one(&x).unwrap(), &first, 1e-5, "first");
+        check(&two(&x).unwrap(), &second, 2e-5, "second");
+        check(&three, &third, 1e-4, "third");
         // Forward over backward.
         let ones = Array::ones(50, F32).unwrap();
         let (_, t) = jvp(|p| Ok(vec![one(&p[0])?]), [&x], [&ones]).unwrap();
-        check(&t[0], &want2(&x64).unwrap(), 2e-5, "forward over backward");
+        check(&t[0], &second, 2e-5, "forward over backward");
     });
 }
 

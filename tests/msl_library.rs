@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Rng, on_worker};
+use common::{Rng, exactly, on_worker};
 use rstest::rstest;
 use zmlx::prelude::*;
 
@@ -61,8 +61,7 @@ fn functions(
         };
         let op = zmlx::elementwise::unary("library", text).unwrap();
         let y = op.with_compute_dtype(dtype).unwrap().call(&x).unwrap();
-        let (x, y) = (x.astype(F64).unwrap(), y.astype(F64).unwrap());
-        let (x, y) = (x.to_vec::<f64>().unwrap(), y.to_vec::<f64>().unwrap());
+        let [x, y] = exactly(|| [x, y].map(|a| a.astype(F64).unwrap().to_vec::<f64>().unwrap()));
         let mut worst = (0.0, 0.0, 0.0);
         for (&x, &y) in x.iter().zip(&y) {
             let want = if x.is_nan() { x } else { want(x) };

@@ -4,6 +4,7 @@
 
 #include "mlx/compile.h"
 #include "mlx/export.h"
+#include "mlx/ops.h"
 #include "mlx/primitives.h"
 #include "mlx/transforms.h"
 #include "zmlx/src/bridge/transforms.rs.h"
@@ -32,19 +33,40 @@ Ints view(const std::vector<int>& v) {
   return Ints(v.data(), v.size());
 }
 
+// MLX starts a derivative with a copy of each input, on the stream that computed
+// it. One that is data already has none, and MLX would take the default device,
+// where float64 may not exist. The copy made here moves no data and gives way to
+// MLX's own.
+ArrayVec placed(Arrays arrays, StreamRef s) {
+  auto all = list(arrays);
+  for (auto& a : all) {
+    if (!a.has_primitive()) {
+      a = mx::copy(a, on(s));
+    }
+  }
+  return all;
+}
+
 } // namespace
 
-TwoLists vjp(rust::Box<Callback> f, Arrays primals, Arrays cotangents) {
-  return two(mx::vjp(fn(std::move(f)), list(primals), list(cotangents)));
-}
-
-TwoLists jvp(rust::Box<Callback> f, Arrays primals, Arrays tangents) {
-  return two(mx::jvp(fn(std::move(f)), list(primals), list(tangents)));
-}
-
-TwoLists value_and_grad(rust::Box<Callback> f, Ints argnums, Arrays inputs) {
+TwoLists
+vjp(rust::Box<Callback> f, Arrays primals, Arrays cotangents, StreamRef s) {
   return two(
-      mx::value_and_grad(fn(std::move(f)), ints(argnums))(list(inputs)));
+      mx::vjp(fn(std::move(f)), placed(primals, s), list(cotangents)));
+}
+
+TwoLists
+jvp(rust::Box<Callback> f, Arrays primals, Arrays tangents, StreamRef s) {
+  return two(mx::jvp(fn(std::move(f)), placed(primals, s), list(tangents)));
+}
+
+TwoLists value_and_grad(
+    rust::Box<Callback> f,
+    Ints argnums,
+    Arrays inputs,
+    StreamRef s) {
+  return two(
+      mx::value_and_grad(fn(std::move(f)), ints(argnums))(placed(inputs, s)));
 }
 
 ArrayVecPtr

@@ -47,19 +47,30 @@ pub(crate) mod ffi {
 
         type Array = crate::bridge::array::ffi::Array;
         type ArrayRef<'a> = crate::bridge::ArrayRef<'a>;
+        type StreamRef = crate::bridge::StreamRef;
 
         /// A function that MLX made: compiled, checkpointed, custom or imported.
         type Function;
         fn call(self: &Function, inputs: &[ArrayRef]) -> Result<UniquePtr<CxxVector<Array>>>;
 
         // These four call the closure before they return and keep nothing of it.
-        fn vjp(f: Box<Callback>, primals: &[ArrayRef], cotangents: &[ArrayRef])
-        -> Result<TwoLists>;
-        fn jvp(f: Box<Callback>, primals: &[ArrayRef], tangents: &[ArrayRef]) -> Result<TwoLists>;
+        fn vjp(
+            f: Box<Callback>,
+            primals: &[ArrayRef],
+            cotangents: &[ArrayRef],
+            s: StreamRef,
+        ) -> Result<TwoLists>;
+        fn jvp(
+            f: Box<Callback>,
+            primals: &[ArrayRef],
+            tangents: &[ArrayRef],
+            s: StreamRef,
+        ) -> Result<TwoLists>;
         fn value_and_grad(
             f: Box<Callback>,
             argnums: &[i32],
             inputs: &[ArrayRef],
+            s: StreamRef,
         ) -> Result<TwoLists>;
         fn vmap(
             f: Box<Callback>,

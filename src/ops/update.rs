@@ -173,7 +173,8 @@ impl Array {
     ///
     /// # Errors
     /// [`Error::Dtype`] unless the mask is bool, [`Error::Argument`] or [`Error::Shape`] for
-    /// shapes that do not fit. The evaluation fails when `source` is too short.
+    /// shapes that do not fit. When `source` is too short, the evaluation fails on the CPU; a GPU leaves the
+    /// elements as they are that no value is there for.
     #[track_caller]
     pub fn masked_scatter(&self, mask: &Array, source: &Array) -> Result<Array> {
         if mask.dtype() != crate::Dtype::Bool {

@@ -2,6 +2,7 @@
 
 use crate::array::refs;
 use crate::bridge::transforms::ffi;
+use crate::stream::current;
 use crate::{Array, Error, Result};
 
 use super::{transform, two};
@@ -24,6 +25,7 @@ pub fn vjp<A: AsRef<Array>, B: AsRef<Array>>(
             f,
             &refs(primals.as_ref()),
             &refs(cotangents.as_ref()),
+            current(),
         ))
     })
 }
@@ -44,6 +46,7 @@ pub fn jvp<A: AsRef<Array>, B: AsRef<Array>>(
             f,
             &refs(primals.as_ref()),
             &refs(tangents.as_ref()),
+            current(),
         ))
     })
 }
@@ -114,6 +117,11 @@ pub fn value_and_grad_of<A: AsRef<Array>>(
         Ok(outputs)
     };
     transform(&checked, |f| {
-        two(ffi::value_and_grad(f, argnums, &refs(inputs.as_ref())))
+        two(ffi::value_and_grad(
+            f,
+            argnums,
+            &refs(inputs.as_ref()),
+            current(),
+        ))
     })
 }

@@ -10,7 +10,8 @@ use crate::cases::{Case, normals};
 use crate::reference::{of, pick};
 use crate::report::each_in;
 
-/// The mode of kernels that are statics comes from the environment, so the checks are a process.
+/// The mode of kernels that are statics comes from the environment, so the checks are a process; on the CPU,
+/// since the mode is the host engine's.
 #[test]
 fn kernels_pass_the_checked_mode() {
     let run = Command::new(std::env::current_exe().unwrap())
@@ -21,6 +22,7 @@ fn kernels_pass_the_checked_mode() {
             "--nocapture",
         ])
         .env("ZMLX_CHECKED", "1")
+        .env("ZMLX_ENGINE", "cpu")
         .output()
         .unwrap();
     let (out, err) = (

@@ -4,9 +4,10 @@
 //! 0.32.4), which the tolerances leave room for.
 
 use zmlx::prelude::*;
-use zmlx::{Result, eval, jvp, vjp, with_device};
+use zmlx::{Result, eval, jvp, vjp};
 
 use crate::cases::Case;
+pub use crate::common::exactly;
 
 /// A function of arrays, such as an entry's kernel or composite.
 pub type Function<'a> = dyn Fn(&[Array]) -> Result<Vec<Array>> + 'a;
@@ -67,11 +68,6 @@ pub fn composite(case: &Case, outputs: usize) -> impl Fn(&[Array]) -> Result<Vec
         all.truncate(outputs);
         Ok(all)
     }
-}
-
-/// Evaluates a reference where float64 is.
-pub fn exactly<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
-    with_device(Device::CPU, body)
 }
 
 /// The same values, floats as float64; to be called within [`exactly`].

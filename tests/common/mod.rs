@@ -3,7 +3,7 @@
 
 pub mod kernels;
 
-use zmlx::worker;
+use zmlx::{Device, with_device, worker};
 
 /// Runs the body of a test on a few long-lived threads.
 ///
@@ -13,6 +13,13 @@ use zmlx::worker;
 pub fn on_worker<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> T {
     let pool = worker::shared().expect("threads");
     pool.run(|| Ok(body())).wait().expect("the test's worker")
+}
+
+/// Computes a reference in float64, which only the CPU has, whatever the default device is.
+///
+/// A derivative belongs inside as a whole: its backward pass makes operations, too.
+pub fn exactly<T>(body: impl FnOnce() -> T) -> T {
+    with_device(Device::CPU, body)
 }
 
 /// Deterministic numbers in `[-1, 1)`, not from MLX.

@@ -3,7 +3,7 @@
 
 use zmlx::prelude::*;
 
-use crate::common::Rng;
+use crate::common::{Rng, exactly};
 
 /// Random numbers of this shape.
 pub fn normal(rng: &mut Rng, shape: &[usize]) -> Array {
@@ -13,7 +13,7 @@ pub fn normal(rng: &mut Rng, shape: &[usize]) -> Array {
 
 /// The same values in float64.
 pub fn f64_of(arrays: &[Array]) -> Vec<Array> {
-    arrays.iter().map(|a| a.astype(F64).unwrap()).collect()
+    exactly(|| arrays.iter().map(|a| a.astype(F64).unwrap()).collect())
 }
 
 /// Every element is within `tolerance * (1 + |want|)`.
@@ -23,8 +23,8 @@ pub fn check(got: &Array, want: &Array, tolerance: f64, what: &str) {
     if got.size() == 0 {
         return;
     }
-    let got = got.astype(F64).unwrap().to_vec::<f64>().unwrap();
-    let want = want.astype(F64).unwrap().to_vec::<f64>().unwrap();
+    let [got, want] =
+        exactly(|| [got, want].map(|a| a.astype(F64).unwrap().to_vec::<f64>().unwrap()));
     for (i, (g, w)) in got.iter().zip(&want).enumerate() {
         let fits =
             (g - w).abs() <= tolerance * (1.0 + w.abs()) || g == w || (g.is_nan() && w.is_nan());

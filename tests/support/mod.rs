@@ -1,10 +1,10 @@
 //! Random inputs and comparison for the tests of operations.
-#![allow(dead_code, reason = "each test uses a part")]
+#![allow(dead_code, unused_imports, reason = "each test uses a part")]
 
 #[path = "../common/mod.rs"]
 mod common;
 
-pub use common::{Rng, on_worker};
+pub use common::{Rng, exactly, on_worker};
 use zmlx::prelude::*;
 
 /// Numbers of several kinds from the common generator.

@@ -22,8 +22,8 @@ inline ArrayPtr layer_norm(
   return box(mf::layer_norm(x, maybe(weight), maybe(bias), eps, on(s)));
 }
 
-// MLX's CPU path reads whatever a class index out of range points at, so indices are
-// clamped to what it may follow.
+// MLX reads whatever a class index out of range points at; its CUDA kernel takes
+// negative ones for such, too. So indices are clamped and counted from the first class.
 inline ArrayPtr
 cross_entropy(const Array& logits, const Array& targets, StreamRef s) {
   auto where = on(s);
@@ -34,6 +34,9 @@ cross_entropy(const Array& logits, const Array& targets, StreamRef s) {
     index = mx::astype(targets, mx::int64, where);
     index = mx::minimum(index, Array(classes - 1, mx::int64), where);
     index = mx::maximum(index, Array(-classes, mx::int64), where);
+    auto negative = mx::less(index, Array(int64_t{0}, mx::int64), where);
+    auto from_last = mx::add(index, Array(classes, mx::int64), where);
+    index = mx::where(negative, from_last, index, where);
     index = mx::astype(index, mx::int32, where);
   }
   return box(mf::cross_entropy(logits, index, where));

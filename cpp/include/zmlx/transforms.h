@@ -26,9 +26,15 @@ class Function {
 };
 using FunctionPtr = std::unique_ptr<Function>;
 
-TwoLists vjp(rust::Box<Callback> f, Arrays primals, Arrays cotangents);
-TwoLists jvp(rust::Box<Callback> f, Arrays primals, Arrays tangents);
-TwoLists value_and_grad(rust::Box<Callback> f, Ints argnums, Arrays inputs);
+TwoLists
+vjp(rust::Box<Callback> f, Arrays primals, Arrays cotangents, StreamRef s);
+TwoLists
+jvp(rust::Box<Callback> f, Arrays primals, Arrays tangents, StreamRef s);
+TwoLists value_and_grad(
+    rust::Box<Callback> f,
+    Ints argnums,
+    Arrays inputs,
+    StreamRef s);
 ArrayVecPtr
 vmap(rust::Box<Callback> f, Ints in_axes, Ints out_axes, Arrays inputs);
 
