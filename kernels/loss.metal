@@ -15,17 +15,15 @@ inline float2 kk_cross_entropy_row(P p, long target, long ignored, size_t n, S g
   return float2(target == ignored ? 0.0f : loss, total);
 }
 
-template <typename X, typename T>
-struct kk_cross_entropy_grad_write {
+template <typename X>
+struct kk_cross_entropy_gradient {
   X x;
-  device T* out;
   float total;
   float dy;
   size_t target;
-  template <typename At>
-  void operator()(At at) const {
+  float operator()(kk_at at) const {
     const float y = metal::fast::exp(x(at) - total);
-    kk_write(out, at, (at.i == target ? y - 1.0f : y) * dy);
+    return (at.i == target ? y - 1.0f : y) * dy;
   }
 };
 
@@ -37,9 +35,9 @@ inline void kk_cross_entropy_grad_row(P p, long target, long ignored, float tota
   typedef decltype(kk_keep(p, n, g)) X;
   const bool inside = target >= 0 && size_t(target) < n;
   if (target == ignored) {
-    kk_for(n, g, kk_fill<T>{out, 0.0f});
+    kk_map(n, g, out, kk_constant{0.0f});
   } else {
-    kk_for(n, g, kk_cross_entropy_grad_write<X, T>{kk_keep(p, n, g), out, total,
-                                                            inside ? dy : NAN, size_t(target)});
+    kk_map(n, g, out, kk_cross_entropy_gradient<X>{kk_keep(p, n, g), total, inside ? dy : NAN,
+                                                   size_t(target)});
   }
 }

@@ -4,21 +4,18 @@
 template <typename X>
 struct kk_square {
   X x;
-  template <typename At>
-  float operator()(At at) const {
+  float operator()(kk_at at) const {
     const float v = x(at);
     return v * v;
   }
 };
 
-template <typename X, typename W, typename T>
-struct kk_rmsnorm_write {
+template <typename X, typename W>
+struct kk_rmsnorm_value {
   X x;
   W w;
-  device T* out;
   float scale;
-  template <typename At>
-  void operator()(At at) const { kk_write(out, at, x(at) * scale * w(at)); }
+  float operator()(kk_at at) const { return x(at) * scale * w(at); }
 };
 
 // out = x w / sqrt(mean(x^2) + eps). The factor before w is what the gradient needs again.
@@ -31,7 +28,7 @@ inline void kk_rmsnorm_row(P p, Q q, device T* out, device float* scale, size_t 
   const W w = kk_keep(q, n, g);
   const float r = metal::rsqrt(kk_sum(n, g, kk_square<X>{x}) / float(n) + eps);
   if (g.index == 0) *scale = r;
-  kk_for(n, g, kk_rmsnorm_write<X, W, T>{x, w, out, r});
+  kk_map(n, g, out, kk_rmsnorm_value<X, W>{x, w, r});
 }
 
 template <typename X, typename W, typename G>
@@ -39,22 +36,17 @@ struct kk_product3 {
   X x;
   W w;
   G dy;
-  template <typename At>
-  float operator()(At at) const { return x(at) * w(at) * dy(at); }
+  float operator()(kk_at at) const { return x(at) * w(at) * dy(at); }
 };
 
-template <typename X, typename W, typename G, typename T>
-struct kk_rmsnorm_grad_write {
+template <typename X, typename W, typename G>
+struct kk_rmsnorm_gradient {
   X x;
   W w;
   G dy;
-  device T* out;
   float scale;
   float pull;
-  template <typename At>
-  void operator()(At at) const {
-    kk_write(out, at, scale * (dy(at) * w(at) - x(at) * pull));
-  }
+  float operator()(kk_at at) const { return scale * (dy(at) * w(at) - x(at) * pull); }
 };
 
 // dx = r (w dy - x r^2 mean(x w dy)), with r from the forward pass.
@@ -67,7 +59,7 @@ inline void kk_rmsnorm_grad_row(P p, Q q, G d, device T* out, float r, size_t n,
   const W w = kk_keep(q, n, g);
   const D dy = kk_keep(d, n, g);
   const float mean = kk_sum(n, g, kk_product3<X, W, D>{x, w, dy}) / float(n);
-  kk_for(n, g, kk_rmsnorm_grad_write<X, W, D, T>{x, w, dy, out, r, r * r * mean});
+  kk_map(n, g, out, kk_rmsnorm_gradient<X, W, D>{x, w, dy, r, r * r * mean});
 }
 
 template <typename X, typename G>
@@ -75,8 +67,7 @@ struct kk_scaled_product {
   X x;
   G dy;
   float scale;
-  template <typename At>
-  float operator()(At at) const { return x(at) * scale * dy(at); }
+  float operator()(kk_at at) const { return x(at) * scale * dy(at); }
 };
 
 // What a row adds to the gradient of the weights: x r dy.

@@ -1,28 +1,22 @@
 // Rotary position embedding.
 #include "rows.metal"
 
-// Rotates the pairs (a, b) of a row by the angles of its position; b follows a after n elements.
-template <typename X, typename A, typename B, typename T>
-struct kk_rope_write {
+// A pair (a, b) rotated by the angle of its position: its first element, or (SECOND) its second.
+template <typename X, typename A, typename B, bool SECOND>
+struct kk_rope_value {
   X a;
   X b;
   A cosine;
   B sine;
   float sign;
-  device T* out;
-  size_t n;
-  template <typename At>
-  void operator()(At at) const {
+  float operator()(kk_at at) const {
     const float c = cosine(at);
     const float s = sign * sine(at);
-    const float u = a(at);
-    const float v = b(at);
-    kk_write(out, at, u * c - v * s);
-    kk_write(out + n, at, u * s + v * c);
+    return SECOND ? a(at) * s + b(at) * c : a(at) * c - b(at) * s;
   }
 };
 
-// sign is 1 to rotate and -1 to rotate back.
+// b follows a after n elements; sign is 1 to rotate and -1 to rotate back.
 template <typename S, typename P, typename Q, typename R, typename T>
 inline void kk_rope_row(P x, Q cosine, R sine, float sign, device T* out, size_t n, S g) {
   typedef decltype(kk_keep(x, n, g)) X;
@@ -32,7 +26,8 @@ inline void kk_rope_row(P x, Q cosine, R sine, float sign, device T* out, size_t
   const X b = kk_keep(x + n, n, g);
   const A c = kk_keep(cosine, n, g);
   const B s = kk_keep(sine, n, g);
-  kk_for(n, g, kk_rope_write<X, A, B, T>{a, b, c, s, sign, out, n});
+  kk_map(n, g, out, kk_rope_value<X, A, B, false>{a, b, c, s, sign});
+  kk_map(n, g, out + n, kk_rope_value<X, A, B, true>{a, b, c, s, sign});
 }
 
 // What a row adds to the gradient of its position's cosines, or (QUARTER) sines: the product of dy
@@ -43,8 +38,7 @@ struct kk_rope_product {
   X b;
   G da;
   G db;
-  template <typename At>
-  float operator()(At at) const {
+  float operator()(kk_at at) const {
     return QUARTER ? a(at) * db(at) - b(at) * da(at) : a(at) * da(at) + b(at) * db(at);
   }
 };

@@ -25,15 +25,6 @@ struct kk_at {
   int slot;
 };
 
-// The same in a block of VEC.
-template <int VEC>
-struct kk_block_at {
-  size_t i;
-  int slot;
-  size_t block;
-  int k;
-};
-
 // A block, which one instruction loads or stores.
 template <typename T, int VEC>
 struct kk_block {
@@ -44,8 +35,7 @@ struct kk_block {
 template <typename P>
 struct kk_row {
   P p;
-  template <typename At>
-  float operator()(At at) const { return float(p[at.i]); }
+  float operator()(kk_at at) const { return float(p[at.i]); }
 };
 
 template <typename P>
@@ -57,8 +47,7 @@ inline kk_row<P> kk_read(P p) {
 template <int ITEMS>
 struct kk_kept_row {
   float v[ITEMS];
-  template <typename At>
-  float operator()(At at) const { return v[at.slot]; }
+  float operator()(kk_at at) const { return v[at.slot]; }
 };
 
 // A row that several passes read.
@@ -99,23 +88,19 @@ inline kk_kept_row<ITEMS * VEC> kk_keep(P p, size_t n, kk_group<TG, VEC, ITEMS> 
   return row;
 }
 
-// A row that is written from floats.
-template <typename T>
-inline void kk_write(device T* p, kk_at at, float v) {
-  p[at.i] = T(v);
+// Whether passes read memory again.
+template <int TG, int VEC>
+inline bool kk_streams(kk_group<TG, VEC, 0>) {
+  return true;
+}
+template <int TG, int VEC, int ITEMS>
+inline bool kk_streams(kk_group<TG, VEC, ITEMS>) {
+  return false;
 }
 
-template <typename T, int VEC>
-inline void kk_write(device T* p, kk_block_at<VEC> at, float v) {
-  reinterpret_cast<device kk_block<T, VEC>*>(p)[at.block].v[at.k] = T(v);
-}
-
-template <typename T>
-struct kk_fill {
-  device T* out;
+struct kk_constant {
   float v;
-  template <typename At>
-  void operator()(At at) const { kk_write(out, at, v); }
+  float operator()(kk_at) const { return v; }
 };
 
 template <int TG, int VEC, int ITEMS>
@@ -142,27 +127,46 @@ inline float kk_group_max(float v, kk_group<TG, VEC, ITEMS> g) {
   return v;
 }
 
-// Calls f for each element.
-template <int TG, int VEC, typename F>
-inline void kk_for(size_t n, kk_group<TG, VEC, 0> g, F f) {
+// *out = v, rounded to the output's type.
+template <typename T>
+inline void kk_store(device T* out, float v) {
+  *out = T(v);
+}
+
+// out = f, rounded to the output's type.
+template <int TG, int VEC, typename T, typename F>
+inline void kk_map(size_t n, kk_group<TG, VEC, 0> g, device T* out, F f) {
   const size_t blocks = n / VEC;
   for (size_t b = g.index; b < blocks; b += TG)
-    for (int k = 0; k < VEC; ++k) f(kk_at{b * VEC + k, 0});
-  for (size_t i = blocks * VEC + g.index; i < n; i += TG) f(kk_at{i, 0});
+    for (int k = 0; k < VEC; ++k) out[b * VEC + k] = T(f(kk_at{b * VEC + k, 0}));
+  for (size_t i = blocks * VEC + g.index; i < n; i += TG) out[i] = T(f(kk_at{i, 0}));
 }
-template <int TG, int ITEMS, typename F>
-inline void kk_for(size_t n, kk_group<TG, 1, ITEMS> g, F f) {
+template <int TG, int ITEMS, typename T, typename F>
+inline void kk_map(size_t n, kk_group<TG, 1, ITEMS> g, device T* out, F f) {
   for (int k = 0; k < ITEMS; ++k) {
     const size_t i = size_t(k) * TG + g.index;
-    if (i < n) f(kk_at{i, k});
+    if (i < n) out[i] = T(f(kk_at{i, k}));
   }
 }
+template <int TG, int VEC, int ITEMS, typename T, typename F>
+inline void kk_map(size_t n, kk_group<TG, VEC, ITEMS> g, device T* out, F f) {
+  for (int k = 0; k < ITEMS; ++k) {
+    const size_t block = size_t(k) * TG + g.index;
+    if (block * VEC < n) {
+      kk_block<T, VEC> b;
+      for (int j = 0; j < VEC; ++j) b.v[j] = T(f(kk_at{block * VEC + j, k * VEC + j}));
+      reinterpret_cast<device kk_block<T, VEC>*>(out)[block] = b;
+    }
+  }
+}
+
+// Calls f for each element that a thread keeps.
 template <int TG, int VEC, int ITEMS, typename F>
 inline void kk_for(size_t n, kk_group<TG, VEC, ITEMS> g, F f) {
   for (int k = 0; k < ITEMS; ++k) {
     const size_t block = size_t(k) * TG + g.index;
     if (block * VEC < n)
-      for (int j = 0; j < VEC; ++j) f(kk_block_at<VEC>{block * VEC + j, k * VEC + j, block, j});
+      for (int j = 0; j < VEC; ++j) f(kk_at{block * VEC + j, k * VEC + j});
   }
 }
 
@@ -184,8 +188,7 @@ template <typename F>
 struct kk_add {
   F f;
   thread float* sum;
-  template <typename At>
-  void operator()(At at) const { *sum += f(at); }
+  void operator()(kk_at at) const { *sum += f(at); }
 };
 template <int TG, int VEC, int ITEMS, typename F>
 inline float kk_sum(size_t n, kk_group<TG, VEC, ITEMS> g, F f) {
@@ -212,8 +215,7 @@ template <typename F>
 struct kk_raise {
   F f;
   thread float* most;
-  template <typename At>
-  void operator()(At at) const { *most = metal::max(*most, f(at)); }
+  void operator()(kk_at at) const { *most = metal::max(*most, f(at)); }
 };
 template <int TG, int VEC, int ITEMS, typename F>
 inline float kk_max(size_t n, kk_group<TG, VEC, ITEMS> g, F f) {

@@ -44,10 +44,10 @@ inline void kk_cumsum_row(P p, device T* out, size_t n, kk_group<TG, VEC, ITEMS>
     const float before = carry + kk_group_sum_before(part[VEC - 1], all, g);
     if (count == VEC) {
       for (int k = 0; k < VEC; ++k)
-        kk_write(out, kk_scan_at<REVERSE>(from + k, n), before + part[k]);
+        out[kk_scan_at<REVERSE>(from + k, n).i] = T(before + part[k]);
     } else {
       for (size_t k = 0; k < count; ++k)
-        kk_write(out, kk_scan_at<REVERSE>(from + k, n), before + part[k]);
+        out[kk_scan_at<REVERSE>(from + k, n).i] = T(before + part[k]);
     }
     carry += all;
   }

@@ -10,19 +10,18 @@ struct kk_exp_above {
   float most;
   // The argument is at most 0 and a denormal result does not count beside the sum, so the
   // fast exponential is exact enough.
-  template <typename At>
-  float operator()(At at) const { return metal::fast::exp(x(at) - most); }
+  float operator()(kk_at at) const { return metal::fast::exp(x(at) - most); }
 };
 
-// Writes the exponentials where the output can hold them, and gives them to be summed.
+// Leaves the exponentials in the output where it can hold them and they would be computed again.
 template <typename X, typename T>
 struct kk_exp_kept {
   kk_exp_above<X> e;
   device T* out;
-  template <typename At>
-  float operator()(At at) const {
+  bool keep;
+  float operator()(kk_at at) const {
     const float v = e(at);
-    if (sizeof(T) == 4) kk_write(out, at, v);
+    if (keep) out[at.i] = T(v);
     return v;
   }
 };
@@ -31,11 +30,9 @@ template <typename X, typename T>
 struct kk_softmax_scale {
   kk_exp_above<X> e;
   device T* out;
+  bool kept;
   float scale;
-  template <typename At>
-  void operator()(At at) const {
-    kk_write(out, at, (sizeof(T) == 4 ? float(out[at.i]) : e(at)) * scale);
-  }
+  float operator()(kk_at at) const { return (kept ? float(out[at.i]) : e(at)) * scale; }
 };
 
 // out = exp(x - max x) / sum.
@@ -44,28 +41,26 @@ inline void kk_softmax_row(P p, device T* out, size_t n, S g) {
   typedef decltype(kk_keep(p, n, g)) X;
   const X x = kk_keep(p, n, g);
   const kk_exp_above<X> e = {x, kk_finite_max(kk_max(n, g, x))};
-  const float sum = kk_sum(n, g, kk_exp_kept<X, T>{e, out});
+  const bool keep = sizeof(T) == 4 && kk_streams(g);
+  const float sum = kk_sum(n, g, kk_exp_kept<X, T>{e, out, keep});
   const float scale = sum == 0.0f ? 0.0f : 1.0f / sum;
-  kk_for(n, g, kk_softmax_scale<X, T>{e, out, scale});
+  kk_map(n, g, out, kk_softmax_scale<X, T>{e, out, keep, scale});
 }
 
 template <typename X, typename G>
 struct kk_exp_times {
   kk_exp_above<X> e;
   G dy;
-  template <typename At>
-  float operator()(At at) const { return e(at) * dy(at); }
+  float operator()(kk_at at) const { return e(at) * dy(at); }
 };
 
-template <typename X, typename G, typename T>
-struct kk_softmax_grad_write {
+template <typename X, typename G>
+struct kk_softmax_gradient {
   kk_exp_above<X> e;
   G dy;
-  device T* out;
   float scale;
   float mean;
-  template <typename At>
-  void operator()(At at) const { kk_write(out, at, e(at) * scale * (dy(at) - mean)); }
+  float operator()(kk_at at) const { return e(at) * scale * (dy(at) - mean); }
 };
 
 // The gradient y (dy - sum(y dy)), from x and not from a rounded y.
@@ -79,5 +74,5 @@ inline void kk_softmax_grad_row(P p, G dp, device T* out, size_t n, S g) {
   const float sum = kk_sum(n, g, e);
   const float scale = sum == 0.0f ? 0.0f : 1.0f / sum;
   const float mean = kk_sum(n, g, kk_exp_times<X, D>{e, dy}) * scale;
-  kk_for(n, g, kk_softmax_grad_write<X, D, T>{e, dy, out, scale, mean});
+  kk_map(n, g, out, kk_softmax_gradient<X, D>{e, dy, scale, mean});
 }

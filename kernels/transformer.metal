@@ -2,13 +2,11 @@
 #include "functions.metal"
 #include "rows.metal"
 
-template <typename X, typename T>
-struct kk_swiglu_write {
+template <typename X>
+struct kk_swiglu_value {
   X a;
   X b;
-  device T* out;
-  template <typename At>
-  void operator()(At at) const { kk_write(out, at, kk_silu(a(at)) * b(at)); }
+  float operator()(kk_at at) const { return kk_silu(a(at)) * b(at); }
 };
 
 // out = silu(a) b for a row [a, b] of 2 n elements.
@@ -17,23 +15,20 @@ inline void kk_swiglu_row(P x, device T* out, size_t n, S g) {
   typedef decltype(kk_keep(x, n, g)) X;
   const X a = kk_keep(x, n, g);
   const X b = kk_keep(x + n, n, g);
-  kk_for(n, g, kk_swiglu_write<X, T>{a, b, out});
+  kk_map(n, g, out, kk_swiglu_value<X>{a, b});
 }
 
-template <typename X, typename G, typename T>
-struct kk_swiglu_grad_write {
+// The gradient of a, or (GATED) of b. From -200 on the sigmoid is 0, and so are both, where infinity times 0
+// is none.
+template <typename X, typename G, bool GATED>
+struct kk_swiglu_gradient {
   X a;
   X b;
   G dy;
-  device T* da;
-  device T* db;
-  template <typename At>
-  void operator()(At at) const {
-    // From -200 on the sigmoid is 0, and so are both gradients, where infinity times 0 is none.
+  float operator()(kk_at at) const {
     const float v = a(at) < -200.0f ? -200.0f : a(at);
     const float s = kk_sigmoid(v);
-    kk_write(da, at, dy(at) * b(at) * (s + v * s * (1.0f - s)));
-    kk_write(db, at, dy(at) * v * s);
+    return dy(at) * (GATED ? v * s : b(at) * (s + v * s * (1.0f - s)));
   }
 };
 
@@ -45,7 +40,8 @@ inline void kk_swiglu_grad_row(P x, G dy, device T* dx, size_t n, S g) {
   const X a = kk_keep(x, n, g);
   const X b = kk_keep(x + n, n, g);
   const D d = kk_keep(dy, n, g);
-  kk_for(n, g, kk_swiglu_grad_write<X, D, T>{a, b, d, dx, dx + n});
+  kk_map(n, g, dx, kk_swiglu_gradient<X, D, false>{a, b, d});
+  kk_map(n, g, dx + n, kk_swiglu_gradient<X, D, true>{a, b, d});
 }
 
 // A bijection of 32 bits in which each bit of the input changes each bit of the output with a

@@ -117,7 +117,7 @@ static FORWARD: RowKernel = RowKernel::new(
     &["x", "target", "ignored"],
     &["loss", "total"],
     "const float2 y = kk_cross_entropy_row(x + row * n, long(target[row]), \
-     long(ignored[0]), n, g);\nif (g.index == 0) {\n  kk_write(loss, kk_at{row, 0}, y.x);\n  \
+     long(ignored[0]), n, g);\nif (g.index == 0) {\n  kk_store(loss + row, y.x);\n  \
      total[row] = y.y;\n}",
 );
 static BACKWARD: RowKernel = RowKernel::new(
