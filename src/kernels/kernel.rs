@@ -1,9 +1,11 @@
 //! Kernels of the catalog: what each is made of, and how one over rows is launched.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::sync::OnceLock;
 
 use crate::metal::Launch;
-use crate::{Array, Dtype, Error, MetalKernel, Result};
+use crate::{Array, Dtype, Element, Error, MetalKernel, Result};
 
 /// A kernel over the rows of its first input.
 ///
@@ -121,16 +123,18 @@ impl RowKernel {
             };
         }
         // Elements of a thread, and of a load: 16 bytes where rows are made of such blocks.
-        let elements = knob("ZMLX_ROW_E", if dtype == Dtype::Float32 { 16 } else { 32 });
-        let wide = if dtype == Dtype::Float32 { 4 } else { 8 };
-        let wide = knob("ZMLX_ROW_VEC", wide);
+        let (elements, wide) = match dtype {
+            Dtype::Float32 => (16, 4),
+            _ => (32, 8),
+        };
         let blocks =
             crate::stream::current().gpu && width.is_multiple_of(wide) && width >= 32 * wide;
         let vec = if blocks { wide } else { 1 };
         let tg = width.div_ceil(elements).next_power_of_two().clamp(32, 1024);
         let items = width.div_ceil(tg * vec).next_power_of_two();
+        // Wider rows than the registers hold are read again by each pass.
         let (vec, items) = if items * vec > 32 {
-            (1, 0)
+            (4, 0)
         } else {
             (vec, items)
         };
@@ -209,17 +213,52 @@ fn wide_groups() -> bool {
     *WIDE.get_or_init(|| std::env::var_os("ZMLX_ROW_GROUPS").is_some_and(|v| v == "gpu"))
 }
 
-fn knob(name: &str, default: usize) -> usize {
-    std::env::var(name)
-        .ok()
-        .and_then(|v| v.parse().ok())
-        .unwrap_or(default)
-}
-
 /// For sums over rows: how many rows are worth a threadgroup, and how many groups are enough
 /// for the largest machines; more would only give more partial sums.
 const ROWS_A_GROUP: usize = 16;
 const MAX_GROUPS: usize = 512;
+
+/// An argument that is no array, as an array. The latest few of a thread are kept: a GPU fetches a
+/// fresh array from the host's memory at each launch, which costs more than many a kernel.
+pub(crate) fn constant<T: Bits>(values: &[T]) -> Result<Array> {
+    thread_local! {
+        static KEPT: RefCell<VecDeque<(Vec<u64>, Dtype, Array)>> =
+            const { RefCell::new(VecDeque::new()) };
+    }
+    let bits: Vec<u64> = values.iter().map(|&v| v.bits()).collect();
+    KEPT.with_borrow_mut(|kept| {
+        let same = |(b, d, _): &&(Vec<u64>, Dtype, Array)| *d == T::DTYPE && *b == bits;
+        if let Some((_, _, array)) = kept.iter().find(same) {
+            return Ok(array.clone());
+        }
+        let fresh = Array::from_slice(values, values.len())?;
+        if kept.len() == 32 {
+            kept.pop_front();
+        }
+        kept.push_back((bits, T::DTYPE, fresh.clone()));
+        Ok(fresh)
+    })
+}
+
+/// Numbers that can be told apart.
+pub(crate) trait Bits: Element + Copy {
+    fn bits(self) -> u64;
+}
+impl Bits for f32 {
+    fn bits(self) -> u64 {
+        self.to_bits().into()
+    }
+}
+impl Bits for u32 {
+    fn bits(self) -> u64 {
+        self.into()
+    }
+}
+impl Bits for i64 {
+    fn bits(self) -> u64 {
+        self as u64
+    }
+}
 
 /// Metal passes arrays without axes as references; kernels over rows index all alike.
 fn with_axes(inputs: &[&Array]) -> Result<Vec<Array>> {

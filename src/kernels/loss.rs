@@ -1,7 +1,7 @@
 //! Losses over the last axis.
 
 use super::catalog::{Entry, Kind, few, input};
-use super::kernel::{RowKernel, check_float, check_shape, rows_of};
+use super::kernel::{RowKernel, check_float, check_shape, constant, rows_of};
 use super::op::Op;
 use crate::ops::where_;
 use crate::{Array, Dtype, Error, Result};
@@ -77,7 +77,7 @@ static CROSS_ENTROPY: Op<i64> = Op {
     visible: 1,
     forward: |&ignored, p| {
         let (rows, width) = rows_of("logits", p[0])?;
-        let ignored = Array::from_slice(&[ignored], 1)?;
+        let ignored = constant(&[ignored])?;
         let outputs = [(p[1].shape(), p[0].dtype()), (p[1].shape(), Dtype::Float32)];
         Ok(FORWARD
             .launch(&[p[0], p[1], &ignored], outputs, rows, width)?
@@ -85,7 +85,7 @@ static CROSS_ENTROPY: Op<i64> = Op {
     },
     vjp: |&ignored, p, g, y| {
         let (rows, width) = rows_of("logits", &p[0])?;
-        let ignored = Array::from_slice(&[ignored], 1)?;
+        let ignored = constant(&[ignored])?;
         let inputs = [&p[0], &p[1], &ignored, &y[1], &g[0]];
         let like = (p[0].shape(), p[0].dtype());
         let [dx] = BACKWARD.launch(&inputs, [like], rows, width)?;

@@ -1,7 +1,7 @@
 //! Normalization over the last axis.
 
 use super::catalog::{Entry, Kind, few, input};
-use super::kernel::{RowKernel, check_float, check_shape, rows_of};
+use super::kernel::{RowKernel, check_float, check_shape, constant, rows_of};
 use super::op::Op;
 use crate::{Array, Dtype, Result, keepdims};
 
@@ -74,12 +74,7 @@ static RMSNORM: Op<f32> = Op {
         let leading = &p[0].shape()[..p[0].ndim() - 1];
         let outputs = [(p[0].shape(), p[0].dtype()), (leading, Dtype::Float32)];
         Ok(FORWARD
-            .launch(
-                &[p[0], p[1], &Array::from_slice(&[eps], 1)?],
-                outputs,
-                rows,
-                width,
-            )?
+            .launch(&[p[0], p[1], &constant(&[eps])?], outputs, rows, width)?
             .into())
     },
     vjp: |_, p, g, y| {

@@ -1,7 +1,7 @@
 //! Gated activations and dropout.
 
 use super::catalog::{Entry, Kind, few, input};
-use super::kernel::{ElementKernel, RowKernel, check_float, rows_of};
+use super::kernel::{ElementKernel, RowKernel, check_float, constant, rows_of};
 use super::op::Op;
 use crate::{Array, Dtype, Error, Result};
 
@@ -128,7 +128,7 @@ impl Mask {
 
     fn key(&self) -> Result<Array> {
         let [a, b] = self.words;
-        Array::from_slice(&[a, b, self.below, self.factor.to_bits()], 4)
+        constant(&[a, b, self.below, self.factor.to_bits()])
     }
 }
 
