@@ -2,7 +2,7 @@
 //!
 //! A kernel is the body of a Metal function. MLX writes the signature around it and zmlx runs
 //! the result as a node of MLX's graph: by Metal itself on a Mac, by the host engine on a CPU
-//! stream (see [`crate::engine`]).
+//! stream, by the CUDA engine on an NVIDIA GPU's (see [`crate::engine`]).
 
 mod cache;
 pub mod capture;
