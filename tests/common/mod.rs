@@ -3,6 +3,7 @@
 
 pub mod kernels;
 
+use zmlx::engine::{Engine, force};
 use zmlx::{Device, with_device, worker};
 
 /// Runs the body of a test on a few long-lived threads.
@@ -20,6 +21,11 @@ pub fn on_worker<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -
 /// A derivative belongs inside as a whole: its backward pass makes operations, too.
 pub fn exactly<T>(body: impl FnOnce() -> T) -> T {
     with_device(Device::CPU, body)
+}
+
+/// Leaves the whole process to the host engine, in files that test what only that one has.
+pub fn host_engine() {
+    force(Some(Engine::Cpu));
 }
 
 /// Deterministic numbers in `[-1, 1)`, not from MLX.
