@@ -28,6 +28,12 @@ pub fn host_engine() {
     force(Some(Engine::Cpu));
 }
 
+/// One of many cases that differ in what MLX's own kernels are compiled for. On a GPU that happens at the first
+/// use and takes seconds for each, so there only those that are `chosen` run; the others run on the CPU.
+pub fn sampled<T>(chosen: bool, body: impl FnOnce() -> T) -> T {
+    if chosen { body() } else { exactly(body) }
+}
+
 /// Deterministic numbers in `[-1, 1)`, not from MLX.
 pub fn noise(n: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(1);

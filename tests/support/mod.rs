@@ -4,7 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-pub use common::{Rng, exactly, on_worker};
+pub use common::{Rng, exactly, on_worker, sampled};
 use zmlx::prelude::*;
 
 /// Numbers of several kinds from the common generator.
