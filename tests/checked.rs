@@ -1,5 +1,8 @@
 //! The checked mode: kernels with one fault each, and kernels without.
 
+mod common;
+
+use common::host_engine;
 use rstest::rstest;
 use zmlx::engine::EngineError;
 use zmlx::engine::error::Region;
@@ -8,7 +11,9 @@ use zmlx::{Checked, MetalKernel, Result};
 
 const N: i32 = 64;
 
+/// What every launch here begins with; the mode is the host engine's.
 fn numbers(n: i32) -> Array {
+    host_engine();
     let values: Vec<f32> = (0..n).map(|i| i as f32 + 1.0).collect();
     Array::from_slice(&values, n).unwrap()
 }

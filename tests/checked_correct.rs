@@ -1,11 +1,16 @@
 //! The checked mode: kernels without a fault give the same as ever, and any text is taken.
 
+mod common;
+
+use common::host_engine;
 use zmlx::prelude::*;
 use zmlx::{MetalKernel, Result, vmap};
 
 const N: i32 = 64;
 
+/// What every launch here begins with; the mode is the host engine's.
 fn numbers(n: i32) -> Array {
+    host_engine();
     let values: Vec<f32> = (0..n).map(|i| i as f32 + 1.0).collect();
     Array::from_slice(&values, n).unwrap()
 }

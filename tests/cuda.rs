@@ -224,6 +224,59 @@ fn derivatives_of_float64_stay_on_the_cpu() {
     });
 }
 
+/// Operations whose derivatives MLX computes in part on the process's default device.
+#[test]
+fn float64_of_operations_that_stray_stays_on_the_cpu() {
+    if !gpu("float64_of_operations_that_stray_stays_on_the_cpu") {
+        return;
+    }
+    let run = || -> Result<()> {
+        let data: Vec<f64> = Rng::new().normals(12).iter().map(|&v| v.into()).collect();
+        let x = Array::from_slice(&data, (3, 4))?;
+        let close = |got: &Array, want: &[f64]| -> Result<()> {
+            // MLX's exp of float64 is as good as float32's.
+            all_close(&got.to_vec()?, want, 1e-5);
+            Ok(())
+        };
+        let rows = |f: fn(&[f64]) -> Vec<f64>| data.chunks(4).flat_map(f).collect::<Vec<_>>();
+        let p = rows(|row| {
+            let sum: f64 = row.iter().map(|v| v.exp()).sum();
+            row.iter().map(|v| v.exp() / sum).collect()
+        });
+        close(&x.softmax(-1)?, &p)?;
+        let total: Vec<f64> = data
+            .chunks(4)
+            .map(|row| row.iter().map(|v| v.exp()).sum::<f64>().ln())
+            .collect();
+        close(&x.logsumexp(-1)?, &total)?;
+        let far = Array::from_slice(&[f64::NEG_INFINITY; 4], (2, 2))?;
+        assert_eq!(far.logsumexp(-1)?.to_vec::<f64>()?, [f64::NEG_INFINITY; 2]);
+        // The gradient of the sum of squares of p, and the second derivative of logsumexp, by formula.
+        let want = rows(|row| {
+            let sum: f64 = row.iter().map(|v| v.exp()).sum();
+            let p: Vec<f64> = row.iter().map(|v| v.exp() / sum).collect();
+            let squares: f64 = p.iter().map(|p| p * p).sum();
+            p.iter().map(|p| 2.0 * p * (p - squares)).collect()
+        });
+        close(&grad(|x| x.softmax(-1)?.square()?.sum(..))(&x)?, &want)?;
+        let slope = grad(|x| x.logsumexp(-1)?.sum(..));
+        close(&slope(&x)?, &p)?;
+        close(&grad(|x| slope(x)?.square()?.sum(..))(&x)?, &want)?;
+        // Forward mode through both sides of a choice, whose values keep their signs.
+        let positive = x.greater(0.0)?;
+        let choose = |p: &[Array]| Ok(vec![zmlx::ops::where_(&positive, &p[0], &p[1])?]);
+        let (y, t) = jvp(choose, [&x, &x.negative()?], [&x, &x])?;
+        close(&y[0], &data.iter().map(|v| v.abs()).collect::<Vec<_>>())?;
+        close(&t[0], &data)?;
+        let zeros = Array::from_slice(&[-0.0f64, 0.0], 2)?;
+        let y = zmlx::ops::where_(&Array::from_slice(&[true, false], 2)?, &zeros, &zeros)?;
+        let signs: Vec<bool> = y.to_vec::<f64>()?.iter().map(|v| v.is_sign_negative()).collect();
+        assert_eq!(signs, [true, false]);
+        Ok(())
+    };
+    on_worker(move || with_device(Device::CPU, run).unwrap());
+}
+
 fn options(name: &str) -> cuda::CompileOptions {
     cuda::CompileOptions {
         name: name.into(),

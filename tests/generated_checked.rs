@@ -5,7 +5,7 @@ mod common;
 #[path = "common/toolkit.rs"]
 mod toolkit;
 
-use common::{Rng, on_worker};
+use common::{Rng, host_engine, on_worker};
 use rstest::rstest;
 use toolkit::normal;
 use zmlx::api::Pass;
@@ -48,6 +48,7 @@ fn clean(kernels: &[MetalKernel]) {
 #[case([vec![2, 70_000], vec![70_000]])]
 #[case([vec![2], vec![2]])]
 fn elementwise_forms(#[case] shapes: [Vec<usize>; 2], #[values(F32, BF16)] dtype: Dtype) {
+    host_engine();
     on_worker(move || {
         let mut rng = Rng::new();
         let inputs: Vec<Array> = shapes
@@ -67,6 +68,7 @@ fn row_forms(
     #[values(1, 16, 64)] threads: i64,
     #[values(F32, BF16)] dtype: Dtype,
 ) {
+    host_engine();
     on_worker(move || {
         let mut rng = Rng::new();
         let x = normal(&mut rng, &[3, n]).astype(dtype).unwrap();
@@ -139,6 +141,7 @@ fn row_forms(
 #[case([vec![4, 1], vec![33]])]
 #[case([vec![3, 1, 5], vec![4, 1]])]
 fn row_forms_by_strides(#[case] shapes: [Vec<usize>; 2], #[values(1, 64)] threads: i64) {
+    host_engine();
     on_worker(move || {
         let mut rng = Rng::new();
         let inputs: Vec<Array> = shapes.iter().map(|s| normal(&mut rng, s)).collect();

@@ -70,8 +70,8 @@ fn convolution(
 ) {
     on_worker(move || {
         let mut rng = Rng::new();
-        let x = rng.array(&[2, 6, 7, 4], -1.0, 1.0);
-        let w = rng.array(&[8, 3, 2, 4 / groups], -1.0, 1.0);
+        let x = rng.factors(&[2, 6, 7, 4], -1.0, 1.0);
+        let w = rng.factors(&[8, 3, 2, 4 / groups], -1.0, 1.0);
         let c = Conv::new()
             .stride(stride)
             .padding(pad)
@@ -127,11 +127,11 @@ fn transposed(
             (s[0], s[dims + 1]) = ends;
             s
         };
-        let x = rng.array(&shape((1, 2), 5), -1.0, 1.0);
-        let w = rng.array(&shape((3, 2), 3), -1.0, 1.0);
+        let x = rng.factors(&shape((1, 2), 5), -1.0, 1.0);
+        let w = rng.factors(&shape((3, 2), 3), -1.0, 1.0);
         let c = Conv::new().stride(stride).padding(pad).dilation(dil);
         let y = x.conv_general(&w, c.clone()).unwrap();
-        let z = rng.array(y.shape(), -1.0, 1.0);
+        let z = rng.factors(y.shape(), -1.0, 1.0);
         // The adjoint's weight has inputs and outputs exchanged.
         let wt = w.swapaxes(0, -1).unwrap();
         let back = match dims {

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Rng, all_close, f64s};
+use common::{Rng, all_close, f64s, host_engine};
 use rstest::rstest;
 use zmlx::prelude::*;
 
@@ -12,6 +12,7 @@ const ROWS: &str = include_str!("../kernels/bench/rows.metal");
 
 /// One kernel, checked, without findings.
 fn run(kernel: zmlx::metal::KernelBuilder, launch: impl Fn(&MetalKernel) -> Array) -> Array {
+    host_engine();
     let kernel = kernel.build().unwrap().checked();
     let y = launch(&kernel);
     y.eval().unwrap();

@@ -1,7 +1,9 @@
 #include "zmlx/io.h"
 
 #include <cstring>
+#include <fstream>
 
+#include "zmlx/ops/stay.h"
 #include "zmlx/src/bridge/io.rs.h"
 
 namespace zmlx::io {
@@ -157,8 +159,31 @@ ArrayPtr load_bytes(Bytes data, StreamRef s) {
 
 std::unique_ptr<std::string> save_bytes(const Array& a) {
   auto out = std::make_shared<MemoryWriter>();
-  mx::save(out, a);
+  if (ops::may_stray(a)) {
+    // MLX lays it out on the default device, which takes the same bytes as integers.
+    mx::save(out, mx::view(a, mx::int64, mx::Device::cpu));
+    const auto at = out->data->find("'<i8'");
+    if (at == std::string::npos) {
+      throw std::runtime_error("[save] The header names another type.");
+    }
+    out->data->replace(at, 5, "'<f8'");
+  } else {
+    mx::save(out, a);
+  }
   return std::move(out->data);
+}
+
+void save(Bytes file, const Array& a) {
+  if (ops::may_stray(a)) {
+    const auto bytes = save_bytes(a);
+    std::ofstream out(path(file), std::ios::binary);
+    out.write(bytes->data(), static_cast<std::streamsize>(bytes->size()));
+    if (!out.flush()) {
+      throw std::runtime_error("[save] Failed to write " + path(file));
+    }
+  } else {
+    mx::save(path(file), a);
+  }
 }
 
 Named load_safetensors(Bytes file, StreamRef s) {

@@ -58,7 +58,9 @@ pub fn forced() -> Option<Engine> {
     let number = match FORCED.load(Ordering::Relaxed) {
         0 => {
             let name = std::env::var("ZMLX_ENGINE").unwrap_or_default();
-            let number = number(ALL.into_iter().find(|e| e.name() == name.trim()));
+            let asked = ALL.into_iter().find(|e| e.name() == name.trim());
+            // Unit tests are the host engine's; those of other engines are in tests/.
+            let number = number(asked.or(cfg!(test).then_some(Engine::Cpu)));
             // Another thread reads the same; `force` meanwhile counts more.
             let _ = FORCED.compare_exchange(0, number, Ordering::Relaxed, Ordering::Relaxed);
             FORCED.load(Ordering::Relaxed)

@@ -3,6 +3,7 @@
 
 pub mod kernels;
 
+use zmlx::engine::{Engine, force};
 use zmlx::{Device, with_device, worker};
 
 /// Runs the body of a test on a few long-lived threads.
@@ -20,6 +21,17 @@ pub fn on_worker<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -
 /// A derivative belongs inside as a whole: its backward pass makes operations, too.
 pub fn exactly<T>(body: impl FnOnce() -> T) -> T {
     with_device(Device::CPU, body)
+}
+
+/// Leaves the whole process to the host engine, in files that test what only that one has.
+pub fn host_engine() {
+    force(Some(Engine::Cpu));
+}
+
+/// One of many cases that differ in what MLX's own kernels are compiled for. On a GPU that happens at the first
+/// use and takes seconds for each, so there only those that are `chosen` run; the others run on the CPU.
+pub fn sampled<T>(chosen: bool, body: impl FnOnce() -> T) -> T {
+    if chosen { body() } else { exactly(body) }
 }
 
 /// Deterministic numbers in `[-1, 1)`, not from MLX.

@@ -19,9 +19,7 @@ inline std::string path(Bytes p) {
 inline ArrayPtr load(Bytes file, StreamRef s) {
   return box(mx::load(path(file), on(s)));
 }
-inline void save(Bytes file, const Array& a) {
-  mx::save(path(file), a);
-}
+void save(Bytes file, const Array& a);
 ArrayPtr load_bytes(Bytes data, StreamRef s);
 std::unique_ptr<std::string> save_bytes(const Array& a);
 

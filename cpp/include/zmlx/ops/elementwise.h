@@ -3,6 +3,7 @@
 
 #include "zmlx/ops/guard.h"
 #include "zmlx/ops/patterns.h"
+#include "zmlx/ops/stay.h"
 
 namespace zmlx::ops {
 
@@ -87,6 +88,9 @@ inline ArrayPtr round(const Array& a, int32_t decimals, StreamRef s) {
 }
 
 inline ArrayPtr where_(const Array& c, const Array& x, const Array& y, StreamRef s) {
+  if (may_stray(x) || may_stray(y)) {
+    return box(staying_where(c, x, y, on(s)));
+  }
   return box(mx::where(c, x, y, on(s)));
 }
 

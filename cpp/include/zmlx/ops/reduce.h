@@ -2,6 +2,7 @@
 #pragma once
 
 #include "zmlx/ops/patterns.h"
+#include "zmlx/ops/stay.h"
 
 namespace zmlx::ops {
 
@@ -13,7 +14,6 @@ ZMLX_REDUCE(max)
 ZMLX_REDUCE(min)
 ZMLX_REDUCE(all)
 ZMLX_REDUCE(any)
-ZMLX_REDUCE(logsumexp)
 ZMLX_REDUCE(count_nonzero)
 
 inline ArrayVecPtr minmax(const Array& a, Ints axes, bool keepdims, StreamRef s) {
@@ -42,7 +42,17 @@ inline ArrayPtr argmin(const Array& a, Ints axis, bool keepdims, StreamRef s) {
                    : mx::argmin(a, axis.front(), keepdims, on(s)));
 }
 
+inline ArrayPtr logsumexp(const Array& a, Ints axes, bool keepdims, StreamRef s) {
+  if (may_stray(a) && a.size() > 0) {
+    return box(staying_logsumexp(a, ints(axes), keepdims, on(s)));
+  }
+  return box(mx::logsumexp(a, ints(axes), keepdims, on(s)));
+}
+
 inline ArrayPtr softmax(const Array& a, Ints axes, bool precise, StreamRef s) {
+  if (may_stray(a) && a.size() > 0) {
+    return box(staying_softmax(a, ints(axes), on(s)));
+  }
   return box(mx::softmax(a, ints(axes), precise, on(s)));
 }
 
