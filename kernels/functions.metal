@@ -4,21 +4,33 @@
 // rounding for each step costs more accuracy than the storage. Where a formula would meet
 // 0 * infinity, its argument stops at a bound from which on the result does not change; the
 // comparisons are written so that NaN stays NaN.
+//
+// SHORT: the result will be rounded to 16 bits, for which the fast forms of exponential and division are
+// exact enough. Kernels made from expressions say so where all their outputs are that short.
+
+template <bool SHORT>
+inline float kk_exp(float x) {
+  return SHORT ? metal::fast::exp(x) : metal::exp(x);
+}
+template <bool SHORT>
+inline float kk_divide(float a, float b) {
+  return SHORT ? metal::fast::divide(a, b) : a / b;
+}
 
 // 1 / (1 + exp(-x)), by the exponential of what is negative: it does not overflow, and the
 // result keeps its digits down to the smallest number.
-template <typename T>
+template <bool SHORT = false, typename T>
 inline T kk_sigmoid(T x) {
   const float v = float(x);
-  const float e = metal::exp(-metal::abs(v));
-  return T((v < 0.0f ? e : 1.0f) / (1.0f + e));
+  const float e = kk_exp<SHORT>(-metal::abs(v));
+  return T(kk_divide<SHORT>(v < 0.0f ? e : 1.0f, 1.0f + e));
 }
 
 // x sigmoid(x); 0 at minus infinity.
-template <typename T>
+template <bool SHORT = false, typename T>
 inline T kk_silu(T x) {
   const float v = float(x) < -200.0f ? -200.0f : float(x);
-  return T(v * kk_sigmoid(v));
+  return T(v * kk_sigmoid<SHORT>(v));
 }
 
 // max(x, 0).
@@ -29,15 +41,15 @@ inline T kk_relu(T x) {
 
 // x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2. As 1 + tanh(u) is twice the logistic
 // function of 2u, one exponential and one division are enough.
-template <typename T>
+template <bool SHORT = false, typename T>
 inline T kk_gelu_tanh(T x) {
   const float v = float(x) < -20.0f ? -20.0f : float(x);
-  return T(v * kk_sigmoid(1.5957691216f * (v + 0.044715f * v * v * v)));
+  return T(v * kk_sigmoid<SHORT>(1.5957691216f * (v + 0.044715f * v * v * v)));
 }
 
 // The error function, within 3 units in the last place of a float: an odd polynomial up to
 // 1, from there on 1 - erfc with a polynomial for the logarithm of erfc.
-template <typename T>
+template <bool SHORT = false, typename T>
 inline T kk_erf(T x) {
   const float v = float(x);
   const float z = v * v;
@@ -56,15 +68,15 @@ inline T kk_erf(T x) {
   far = far * a + -6.3751704e-01f;
   far = far * a + -1.1274750f;
   far = far * a + -2.4471359e-04f;
-  far = 1.0f - metal::exp(far);
+  far = 1.0f - kk_exp<SHORT>(far);
   return T(a > 1.0f ? (v < 0.0f ? -far : far) : near * v);
 }
 
 // x (1 + erf(x / sqrt(2))) / 2.
-template <typename T>
+template <bool SHORT = false, typename T>
 inline T kk_gelu(T x) {
   const float v = float(x) < -20.0f ? -20.0f : float(x);
-  return T(0.5f * v * (1.0f + kk_erf(v * 0.70710678f)));
+  return T(0.5f * v * (1.0f + kk_erf<SHORT>(v * 0.70710678f)));
 }
 
 // log(1 + x) without losing the digits of a small x (W. Kahan's correction of log(1 + x) by
@@ -86,20 +98,20 @@ inline T kk_expm1(T x) {
 }
 
 // log(1 + exp(x)).
-template <typename T>
+template <bool SHORT = false, typename T>
 inline T kk_softplus(T x) {
   const float v = float(x);
-  const float rest = kk_log1p(metal::exp(-metal::abs(v)));
+  const float rest = kk_log1p(kk_exp<SHORT>(-metal::abs(v)));
   return T(v < 0.0f ? rest : v + rest);
 }
 
 // x tanh(softplus(x)), by tanh(log(1 + e)) = n / (n + 2) for n = e (e + 2).
-template <typename T>
+template <bool SHORT = false, typename T>
 inline T kk_mish(T x) {
   const float v = float(x) < -200.0f ? -200.0f : float(x);
-  const float e = metal::exp(v > 20.0f ? 20.0f : v);
+  const float e = kk_exp<SHORT>(v > 20.0f ? 20.0f : v);
   const float n = e * (e + 2.0f);
-  return T(v * (n / (n + 2.0f)));
+  return T(v * kk_divide<SHORT>(n, n + 2.0f));
 }
 
 // x above 0, alpha (exp(x) - 1) below.

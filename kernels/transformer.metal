@@ -58,10 +58,10 @@ inline uint kk_mix(uint x) {
 // the factor of those that are kept. The number of an element depends on the key and its index alone:
 // random access, so no state. One round would give keys that differ by d the same
 // sequence, d elements apart.
-template <typename P, typename K, typename T>
-inline void kk_dropout(P x, K key, device T* out, uint i) {
+template <typename K>
+inline float kk_dropout(float x, K key, uint i) {
   // Both values exist before the choice, so that a vector of elements needs no branch.
-  const float kept = float(x[i]) * as_type<float>(key[3]);
+  const float kept = x * as_type<float>(key[3]);
   const uint drawn = kk_mix(kk_mix(i + key[0]) ^ key[1]);
-  out[i] = T(drawn < key[2] ? 0.0f : kept);
+  return drawn < key[2] ? 0.0f : kept;
 }

@@ -23,6 +23,7 @@ pub const DEFAULT_HEADER: &str = include_str!("../kernels/functions.metal");
 const FILES: &[&str] = &[
     DEFAULT_HEADER,
     include_str!("../kernels/rows.metal"),
+    include_str!("../kernels/blocks.metal"),
     include_str!("../kernels/softmax.metal"),
     include_str!("../kernels/norms.metal"),
     include_str!("../kernels/transformer.metal"),
@@ -80,6 +81,17 @@ pub fn header_for(text: &str) -> String {
     header
 }
 
+/// Whether a function of the library has a shorter form for results that are rounded to 16 bits.
+pub(crate) fn has_short_form(name: &str) -> bool {
+    let library = library();
+    let mut found = library.by_name.get(name).into_iter().flatten();
+    found.any(|&index| {
+        library.items[index]
+            .text
+            .starts_with("template <bool SHORT")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,6 +102,11 @@ mod tests {
         assert_eq!(header.matches("kk_erf(T x)").count(), 1);
         assert!(header.find("kk_erf(T x)") < header.find("kk_gelu(T x)"));
         assert!(!header.contains("//"), "{header}");
+    }
+
+    #[test]
+    fn short_forms() {
+        assert!(has_short_form("kk_sigmoid") && !has_short_form("kk_relu"));
     }
 
     #[test]

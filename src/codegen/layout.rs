@@ -36,6 +36,8 @@ pub(crate) enum Access {
 pub(crate) enum Form {
     /// A thread for each element.
     Flat,
+    /// A thread for each block of neighbours, in arrays of whole blocks.
+    Blocks,
     /// A threadgroup for each row, whose length is that of the first full input.
     Rows,
     /// The same, with lengths and strides in an input of their own.
@@ -104,6 +106,8 @@ pub(crate) struct Layout {
     /// Elements of a row, and rows.
     pub(crate) width: u64,
     pub(crate) rows: u64,
+    /// Elements of a block.
+    pub(crate) block: u64,
     /// Parts that a long row of an elementwise operation is cut into, for as many threadgroups.
     pub(crate) parts: u64,
     /// The sizes that a strided form reads; see [`super::text`].
@@ -182,6 +186,7 @@ fn flat(used: &[bool], inputs: &[&Array]) -> Option<Layout> {
         lead: 0,
         width: size,
         rows: 1,
+        block: 1,
         parts: 1,
         dims: Vec::new(),
     })
@@ -244,6 +249,7 @@ fn plain(program: &Program, used: &[bool], inputs: &[&Array]) -> Option<Layout> 
         },
         width,
         rows,
+        block: 1,
         parts: 1,
         dims: Vec::new(),
     })
@@ -341,6 +347,7 @@ fn elementwise(used: &[bool], inputs: &[&Array], shape: Vec<i32>) -> Layout {
         lead: 0,
         width,
         rows,
+        block: 1,
         parts,
         dims,
     }
@@ -407,6 +414,7 @@ fn by_rows(program: &Program, used: &[bool], inputs: &[&Array], shape: Vec<i32>)
         lead,
         width,
         rows,
+        block: 1,
         parts: 1,
         dims,
     })

@@ -5,6 +5,7 @@
 //! programs of programs: their derivatives. [`op::Fused`] ties this together and has the rules that
 //! transforms ask for.
 
+pub(crate) mod blocks;
 pub(crate) mod classify;
 pub(crate) mod derive;
 pub(crate) mod dtypes;

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use crate::metal::MetalKernel;
 use crate::{Array, Dtype, Error, Result};
 
+use super::blocks;
 use super::derive;
 use super::explicit::{Explicit, Gradients};
-use super::layout::{Layout, MOST_BUFFERS, Pattern};
+use super::layout::{Form, Layout, MOST_BUFFERS, Pattern};
 use super::program::{OutputDtype, Program};
 use super::sizes::Sizes;
 use super::text;
@@ -205,6 +206,18 @@ impl Fused {
         }
         for (input, a) in program.inputs.iter().zip(inputs) {
             super::dtypes::check_input(&self.inner.name, &input.name, a.dtype())?;
+        }
+        if layout.pattern.form == Form::Flat {
+            let read = inputs.iter().zip(used).filter(|(a, u)| **u && a.size() > 1);
+            let written = 0..program.outputs.len();
+            layout.block = blocks::block(
+                layout.width,
+                read.map(|(a, _)| a.dtype())
+                    .chain(written.map(|i| self.dtype(i, inputs))),
+            );
+            if layout.block > 1 {
+                layout.pattern.form = Form::Blocks;
+            }
         }
         let kernel = self.kernel(&layout.pattern)?;
 

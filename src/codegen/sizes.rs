@@ -6,9 +6,9 @@ use super::program::Program;
 /// Grid, threadgroup and template constants of a launch.
 pub(super) struct Sizes {
     grid: [i64; 3],
+    /// Of a threadgroup; 0 for as many as a launch takes by itself.
     threads: i64,
-    template: Option<(i32, i32)>,
-    default_threads: bool,
+    template: Vec<(&'static str, i32)>,
 }
 
 impl Sizes {
@@ -17,16 +17,19 @@ impl Sizes {
             Form::Flat => Sizes {
                 grid: [layout.width as i64, 1, 1],
                 threads: 0,
-                template: None,
-                default_threads: true,
+                template: Vec::new(),
+            },
+            Form::Blocks => Sizes {
+                grid: [(layout.width / layout.block) as i64, 1, 1],
+                threads: 0,
+                template: vec![("VEC", layout.block as i32)],
             },
             Form::Serial | Form::SerialStrided => {
                 let (x, y) = fold(layout.rows, i32::MAX as u64);
                 Sizes {
                     grid: [x, y, 1],
                     threads: 0,
-                    template: Some((1, vector(program, gpu))),
-                    default_threads: true,
+                    template: vec![("TG", 1), ("VEC", vector(program, gpu))],
                 }
             }
             Form::Rows | Form::Strided => {
@@ -35,20 +38,19 @@ impl Sizes {
                 Sizes {
                     grid: [x * threads as i64, y, 1],
                     threads: threads as i64,
-                    template: Some((threads as i32, vector(program, gpu))),
-                    default_threads: false,
+                    template: vec![("TG", threads as i32), ("VEC", vector(program, gpu))],
                 }
             }
         }
     }
 
     pub(super) fn apply(self, mut launch: crate::metal::Launch<'_>) -> crate::metal::Launch<'_> {
-        if let Some((tg, vec)) = self.template {
-            launch = launch.template("TG", tg).template("VEC", vec);
+        for (name, value) in self.template {
+            launch = launch.template(name, value);
         }
         // An empty grid belongs to outputs without elements, which are not launched.
         launch = launch.grid(self.grid.map(|n| n.max(1)));
-        if !self.default_threads {
+        if self.threads > 0 {
             launch = launch.threadgroup(self.threads);
         }
         launch

@@ -55,7 +55,11 @@ pub(crate) fn is_zero(output: &Output) -> bool {
 
 /// The kernel of a program.
 pub(crate) fn text(program: &Program, pattern: &Pattern) -> Text {
+    let mut functions = program.outputs.iter().flat_map(|o| o.value.functions());
     let mut w = Writer {
+        short: program.reductions.is_empty()
+            && program.compute.is_floating()
+            && functions.any(|f| crate::msl::has_short_form(&f)),
         program,
         pattern,
         kept: pattern.keeps.then(|| keep::kept(program)).flatten(),
@@ -65,6 +69,7 @@ pub(crate) fn text(program: &Program, pattern: &Pattern) -> Text {
     };
     match pattern.form {
         Form::Flat => w.flat(),
+        Form::Blocks => w.blocks(),
         _ => w.rows(),
     }
     let source = w.out;
@@ -99,6 +104,9 @@ pub(super) struct Writer<'a> {
     pub(super) program: &'a Program,
     pub(super) pattern: &'a Pattern,
     pub(super) kept: Option<Kept>,
+    /// Whether functions have shorter forms for results of 16 bits: nothing is summed, and one of them
+    /// is used.
+    short: bool,
     /// Values that were taken out of loops.
     hoisted: usize,
     out: String,
@@ -133,21 +141,76 @@ impl Writer<'_> {
         if self.mentions("elem") {
             self.line("const uint elem = zk_i;");
         }
+        self.numbers();
+        for name in self.full() {
+            self.line(format!("const T {name} = T({name}_in[zk_i]);"));
+        }
+        self.stores(Span::Element, None, |name| format!("{name}_out[zk_i]"));
+    }
+
+    /// A thread for each block of `VEC` elements, see `kernels/blocks.metal`.
+    fn blocks(&mut self) {
+        self.typedef();
+        self.line("const uint zk_i = thread_position_in_grid.x;");
+        self.numbers();
+        for name in self.full() {
+            self.line(format!(
+                "const auto zk_in_{name} = kk_load<VEC>({name}_in, zk_i);"
+            ));
+        }
+        let outputs = self.program.outputs.iter().filter(|o| !is_zero(o));
+        let outputs: Vec<&str> = outputs.map(|o| o.name.as_str()).collect();
+        for (n, name) in outputs.iter().enumerate() {
+            self.line(format!("kk_block<O{n}, VEC> zk_out_{name};"));
+        }
+        self.line("for (uint zk_k = 0; zk_k < VEC; ++zk_k) {");
+        if self.mentions("elem") {
+            self.line("const uint elem = zk_i * VEC + zk_k;");
+        }
+        for name in self.full() {
+            self.line(format!("const T {name} = T(zk_in_{name}.v[zk_k]);"));
+        }
+        self.stores(Span::Element, None, |name| format!("zk_out_{name}.v[zk_k]"));
+        self.line("}");
+        for name in outputs {
+            self.line(format!("kk_store_block({name}_out, zk_i, zk_out_{name});"));
+        }
+    }
+
+    /// Inputs that are one number for all elements.
+    fn numbers(&mut self) {
         for (i, input) in self.program.inputs.iter().enumerate() {
             let name = &input.name;
             match self.pattern.access(i) {
-                Access::Unused => {}
                 Access::Value => self.line(format!("const T {name} = T({name}_in);")),
                 Access::First => self.line(format!("const T {name} = T({name}_in[0]);")),
-                _ => self.line(format!("const T {name} = T({name}_in[zk_i]);")),
+                _ => {}
             }
         }
-        self.stores(Span::Element, None, |name| format!("{name}_out[zk_i]"));
+    }
+
+    /// Names of the inputs with a number for each element.
+    fn full(&self) -> Vec<String> {
+        let inputs = self.program.inputs.iter().enumerate();
+        inputs
+            .filter(|(i, _)| self.pattern.access(*i) == Access::Full)
+            .map(|(_, input)| input.name.clone())
+            .collect()
     }
 
     fn typedef(&mut self) {
         let name = type_name(self.program.compute).unwrap_or("float");
         self.line(format!("typedef {name} T;"));
+        if self.short {
+            let outputs = self.program.outputs.iter().filter(|o| !is_zero(o)).count();
+            let short: Vec<_> = (0..outputs).map(|n| format!("sizeof(O{n}) == 2")).collect();
+            self.line(format!("constexpr bool zk_short = {};", short.join(" && ")));
+        }
+    }
+
+    /// The expression's text, with the functions' short forms where that is enough for the outputs.
+    fn msl(&self, e: &Expr) -> String {
+        e.to_msl_with(|f| (self.short && crate::msl::has_short_form(f)).then_some("zk_short"))
     }
 
     /// The outputs of a kind, with what their expressions have in common computed once.
@@ -181,9 +244,9 @@ impl Writer<'_> {
     pub(super) fn shared(&mut self, values: &[Expr], prefix: &str) -> Vec<String> {
         let shared = share(values, prefix);
         for (name, value) in &shared.bindings {
-            self.line(format!("const auto {name} = {};", value.to_msl()));
+            self.line(format!("const auto {name} = {};", self.msl(value)));
         }
-        shared.results.iter().map(Expr::to_msl).collect()
+        shared.results.iter().map(|e| self.msl(e)).collect()
     }
 
     /// Computes what stays the same along the row before a loop over it. Compilers do not move a division,
@@ -212,7 +275,7 @@ impl Writer<'_> {
         for e in found {
             let name = format!("zk_h{}", self.hoisted);
             self.hoisted += 1;
-            self.line(format!("const auto {name} = {};", e.to_msl()));
+            self.line(format!("const auto {name} = {};", self.msl(&e)));
             let by = Expr::var(&name);
             for v in &mut values {
                 *v = v.replace(&e, &by);

@@ -118,8 +118,13 @@ impl Expr {
     /// # Ok::<(), zmlx::Error>(())
     /// ```
     pub fn to_msl(&self) -> String {
+        self.to_msl_with(|_| None)
+    }
+
+    /// The same with template arguments for some of the functions that are not Metal's.
+    pub(crate) fn to_msl_with(&self, template: impl Fn(&str) -> Option<&'static str>) -> String {
         let mut out = String::new();
-        let mut writer = Writer::new(self);
+        let mut writer = Writer::new(self, &template);
         while writer.step(&mut out) {}
         out
     }
@@ -127,7 +132,7 @@ impl Expr {
     /// The text's beginning: shared parts may make the whole endless.
     pub(super) fn excerpt(&self) -> String {
         let mut out = String::new();
-        let mut writer = Writer::new(self);
+        let mut writer = Writer::new(self, &|_| None);
         while writer.step(&mut out) {
             if out.len() > 200 {
                 out.push_str("...");
@@ -156,23 +161,29 @@ enum Item<'a> {
     Node(&'a Expr, u8),
 }
 
-/// What is still to be written, last first: no recursion, for any depth.
-struct Writer<'a>(Vec<Item<'a>>);
+struct Writer<'a> {
+    /// What is still to be written, last first: no recursion, for any depth.
+    pending: Vec<Item<'a>>,
+    template: &'a dyn Fn(&str) -> Option<&'static str>,
+}
 
 impl<'a> Writer<'a> {
-    fn new(root: &'a Expr) -> Self {
-        Writer(vec![Item::Node(root, 0)])
+    fn new(root: &'a Expr, template: &'a dyn Fn(&str) -> Option<&'static str>) -> Self {
+        Writer {
+            pending: vec![Item::Node(root, 0)],
+            template,
+        }
     }
 
     /// Writes the next piece; false at the end.
     fn step(&mut self, out: &mut String) -> bool {
-        match self.0.pop() {
+        match self.pending.pop() {
             None => return false,
             Some(Item::Text(text)) => out.push_str(text),
             Some(Item::Node(node, least)) if node.strength() < least => {
                 out.push('(');
-                self.0.push(Item::Text(")"));
-                self.0.push(Item::Node(node, 0));
+                self.pending.push(Item::Text(")"));
+                self.pending.push(Item::Node(node, 0));
             }
             Some(Item::Node(node, _)) => self.node(node, out),
         }
@@ -195,16 +206,17 @@ impl<'a> Writer<'a> {
                 });
                 // `--x` would be a decrement.
                 let twice = *op == Unary::Neg && a.starts_with_minus();
-                self.0.push(Node(a, if twice { POSTFIX } else { UNARY }));
+                self.pending
+                    .push(Node(a, if twice { POSTFIX } else { UNARY }));
             }
-            (Kind::Binary(op), [a, b]) => self.0.extend([
+            (Kind::Binary(op), [a, b]) => self.pending.extend([
                 Node(b, op.strength() + 1),
                 Text(" "),
                 Text(op.symbol()),
                 Text(" "),
                 Node(a, op.strength()),
             ]),
-            (Kind::Select, [c, a, b]) => self.0.extend([
+            (Kind::Select, [c, a, b]) => self.pending.extend([
                 Node(b, TERNARY),
                 Text(" : "),
                 Node(a, TERNARY),
@@ -221,6 +233,12 @@ impl<'a> Writer<'a> {
                             (true, Space::Precise) => "metal::precise::",
                         });
                         out.push_str(f.name);
+                        if let Some(added) = (self.template)(f.name)
+                            && !f.in_metal()
+                            && template.is_none()
+                        {
+                            let _ = write!(out, "<{added}>");
+                        }
                     }
                     Callee::Unknown(name) => out.push_str(name),
                 }
@@ -236,11 +254,12 @@ impl<'a> Writer<'a> {
                 self.list(args);
             }
             (Kind::Index, [base, index]) => {
-                self.0
+                self.pending
                     .extend([Text("]"), Node(index, 0), Text("["), Node(base, POSTFIX)])
             }
             (Kind::Member(name), [base]) => {
-                self.0.extend([Text(name), Text("."), Node(base, POSTFIX)]);
+                self.pending
+                    .extend([Text(name), Text("."), Node(base, POSTFIX)]);
             }
             // No other number of arguments is ever made.
             _ => {}
@@ -248,11 +267,11 @@ impl<'a> Writer<'a> {
     }
 
     fn list(&mut self, args: &'a [Expr]) {
-        self.0.push(Item::Text(")"));
+        self.pending.push(Item::Text(")"));
         for (i, arg) in args.iter().enumerate().rev() {
-            self.0.push(Item::Node(arg, 0));
+            self.pending.push(Item::Node(arg, 0));
             if i > 0 {
-                self.0.push(Item::Text(", "));
+                self.pending.push(Item::Text(", "));
             }
         }
     }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::OnceLock;
 
+use crate::codegen::blocks::{as_on_gpu, block};
 use crate::metal::Launch;
 use crate::{Array, Dtype, Element, Error, MetalKernel, Result};
 
@@ -105,7 +106,7 @@ impl RowKernel {
 
     /// How a row of `width` elements is shared out, see `kernels/rows.metal`.
     fn group(&self, width: usize, dtype: Dtype) -> Group {
-        if !crate::stream::current().gpu && !wide_groups() {
+        if !as_on_gpu() {
             let [four, two] = self.vec_on_cpu;
             let vec = if dtype == Dtype::Float32 { four } else { two };
             return Group {
@@ -206,13 +207,6 @@ impl Group {
     }
 }
 
-/// Whether rows are shared out as on a GPU everywhere, so that its way can be tested on a CPU:
-/// `ZMLX_ROW_GROUPS=gpu`.
-fn wide_groups() -> bool {
-    static WIDE: OnceLock<bool> = OnceLock::new();
-    *WIDE.get_or_init(|| std::env::var_os("ZMLX_ROW_GROUPS").is_some_and(|v| v == "gpu"))
-}
-
 /// For sums over rows: how many rows are worth a threadgroup, and how many groups are enough
 /// for the largest machines; more would only give more partial sums.
 const ROWS_A_GROUP: usize = 16;
@@ -308,42 +302,72 @@ pub(crate) fn check_shape(name: &str, x: &Array, shape: &[i32]) -> Result<()> {
     )))
 }
 
-/// A kernel of one thread an element, with an output like its first input: `call` runs with the
-/// element's number `i` and writes `out[i]`.
+/// A kernel over elements, with an output like its first input: an expression of the element `v`, as a
+/// float, and its number `i`.
 pub(crate) struct ElementKernel {
     name: &'static str,
     inputs: &'static [&'static str],
-    call: &'static str,
+    value: &'static str,
     made: OnceLock<MetalKernel>,
+    by_blocks: OnceLock<MetalKernel>,
 }
 
 impl ElementKernel {
     pub(crate) const fn new(
         name: &'static str,
         inputs: &'static [&'static str],
-        call: &'static str,
+        value: &'static str,
     ) -> Self {
         ElementKernel {
             name,
             inputs,
-            call,
+            value,
             made: OnceLock::new(),
+            by_blocks: OnceLock::new(),
         }
+    }
+
+    fn source(&self, by_blocks: bool) -> String {
+        let (x, value) = (self.inputs[0], self.value);
+        if !by_blocks {
+            return format!(
+                "const uint i = thread_position_in_grid.x;\n\
+                 const float v = float({x}[i]);\n\
+                 kk_store(out + i, {value});\n"
+            );
+        }
+        format!(
+            "const uint block = thread_position_in_grid.x;\n\
+             const auto from = kk_load<VEC>({x}, block);\n\
+             kk_block<O, VEC> to;\n\
+             for (uint k = 0; k < VEC; ++k) {{\n\
+             const uint i = block * VEC + k;\n\
+             const float v = float(from.v[k]);\n\
+             to.v[k] = O({value});\n\
+             }}\n\
+             kk_store_block(out, block, to);\n"
+        )
     }
 
     #[track_caller]
     pub(crate) fn launch(&self, inputs: &[&Array]) -> Result<Array> {
-        let kernel = build(&self.made, self.name, self.inputs, &["out"], || {
-            format!(
-                "const uint i = thread_position_in_grid.x;\n{};\n",
-                self.call
-            )
+        let (shape, dtype, size) = (inputs[0].shape(), inputs[0].dtype(), inputs[0].size());
+        let block = block(size as u64, [dtype]) as usize;
+        let made = if block > 1 {
+            &self.by_blocks
+        } else {
+            &self.made
+        };
+        let kernel = build(made, self.name, self.inputs, &["out"], || {
+            self.source(block > 1)
         })?;
-        let (shape, dtype) = (inputs[0].shape(), inputs[0].dtype());
-        let [y] = kernel
-            .launch(&with_axes(inputs)?)
-            .output(shape, dtype)
-            .run()?;
+        let inputs = with_axes(inputs)?;
+        let mut launch = kernel.launch(&inputs).output(shape, dtype);
+        if block > 1 {
+            let vec = block as i32;
+            launch = launch.template("O", dtype).template("VEC", vec);
+        }
+        let [y] = launch.grid((size / block).max(1)).run()?;
         Ok(y)
     }
 }

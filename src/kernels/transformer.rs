@@ -165,8 +165,7 @@ fn drop_out(mask: &Mask, x: &Array) -> Result<Vec<Array>> {
     Ok(vec![DROP.launch(&[x, &mask.key()?])?])
 }
 
-static DROP: ElementKernel =
-    ElementKernel::new("dropout", &["x", "key"], "kk_dropout(x, key, out, i)");
+static DROP: ElementKernel = ElementKernel::new("dropout", &["x", "key"], "kk_dropout(v, key, i)");
 
 pub(super) static TABLE: &[Entry] = &[
     Entry {

@@ -4,6 +4,7 @@
 //! `ZMLX_CATALOG=NAME` tests only the kernels whose name contains NAME; `ZMLX_TEST_SEED` repeats a
 //! run with its numbers.
 
+mod blocks;
 mod cases;
 mod checked;
 mod derivatives;

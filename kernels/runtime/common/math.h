@@ -19,6 +19,7 @@ template <class... A> using first_vec_t = typename first_vec<A...>::type;
 template <class V> using elem_t = typename vec_like<V>::elem;
 // Floating-point functions of integers compute in float.
 template <class T> using float_of = metal::conditional_t<integer<T>, float, T>;
+template <class A, class B> ZMLX_FN auto f_divide(A a, B b) { return a / b; }
 }  // namespace zmlx
 
 #define ZMLX_UNARY(name, core)                                                     \
@@ -76,7 +77,6 @@ template <class T> using float_of = metal::conditional_t<integer<T>, float, T>;
   ZMLX_UNARY(fract, m_fract) ZMLX_UNARY(sqrt, m_sqrt) ZMLX_UNARY(rsqrt, m_rsqrt)            \
   ZMLX_BINARY(copysign, m_copysign) ZMLX_BINARY(fdim, m_fdim)                               \
   ZMLX_BINARY(fmax, m_fmax) ZMLX_BINARY(fmin, m_fmin) ZMLX_TERNARY(fma, m_fma)              \
-  template <class A, class B> ZMLX_FN auto divide(A a, B b) { return a / b; }               \
   template <class A, class B, class C> ZMLX_FN auto fmax3(A a, B b, C c) { return (fmax)((fmax)(a, b), c); } \
   template <class A, class B, class C> ZMLX_FN auto fmin3(A a, B b, C c) { return (fmin)((fmin)(a, b), c); } \
   template <class A, class B, class C> ZMLX_FN auto fmedian3(A a, B b, C c) {               \
@@ -124,6 +124,7 @@ ZMLX_TRANSCENDENTALS(m, m)
 ZMLX_BINARY(fmod, m_fmod)
 #endif
 ZMLX_PLAIN_MATH
+template <class A, class B> ZMLX_FN auto divide(A a, B b) { return a / b; }
 
 // The neighbour must be one of the format's own values.
 ZMLX_FN float nextafter(float x, float y) { return zmlx::m_nextafter(x, y); }
@@ -140,11 +141,13 @@ namespace fast {
 ZMLX_TRANSCENDENTALS(f, f)
 ZMLX_BINARY(fmod, f_fmod)
 ZMLX_PLAIN_MATH
+template <class A, class B> ZMLX_FN auto divide(A a, B b) { return zmlx::f_divide(a, b); }
 }  // namespace fast
 namespace precise {
 ZMLX_TRANSCENDENTALS(m, m)
 ZMLX_BINARY(fmod, m_fmod)
 ZMLX_PLAIN_MATH
+template <class A, class B> ZMLX_FN auto divide(A a, B b) { return a / b; }
 }  // namespace precise
 }  // namespace metal
 #undef ZMLX_TRANSCENDENTALS

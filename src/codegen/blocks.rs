@@ -1,0 +1,31 @@
+//! Blocks of neighbours, which a GPU loads and stores with one instruction an array.
+
+use std::sync::OnceLock;
+
+use crate::Dtype;
+
+/// What one instruction moves.
+const BYTES: usize = 16;
+
+/// From so many elements on; smaller arrays also lie in another address space.
+const LEAST: u64 = 1024;
+
+/// How many elements a thread takes of arrays of these dtypes and this size; 1 where they are not made of
+/// whole blocks, and on a CPU, whose compiler makes vectors of neighbouring threads.
+pub(crate) fn block(size: u64, dtypes: impl IntoIterator<Item = Dtype>) -> u64 {
+    if !as_on_gpu() || size < LEAST {
+        return 1;
+    }
+    let largest = dtypes.into_iter().map(Dtype::size).max().unwrap_or(BYTES);
+    // Few lengths, so that dtypes of one byte compile no further.
+    let block = (BYTES / largest.max(2)).max(1) as u64;
+    if size.is_multiple_of(block) { block } else { 1 }
+}
+
+/// Whether work is shared out as on a GPU: on one, or everywhere with `ZMLX_ROW_GROUPS=gpu`, so that this way can be
+/// tested on a CPU.
+pub(crate) fn as_on_gpu() -> bool {
+    static ASKED: OnceLock<bool> = OnceLock::new();
+    crate::stream::current().gpu
+        || *ASKED.get_or_init(|| std::env::var_os("ZMLX_ROW_GROUPS").is_some_and(|v| v == "gpu"))
+}
