@@ -43,11 +43,24 @@ inline kk_row<P> kk_read(P p) {
   return kk_row<P>{p};
 }
 
-// A row in registers.
+// A row in registers, by elements or by words.
 template <int ITEMS>
 struct kk_kept_row {
   float v[ITEMS];
   float operator()(kk_at at) const { return v[at.slot]; }
+};
+template <typename T>
+inline float kk_of_word(uint word, int which, T) {
+  return float(as_type<T>(ushort(word >> (16 * which))));
+}
+inline float kk_of_word(uint word, int, float) { return as_type<float>(word); }
+template <typename T, int WORDS>
+struct kk_kept_words {
+  uint v[WORDS];
+  float operator()(kk_at at) const {
+    const int each = 4 / sizeof(T);
+    return kk_of_word(v[at.slot / each], at.slot % each, T(0.0f));
+  }
 };
 
 // A row that several passes read.
@@ -64,28 +77,43 @@ inline kk_kept_row<ITEMS> kk_keep(P p, size_t n, kk_group<TG, 1, ITEMS> g) {
   }
   return row;
 }
-template <int VEC, typename P, typename T>
-inline void kk_load_block(P p, size_t block, bool aligned, thread float* v, T) {
-  if (aligned) {
-    const kk_block<T, VEC> b = reinterpret_cast<const device kk_block<T, VEC>*>(p)[block];
-    for (int j = 0; j < VEC; ++j) v[j] = float(b.v[j]);
-  } else {
-    for (int j = 0; j < VEC; ++j) v[j] = float(p[block * VEC + j]);
-  }
+
+// Blocks as words, so that nothing has to be taken apart, and waited for, where aligned and other rows
+// meet again: all loads of all rows that a kernel keeps are under way together. A block beyond the row's
+// end is the last one once more, and nobody looks at it: a branch would be waited for too.
+template <typename P, typename T>
+inline uint kk_to_word(P p, T) {
+  return uint(as_type<ushort>(p[0])) | uint(as_type<ushort>(p[1])) << 16;
 }
-template <int TG, int VEC, int ITEMS, typename P>
-inline kk_kept_row<ITEMS * VEC> kk_keep(P p, size_t n, kk_group<TG, VEC, ITEMS> g) {
-  kk_kept_row<ITEMS * VEC> row;
-  const bool aligned = reinterpret_cast<size_t>(p) % (sizeof(*p) * VEC) == 0;
-  for (int k = 0; k < ITEMS; ++k) {
-    const size_t block = size_t(k) * TG + g.index;
-    if (block * VEC < n) {
-      kk_load_block<VEC>(p, block, aligned, row.v + k * VEC, *p);
-    } else {
-      for (int j = 0; j < VEC; ++j) row.v[k * VEC + j] = 0.0f;
+template <typename P>
+inline uint kk_to_word(P p, float) {
+  return as_type<uint>(p[0]);
+}
+template <int TG, int VEC, int ITEMS, typename P, typename T>
+inline kk_kept_words<T, ITEMS * VEC * int(sizeof(T)) / 4> kk_keep_as(
+    P p, size_t n, kk_group<TG, VEC, ITEMS> g, T) {
+  const int each = 4 / sizeof(T), words = VEC / each;
+  kk_kept_words<T, ITEMS * words> row;
+  const uint last = uint(n) / VEC - 1;
+  if (reinterpret_cast<size_t>(p) % (sizeof(T) * VEC) == 0) {
+    for (int k = 0; k < ITEMS; ++k) {
+      const uint block = metal::min(uint(k) * TG + g.index, last);
+      const kk_block<uint, words> b =
+          reinterpret_cast<const device kk_block<uint, words>*>(p)[block];
+      for (int j = 0; j < words; ++j) row.v[k * words + j] = b.v[j];
+    }
+  } else {
+    for (int k = 0; k < ITEMS; ++k) {
+      const uint block = metal::min(uint(k) * TG + g.index, last);
+      for (int j = 0; j < words; ++j)
+        row.v[k * words + j] = kk_to_word(p + block * VEC + j * each, T(0.0f));
     }
   }
   return row;
+}
+template <int TG, int VEC, int ITEMS, typename P>
+inline auto kk_keep(P p, size_t n, kk_group<TG, VEC, ITEMS> g) {
+  return kk_keep_as(p, n, g, *p);
 }
 
 // Whether passes read memory again.
