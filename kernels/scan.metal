@@ -1,37 +1,20 @@
 // Running sums of rows.
 #include "rows.metal"
 
-// The sum of v over the threads before this one, and in `all` over all threads of the group.
-template <int TG, int VEC, int ITEMS>
-inline float kk_group_sum_before(float v, thread float& all, kk_group<TG, VEC, ITEMS> g) {
-  float before = metal::simd_prefix_exclusive_sum(v);
-  all = metal::simd_sum(v);
-  if (TG > 32) {
-    if (g.lane == 0) g.shared[g.simd] = all;
-    metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
-    const float other = g.lane < uint(TG + 31) / 32 ? g.shared[g.lane] : 0.0f;
-    before += metal::simd_sum(g.lane < g.simd ? other : 0.0f);
-    all = metal::simd_sum(other);
-    metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
-  }
-  return before;
-}
-
 // The i-th element from either end.
 template <bool REVERSE>
 inline kk_at kk_scan_at(size_t i, size_t n) {
   return kk_at{REVERSE ? n - 1 - i : i, 0};
 }
 
-// out[i] = x[0] + ... + x[i], or x[i] + ... + x[n - 1] in reverse. Each thread adds up VEC neighbours by
-// itself; these sums do not wait for what comes before, only the last addition does.
-template <bool REVERSE, int TG, int VEC, int ITEMS, typename P, typename T>
-inline void kk_cumsum_row(P p, device T* out, size_t n, kk_group<TG, VEC, ITEMS> g) {
+// out[i] = x[0] + ... + x[i], or x[i] + ... + x[n - 1] in reverse. One thread, as on a CPU: it adds up VEC
+// neighbours by themselves; these sums do not wait for what comes before, only the last addition does.
+template <bool REVERSE, int VEC, typename P, typename T>
+inline void kk_cumsum_row(P p, device T* out, size_t n, kk_group<1, VEC, 0>) {
   const kk_row<P> x = kk_read(p);
   float carry = 0.0f;
-  for (size_t start = 0; start < n; start += size_t(TG) * VEC) {
-    const size_t from = start + size_t(g.index) * VEC;
-    const size_t count = from >= n ? 0 : metal::min(size_t(VEC), n - from);
+  for (size_t from = 0; from < n; from += VEC) {
+    const size_t count = metal::min(size_t(VEC), n - from);
     float part[VEC];
     for (int k = 0; k < VEC; ++k) part[k] = 0.0f;
     if (count == VEC) {
@@ -40,15 +23,131 @@ inline void kk_cumsum_row(P p, device T* out, size_t n, kk_group<TG, VEC, ITEMS>
       for (size_t k = 0; k < count; ++k) part[k] = x(kk_scan_at<REVERSE>(from + k, n));
     }
     for (int k = 1; k < VEC; ++k) part[k] += part[k - 1];
-    float all;
-    const float before = carry + kk_group_sum_before(part[VEC - 1], all, g);
     if (count == VEC) {
       for (int k = 0; k < VEC; ++k)
-        out[kk_scan_at<REVERSE>(from + k, n).i] = T(before + part[k]);
+        out[kk_scan_at<REVERSE>(from + k, n).i] = T(carry + part[k]);
     } else {
       for (size_t k = 0; k < count; ++k)
-        out[kk_scan_at<REVERSE>(from + k, n).i] = T(before + part[k]);
+        out[kk_scan_at<REVERSE>(from + k, n).i] = T(carry + part[k]);
+    }
+    carry += part[VEC - 1];
+  }
+}
+
+// So many floats, for simdgroup functions of several values at once.
+template <int N>
+struct kk_floats {
+  typedef metal::vec<float, N> type;
+};
+template <>
+struct kk_floats<1> {
+  typedef float type;
+};
+inline float kk_get(float v, int) { return v; }
+inline void kk_set(thread float& v, int, float to) { v = to; }
+template <typename V>
+inline float kk_get(V v, int k) {
+  return v[k];
+}
+template <typename V>
+inline void kk_set(thread V& v, int k, float to) {
+  v[k] = to;
+}
+
+// A block that one instruction loads. Of arrays that may lie in constant memory, as small ones do, no more than
+// an element is loaded at once.
+template <typename T, int VEC>
+struct kk_block_load {
+  template <typename P>
+  static kk_block<T, VEC> at(P p, uint block) {
+    return reinterpret_cast<const device kk_block<T, VEC>*>(p)[block];
+  }
+};
+template <typename T>
+struct kk_block_load<T, 1> {
+  template <typename P>
+  static kk_block<T, 1> at(P p, uint i) {
+    return kk_block<T, 1>{{p[i]}};
+  }
+};
+
+// A block that begins at the i-th element from either end, zeros from `to` on. With `blocks` the row is made
+// of whole blocks that one instruction loads or stores.
+template <bool REVERSE, int VEC, typename P, typename T>
+inline void kk_scan_load(P p, uint i, uint to, uint n, bool blocks, thread float* v, T) {
+  if (blocks && i < to) {
+    const uint block = (REVERSE ? n - VEC - i : i) / VEC;
+    const kk_block<T, VEC> b = kk_block_load<T, VEC>::at(p, block);
+    for (int j = 0; j < VEC; ++j) v[j] = float(b.v[REVERSE ? VEC - 1 - j : j]);
+  } else {
+    for (int j = 0; j < VEC; ++j)
+      v[j] = i + j < to ? float(p[kk_scan_at<REVERSE>(i + j, n).i]) : 0.0f;
+  }
+}
+template <bool REVERSE, int VEC, typename T>
+inline void kk_scan_store(device T* out, uint i, uint to, uint n, bool blocks, thread const float* v,
+                          float before) {
+  if (blocks && i < to) {
+    const uint block = (REVERSE ? n - VEC - i : i) / VEC;
+    kk_block<T, VEC> b;
+    for (int j = 0; j < VEC; ++j) b.v[REVERSE ? VEC - 1 - j : j] = T(before + v[j]);
+    reinterpret_cast<device kk_block<T, VEC>*>(out)[block] = b;
+  } else {
+    for (int j = 0; j < VEC; ++j)
+      if (i + j < to) out[kk_scan_at<REVERSE>(i + j, n).i] = T(before + v[j]);
+  }
+}
+template <int VEC, typename P>
+inline bool kk_in_blocks(P p, uint n) {
+  return n % VEC == 0 && reinterpret_cast<size_t>(p) % (sizeof(*p) * VEC) == 0;
+}
+
+// The elements from `from` to `to`, after those whose sum is `carry`, by a group as on a GPU. In each step a
+// thread has ITEMS blocks; a simdgroup's threads have neighbouring ones. All loads are under way before
+// the first sum, and the sums of all blocks go through the simdgroup at once. One barrier a step: the
+// simdgroups' sums lie in the halves of the shared memory in turn, so there are at most 16.
+template <bool REVERSE, typename P, typename T, int TG, int VEC, int ITEMS>
+inline void kk_cumsum_part(P p, device T* out, uint n, uint from, uint to, float carry,
+                           kk_group<TG, VEC, ITEMS> g) {
+  typedef typename kk_floats<ITEMS>::type Sums;
+  const bool blocks = kk_in_blocks<VEC>(p, n) && kk_in_blocks<VEC>(out, n);
+  threadgroup float* simds = g.shared;
+  for (uint i = from + (g.index / 32 * (32 * ITEMS) + g.lane) * VEC; from < to;
+       i += TG * VEC * ITEMS, from += TG * VEC * ITEMS) {
+    float v[ITEMS][VEC];
+    for (int k = 0; k < ITEMS; ++k)
+      kk_scan_load<REVERSE, VEC>(p, i + k * (32 * VEC), to, n, blocks, v[k], *p);
+    Sums sums = Sums(0.0f);
+    for (int k = 0; k < ITEMS; ++k) {
+      for (int j = 1; j < VEC; ++j) v[k][j] += v[k][j - 1];
+      kk_set(sums, k, v[k][VEC - 1]);
+    }
+    const Sums through = metal::simd_prefix_inclusive_sum(sums);
+    const Sums shifted = metal::simd_shuffle_up(through, 1);
+    const Sums totals = metal::simd_broadcast(through, 31);
+    float before = carry;
+    float all = 0.0f;
+    for (int k = 0; k < ITEMS; ++k) all += kk_get(totals, k);
+    if (TG > 32) {
+      if (g.lane == 0) simds[g.simd] = all;
+      metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
+      all = 0.0f;
+      for (int w = 0; w < TG / 32; ++w) {
+        const float other = simds[w];
+        before += uint(w) < g.simd ? other : 0.0f;
+        all += other;
+      }
+      simds = simds == g.shared ? g.shared + 16 : g.shared;
+    }
+    for (int k = 0; k < ITEMS; ++k) {
+      kk_scan_store<REVERSE, VEC>(out, i + k * (32 * VEC), to, n, blocks, v[k],
+                                  g.lane == 0 ? before : before + kk_get(shifted, k));
+      before += kk_get(totals, k);
     }
     carry += all;
   }
+}
+template <bool REVERSE, int TG, int VEC, int ITEMS, typename P, typename T>
+inline void kk_cumsum_row(P p, device T* out, size_t n, kk_group<TG, VEC, ITEMS> g) {
+  kk_cumsum_part<REVERSE>(p, out, uint(n), 0u, uint(n), 0.0f, g);
 }

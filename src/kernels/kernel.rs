@@ -116,12 +116,7 @@ impl RowKernel {
             };
         }
         if self.scans {
-            let tg = width.div_ceil(16).next_power_of_two().clamp(32, 1024) as i32;
-            return Group {
-                tg,
-                vec: 4,
-                items: 0,
-            };
+            return super::scan::group(width, dtype.size());
         }
         // Elements of a thread, and of a load: 16 bytes where rows are made of such blocks.
         let (elements, wide) = match dtype {
@@ -189,10 +184,11 @@ impl RowKernel {
 }
 
 /// Threads of a row, and what each takes of it.
-struct Group {
-    tg: i32,
-    vec: i32,
-    items: i32,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Group {
+    pub tg: i32,
+    pub vec: i32,
+    pub items: i32,
 }
 
 impl Group {

@@ -1,7 +1,7 @@
 //! Running sums over the last axis.
 
 use super::catalog::{Entry, Kind, input};
-use super::kernel::{RowKernel, check_float, rows_of};
+use super::kernel::{Group, RowKernel, check_float, rows_of};
 use super::op::Op;
 use crate::ops::Scan;
 use crate::{Array, Result};
@@ -78,6 +78,25 @@ static BACKWARD: RowKernel = RowKernel::new(
     "kk_cumsum_row<true>(x + row * n, out + row * n, n, g)",
 )
 .scans(8, 32);
+
+/// How a row is shared out on a GPU: 16 elements a thread, in blocks of 16 bytes, and a simdgroup for short
+/// rows. On a CPU, where this way is tested only, arrays begin at multiples of 8 bytes.
+pub(super) fn group(width: usize, size: usize) -> Group {
+    let bytes = if crate::stream::current().gpu { 16 } else { 8 };
+    let wide = bytes / size;
+    let vec = match width {
+        ..=32 => 1,
+        ..=128 => wide.min(4),
+        _ => wide,
+    };
+    let tg = width.div_ceil(16).next_power_of_two().clamp(32, 512);
+    let items = width.div_ceil(tg * vec).next_power_of_two();
+    Group {
+        tg: tg as i32,
+        vec: vec as i32,
+        items: items.min((16 / vec).min(4)) as i32,
+    }
+}
 
 pub(super) static TABLE: &[Entry] = &[Entry {
     name: "scan::cumsum_lastdim",

@@ -17,7 +17,7 @@ template <class T, class F> ZMLX_FN T fold(T x, F f) {
   W v = W(x);
   if (mask == ~0u) {
 #pragma unroll
-    for (uint32_t d = 16; d > 0; d >>= 1) v = f(v, shuffled(mask, v, current_lane() ^ d));
+    for (uint32_t d = 16; d > 0; d >>= 1) v = f(v, shuffled_xor(v, d));
   } else if (uint32_t n = run_of(mask)) {
     for (uint32_t d = n >> 1; d > 0; d >>= 1) v = f(v, shuffled(mask, v, current_lane() ^ d));
   } else {
@@ -47,11 +47,11 @@ template <bool inclusive, class T, class F> ZMLX_FN T scan(T x, T identity, F f,
 #pragma unroll
     for (uint32_t d = 1; d < 32; d <<= 1) {
       if (d >= width) break;
-      W y = shuffled(mask, v, (me - d) & 31u);
+      W y = shuffled_up(v, d, width);
       if (me - first >= d) v = f(y, v);
     }
     if constexpr (!inclusive) {
-      W y = shuffled(mask, v, (me - 1) & 31u);
+      W y = shuffled_up(v, 1, width);
       v = me == first ? W(identity) : y;
     }
     return T(v);

@@ -15,22 +15,35 @@ ZMLX_FN uint32_t current_lane() {
 }
 ZMLX_FN uint32_t active() { return ::__activemask(); }
 
-// The value of lane `from` in a shuffle among `mask`. Every lane of the mask calls it.
-template <class T> ZMLX_FN T shuffled(uint32_t mask, T v, uint32_t from) {
+// A value of up to 16 bytes through an exchange of words.
+template <class T, class F> ZMLX_FN T by_words(T v, F f) {
   if constexpr (sizeof(T) == 4) {
-    return bits<T>(uint32_t(::__shfl_sync(mask, bits<uint32_t>(v), int(from))));
+    return bits<T>(f(bits<uint32_t>(v)));
   } else if constexpr (sizeof(T) == 2) {
-    return bits<T>(uint16_t(::__shfl_sync(mask, uint32_t(bits<uint16_t>(v)), int(from))));
+    return bits<T>(uint16_t(f(uint32_t(bits<uint16_t>(v)))));
   } else if constexpr (sizeof(T) == 1) {
-    return bits<T>(uint8_t(::__shfl_sync(mask, uint32_t(bits<uint8_t>(v)), int(from))));
+    return bits<T>(uint8_t(f(uint32_t(bits<uint8_t>(v)))));
   } else {
     static_assert(sizeof(T) % 4 == 0 && sizeof(T) <= 16, "simdgroup functions take values of up to 16 bytes");
     struct words { uint32_t w[sizeof(T) / 4]; };
     words w = bits<words>(v);
 #pragma unroll
-    for (uint32_t i = 0; i < sizeof(T) / 4; ++i) w.w[i] = uint32_t(::__shfl_sync(mask, w.w[i], int(from)));
+    for (uint32_t i = 0; i < sizeof(T) / 4; ++i) w.w[i] = f(w.w[i]);
     return bits<T>(w);
   }
+}
+
+// The value of lane `from` in a shuffle among `mask`. Every lane of the mask calls it.
+template <class T> ZMLX_FN T shuffled(uint32_t mask, T v, uint32_t from) {
+  return by_words(v, [=](uint32_t w) { return uint32_t(::__shfl_sync(mask, w, int(from))); });
+}
+// Among all lanes, by a distance that the instruction holds: that of the lane whose number differs in the bits
+// of d, and that of the lane d before in runs of `width`, of whose first d lanes each gets its own.
+template <class T> ZMLX_FN T shuffled_xor(T v, uint32_t d) {
+  return by_words(v, [=](uint32_t w) { return uint32_t(::__shfl_xor_sync(~0u, w, int(d))); });
+}
+template <class T> ZMLX_FN T shuffled_up(T v, uint32_t d, uint32_t width) {
+  return by_words(v, [=](uint32_t w) { return uint32_t(::__shfl_up_sync(~0u, w, d, int(width))); });
 }
 }  // namespace zmlx
 
