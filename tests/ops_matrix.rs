@@ -22,7 +22,10 @@ fn product(a: &[f64], b: &[f64], n: usize, k: usize, m: usize) -> Vec<f64> {
 fn products() {
     on_worker(|| {
         let mut rng = Rng::new();
-        let (a, b) = (rng.factors(&[3, 5], -1.0, 1.0), rng.factors(&[5, 4], -1.0, 1.0));
+        let (a, b) = (
+            rng.factors(&[3, 5], -1.0, 1.0),
+            rng.factors(&[5, 4], -1.0, 1.0),
+        );
         let c = rng.factors(&[4], -1.0, 1.0);
         let (u, v) = (rng.factors(&[5], -1.0, 1.0), rng.factors(&[5], -1.0, 1.0));
         let want = product(&f64s(&a), &f64s(&b), 3, 5, 4);

@@ -265,13 +265,15 @@ CudaPlan::CudaPlan(
     rust::Slice<const uint8_t> code,
     const KernelSpec& spec,
     size_t rank,
-    uint32_t in_turn)
+    uint32_t in_turn,
+    uint32_t shared)
     : name_(text(name)),
       code_(reinterpret_cast<const char*>(code.data()), code.size()),
       extras_(extras_of(spec)),
       ensure_row_contiguous_(spec.ensure_row_contiguous),
       rank_(rank),
       in_turn_(static_cast<int32_t>(in_turn)),
+      shared_(static_cast<int>(shared)),
       entries_(std::make_unique<Entries>()) {
   if (auto word = put_aside(name_, code_); !word.empty()) {
     code_ = std::move(word);
@@ -343,7 +345,7 @@ PrimitivePtr CudaPlan::primitive(
       numbers,
       tuple(grid),
       tuple(block),
-      0,
+      shared_,
       geometry.has_init ? std::optional<float>(geometry.init) : std::nullopt,
       ensure_row_contiguous_,
       s);
@@ -375,8 +377,10 @@ CudaPlanPtr cuda_plan(
     rust::Slice<const uint8_t> code,
     const KernelSpec& spec,
     size_t rank,
-    uint32_t in_turn) {
-  return std::make_shared<CudaPlan>(name, code, spec, rank, in_turn);
+    uint32_t in_turn,
+    uint32_t shared) {
+  return std::make_shared<CudaPlan>(
+      name, code, spec, rank, in_turn, shared);
 }
 
 ArrayVecPtr cuda_launch(

@@ -126,6 +126,7 @@ pub(crate) mod ffi {
             spec: &KernelSpec,
             rank: usize,
             in_turn: u32,
+            shared: u32,
         ) -> Result<SharedPtr<CudaPlan>>;
         /// A node that the GPU runs.
         fn cuda_launch(

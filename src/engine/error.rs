@@ -185,6 +185,21 @@ pub enum EngineError {
         /// Where it was looked for.
         tried: String,
     },
+    /// The kernel's threadgroup memory does not fit into the GPU's.
+    #[error(
+        "kernel `{kernel}` declares {bytes} bytes of threadgroup memory, and a threadgroup has at most {limit} \
+         on this GPU ({architecture}) and 32768 on Metal; only the CPU has no limit"
+    )]
+    ThreadgroupMemory {
+        /// The kernel's name as the caller gave it.
+        kernel: String,
+        /// What its variables take.
+        bytes: u32,
+        /// What there is.
+        limit: u32,
+        /// The GPU.
+        architecture: String,
+    },
     /// The compiler could not be run, or ended without saying why.
     #[error("kernel `{kernel}`: the compiler {compiler} failed: {reason}")]
     Compiler {
@@ -221,7 +236,10 @@ impl EngineError {
     /// Whether asking again later could end differently: a kernel that does not compile is
     /// remembered, a full disk is not.
     pub(crate) const fn is_passing(&self) -> bool {
-        !matches!(self, Self::Lower { .. } | Self::Compile(_))
+        !matches!(
+            self,
+            Self::Lower { .. } | Self::Compile(_) | Self::ThreadgroupMemory { .. }
+        )
     }
 }
 

@@ -48,6 +48,8 @@ pub(super) struct Definition {
     pub(super) spec: KernelBuilder,
     pub(super) ffi_spec: ffi::KernelSpec,
     pub(super) native: cxx::UniquePtr<ffi::NativeKernel>,
+    /// It has matrices over simdgroups.
+    pub(super) matrices: bool,
 }
 
 /// What all handles of a kernel share.
@@ -83,7 +85,11 @@ impl Inner {
         let ffi_spec = spec.to_ffi();
         let native = ffi::native_kernel(&ffi_spec).lift()?;
         let checks = Checks::of(spec.checked);
+        let matrices = [&spec.header, &spec.source]
+            .into_iter()
+            .any(|text| crate::engine::cuda::has_matrices(text));
         let definition = Definition {
+            matrices,
             spec,
             ffi_spec,
             native,

@@ -109,6 +109,13 @@ pub(super) fn class(array: &Array) -> u8 {
     }
 }
 
+/// Whether every simdgroup of a launch has 32 lanes.
+fn whole(geometry: &ffi::Geometry) -> bool {
+    let sizes = geometry.grid.iter().zip(&geometry.threadgroup);
+    let threads: i32 = geometry.threadgroup.iter().product();
+    threads % 32 == 0 && sizes.into_iter().all(|(grid, group)| grid % group == 0)
+}
+
 impl MetalKernel {
     /// The compiled kernel for a launch on the CPU.
     #[track_caller]
@@ -131,7 +138,7 @@ impl MetalKernel {
         let generated = self.generate(launch, outputs)?;
         if let Some(architecture) = engine::cuda::checked_architecture() {
             let rank = launch.inputs.iter().map(|a| a.ndim()).max().unwrap_or(0);
-            let options = self.cuda_options(256, rank, architecture.to_owned());
+            let options = self.cuda_options(256, rank, true, architecture.to_owned());
             if let Err(e) = engine::cuda::compile(&generated.text, &options) {
                 return Err(self.error(launch, e));
             }
@@ -172,8 +179,13 @@ impl MetalKernel {
             .product();
         let rank = engine::cuda::rank_class(rank);
         let threads = engine::cuda::thread_class(threads);
+        let whole = self.inner.definition.matrices && whole(geometry);
         // Powers of two, which their exponents stand for.
-        let code = [2, rank.ilog2() as u8, threads.ilog2() as u8];
+        let code = [
+            2 + u8::from(whole),
+            rank.ilog2() as u8,
+            threads.ilog2() as u8,
+        ];
         let entry = self.specialization(Key::of(launch, outputs, code));
         if let Some(plan) = entry.cuda.get() {
             return Ok(plan.clone());
@@ -185,14 +197,15 @@ impl MetalKernel {
         }
         let begin = Instant::now();
         let generated = self.generate(launch, outputs)?;
-        let options = self.cuda_options(threads, rank, ffi::cuda_architecture().lift()?);
+        let options = self.cuda_options(threads, rank, whole, ffi::cuda_architecture().lift()?);
         let (kernel, origin) = match engine::cuda::compile(&generated.text, &options) {
             Ok(found) => found,
             Err(e) => return Err(self.error(launch, e)),
         };
         let spec = &self.inner.definition.ffi_spec;
+        let (in_turn, shared) = (kernel.in_turn, kernel.shared);
         let plan =
-            ffi::cuda_plan(&kernel.function, &kernel.code, spec, rank, kernel.in_turn).lift()?;
+            ffi::cuda_plan(&kernel.function, &kernel.code, spec, rank, in_turn, shared).lift()?;
         self.inner.stats.specialized(origin, begin.elapsed());
         Ok(entry.cuda.get_or_init(|| plan).clone())
     }
@@ -242,6 +255,7 @@ impl MetalKernel {
         &self,
         threads: u32,
         rank: usize,
+        whole: bool,
         architecture: String,
     ) -> engine::cuda::CompileOptions {
         engine::cuda::CompileOptions {
@@ -251,6 +265,7 @@ impl MetalKernel {
             threads,
             rank,
             architecture,
+            whole,
         }
     }
 

@@ -71,7 +71,8 @@ class CudaPlan {
       rust::Slice<const uint8_t> code,
       const KernelSpec& spec,
       size_t rank,
-      uint32_t in_turn);
+      uint32_t in_turn,
+      uint32_t shared);
   ~CudaPlan();
 
   // MLX's primitive for a launch. Strides are those of evaluated inputs.
@@ -94,6 +95,7 @@ class CudaPlan {
   size_t rank_;
   // How many threadgroups a block may stand for.
   int32_t in_turn_;
+  int shared_;
   std::unique_ptr<Entries> entries_;
 };
 using CudaPlanPtr = std::shared_ptr<CudaPlan>;
@@ -103,7 +105,8 @@ CudaPlanPtr cuda_plan(
     rust::Slice<const uint8_t> code,
     const KernelSpec& spec,
     size_t rank,
-    uint32_t in_turn);
+    uint32_t in_turn,
+    uint32_t shared);
 ArrayVecPtr cuda_launch(
     const CudaPlanPtr& plan,
     Arrays inputs,

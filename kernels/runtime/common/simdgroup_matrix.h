@@ -1,6 +1,7 @@
 // simdgroup_matrix: an 8x8 matrix spread over the 32 lanes of a simdgroup, two neighbouring
 // elements of one row a lane, in the layout of Apple's GPUs (kernels index thread_elements()
-// by it). Loads and stores touch a lane's own elements only; products are each device's own.
+// by it), or with ZMLX_MATRIX_TENSOR, in kernels that never look, in that of NVIDIA's tensor cores.
+// Loads and stores touch a lane's own elements only; products are each device's own.
 #pragma once
 #include "lanes.h"
 
@@ -10,11 +11,17 @@ ZMLX_FN uint32_t current_lane();
 
 namespace zmlx {
 // Row and column of a lane's first element, and the lane that holds an element.
+#ifdef ZMLX_MATRIX_TENSOR
+ZMLX_FN constexpr uint32_t matrix_row(uint32_t lane) { return lane >> 2; }
+ZMLX_FN constexpr uint32_t matrix_col(uint32_t lane) { return (lane & 3u) << 1; }
+ZMLX_FN constexpr uint32_t matrix_lane(uint32_t row, uint32_t col) { return row << 2 | col >> 1; }
+#else
 ZMLX_FN constexpr uint32_t matrix_row(uint32_t lane) { return (lane >> 2 & 4u) | (lane >> 1 & 3u); }
 ZMLX_FN constexpr uint32_t matrix_col(uint32_t lane) { return (lane >> 1 & 4u) | (lane & 1u) << 1; }
 ZMLX_FN constexpr uint32_t matrix_lane(uint32_t row, uint32_t col) {
   return (row & 4u) << 2 | (row & 3u) << 1 | (col & 4u) << 1 | (col >> 1 & 1u);
 }
+#endif
 }  // namespace zmlx
 
 namespace metal {

@@ -47,6 +47,35 @@ template <class T> ZMLX_FN T shuffled_up(T v, uint32_t d, uint32_t width) {
 }
 }  // namespace zmlx
 
+// Variables in threadgroup memory, by type, name and a number of their own. Their storage is bytes, as
+// CUDA takes no shared variable with a constructor. More than 48 KB in all has to be
+// asked for at the launch, as one block: the engine then has the compiler write down the sizes
+// (ZMLX_SHARED_SIZES) and gives each variable its place (ZMLX_SHARED_AT_<number>).
+namespace zmlx {
+template <class T> struct alignas(T) shared { unsigned char bytes[sizeof(T)]; };
+#ifdef ZMLX_SHARED_PLACES
+ZMLX_FN unsigned char* shared_block() {
+  extern __shared__ __align__(128) unsigned char zmlx_shared_block[];
+  return zmlx_shared_block;
+}
+#endif
+}  // namespace zmlx
+#ifdef ZMLX_SHARED_PLACES
+#define ZMLX_SHARED(type, name, number) \
+  type& name = *reinterpret_cast<type*>(zmlx::shared_block() + ZMLX_SHARED_AT_##number)
+#else
+#ifdef ZMLX_SHARED_SIZES
+#define ZMLX_SHARED_SIZE(type, number) \
+  asm volatile("// zmlx_shared " #number " %0 %1" ::"n"(int(sizeof(type))), "n"(int(alignof(type))))
+#else
+#define ZMLX_SHARED_SIZE(type, number)
+#endif
+#define ZMLX_SHARED(type, name, number)           \
+  __shared__ zmlx::shared<type> zmlx_s_##number; \
+  ZMLX_SHARED_SIZE(type, number);                 \
+  type& name = *reinterpret_cast<type*>(&zmlx_s_##number)
+#endif
+
 namespace metal {
 template <class... A> ZMLX_FN void threadgroup_barrier(A...) { ::__syncthreads(); }
 template <class... A> ZMLX_FN void simdgroup_barrier(A...) { ::__syncwarp(zmlx::active()); }

@@ -9,6 +9,7 @@
 
 mod diagnostic;
 mod nvrtc;
+mod shared;
 mod target;
 
 use std::{
@@ -23,13 +24,16 @@ use super::{
     host::{Cache, Headers, Origin, cache_error, hex},
     msl::{self, Lowered, MathMode, Mode},
 };
-use nvrtc::Outcome;
+use nvrtc::{Nvrtc, Outcome};
+use target::Matrices;
 
 /// Changes whenever entries of older versions of this engine must not be used.
 const FORMAT: &str = "zmlx-cuda-1";
 
-/// The code's name within its cache entry.
+/// Names within a cache entry: the code, and the bytes of threadgroup memory that launches ask for,
+/// where they do.
 const CODE: &str = "kernel.cubin";
+const SHARED: &str = "shared";
 
 /// How to compile a kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -46,6 +50,8 @@ pub struct CompileOptions {
     pub rank: usize,
     /// The GPU, as in `sm_90`.
     pub architecture: String,
+    /// Every simdgroup has all of its lanes, so that tensor cores may multiply simdgroup matrices.
+    pub whole: bool,
 }
 
 /// Code for one kind of GPU.
@@ -57,6 +63,8 @@ pub struct CudaKernel {
     pub code: Arc<[u8]>,
     /// How many threadgroups a block of a long one-dimensional grid may stand for.
     pub in_turn: u32,
+    /// Bytes of threadgroup memory that each launch has to ask for.
+    pub shared: u32,
 }
 
 /// How many numbers stand for a shape of up to `rank` dimensions. Few steps, so that arrays of
@@ -70,10 +78,22 @@ pub fn thread_class(threads: u32) -> u32 {
     threads.next_power_of_two().clamp(256, 1024)
 }
 
+/// Whether a kernel's text has matrices over simdgroups, for which
+/// [`whole`](CompileOptions::whole) makes a difference.
+pub fn has_matrices(text: &str) -> bool {
+    text.contains("simdgroup_m") || text.contains("8x8")
+}
+
 /// The CUDA C++ text that [`compile`] would compile.
 pub fn lower(msl: &str, options: &CompileOptions) -> Result<Lowered, EngineError> {
+    let matrices = match (has_matrices(msl), options.whole) {
+        (true, true) if msl.contains("thread_elements") => Matrices::Seen,
+        (true, true) => Matrices::Unseen,
+        _ => Matrices::Emulated,
+    };
     let target = target::Cuda {
         math: options.math_mode,
+        matrices,
         threads: thread_class(options.threads),
         rank: rank_class(options.rank),
         inputs: &options.inputs,
@@ -113,39 +133,76 @@ pub fn compile(msl: &str, options: &CompileOptions) -> Result<(CudaKernel, Origi
         Mode::Plain => target::IN_TURN,
         _ => 1,
     };
-    let kernel = |function, code| CudaKernel {
-        function,
-        code,
+    let kernel = |code: Vec<u8>, shared| CudaKernel {
+        function: function.clone(),
+        code: code.into(),
         in_turn,
+        shared,
     };
     if let Some(folder) = cache.find(&key)
         && let Ok(code) = fs::read(folder.join(CODE))
     {
-        let code = code.into();
-        return Ok((kernel(function, code), Origin::Disk));
+        let shared = fs::read_to_string(folder.join(SHARED)).ok();
+        let shared = shared.and_then(|bytes| bytes.parse().ok());
+        return Ok((kernel(code, shared.unwrap_or(0)), Origin::Disk));
     }
     let mut all = flags;
     all.push(format!("-I{}", headers.folder.display()));
     all.push(format!("-DZMLX_KERNEL={function}"));
-    let code = match nvrtc.compile(&lowered.text, &all) {
-        Outcome::Code(code) => code,
-        Outcome::Refused(output) => return Err(refused(&options.name, output, &lowered)),
-        Outcome::Failed(reason) => {
-            return Err(EngineError::Compiler {
-                kernel: options.name.clone(),
-                compiler: nvrtc.name.clone(),
-                reason,
-            });
-        }
-    };
+    let (code, shared) = build(nvrtc, &lowered, all, options)?;
     let temporary = cache.temporary(&key)?;
-    for (file, bytes) in [("kernel.cu", lowered.text.as_bytes()), (CODE, &code)] {
+    let shared_text = (shared > 0).then(|| shared.to_string());
+    let shared_file = shared_text.as_ref().map(|text| (SHARED, text.as_bytes()));
+    let files = [("kernel.cu", lowered.text.as_bytes()), (CODE, &code)];
+    for (file, bytes) in files.into_iter().chain(shared_file) {
         let path = temporary.path.join(file);
         fs::write(&path, bytes).map_err(|e| cache_error("write", &path, e))?;
     }
     cache.commit(temporary, &key)?;
-    let code = code.into();
-    Ok((kernel(function, code), Origin::Compiler))
+    Ok((kernel(code, shared), Origin::Compiler))
+}
+
+/// The code, and the bytes of threadgroup memory that launches of it ask for.
+fn build(
+    nvrtc: &Nvrtc,
+    lowered: &Lowered,
+    mut flags: Vec<String>,
+    options: &CompileOptions,
+) -> Result<(Vec<u8>, u32), EngineError> {
+    let failed = |reason| EngineError::Compiler {
+        kernel: options.name.clone(),
+        compiler: nvrtc.name.clone(),
+        reason,
+    };
+    let output = match nvrtc.compile(&lowered.text, &flags) {
+        Outcome::Code(code) => return Ok((code, 0)),
+        Outcome::Failed(reason) => return Err(failed(reason)),
+        Outcome::Refused(output) => output,
+    };
+    if !shared::is_too_much(&output) {
+        return Err(refused(&options.name, output, lowered));
+    }
+    flags.push(shared::SIZES.to_owned());
+    let assembly = nvrtc
+        .assembly(&lowered.text, &flags)
+        .map_err(|reason| failed(reason))?;
+    flags.pop();
+    let layout = shared::layout(&lowered.text, &assembly);
+    let limit = shared::limit(&options.architecture);
+    if layout.bytes > limit {
+        return Err(EngineError::ThreadgroupMemory {
+            kernel: options.name.clone(),
+            bytes: layout.bytes,
+            limit,
+            architecture: options.architecture.clone(),
+        });
+    }
+    flags.extend(layout.flags);
+    match nvrtc.compile(&lowered.text, &flags) {
+        Outcome::Code(code) => Ok((code, layout.bytes)),
+        Outcome::Failed(reason) => Err(failed(reason)),
+        Outcome::Refused(output) => Err(refused(&options.name, output, lowered)),
+    }
 }
 
 /// Flags that make a difference for the code.

@@ -35,6 +35,8 @@ pub struct Nvrtc {
     log: unsafe extern "C" fn(Program, *mut c_char) -> Status,
     code_size: unsafe extern "C" fn(Program, *mut usize) -> Status,
     code: unsafe extern "C" fn(Program, *mut c_char) -> Status,
+    assembly_size: unsafe extern "C" fn(Program, *mut usize) -> Status,
+    assembly: unsafe extern "C" fn(Program, *mut c_char) -> Status,
     words: unsafe extern "C" fn(Status) -> *const c_char,
 }
 
@@ -134,6 +136,8 @@ fn load(name: &str) -> Result<Nvrtc, String> {
             log: *library.get(b"nvrtcGetProgramLog\0").map_err(missing)?,
             code_size: *library.get(b"nvrtcGetCUBINSize\0").map_err(missing)?,
             code: *library.get(b"nvrtcGetCUBIN\0").map_err(missing)?,
+            assembly_size: *library.get(b"nvrtcGetPTXSize\0").map_err(missing)?,
+            assembly: *library.get(b"nvrtcGetPTX\0").map_err(missing)?,
             words: *library.get(b"nvrtcGetErrorString\0").map_err(missing)?,
         }
     };
@@ -153,6 +157,29 @@ fn load(name: &str) -> Result<Nvrtc, String> {
 impl Nvrtc {
     /// Compiles one program. Calls of several threads do not disturb each other.
     pub fn compile(&self, text: &str, options: &[String]) -> Outcome {
+        self.make(text, options, self.code_size, self.code)
+    }
+
+    /// The assembly of a program, which is not held to a GPU's limits.
+    pub fn assembly(&self, text: &str, options: &[String]) -> Result<String, String> {
+        // For a virtual architecture the compiler stops there.
+        let options: Vec<String> = options
+            .iter()
+            .map(|o| o.replace("--gpu-architecture=sm_", "--gpu-architecture=compute_"))
+            .collect();
+        match self.make(text, &options, self.assembly_size, self.assembly) {
+            Outcome::Code(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            Outcome::Refused(words) | Outcome::Failed(words) => Err(words),
+        }
+    }
+
+    fn make(
+        &self,
+        text: &str,
+        options: &[String],
+        size: unsafe extern "C" fn(Program, *mut usize) -> Status,
+        get: unsafe extern "C" fn(Program, *mut c_char) -> Status,
+    ) -> Outcome {
         let Ok(text) = CString::new(text) else {
             return Outcome::Failed("the text holds a zero byte".into());
         };
@@ -179,7 +206,7 @@ impl Nvrtc {
             let status = (self.compile)(program, pointers.len() as c_int, pointers.as_ptr());
             let outcome = match status {
                 0 => self
-                    .bytes(program, self.code_size, self.code)
+                    .bytes(program, size, get)
                     .map_or_else(|s| Outcome::Failed(self.describe(s)), Outcome::Code),
                 status => {
                     let log = self

@@ -6,16 +6,30 @@
 
 use std::fmt::Write as _;
 
+use super::shared;
 use crate::engine::{
     host::kernel_call,
     msl::{Binding, Facts, LoopGuard, MathMode, Mode, Target},
 };
+
+/// How simdgroup matrices are multiplied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Matrices {
+    /// By the lanes, whichever are there; or there are none.
+    Emulated,
+    /// On tensor cores, by lanes that hold the elements that Metal's do.
+    Seen,
+    /// On tensor cores, by lanes that hold theirs: the kernel never looks.
+    Unseen,
+}
 
 /// Lowers for an NVIDIA GPU.
 #[derive(Clone, Debug)]
 pub struct Cuda<'a> {
     /// The liberties that arithmetic takes.
     pub math: MathMode,
+    /// The way of simdgroup matrices.
+    pub matrices: Matrices,
     /// The most threads that a threadgroup has: with fewer, each gets more registers.
     pub threads: u32,
     /// How many numbers a shape or a list of strides takes.
@@ -31,11 +45,22 @@ impl Target for Cuda<'_> {
             MathMode::Relaxed => "RELAXED",
             MathMode::Fast => "FAST",
         };
-        format!("#define ZMLX_MATH_{math} 1\n#include \"zmlx_cuda.h\"\nnamespace zmlx_msl {{\n")
+        let matrices = match self.matrices {
+            Matrices::Emulated => "",
+            Matrices::Seen => "#define ZMLX_MATRIX_MMA 1\n",
+            Matrices::Unseen => "#define ZMLX_MATRIX_MMA 1\n#define ZMLX_MATRIX_TENSOR 1\n",
+        };
+        format!(
+            "#define ZMLX_MATH_{math} 1\n{matrices}#include \"zmlx_cuda.h\"\nnamespace zmlx_msl {{\n"
+        )
     }
 
     fn threadgroup_variable(&self) -> &'static str {
         "__shared__"
+    }
+
+    fn shared(&self) -> Option<&'static str> {
+        Some(shared::MACRO)
     }
 
     fn kernel_function(&self) -> &'static str {

@@ -77,6 +77,10 @@ pub trait Target {
     fn prologue(&self, mode: Mode) -> String;
     /// How a variable shared by a threadgroup is declared.
     fn threadgroup_variable(&self) -> &'static str;
+    /// A macro of a type, a name and a number that makes such a variable, where a qualifier is not enough.
+    fn shared(&self) -> Option<&'static str> {
+        None
+    }
     /// The qualifiers of the kernel function.
     fn kernel_function(&self) -> &'static str;
     /// The qualifier of a buffer parameter.
@@ -208,7 +212,7 @@ fn rewrite(source: &Source<'_>, signature: &Signature, target: &dyn Target, edit
         if target.checked() {
             checked::rewrite(stream, &aliases, edits);
         }
-        spaces::rewrite(stream, &aliases, target, edits);
+        spaces::rewrite(stream, name.is_some(), &aliases, target, edits);
         words::literals(stream, edits);
         words::swizzles(stream, &own, edits);
         if let Some(function) = target.alternative() {

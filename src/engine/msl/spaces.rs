@@ -5,6 +5,7 @@
 //! same; what follows tells them apart.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
 use super::{
     Target,
@@ -42,8 +43,15 @@ pub fn aliases<'a>(source: &'a Source<'a>) -> Aliases<'a> {
     aliases
 }
 
-/// Rewrites the address spaces of one stream.
-pub fn rewrite(stream: Stream<'_>, aliases: &Aliases<'_>, target: &dyn Target, edits: &mut Edits) {
+/// Rewrites the address spaces of one stream: the program, or the body of a macro.
+pub fn rewrite(
+    stream: Stream<'_>,
+    in_macro: bool,
+    aliases: &Aliases<'_>,
+    target: &dyn Target,
+    edits: &mut Edits,
+) {
+    let shared = target.shared().filter(|_| !in_macro);
     // Open brackets around the current token; in round ones all declarations are parameters.
     let mut open: Vec<&str> = Vec::new();
     for at in 0..stream.len() {
@@ -64,24 +72,95 @@ pub fn rewrite(stream: Stream<'_>, aliases: &Aliases<'_>, target: &dyn Target, e
         let in_list = matches!(open.last(), Some(&"(" | &"["));
         let variable = !in_list && declares_variable(stream, at, aliases);
         match space {
-            "threadgroup" if variable => {
-                edits.replace(token, target.threadgroup_variable());
-                split_pointers(stream, at, edits);
-            }
+            "threadgroup" if variable => match shared.zip(declarators(stream, at)) {
+                Some((function, (names, end))) => {
+                    typed(stream, at, &names, end, function, edits);
+                }
+                None => {
+                    edits.replace(token, target.threadgroup_variable());
+                    split_pointers(stream, at, edits);
+                }
+            },
             "constant" => edits.replace(token, constant(stream, at, variable)),
             _ => edits.blank(token),
         }
     }
 }
 
+/// The names that `threadgroup` at `at` declares, and where the list of them ends: at the `;`, or at the
+/// comma before a pointer. None for declarations of forms that are seldom: those with an alignment, an
+/// initializer or `static`.
+fn declarators(stream: Stream<'_>, at: usize) -> Option<(Vec<usize>, usize)> {
+    let before = stream.before(at);
+    let plain = |word: &str| !matches!(word, "static" | "extern" | "constexpr" | "alignas");
+    if matches!(before, ")" | "]") || !specifiers(stream, at).into_iter().all(plain) {
+        return None;
+    }
+    let mut p = at + 1;
+    loop {
+        match stream.str(p) {
+            "<" => p = stream.close_angle(p)?,
+            "{" => p = stream.close(p)?,
+            "[" | "," | ";" => break,
+            "::" => {}
+            _ if stream.is_ident(p) => {}
+            _ => return None,
+        }
+        p += 1;
+    }
+    let mut names = vec![p.checked_sub(1).filter(|&name| stream.is_ident(name))?];
+    loop {
+        match stream.str(p) {
+            "[" => p = stream.close(p)? + 1,
+            ";" => return Some((names, p)),
+            "," if stream.str(p + 1) == "*" => return Some((names, p)),
+            "," if stream.is_ident(p + 1) => {
+                names.push(p + 1);
+                p += 2;
+            }
+            _ => return None,
+        }
+    }
+}
+
+/// Names the types of what is declared instead, and has the target's macro make the variables: it gets
+/// the type, the name and a number of its own.
+fn typed(
+    stream: Stream<'_>,
+    at: usize,
+    names: &[usize],
+    end: usize,
+    function: &str,
+    edits: &mut Edits,
+) {
+    edits.replace(stream.tokens[at], "typedef");
+    split_pointers(stream, at, edits);
+    let mut variables = String::new();
+    for &name in names {
+        let (token, name) = (stream.tokens[name], stream.str(name));
+        edits.insert_before(token, "zmlx_t_");
+        let _ = write!(variables, " {function}(zmlx_t_{name}, {name}, {token});");
+    }
+    if stream.str(end) == ";" {
+        edits.insert_after(stream.tokens[end], &variables);
+    } else {
+        edits.insert_before(stream.tokens[end], &format!(";{variables}"));
+    }
+}
+
 /// `threadgroup T a[8], *p = a;` declares shared memory and a pointer that each thread has: they
 /// become two declarations.
 fn split_pointers(stream: Stream<'_>, at: usize, edits: &mut Edits) {
-    let Some(first) =
-        (at + 1..stream.len()).find(|&p| matches!(stream.str(p), "[" | "," | "=" | ";"))
-    else {
-        return;
-    };
+    let mut first = at + 1;
+    loop {
+        match stream.str(first) {
+            "[" | "," | "=" | ";" => break,
+            "<" => first = stream.close_angle(first).unwrap_or(first),
+            "" => return,
+            _ => {}
+        }
+        first += 1;
+    }
     let Some(name) = first.checked_sub(1).filter(|&name| name > at + 1) else {
         return;
     };
@@ -162,6 +241,10 @@ pub(super) fn declares_variable(stream: Stream<'_>, at: usize, aliases: &Aliases
                 None => return false,
             },
             "::" => words -= 1,
+            "alignas" => match stream.close(p + 1) {
+                Some(end) => p = end,
+                None => return false,
+            },
             "const" | "constexpr" | "static" | "volatile" | "inline" | "struct" | "typename" => {}
             ";" | "=" | "[" | "," | "{" => return words >= 2,
             "(" | ")" | "*" | "&" | "&&" | ">" => return false,
