@@ -3,8 +3,16 @@
 
 pub mod kernels;
 
+use std::path::PathBuf;
+
 use zmlx::engine::{Engine, force};
 use zmlx::{Device, with_device, worker};
+
+/// The repository. Cargo names it at run time, and so does `scripts/gpu-tests` where tests were carried to.
+pub fn root() -> PathBuf {
+    let here = std::env::var_os("CARGO_MANIFEST_DIR");
+    here.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from)
+}
 
 /// Runs the body of a test on a few long-lived threads.
 ///
