@@ -270,7 +270,11 @@ fn float64_of_operations_that_stray_stays_on_the_cpu() {
         close(&t[0], &data)?;
         let zeros = Array::from_slice(&[-0.0f64, 0.0], 2)?;
         let y = zmlx::ops::where_(&Array::from_slice(&[true, false], 2)?, &zeros, &zeros)?;
-        let signs: Vec<bool> = y.to_vec::<f64>()?.iter().map(|v| v.is_sign_negative()).collect();
+        let signs: Vec<bool> = y
+            .to_vec::<f64>()?
+            .iter()
+            .map(|v| v.is_sign_negative())
+            .collect();
         assert_eq!(signs, [true, false]);
         Ok(())
     };
