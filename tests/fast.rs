@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{close, noise, on_worker};
+use common::{close, factors_are_rounded, noise, on_worker, short};
 use rstest::rstest;
 use zmlx::{Array, Dtype, Error, fast};
 
@@ -206,7 +206,10 @@ fn attention_in_every_mode(#[case] h: Heads) {
             h.b * h.kv * h.tk * h.d,
             h.b * h.kv * h.tk * h.dv,
         ];
-        let (q, k, v) = (noise(n[0], 7), noise(n[1], 8), noise(n[2], 9));
+        let factors = |n, seed| noise(n, seed).into_iter().map(short).collect::<Vec<_>>();
+        let (q, k, v) = (factors(n[0], 7), factors(n[1], 8), factors(n[2], 9));
+        // Scaled queries and the weights of values are not short: each may be off by 2^-11, scores are about 1.
+        let tol = if factors_are_rounded() { 1e-3 } else { 1e-5 };
         let scale = (h.d as f64).powf(-0.5);
         let dims = |n: [usize; 4]| n.map(|d| d as i32);
         let aq = array(&q, &dims([h.b, h.heads, h.tq, h.d]));
@@ -220,7 +223,7 @@ fn attention_in_every_mode(#[case] h: Heads) {
 
         let y = run().call().unwrap();
         assert_eq!(y.shape(), dims([h.b, h.heads, h.tq, h.dv]));
-        close(&y, &want(&|_, _, _| 0.0, &none), 1e-5);
+        close(&y, &want(&|_, _, _| 0.0, &none), tol);
 
         let late = h.tk - h.tq;
         let causal = |_: usize, i: usize, j: usize| {
@@ -230,7 +233,7 @@ fn attention_in_every_mode(#[case] h: Heads) {
                 f64::NEG_INFINITY
             }
         };
-        close(&run().causal().call().unwrap(), &want(&causal, &none), 1e-5);
+        close(&run().causal().call().unwrap(), &want(&causal, &none), tol);
 
         let add = noise(h.tq * h.tk, 10);
         let mask = array(&add, &[h.tq as i32, h.tk as i32]);
@@ -238,7 +241,7 @@ fn attention_in_every_mode(#[case] h: Heads) {
         close(
             &run().mask(&mask).call().unwrap(),
             &want(&extra, &none),
-            1e-5,
+            tol,
         );
 
         let bools: Vec<bool> = (0..h.heads * h.tk).map(|i| i % 3 != 1).collect();
@@ -253,7 +256,7 @@ fn attention_in_every_mode(#[case] h: Heads) {
         close(
             &run().mask(&mask).call().unwrap(),
             &want(&extra, &none),
-            1e-5,
+            tol,
         );
 
         let sinks = noise(h.heads, 11);
@@ -262,7 +265,7 @@ fn attention_in_every_mode(#[case] h: Heads) {
         close(
             &run().sinks(&s).causal().call().unwrap(),
             &want(&causal, &sink),
-            1e-5,
+            tol,
         );
 
         assert!(run().sinks(&mask).call().is_err());

@@ -1,7 +1,10 @@
 //! The self-tests of the runtime headers, compiled as kernels are.
 
+mod common;
+
 use std::process::Command;
 
+use common::root;
 use rstest::rstest;
 use zmlx::engine::{EngineError, host, msl::MathMode};
 
@@ -21,15 +24,15 @@ fn self_test(#[case] name: &str, #[case] arguments: &[&str]) {
         }
         Err(error) => panic!("{error}"),
     };
-    let root = env!("CARGO_MANIFEST_DIR");
+    let root = root();
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join(name);
     let built = Command::new(compiler)
         // A program, not a library.
         .args(flags.iter().filter(|flag| *flag != "-shared"))
         .arg("-I")
-        .arg(format!("{root}/kernels/runtime"))
-        .arg(format!("{root}/tests/runtime/{name}.cpp"))
+        .arg(root.join("kernels/runtime"))
+        .arg(root.join(format!("tests/runtime/{name}.cpp")))
         .arg("-o")
         .arg(&program)
         .output()
@@ -45,8 +48,7 @@ fn self_test(#[case] name: &str, #[case] arguments: &[&str]) {
 #[test]
 fn every_file_is_run() {
     let text = include_str!("runtime.rs");
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/runtime");
-    for file in std::fs::read_dir(folder).unwrap() {
+    for file in std::fs::read_dir(root().join("tests/runtime")).unwrap() {
         let path = file.unwrap().path();
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
         let is_test = path.extension().is_some_and(|e| e == "cpp");

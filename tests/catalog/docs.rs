@@ -1,9 +1,10 @@
 //! docs/KERNELS.md is made from the table.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
 use zmlx::kernels::catalog;
+
+use crate::common::root;
 
 const COMMAND: &str = "ZMLX_WRITE=1 cargo test --test catalog docs";
 
@@ -21,7 +22,7 @@ that a call must read and write, with e bytes an element: what docs and benchmar
 
 #[test]
 fn docs_kernels_md_is_fresh() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/KERNELS.md");
+    let path = root().join("docs/KERNELS.md");
     let text = page();
     if std::env::var_os("ZMLX_WRITE").is_some() {
         std::fs::write(&path, text).unwrap();

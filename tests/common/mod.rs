@@ -3,8 +3,16 @@
 
 pub mod kernels;
 
+use std::path::PathBuf;
+
 use zmlx::engine::{Engine, force};
-use zmlx::{Device, with_device, worker};
+use zmlx::{Device, DeviceKind, Stream, with_device, worker};
+
+/// The repository. Cargo names it at run time, and so does `scripts/gpu-tests` where tests were carried to.
+pub fn root() -> PathBuf {
+    let here = std::env::var_os("CARGO_MANIFEST_DIR");
+    here.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from)
+}
 
 /// Runs the body of a test on a few long-lived threads.
 ///
@@ -32,6 +40,19 @@ pub fn host_engine() {
 /// use and takes seconds for each, so there only those that are `chosen` run; the others run on the CPU.
 pub fn sampled<T>(chosen: bool, body: impl FnOnce() -> T) -> T {
     if chosen { body() } else { exactly(body) }
+}
+
+/// The number cut to 11 significant bits, which a GPU's matrix units take as it is: see [`factors_are_rounded`].
+pub fn short(v: f32) -> f32 {
+    f32::from_bits(v.to_bits() & !0x1FFF)
+}
+
+/// Whether products of float32 matrices have their factors rounded to 11 significant bits (TF32), which MLX does
+/// on NVIDIA's GPUs unless `MLX_ENABLE_TF32=0`.
+pub fn factors_are_rounded() -> bool {
+    let device = Stream::current().expect("a stream").device();
+    let off = std::env::var_os("MLX_ENABLE_TF32").is_some_and(|v| v == "0");
+    device.kind == DeviceKind::Gpu && zmlx::engine::info().cuda && !off
 }
 
 /// Deterministic numbers in `[-1, 1)`, not from MLX.

@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+use common::short;
 pub use common::{Rng, exactly, on_worker, sampled};
 use zmlx::prelude::*;
 
@@ -32,12 +33,10 @@ impl Rng {
         Array::from_slice(&self.reals(n, low, high), shape).unwrap()
     }
 
-    /// Numbers of 11 significant bits, which a GPU's matrix units take as they are: MLX lets them round
-    /// float32 to that many (TF32) unless `MLX_ENABLE_TF32=0`.
+    /// For products, whose factors are rounded on some GPUs: these are not.
     pub fn factors(&mut self, shape: &[i32], low: f64, high: f64) -> Array {
-        let short = |v: &f32| f32::from_bits(v.to_bits() & !0x1FFF);
         let n = shape.iter().product::<i32>() as usize;
-        let data: Vec<f32> = self.reals(n, low, high).iter().map(short).collect();
+        let data: Vec<f32> = self.reals(n, low, high).into_iter().map(short).collect();
         Array::from_slice(&data, shape).unwrap()
     }
 }
