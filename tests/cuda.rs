@@ -231,6 +231,7 @@ fn options(name: &str) -> cuda::CompileOptions {
         inputs: vec!["x".into()],
         threads: 256,
         rank: 4,
+        in_turn: 8,
         architecture: "sm_90".into(),
     }
 }

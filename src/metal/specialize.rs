@@ -131,7 +131,8 @@ impl MetalKernel {
         let generated = self.generate(launch, outputs)?;
         if let Some(architecture) = engine::cuda::checked_architecture() {
             let rank = launch.inputs.iter().map(|a| a.ndim()).max().unwrap_or(0);
-            let options = self.cuda_options(256, rank, architecture.to_owned());
+            let in_turn = engine::cuda::in_turn(launch.written_by_a_thread(outputs));
+            let options = self.cuda_options(256, rank, in_turn, architecture.to_owned());
             if let Err(e) = engine::cuda::compile(&generated.text, &options) {
                 return Err(self.error(launch, e));
             }
@@ -173,7 +174,12 @@ impl MetalKernel {
         let rank = engine::cuda::rank_class(rank);
         let threads = engine::cuda::thread_class(threads);
         // Powers of two, which their exponents stand for.
-        let code = [2, rank.ilog2() as u8, threads.ilog2() as u8];
+        let in_turn = engine::cuda::in_turn(launch.written_by_a_thread(outputs));
+        let code = [
+            2 + 16 * in_turn.ilog2() as u8,
+            rank.ilog2() as u8,
+            threads.ilog2() as u8,
+        ];
         let entry = self.specialization(Key::of(launch, outputs, code));
         if let Some(plan) = entry.cuda.get() {
             return Ok(plan.clone());
@@ -185,7 +191,7 @@ impl MetalKernel {
         }
         let begin = Instant::now();
         let generated = self.generate(launch, outputs)?;
-        let options = self.cuda_options(threads, rank, ffi::cuda_architecture().lift()?);
+        let options = self.cuda_options(threads, rank, in_turn, ffi::cuda_architecture().lift()?);
         let (kernel, origin) = match engine::cuda::compile(&generated.text, &options) {
             Ok(found) => found,
             Err(e) => return Err(self.error(launch, e)),
@@ -242,6 +248,7 @@ impl MetalKernel {
         &self,
         threads: u32,
         rank: usize,
+        in_turn: u32,
         architecture: String,
     ) -> engine::cuda::CompileOptions {
         engine::cuda::CompileOptions {
@@ -250,6 +257,7 @@ impl MetalKernel {
             inputs: self.input_names().to_vec(),
             threads,
             rank,
+            in_turn,
             architecture,
         }
     }
