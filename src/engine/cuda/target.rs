@@ -147,7 +147,7 @@ fn line(in_turn: u32, call: &str) -> String {
     let many = match in_turn {
         1 => "const uint zmlx_turns = 1, zmlx_first = blockIdx.x;".to_owned(),
         n => format!(
-            "const uint zmlx_turns = gridDim.x * blockDim.x < zmlx_sx ? {n} : 1, zmlx_first = blockIdx.x * zmlx_turns;
+            "const uint zmlx_turns = gridDim.x * zmlx_tx < zmlx_sx ? {n} : 1, zmlx_first = blockIdx.x * zmlx_turns;
     if (zmlx_turns == {n} && (zmlx_first + {n}) * zmlx_tx <= zmlx_sx) {{
     #pragma unroll
     for (uint zmlx_k = 0; zmlx_k < {n}; ++zmlx_k) {{
@@ -159,8 +159,8 @@ fn line(in_turn: u32, call: &str) -> String {
         ),
     };
     format!(
-        "  if (zmlx_gsy == 1 && zmlx_gsz == 1 && blockDim.y == 1 && blockDim.z == 1) {{
-    const uint zmlx_sx = zmlx_gsx, zmlx_sy = 1, zmlx_sz = 1, zmlx_tx = blockDim.x, zmlx_ty = 1, zmlx_tz = 1;
+        "  if (zmlx_gsy == 1 && zmlx_gsz == 1 && zmlx_gty == 1 && zmlx_gtz == 1) {{
+    const uint zmlx_sx = zmlx_gsx, zmlx_sy = 1, zmlx_sz = 1, zmlx_tx = zmlx_gtx, zmlx_ty = 1, zmlx_tz = 1;
     const uint zmlx_nx = (zmlx_sx + zmlx_tx - 1) / zmlx_tx, zmlx_ny = 1, zmlx_nz = 1;
     const uint zmlx_gy = 0, zmlx_gz = 0, zmlx_oy = 0, zmlx_oz = 0, zmlx_ey = 1, zmlx_ez = 1;
     const uint zmlx_y = 0, zmlx_z = 0, zmlx_ly = 0, zmlx_lz = 0;
