@@ -65,6 +65,50 @@ fn places_at_ragged_edges_are_metals() {
     });
 }
 
+/// Threads that know nothing of each other, in one dimension: blocks of long grids stand for several
+/// threadgroups, the more the less a thread writes.
+#[test]
+fn places_along_a_line() {
+    if !gpu("places_along_a_line") {
+        return;
+    }
+    on_worker(|| {
+        let kernel = MetalKernel::new("cuda_line", ["x"], ["out"])
+            .source(
+                "uint i = thread_position_in_grid.x;
+                 uint word = threads_per_threadgroup.x + 1000 * thread_position_in_threadgroup.x;
+                 word += dispatch_threads_per_threadgroup.x << 24;
+                 word ^= 7 * threadgroup_position_in_grid.x + x_shape[0] + threads_per_grid.x;
+                 for (uint k = 0; k < EACH; ++k) out[i * EACH + k] = word + k;",
+            )
+            .build()
+            .unwrap();
+        let x = Array::from_slice(&[0.0f32], 1).unwrap();
+        for n in [20u32, 40, 1000, (1 << 21) - 1, 1 << 21, (1 << 21) + 77] {
+            for each in [1u32, 2, 4] {
+                let group = n.min(32);
+                let [y] = kernel
+                    .launch(&[&x])
+                    .template("EACH", each as i32)
+                    .output((n * each) as i32, Dtype::Uint32)
+                    .grid(n)
+                    .threadgroup(32)
+                    .run()
+                    .unwrap();
+                let want = (0..n * each).map(|at| {
+                    let (i, k) = (at / each, at % each);
+                    let (g, l) = (i / group, i % group);
+                    let here = (n - g * group).min(group) + 1000 * l + (group << 24);
+                    (here ^ (7 * g + 1 + n)) + k
+                });
+                let got = y.to_vec::<u32>().unwrap();
+                let wrong = got.iter().zip(want).position(|(g, w)| *g != w);
+                assert_eq!(wrong, None, "{n} threads, {each} numbers each");
+            }
+        }
+    });
+}
+
 #[test]
 fn more_rows_of_threadgroups_than_the_chip_takes() {
     if !gpu("more_rows_of_threadgroups_than_the_chip_takes") {
@@ -472,6 +516,7 @@ fn options(name: &str) -> cuda::CompileOptions {
         inputs: vec!["x".into()],
         threads: 256,
         rank: 4,
+        in_turn: 8,
         architecture: "sm_90".into(),
         whole: false,
     }

@@ -80,6 +80,22 @@ fn broadcast() {
     );
 }
 
+/// A thread for each block of neighbours, as on GPUs.
+#[test]
+fn blocks() {
+    let op = elementwise::map("blocks", ["x", "w", "b"], "kk_silu(x) * w + b * elem").unwrap();
+    let p = op.op.program();
+    let vjp = op.op.derived_vjp().unwrap().program().clone();
+    let accesses = [Access::Full, Access::Value, Access::First];
+    golden(
+        "blocks",
+        &[
+            ("forward", p, Pattern::new(Form::Blocks, accesses)),
+            ("vjp", &vjp, full(Form::Blocks, &vjp)),
+        ],
+    );
+}
+
 #[test]
 fn explicit() {
     let op = autograd::unary_from_expr("exp", "metal::exp(x)").vjp("g * y");

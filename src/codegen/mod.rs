@@ -10,6 +10,7 @@ pub(crate) mod classify;
 pub(crate) mod derive;
 pub(crate) mod dtypes;
 pub(crate) mod explicit;
+mod flat;
 mod folds;
 #[cfg(test)]
 mod golden;

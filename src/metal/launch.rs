@@ -203,16 +203,18 @@ impl<'a> Launch<'a> {
     /// Bytes of inputs and outputs.
     fn bytes(&self, outputs: &[ffi::OutputSpec]) -> u64 {
         let inputs: usize = self.inputs.iter().map(|a| a.nbytes()).sum();
-        let outputs = outputs.iter().map(|o| {
-            // Sizes that were checked: none is negative, and the product fits.
-            let elements: u64 = o
-                .shape
+        inputs as u64 + written(outputs)
+    }
+
+    /// Bytes of the outputs that a thread writes, if each writes as many.
+    pub(super) fn written_by_a_thread(&self, outputs: &[ffi::OutputSpec]) -> u64 {
+        let threads = match self.grid {
+            Some(Extent(grid)) => grid
                 .iter()
-                .map(|&n| u64::from(n.unsigned_abs()))
-                .product();
-            elements * o.dtype.size() as u64
-        });
-        inputs as u64 + outputs.sum::<u64>()
+                .fold(1, |all: u64, n| all.saturating_mul(n.unsigned_abs())),
+            None => outputs.first().map_or(1, elements),
+        };
+        written(outputs) / threads.max(1)
     }
 
     /// Refuses to evaluate where arrays have no values yet.
@@ -391,4 +393,16 @@ fn no_gpu() -> Error {
         "one of a device that MLX has",
         format_args!("a GPU stream, but MLX finds no GPU ({why})"),
     )
+}
+
+/// Sizes that were checked: none is negative, and the product fits.
+fn elements(output: &ffi::OutputSpec) -> u64 {
+    let sizes = output.shape.iter();
+    sizes.map(|&n| u64::from(n.unsigned_abs())).product()
+}
+
+/// Bytes of all outputs.
+fn written(outputs: &[ffi::OutputSpec]) -> u64 {
+    let bytes = |o: &ffi::OutputSpec| elements(o) * o.dtype.size() as u64;
+    outputs.iter().map(bytes).sum()
 }

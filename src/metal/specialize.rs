@@ -138,7 +138,8 @@ impl MetalKernel {
         let generated = self.generate(launch, outputs)?;
         if let Some(architecture) = engine::cuda::checked_architecture() {
             let rank = launch.inputs.iter().map(|a| a.ndim()).max().unwrap_or(0);
-            let options = self.cuda_options(256, rank, true, architecture.to_owned());
+            let in_turn = engine::cuda::in_turn(launch.written_by_a_thread(outputs));
+            let options = self.cuda_options(256, rank, true, in_turn, architecture.to_owned());
             if let Err(e) = engine::cuda::compile(&generated.text, &options) {
                 return Err(self.error(launch, e));
             }
@@ -181,8 +182,9 @@ impl MetalKernel {
         let threads = engine::cuda::thread_class(threads);
         let whole = self.inner.definition.matrices && whole(geometry);
         // Powers of two, which their exponents stand for.
+        let in_turn = engine::cuda::in_turn(launch.written_by_a_thread(outputs));
         let code = [
-            2 + u8::from(whole),
+            2 + u8::from(whole) + 16 * in_turn.ilog2() as u8,
             rank.ilog2() as u8,
             threads.ilog2() as u8,
         ];
@@ -197,7 +199,13 @@ impl MetalKernel {
         }
         let begin = Instant::now();
         let generated = self.generate(launch, outputs)?;
-        let options = self.cuda_options(threads, rank, whole, ffi::cuda_architecture().lift()?);
+        let options = self.cuda_options(
+            threads,
+            rank,
+            whole,
+            in_turn,
+            ffi::cuda_architecture().lift()?,
+        );
         let (kernel, origin) = match engine::cuda::compile(&generated.text, &options) {
             Ok(found) => found,
             Err(e) => return Err(self.error(launch, e)),
@@ -256,6 +264,7 @@ impl MetalKernel {
         threads: u32,
         rank: usize,
         whole: bool,
+        in_turn: u32,
         architecture: String,
     ) -> engine::cuda::CompileOptions {
         engine::cuda::CompileOptions {
@@ -264,6 +273,7 @@ impl MetalKernel {
             inputs: self.input_names().to_vec(),
             threads,
             rank,
+            in_turn,
             architecture,
             whole,
         }

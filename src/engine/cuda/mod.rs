@@ -26,6 +26,7 @@ use super::{
 };
 use nvrtc::{Nvrtc, Outcome};
 use target::Matrices;
+pub use target::in_turn;
 
 /// Changes whenever entries of older versions of this engine must not be used.
 const FORMAT: &str = "zmlx-cuda-1";
@@ -48,6 +49,8 @@ pub struct CompileOptions {
     pub threads: u32,
     /// The most dimensions that an input has.
     pub rank: usize,
+    /// How many threadgroups a block of a long one-dimensional grid may stand for; see [`in_turn`].
+    pub in_turn: u32,
     /// The GPU, as in `sm_90`.
     pub architecture: String,
     /// Every simdgroup has all of its lanes, so that tensor cores may multiply simdgroup matrices.
@@ -96,6 +99,7 @@ pub fn lower(msl: &str, options: &CompileOptions) -> Result<Lowered, EngineError
         matrices,
         threads: thread_class(options.threads),
         rank: rank_class(options.rank),
+        in_turn: options.in_turn,
         inputs: &options.inputs,
     };
     msl::lower(msl, false, &target).map_err(|error| EngineError::Lower {
@@ -130,7 +134,7 @@ pub fn compile(msl: &str, options: &CompileOptions) -> Result<(CudaKernel, Origi
     let key = hex(&hasher.finalize());
     let function = format!("zmlx_{}", &key[..24]);
     let in_turn = match lowered.mode {
-        Mode::Plain => target::IN_TURN,
+        Mode::Plain => options.in_turn,
         _ => 1,
     };
     let kernel = |code: Vec<u8>, shared| CudaKernel {

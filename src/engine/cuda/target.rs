@@ -34,6 +34,8 @@ pub struct Cuda<'a> {
     pub threads: u32,
     /// How many numbers a shape or a list of strides takes.
     pub rank: usize,
+    /// How many threadgroups a block may stand for.
+    pub in_turn: u32,
     /// The inputs' names, in order: of each, the buffer and then its shape, strides and rank.
     pub inputs: &'a [String],
 }
@@ -135,55 +137,68 @@ impl Target for Cuda<'_> {
         }
         let threads = self.threads;
         let call = kernel_call(facts);
-        let many = match facts.mode {
-            Mode::Plain => in_turn(&call),
+        let line = match facts.mode {
+            Mode::Plain => line(self.in_turn, &call),
             _ => String::new(),
         };
         let _ = write!(
             out,
             "extern \"C\" __global__ void __launch_bounds__({threads}) ZMLX_KERNEL({pointers}\
              int zmlx_gsx, int zmlx_gsy, int zmlx_gsz, int zmlx_gtx, int zmlx_gty, int zmlx_gtz{numbers}) {{\n\
-             {arrays}{many}{PLACE}  {call}\n}}\n}}\n"
+             {arrays}{line}{PLACE}  {call}\n}}\n}}\n"
         );
         out
     }
 }
 
 /// Threadgroups that a block of a long one-dimensional grid stands for, in kernels whose threads know
-/// nothing of each other. One element a thread is mostly overhead, and leaves too few loads under way
-/// for the memory; the loads of several threads in turn are independent.
-pub const IN_TURN: u32 = 8;
+/// nothing of each other, by the bytes that a thread writes. One short element a thread is mostly
+/// overhead, and leaves too few loads under way for the memory; the loads of several threads in turn are
+/// independent. A thread with a whole block of 16 bytes has enough to do.
+pub fn in_turn(bytes: u64) -> u32 {
+    match bytes {
+        0..8 => 8,
+        8..16 => 2,
+        _ => 1,
+    }
+}
 
-/// What a block does when the grid has fewer blocks than threadgroups.
-fn in_turn(call: &str) -> String {
-    let thread = |guard: &str| {
-        format!(
-            "#pragma unroll
-    for (uint zmlx_k = 0; zmlx_k < {IN_TURN}; ++zmlx_k) {{
-      const uint zmlx_gx = zmlx_first + zmlx_k, zmlx_ox = zmlx_gx * zmlx_tx;
+/// What a thread of a grid in one dimension does, which finds its place without a division.
+fn line(in_turn: u32, call: &str) -> String {
+    let place = "const uint zmlx_gx = zmlx_first + zmlx_k, zmlx_ox = zmlx_gx * zmlx_tx;
       const uint zmlx_x = zmlx_ox + zmlx_lx;
-      const uint zmlx_ex = zmlx_sx - zmlx_ox < zmlx_tx ? zmlx_sx - zmlx_ox : zmlx_tx;
-      {guard}{{ {call} }}
+      const uint zmlx_ex = zmlx_sx - zmlx_ox < zmlx_tx ? zmlx_sx - zmlx_ox : zmlx_tx;";
+    // All at once, but for the block at the end; a grid with as many blocks as threadgroups takes one.
+    let many = match in_turn {
+        1 => "const uint zmlx_turns = 1, zmlx_first = blockIdx.x;".to_owned(),
+        n => format!(
+            "const uint zmlx_turns = gridDim.x * zmlx_tx < zmlx_sx ? {n} : 1, zmlx_first = blockIdx.x * zmlx_turns;
+    if (zmlx_turns == {n} && (zmlx_first + {n}) * zmlx_tx <= zmlx_sx) {{
+    #pragma unroll
+    for (uint zmlx_k = 0; zmlx_k < {n}; ++zmlx_k) {{
+      {place}
+      {{ {call} }}
+    }}
+    return;
     }}"
-        )
+        ),
     };
     format!(
-        "  if (gridDim.x * blockDim.x < uint(zmlx_gsx)) {{
-    const uint zmlx_sx = zmlx_gsx, zmlx_sy = 1, zmlx_sz = 1, zmlx_tx = blockDim.x, zmlx_ty = 1, zmlx_tz = 1;
+        "  if (zmlx_gsy == 1 && zmlx_gsz == 1 && zmlx_gty == 1 && zmlx_gtz == 1) {{
+    const uint zmlx_sx = zmlx_gsx, zmlx_sy = 1, zmlx_sz = 1, zmlx_tx = zmlx_gtx, zmlx_ty = 1, zmlx_tz = 1;
     const uint zmlx_nx = (zmlx_sx + zmlx_tx - 1) / zmlx_tx, zmlx_ny = 1, zmlx_nz = 1;
     const uint zmlx_gy = 0, zmlx_gz = 0, zmlx_oy = 0, zmlx_oz = 0, zmlx_ey = 1, zmlx_ez = 1;
     const uint zmlx_y = 0, zmlx_z = 0, zmlx_ly = 0, zmlx_lz = 0;
-    const uint zmlx_lx = threadIdx.x, zmlx_index = threadIdx.x, zmlx_first = blockIdx.x * {IN_TURN};
-    if ((uint64_t(zmlx_first) + {IN_TURN}) * zmlx_tx <= zmlx_sx) {{
-    {}
-    }} else {{
-    {}
+    const uint zmlx_lx = threadIdx.x, zmlx_index = threadIdx.x;
+    {many}
+    #pragma unroll 1
+    for (uint zmlx_k = 0; zmlx_k < zmlx_turns; ++zmlx_k) {{
+      {place}
+      if (zmlx_x < zmlx_sx) {{ {call} }}
     }}
     return;
   }}
-",
-        thread(""),
-        thread("if (zmlx_ox < zmlx_sx && zmlx_x < zmlx_sx) ")
+"
     )
 }
 

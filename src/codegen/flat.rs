@@ -1,0 +1,71 @@
+//! The text of operations without rows, whose arrays all have the result's shape or are single numbers.
+
+use super::layout::Access;
+use super::program::Span;
+use super::text::{Writer, is_zero};
+
+impl Writer<'_> {
+    /// A thread for each element.
+    pub(super) fn flat(&mut self) {
+        self.typedef();
+        self.line("const uint zk_i = thread_position_in_grid.x;");
+        if self.mentions("elem") {
+            self.line("const uint elem = zk_i;");
+        }
+        self.numbers();
+        for name in self.full() {
+            self.line(format!("const T {name} = T({name}_in[zk_i]);"));
+        }
+        self.stores(Span::Element, None, |name| format!("{name}_out[zk_i]"));
+    }
+
+    /// A thread for each block of `VEC` elements, see `kernels/blocks.metal`.
+    pub(super) fn blocks(&mut self) {
+        self.typedef();
+        self.line("const uint zk_i = thread_position_in_grid.x;");
+        self.numbers();
+        for name in self.full() {
+            self.line(format!(
+                "const auto zk_in_{name} = kk_load<VEC>({name}_in, zk_i);"
+            ));
+        }
+        let outputs = self.program.outputs.iter().filter(|o| !is_zero(o));
+        let outputs: Vec<&str> = outputs.map(|o| o.name.as_str()).collect();
+        for (n, name) in outputs.iter().enumerate() {
+            self.line(format!("kk_block<O{n}, VEC> zk_out_{name};"));
+        }
+        self.line("for (uint zk_k = 0; zk_k < VEC; ++zk_k) {");
+        if self.mentions("elem") {
+            self.line("const uint elem = zk_i * VEC + zk_k;");
+        }
+        for name in self.full() {
+            self.line(format!("const T {name} = T(zk_in_{name}.v[zk_k]);"));
+        }
+        self.stores(Span::Element, None, |name| format!("zk_out_{name}.v[zk_k]"));
+        self.line("}");
+        for name in outputs {
+            self.line(format!("kk_store_block({name}_out, zk_i, zk_out_{name});"));
+        }
+    }
+
+    /// Inputs that are one number for all elements.
+    fn numbers(&mut self) {
+        for (i, input) in self.program.inputs.iter().enumerate() {
+            let name = &input.name;
+            match self.pattern.access(i) {
+                Access::Value => self.line(format!("const T {name} = T({name}_in);")),
+                Access::First => self.line(format!("const T {name} = T({name}_in[0]);")),
+                _ => {}
+            }
+        }
+    }
+
+    /// Names of the inputs with a number for each element.
+    fn full(&self) -> Vec<String> {
+        let inputs = self.program.inputs.iter().enumerate();
+        inputs
+            .filter(|(i, _)| self.pattern.access(*i) == Access::Full)
+            .map(|(_, input)| input.name.clone())
+            .collect()
+    }
+}
