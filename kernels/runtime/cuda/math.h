@@ -68,8 +68,9 @@ ZMLX_FN float m_powr(float x, float y) {
   return bad ? __builtin_nanf("") : ::powf(::fabsf(x), y);
 }
 
-ZMLX_FN float f_exp(float x) { return ::__expf(x); }
 ZMLX_FN float f_exp2(float x) { float r; asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; }
+// Without the scaling by which __expf gives denormal numbers too.
+ZMLX_FN float f_exp(float x) { return f_exp2(x * 1.44269504f); }
 ZMLX_FN float f_exp10(float x) { return ::__exp10f(x); }
 ZMLX_FN float f_log(float x) { return ::__logf(x); }
 ZMLX_FN float f_log2(float x) { return ::__log2f(x); }
