@@ -131,13 +131,20 @@ struct kk_constant {
   float operator()(kk_at) const { return v; }
 };
 
+// Up to 16 simdgroups, each thread adds their sums up by itself: that is sooner done than another exchange
+// within the simdgroup.
 template <int TG, int VEC, int ITEMS>
 inline float kk_group_sum(float v, kk_group<TG, VEC, ITEMS> g) {
   v = metal::simd_sum(v);
   if (TG > 32) {
     if (g.lane == 0) g.shared[g.simd] = v;
     metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
-    v = metal::simd_sum(g.lane < uint(TG + 31) / 32 ? g.shared[g.lane] : 0.0f);
+    if (TG <= 512) {
+      v = g.shared[0];
+      for (int k = 1; k < TG / 32; ++k) v += g.shared[k];
+    } else {
+      v = metal::simd_sum(g.lane < uint(TG + 31) / 32 ? g.shared[g.lane] : 0.0f);
+    }
     metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
   }
   return v;
@@ -149,7 +156,12 @@ inline float kk_group_max(float v, kk_group<TG, VEC, ITEMS> g) {
   if (TG > 32) {
     if (g.lane == 0) g.shared[g.simd] = v;
     metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
-    v = metal::simd_max(g.lane < uint(TG + 31) / 32 ? g.shared[g.lane] : -INFINITY);
+    if (TG <= 512) {
+      v = g.shared[0];
+      for (int k = 1; k < TG / 32; ++k) v = metal::max(v, g.shared[k]);
+    } else {
+      v = metal::simd_max(g.lane < uint(TG + 31) / 32 ? g.shared[g.lane] : -INFINITY);
+    }
     metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
   }
   return v;
@@ -179,8 +191,8 @@ inline void kk_map(size_t n, kk_group<TG, 1, ITEMS> g, device T* out, F f) {
 template <int TG, int VEC, int ITEMS, typename T, typename F>
 inline void kk_map(size_t n, kk_group<TG, VEC, ITEMS> g, device T* out, F f) {
   for (int k = 0; k < ITEMS; ++k) {
-    const size_t block = size_t(k) * TG + g.index;
-    if (block * VEC < n) {
+    const uint block = uint(k) * TG + g.index;
+    if (block * VEC < uint(n)) {
       kk_block<T, VEC> b;
       for (int j = 0; j < VEC; ++j) b.v[j] = T(f(kk_at{block * VEC + j, k * VEC + j}));
       reinterpret_cast<device kk_block<T, VEC>*>(out)[block] = b;
@@ -192,8 +204,8 @@ inline void kk_map(size_t n, kk_group<TG, VEC, ITEMS> g, device T* out, F f) {
 template <int TG, int VEC, int ITEMS, typename F>
 inline void kk_for(size_t n, kk_group<TG, VEC, ITEMS> g, F f) {
   for (int k = 0; k < ITEMS; ++k) {
-    const size_t block = size_t(k) * TG + g.index;
-    if (block * VEC < n)
+    const uint block = uint(k) * TG + g.index;
+    if (block * VEC < uint(n))
       for (int j = 0; j < VEC; ++j) f(kk_at{block * VEC + j, k * VEC + j});
   }
 }

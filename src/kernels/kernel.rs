@@ -208,24 +208,34 @@ impl Group {
 const ROWS_A_GROUP: usize = 16;
 const MAX_GROUPS: usize = 512;
 
-/// An argument that is no array, as an array. The latest few of a thread are kept: a GPU fetches a
-/// fresh array from the host's memory at each launch, which costs more than many a kernel.
+/// An argument that is no array, as an array. The latest few of a thread are kept.
+///
+/// A GPU reads what the host wrote over the bus. MLX's CUDA build keeps up to 8 bytes on the host for
+/// good, and each threadgroup of each launch would wait for them, so a GPU gets the values
+/// several times over, from a copy that it made itself.
 pub(crate) fn constant<T: Bits>(values: &[T]) -> Result<Array> {
     thread_local! {
-        static KEPT: RefCell<VecDeque<(Vec<u64>, Dtype, Array)>> =
+        static KEPT: RefCell<VecDeque<(Vec<u64>, Dtype, bool, Array)>> =
             const { RefCell::new(VecDeque::new()) };
     }
     let bits: Vec<u64> = values.iter().map(|&v| v.bits()).collect();
+    let gpu = crate::stream::current().gpu;
     KEPT.with_borrow_mut(|kept| {
-        let same = |(b, d, _): &&(Vec<u64>, Dtype, Array)| *d == T::DTYPE && *b == bits;
-        if let Some((_, _, array)) = kept.iter().find(same) {
+        let same = |(b, d, g, _): &&(Vec<u64>, Dtype, bool, Array)| {
+            *d == T::DTYPE && *g == gpu && *b == bits
+        };
+        if let Some((.., array)) = kept.iter().find(same) {
             return Ok(array.clone());
         }
-        let fresh = Array::from_slice(values, values.len())?;
+        let mut fresh = Array::from_slice(values, values.len())?;
+        if gpu {
+            fresh = crate::ops::concatenate([&fresh; 4], 0)?;
+            crate::eval([&fresh])?;
+        }
         if kept.len() == 32 {
             kept.pop_front();
         }
-        kept.push_back((bits, T::DTYPE, fresh.clone()));
+        kept.push_back((bits, T::DTYPE, gpu, fresh.clone()));
         Ok(fresh)
     })
 }

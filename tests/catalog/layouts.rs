@@ -10,7 +10,7 @@ use crate::report::each;
 /// An array of the same shape in another memory layout.
 type Layout = fn(&Array) -> Result<Array>;
 
-const LAYOUTS: [(&str, Layout); 4] = [
+const LAYOUTS: [(&str, Layout); 5] = [
     ("transposed", |a| {
         let order: Vec<i32> = (0..a.ndim() as i32).rev().collect();
         let turned = a.transpose(order.clone())?.contiguous()?;
@@ -28,12 +28,17 @@ const LAYOUTS: [(&str, Layout); 4] = [
         let more = ops::concatenate(&[a.full_like(7)?, a.clone()], 0)?.contiguous()?;
         more.index(a.shape()[0]..)
     }),
+    // Dense, but no load of several elements fits.
+    ("beside a block", |a| {
+        let flat = ops::concatenate(&[Array::zeros(3, a.dtype())?, a.reshape(-1)?], 0)?;
+        flat.index(3..)?.reshape(a.shape())
+    }),
 ];
 
 #[test]
 fn views_of_other_layouts() {
     each(|report, entry, dtype| {
-        for width in [3, 100] {
+        for width in [3, 100, 520] {
             let Some(case) = Case::new(entry, dtype, &[2, 3], width, report.seed) else {
                 continue;
             };
