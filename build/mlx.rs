@@ -20,6 +20,8 @@ pub struct Mlx {
     link_dir: PathBuf,
     /// The folder with the library to run with, below OUT_DIR.
     run_dir: PathBuf,
+    /// The folder with what stands in for NVIDIA's driver, where that is missing.
+    driver_dir: Option<PathBuf>,
 }
 
 pub fn find(target: &Target) -> Result<Mlx> {
@@ -61,7 +63,44 @@ fn pinned_cuda(cpu: Wheel, target: &Target) -> Result<Mlx> {
     // The library looks for NVIDIA's in ../../nvidia, as in a site-packages folder.
     link(&nvidia, &cuda.join("nvidia"))?;
     let lib = prefix.join("lib");
-    Mlx::new(prefix, lib, cuda.join("mlx/lib"))
+    let mut mlx = Mlx::new(prefix, lib, cuda.join("mlx/lib"))?;
+    mlx.driver_dir = stand_in(target);
+    Ok(mlx)
+}
+
+/// Where this machine has no driver, programs of the CUDA build do not start. Those that cargo runs find
+/// this stand-in, which has no GPU; no other program does.
+fn stand_in(target: &Target) -> Option<PathBuf> {
+    // Installing a driver changes it.
+    println!("cargo::rerun-if-changed=/etc/ld.so.cache");
+    println!("cargo::rerun-if-changed=build/no_driver.c");
+    let load = "import ctypes; ctypes.CDLL('libcuda.so.1')";
+    let loads = vendor::python().and_then(|mut python| {
+        let output = python.args(["-c", load]).output();
+        output.map_err(|e| e.to_string())
+    });
+    if target.triple != target.host || loads.is_ok_and(|output| output.status.success()) {
+        return None;
+    }
+    let folder = target.out_dir.join("no-driver");
+    let _ = fs::create_dir_all(&folder);
+    let compiler = cc::Build::new().try_get_compiler().ok()?;
+    let made = compiler
+        .to_command()
+        .args(["-shared", "-fPIC", "-Wl,-soname,libcuda.so.1", "-o"])
+        .arg(folder.join("libcuda.so.1"))
+        .arg("build/no_driver.c")
+        .output();
+    let made = made.is_ok_and(|output| output.status.success());
+    println!(
+        "cargo::warning=this machine has no NVIDIA driver (libcuda.so.1 does not load): {}",
+        if made {
+            "programs that cargo runs will find no GPU, and others of this build will not start here"
+        } else {
+            "programs of this build will not start here"
+        }
+    );
+    made.then_some(folder)
 }
 
 /// The newest wheel that the system can run; for Linux there is only one.
@@ -254,6 +293,7 @@ impl Mlx {
             version,
             link_dir,
             run_dir,
+            driver_dir: None,
         })
     }
 
@@ -264,6 +304,9 @@ impl Mlx {
         if self.run_dir != self.link_dir {
             // Of this kind, cargo hands it to programs that it runs, and rustc not to the linker.
             println!("cargo::rustc-link-search=dependency={run_dir}");
+        }
+        if let Some(dir) = &self.driver_dir {
+            println!("cargo::rustc-link-search=dependency={}", dir.display());
         }
         println!("cargo::rustc-link-lib=dylib=mlx");
         let (standard, here) = match target.os.as_str() {

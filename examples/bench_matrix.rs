@@ -68,11 +68,18 @@ fn main() -> Result<()> {
         zmlx::eval(&[&x, &y])?;
         let want = own()?.astype(Dtype::Float32)?;
         for (name, make) in [
-            ("whole simdgroups", &(|| tiled(0)) as &dyn Fn() -> Result<Array>),
+            (
+                "whole simdgroups",
+                &(|| tiled(0)) as &dyn Fn() -> Result<Array>,
+            ),
             ("one thread too many", &|| tiled(1)),
             ("MLX's matmul", &own),
         ] {
-            let far = make()?.astype(Dtype::Float32)?.subtract(&want)?.abs()?.max(..)?;
+            let far = make()?
+                .astype(Dtype::Float32)?
+                .subtract(&want)?
+                .abs()?
+                .max(..)?;
             let far = far.item::<f32>()?;
             let mut times: Vec<f64> = (0..20)
                 .map(|_| {

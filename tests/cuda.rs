@@ -280,7 +280,14 @@ fn products_of_simdgroup_matrices() {
                     let got = with_device(Device::GPU, || {
                         let [z] = kernel
                             .launch(&[&x, &y])
-                            .output((32, 32), if sum == "float" { Dtype::Float32 } else { dtype })
+                            .output(
+                                (32, 32),
+                                if sum == "float" {
+                                    Dtype::Float32
+                                } else {
+                                    dtype
+                                },
+                            )
                             .grid(128 + usize::from(ragged))
                             .threadgroup(128)
                             .run()?;
@@ -304,7 +311,10 @@ fn products_of_simdgroup_matrices() {
                     let worst = got.iter().zip(&want).map(|(g, w)| (g - w).abs());
                     let worst = worst.fold(0.0, f64::max);
                     eprintln!("{ty} in {sum}, seen {seen}, ragged {ragged}: {worst:.1e}");
-                    assert!(worst <= 9.0 * 32.0 * unit, "{ty} {sum} {seen} {ragged}: {worst}");
+                    assert!(
+                        worst <= 9.0 * 32.0 * unit,
+                        "{ty} {sum} {seen} {ragged}: {worst}"
+                    );
                 }
             }
         }
@@ -334,7 +344,9 @@ fn much_threadgroup_memory() {
             .build()
             .unwrap();
         let x = Array::from_slice(&values, 512).unwrap();
-        let refused = with_device(Device::GPU, || kernel.launch(&[&x]).threadgroup(256).run_vec());
+        let refused = with_device(Device::GPU, || {
+            kernel.launch(&[&x]).threadgroup(256).run_vec()
+        });
         let words = refused.unwrap_err().to_string();
         assert!(words.contains("threadgroup memory"), "{words}");
     });
@@ -368,7 +380,8 @@ if (i == 0) { one = complex64_t(0.0f, 2.0f); four[3] = 5.0f; }
 threadgroup_barrier(mem_flags::mem_threadgroup);
 complex64_t z = a[127 - i] * one;
 out[p] = z.real + z.imag + first[127 - i].second + (*fours)[3];";
-const PAIR: &str = "template <typename T> struct Pair { T first; T second; Pair() : first(1), second(2) {} };\n";
+const PAIR: &str =
+    "template <typename T> struct Pair { T first; T second; Pair() : first(1), second(2) {} };\n";
 
 #[test]
 fn threadgroup_memory_of_types_with_constructors() {
@@ -490,14 +503,24 @@ fn products_of_16_bits_go_to_tensor_cores() {
     }
     on_worker(|| {
         let tiles = |ty: &str, look: &str| {
-            text(&PRODUCT.replace("TYPE", ty).replace("SUM", "float").replace("LOOK", look)
-                .replace("y +", "x +").replace("x +", "(const device TYPE*)x +").replace("TYPE", ty))
+            text(
+                &PRODUCT
+                    .replace("TYPE", ty)
+                    .replace("SUM", "float")
+                    .replace("LOOK", look)
+                    .replace("y +", "x +")
+                    .replace("x +", "(const device TYPE*)x +")
+                    .replace("TYPE", ty),
+            )
         };
         for ty in ["half", "bfloat", "float"] {
             for look in ["", LOOK] {
                 let msl = tiles(ty, &look.replace("SUM", "float"));
                 for whole in [true, false] {
-                    let options = cuda::CompileOptions { whole, ..options("cuda_text") };
+                    let options = cuda::CompileOptions {
+                        whole,
+                        ..options("cuda_text")
+                    };
                     let lowered = cuda::lower(&msl, &options).unwrap();
                     assert_eq!(lowered.text.contains("ZMLX_MATRIX_MMA"), whole);
                     cuda::compile(&msl, &options).unwrap();

@@ -181,7 +181,11 @@ impl MetalKernel {
         let threads = engine::cuda::thread_class(threads);
         let whole = self.inner.definition.matrices && whole(geometry);
         // Powers of two, which their exponents stand for.
-        let code = [2 + u8::from(whole), rank.ilog2() as u8, threads.ilog2() as u8];
+        let code = [
+            2 + u8::from(whole),
+            rank.ilog2() as u8,
+            threads.ilog2() as u8,
+        ];
         let entry = self.specialization(Key::of(launch, outputs, code));
         if let Some(plan) = entry.cuda.get() {
             return Ok(plan.clone());

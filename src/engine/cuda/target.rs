@@ -50,7 +50,9 @@ impl Target for Cuda<'_> {
             Matrices::Seen => "#define ZMLX_MATRIX_MMA 1\n",
             Matrices::Unseen => "#define ZMLX_MATRIX_MMA 1\n#define ZMLX_MATRIX_TENSOR 1\n",
         };
-        format!("#define ZMLX_MATH_{math} 1\n{matrices}#include \"zmlx_cuda.h\"\nnamespace zmlx_msl {{\n")
+        format!(
+            "#define ZMLX_MATH_{math} 1\n{matrices}#include \"zmlx_cuda.h\"\nnamespace zmlx_msl {{\n"
+        )
     }
 
     fn threadgroup_variable(&self) -> &'static str {
