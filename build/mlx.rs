@@ -20,8 +20,8 @@ pub struct Mlx {
     link_dir: PathBuf,
     /// The folder with the library to run with, below OUT_DIR.
     run_dir: PathBuf,
-    /// The folder with what stands in for NVIDIA's driver, where that is missing.
-    driver_dir: Option<PathBuf>,
+    /// The folder with the library that programs started by cargo run with, below OUT_DIR.
+    cargo_dir: PathBuf,
 }
 
 pub fn find(target: &Target) -> Result<Mlx> {
@@ -64,43 +64,30 @@ fn pinned_cuda(cpu: Wheel, target: &Target) -> Result<Mlx> {
     link(&nvidia, &cuda.join("nvidia"))?;
     let lib = prefix.join("lib");
     let mut mlx = Mlx::new(prefix, lib, cuda.join("mlx/lib"))?;
-    mlx.driver_dir = stand_in(target);
+    if let Some(dir) = without_driver(&mlx.link_dir, target)? {
+        mlx.cargo_dir = dir;
+    }
     Ok(mlx)
 }
 
-/// Where this machine has no driver, programs of the CUDA build do not start. Those that cargo runs find
-/// this stand-in, which has no GPU; no other program does.
-fn stand_in(target: &Target) -> Option<PathBuf> {
+/// The CUDA build runs nothing without NVIDIA's driver, work on the CPU included. Where there is
+/// none, programs that cargo runs find the CPU build, whose folder has a name below OUT_DIR for it.
+fn without_driver(cpu: &Path, target: &Target) -> Result<Option<PathBuf>> {
     // Installing a driver changes it.
     println!("cargo::rerun-if-changed=/etc/ld.so.cache");
-    println!("cargo::rerun-if-changed=build/no_driver.c");
     let load = "import ctypes; ctypes.CDLL('libcuda.so.1')";
-    let loads = vendor::python().and_then(|mut python| {
-        let output = python.args(["-c", load]).output();
-        output.map_err(|e| e.to_string())
-    });
-    if target.triple != target.host || loads.is_ok_and(|output| output.status.success()) {
-        return None;
+    let loaded = vendor::python()?.args(["-c", load]).output();
+    if loaded.is_ok_and(|output| output.status.success()) || target.triple != target.host {
+        return Ok(None);
     }
-    let folder = target.out_dir.join("no-driver");
-    let _ = fs::create_dir_all(&folder);
-    let compiler = cc::Build::new().try_get_compiler().ok()?;
-    let made = compiler
-        .to_command()
-        .args(["-shared", "-fPIC", "-Wl,-soname,libcuda.so.1", "-o"])
-        .arg(folder.join("libcuda.so.1"))
-        .arg("build/no_driver.c")
-        .output();
-    let made = made.is_ok_and(|output| output.status.success());
     println!(
-        "cargo::warning=this machine has no NVIDIA driver (libcuda.so.1 does not load): {}",
-        if made {
-            "programs that cargo runs will find no GPU, and others of this build will not start here"
-        } else {
-            "programs of this build will not start here"
-        }
+        "cargo::warning=this machine has no NVIDIA driver (libcuda.so.1 does not load), without which MLX's CUDA \
+         build does not start: programs that cargo runs take MLX's CPU build, and others of this build \
+         run on machines with a driver only"
     );
-    made.then_some(folder)
+    let name = target.out_dir.join("no-driver/lib");
+    link(cpu, &name)?;
+    Ok(Some(name))
 }
 
 /// The newest wheel that the system can run; for Linux there is only one.
@@ -292,8 +279,8 @@ impl Mlx {
             prefix,
             version,
             link_dir,
+            cargo_dir: run_dir.clone(),
             run_dir,
-            driver_dir: None,
         })
     }
 
@@ -301,12 +288,10 @@ impl Mlx {
     pub fn link(&self, target: &Target) {
         let (link_dir, run_dir) = (self.link_dir.display(), self.run_dir.display());
         println!("cargo::rustc-link-search=native={link_dir}");
-        if self.run_dir != self.link_dir {
+        if self.cargo_dir != self.link_dir {
             // Of this kind, cargo hands it to programs that it runs, and rustc not to the linker.
-            println!("cargo::rustc-link-search=dependency={run_dir}");
-        }
-        if let Some(dir) = &self.driver_dir {
-            println!("cargo::rustc-link-search=dependency={}", dir.display());
+            let cargo_dir = self.cargo_dir.display();
+            println!("cargo::rustc-link-search=dependency={cargo_dir}");
         }
         println!("cargo::rustc-link-lib=dylib=mlx");
         let (standard, here) = match target.os.as_str() {

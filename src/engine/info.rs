@@ -99,16 +99,18 @@ fn no_cuda(mlx: Option<&Path>, driver: Option<&str>) -> String {
         (false, false) => "this machine has no NVIDIA driver, and this program runs with MLX's CPU build: \
                            all is as it should be where there is no GPU"
             .to_owned(),
-        (true, false) => "this program runs with MLX's CUDA build, but this machine has no NVIDIA driver: \
-                          install it (in a container, start that with its GPUs: `--gpus all`)"
-            .to_owned(),
+        (true, false) => format!(
+            "this program runs with MLX's CUDA build ({mlx}), which runs nothing without an NVIDIA driver, and this \
+             machine has none. Install the driver (in a container, start that with its GPUs: `--gpus all`), or \
+             take MLX's CPU build: build without `--features cuda`"
+        ),
         (true, true) => match driver.and_then(major) {
             Some(version) if version < OLDEST_DRIVER => format!(
-                "the NVIDIA driver is version {version}, and MLX's CUDA build needs {OLDEST_DRIVER} or newer: \
-                 update the driver"
+                "the NVIDIA driver is version {version}, and MLX's CUDA build, which this program runs with, needs \
+                 {OLDEST_DRIVER} or newer: update the driver"
             ),
-            _ => "MLX's CUDA build and the NVIDIA driver are there, but CUDA finds no GPU. Is it hidden by \
-                  CUDA_VISIBLE_DEVICES, or not this user's to use? `nvidia-smi` lists the GPUs"
+            _ => "this program runs with MLX's CUDA build, which runs nothing without a GPU, and CUDA finds none. \
+                  Is it hidden by CUDA_VISIBLE_DEVICES, or not this user's to use? `nvidia-smi` lists the GPUs"
                 .to_owned(),
         },
     }
@@ -156,7 +158,7 @@ fn headers(mlx: Option<&Path>) -> Option<String> {
         .any(|d| d.join("include").is_dir());
     (!found).then(|| {
         format!(
-            "CUDA's headers were not found (looked in {}/include). Custom kernels do without, but some of MLX's \
+            "CUDA's headers were not found (looked beside MLX and in {}/include). Custom kernels do without, but some of MLX's \
              own operations fail. Set CUDA_HOME to a folder whose include/ has cuda.h: a CUDA 13 toolkit, or \
              nvidia/cu13 of the Python package nvidia-cuda-runtime",
             home.display()
