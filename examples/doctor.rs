@@ -21,13 +21,12 @@ fn main() -> ExitCode {
     println!("{info}");
     println!("-- A custom kernel on each device");
     let mut works = Vec::new();
+    let (runs, lack) = match info.usable {
+        true => (info.compiler.is_some(), "no C++ compiler"),
+        false => (false, "no GPU, which this MLX needs"),
+    };
     for (device, name, there, lack) in [
-        (
-            Device::CPU,
-            "CPU",
-            info.compiler.is_some(),
-            "no C++ compiler",
-        ),
+        (Device::CPU, "CPU", runs, lack),
         (
             Device::GPU,
             "GPU",

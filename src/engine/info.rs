@@ -23,6 +23,8 @@ pub struct Info {
     pub driver: Option<String>,
     /// NVIDIA's run-time compiler with its version, where one was found.
     pub cuda_compiler: Option<String>,
+    /// Whether MLX runs at all: its CUDA build does nothing without a GPU, not even on the CPU.
+    pub usable: bool,
     /// The C++ compiler of the host engine, where one was found.
     pub compiler: Option<PathBuf>,
     /// Threads that the host engine runs kernels on.
@@ -53,6 +55,7 @@ pub fn info() -> Info {
         gpu: (metal || cuda).then(gpu_name).flatten(),
         driver: driver(),
         cuda_compiler: None,
+        usable: metal || cuda || !cuda_build(),
         compiler: host::compiler_path(),
         threads: host::threads(),
         library: library("libmlx."),
@@ -84,20 +87,23 @@ pub fn info() -> Info {
     info
 }
 
+/// Whether the MLX of this process is its CUDA build, by a library that only that one links to.
+fn cuda_build() -> bool {
+    library("libcublasLt.").is_some()
+}
+
 /// Why `cuda_available` is false on Linux, in the order in which people meet the causes.
 fn no_cuda(mlx: Option<&Path>, driver: Option<&str>) -> String {
     let name = |path: &Path| path.display().to_string();
     let mlx = mlx.map_or_else(|| "the one in use".to_owned(), name);
     let has_gpu = Path::new("/dev/nvidiactl").exists() || driver.is_some();
-    // The CUDA build links to NVIDIA's compiler, so that is in the process wherever the build is.
-    let cuda_build = library("libnvrtc.").is_some();
-    match (cuda_build, has_gpu) {
+    match (cuda_build(), has_gpu) {
         (false, true) => format!(
             "this machine has an NVIDIA driver, but this program runs with MLX's CPU build ({mlx}). Build with \
              `--features cuda`, or put the folder of the CUDA build's libmlx.so first on LD_LIBRARY_PATH"
         ),
-        (false, false) => "this machine has no NVIDIA driver, and this program runs with MLX's CPU build: \
-                           all is as it should be where there is no GPU"
+        (false, false) => "this machine has no NVIDIA driver, and this program runs with MLX's CPU build, as is right \
+                           without a GPU"
             .to_owned(),
         (true, false) => format!(
             "this program runs with MLX's CUDA build ({mlx}), which runs nothing without an NVIDIA driver, and this \
@@ -196,6 +202,7 @@ impl fmt::Display for Info {
             _ => writeln!(f, "GPU: none that MLX can use")?,
         }
         match &self.compiler {
+            _ if !self.usable => write!(f, "CPU: nothing runs, as MLX's CUDA build needs a GPU")?,
             Some(path) => write!(
                 f,
                 "CPU: custom kernels run on {} threads, compiled by {}",
