@@ -20,6 +20,8 @@ pub struct Mlx {
     link_dir: PathBuf,
     /// The folder with the library to run with, below OUT_DIR.
     run_dir: PathBuf,
+    /// The folder with the library that programs started by cargo run with, below OUT_DIR.
+    cargo_dir: PathBuf,
 }
 
 pub fn find(target: &Target) -> Result<Mlx> {
@@ -61,7 +63,31 @@ fn pinned_cuda(cpu: Wheel, target: &Target) -> Result<Mlx> {
     // The library looks for NVIDIA's in ../../nvidia, as in a site-packages folder.
     link(&nvidia, &cuda.join("nvidia"))?;
     let lib = prefix.join("lib");
-    Mlx::new(prefix, lib, cuda.join("mlx/lib"))
+    let mut mlx = Mlx::new(prefix, lib, cuda.join("mlx/lib"))?;
+    if let Some(dir) = without_driver(&mlx.link_dir, target)? {
+        mlx.cargo_dir = dir;
+    }
+    Ok(mlx)
+}
+
+/// The CUDA build runs nothing without NVIDIA's driver, work on the CPU included. Where there is
+/// none, programs that cargo runs find the CPU build, whose folder has a name below OUT_DIR for it.
+fn without_driver(cpu: &Path, target: &Target) -> Result<Option<PathBuf>> {
+    // Installing a driver changes it.
+    println!("cargo::rerun-if-changed=/etc/ld.so.cache");
+    let load = "import ctypes; ctypes.CDLL('libcuda.so.1')";
+    let loaded = vendor::python()?.args(["-c", load]).output();
+    if loaded.is_ok_and(|output| output.status.success()) || target.triple != target.host {
+        return Ok(None);
+    }
+    println!(
+        "cargo::warning=this machine has no NVIDIA driver (libcuda.so.1 does not load), without which MLX's CUDA \
+         build does not start: programs that cargo runs take MLX's CPU build, and others of this build \
+         run on machines with a driver only"
+    );
+    let name = target.out_dir.join("no-driver/lib");
+    link(cpu, &name)?;
+    Ok(Some(name))
 }
 
 /// The newest wheel that the system can run; for Linux there is only one.
@@ -253,6 +279,7 @@ impl Mlx {
             prefix,
             version,
             link_dir,
+            cargo_dir: run_dir.clone(),
             run_dir,
         })
     }
@@ -261,9 +288,10 @@ impl Mlx {
     pub fn link(&self, target: &Target) {
         let (link_dir, run_dir) = (self.link_dir.display(), self.run_dir.display());
         println!("cargo::rustc-link-search=native={link_dir}");
-        if self.run_dir != self.link_dir {
+        if self.cargo_dir != self.link_dir {
             // Of this kind, cargo hands it to programs that it runs, and rustc not to the linker.
-            println!("cargo::rustc-link-search=dependency={run_dir}");
+            let cargo_dir = self.cargo_dir.display();
+            println!("cargo::rustc-link-search=dependency={cargo_dir}");
         }
         println!("cargo::rustc-link-lib=dylib=mlx");
         let (standard, here) = match target.os.as_str() {

@@ -229,10 +229,15 @@ fn download_dir(target: &Target) -> PathBuf {
 
 /// A folder that all builds in this target directory share; `cargo clean` removes it.
 pub fn shared_dir(target: &Target) -> PathBuf {
-    let mut dirs = target.out_dir.ancestors();
-    match dirs.find(|dir| dir.join("CACHEDIR.TAG").is_file()) {
-        Some(dir) => dir.join("zmlx"),
-        None => target.out_dir.join("zmlx"),
+    let dirs: Vec<&Path> = target.out_dir.ancestors().collect();
+    let marked = dirs.iter().find(|dir| dir.join("CACHEDIR.TAG").is_file());
+    // Cargo marks the folders that it makes. One that was there before, such as a mounted
+    // one, is told by the way from it: PROFILE/build/PACKAGE/out.
+    let usual = dirs.get(2).is_some_and(|dir| dir.ends_with("build"));
+    match (marked, dirs.get(4)) {
+        (Some(dir), _) => dir.join("zmlx"),
+        (None, Some(dir)) if usual => dir.join("zmlx"),
+        _ => target.out_dir.join("zmlx"),
     }
 }
 

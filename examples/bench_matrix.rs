@@ -65,7 +65,7 @@ fn main() -> Result<()> {
             Ok(z)
         };
         let own = || x.matmul(&y);
-        zmlx::eval(&[&x, &y])?;
+        zmlx::eval([&x, &y])?;
         let want = own()?.astype(Dtype::Float32)?;
         for (name, make) in [
             (

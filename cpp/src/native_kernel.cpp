@@ -1,5 +1,6 @@
 #include "mlx/backend/cuda/cuda.h"
 #include "mlx/backend/metal/metal.h"
+#include "mlx/device.h"
 #include "mlx/export.h"
 #include "zmlx/kernel.h"
 
@@ -42,7 +43,10 @@ bool metal_available() {
 }
 
 bool cuda_available() {
-  return mx::cu::is_available();
+  // The CUDA build says yes on machines without a GPU, too.
+  static const bool there =
+      mx::cu::is_available() && mx::device_count(mx::Device::gpu) > 0;
+  return there;
 }
 
 std::unique_ptr<NativeKernel> native_kernel(const KernelSpec& spec) {

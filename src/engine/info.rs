@@ -11,14 +11,20 @@ use super::{Engine, cuda, forced, host};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Info {
-    /// MLX has a Metal device: GPU streams run kernels as they are.
+    /// MLX has a Metal device, which runs kernels as they are.
     pub metal: bool,
     /// MLX has a CUDA device.
     pub cuda: bool,
     /// That device as NVIDIA's compiler calls it, such as `sm_90`.
     pub architecture: Option<String>,
+    /// The GPU's name, where MLX tells.
+    pub gpu: Option<String>,
+    /// The version of NVIDIA's driver, such as `580.95.05`, where one is loaded.
+    pub driver: Option<String>,
     /// NVIDIA's run-time compiler with its version, where one was found.
     pub cuda_compiler: Option<String>,
+    /// Whether MLX runs at all: its CUDA build does nothing without a GPU, not even on the CPU.
+    pub usable: bool,
     /// The C++ compiler of the host engine, where one was found.
     pub compiler: Option<PathBuf>,
     /// Threads that the host engine runs kernels on.
@@ -46,7 +52,10 @@ pub fn info() -> Info {
         metal,
         cuda,
         architecture: architecture.filter(|a| !a.is_empty()),
+        gpu: (metal || cuda).then(gpu_name).flatten(),
+        driver: driver(),
         cuda_compiler: None,
+        usable: metal || cuda || !cuda_build(),
         compiler: host::compiler_path(),
         threads: host::threads(),
         library: library("libmlx."),
@@ -57,52 +66,57 @@ pub fn info() -> Info {
         match cuda::compiler() {
             Ok(compiler) => info.cuda_compiler = Some(compiler),
             Err(tried) => info.problems.push(format!(
-                "NVIDIA's run-time compiler, which kernels need, was not found ({tried}): set CUDA_HOME to \
-                 a CUDA toolkit, or ZMLX_NVRTC to libnvrtc.so.13"
+                "NVIDIA's run-time compiler (NVRTC), which custom kernels need on this GPU, was not found. Set \
+                 ZMLX_NVRTC to the path of libnvrtc.so.13, or CUDA_HOME to a CUDA 13 toolkit. Tried: {tried}"
             )),
         }
         if let Some(problem) = headers(info.library.as_deref()) {
             info.problems.push(problem);
         }
     } else if !metal && cfg!(target_os = "linux") {
-        info.problems.push(no_cuda(info.library.as_deref()));
+        let problem = no_cuda(info.library.as_deref(), info.driver.as_deref());
+        info.problems.push(problem);
     }
     if info.compiler.is_none() {
         info.problems.push(
-            "no C++ compiler for kernels on the CPU: install g++ or clang++, or name one in CXX"
+            "no C++ compiler was found, which custom kernels need on the CPU: install g++ or clang++, or set CXX to \
+             one"
                 .to_owned(),
         );
     }
     info
 }
 
+/// Whether the MLX of this process is its CUDA build, by a library that only that one links to.
+fn cuda_build() -> bool {
+    library("libcublasLt.").is_some()
+}
+
 /// Why `cuda_available` is false on Linux, in the order in which people meet the causes.
-fn no_cuda(mlx: Option<&Path>) -> String {
+fn no_cuda(mlx: Option<&Path>, driver: Option<&str>) -> String {
     let name = |path: &Path| path.display().to_string();
-    let mlx = mlx.map_or_else(|| "the MLX in use".to_owned(), name);
-    let driver = std::fs::read_to_string("/proc/driver/nvidia/version").ok();
+    let mlx = mlx.map_or_else(|| "the one in use".to_owned(), name);
     let has_gpu = Path::new("/dev/nvidiactl").exists() || driver.is_some();
-    // The CUDA build links to NVIDIA's compiler, so that is in the process wherever the build is.
-    let cuda_build = library("libnvrtc.").is_some();
-    match (cuda_build, has_gpu) {
+    match (cuda_build(), has_gpu) {
         (false, true) => format!(
-            "there is an NVIDIA driver, but {mlx} is the CPU build of MLX: build with `--features cuda`, or \
-             put the folder of the CUDA build's libmlx.so first on LD_LIBRARY_PATH"
+            "this machine has an NVIDIA driver, but this program runs with MLX's CPU build ({mlx}). Build with \
+             `--features cuda`, or put the folder of the CUDA build's libmlx.so first on LD_LIBRARY_PATH"
         ),
-        (false, false) => format!(
-            "no NVIDIA driver on this machine, and {mlx} is the CPU build of MLX: kernels run on the CPU"
+        (false, false) => "this machine has no NVIDIA driver, and this program runs with MLX's CPU build, as is right \
+                           without a GPU"
+            .to_owned(),
+        (true, false) => format!(
+            "this program runs with MLX's CUDA build ({mlx}), which runs nothing without an NVIDIA driver, and this \
+             machine has none. Install the driver (in a container, start that with its GPUs: `--gpus all`), or \
+             take MLX's CPU build: build without `--features cuda`"
         ),
-        (true, false) => {
-            "MLX is the CUDA build, but there is no NVIDIA driver: install it (in a container, \
-                          start that with its GPUs, such as `--gpus all`)"
-                .to_owned()
-        }
-        (true, true) => match driver.as_deref().and_then(driver_version) {
+        (true, true) => match driver.and_then(major) {
             Some(version) if version < OLDEST_DRIVER => format!(
-                "the NVIDIA driver is version {version}, and CUDA 13 needs {OLDEST_DRIVER} or newer: update it"
+                "the NVIDIA driver is version {version}, and MLX's CUDA build, which this program runs with, needs \
+                 {OLDEST_DRIVER} or newer: update the driver"
             ),
-            _ => "MLX and the NVIDIA driver are there, but CUDA finds no GPU: is one hidden by \
-                  CUDA_VISIBLE_DEVICES, or in use by nobody's permission (see `nvidia-smi`)?"
+            _ => "this program runs with MLX's CUDA build, which runs nothing without a GPU, and CUDA finds none. \
+                  Is it hidden by CUDA_VISIBLE_DEVICES, or not this user's to use? `nvidia-smi` lists the GPUs"
                 .to_owned(),
         },
     }
@@ -111,13 +125,29 @@ fn no_cuda(mlx: Option<&Path>) -> String {
 /// The oldest driver that runs programs made with CUDA 13.
 const OLDEST_DRIVER: u32 = 580;
 
-/// The major number in `NVRM version: NVIDIA UNIX ... Kernel Module  580.95.05  ...`.
-fn driver_version(text: &str) -> Option<u32> {
-    text.lines().next()?.split_whitespace().find_map(|word| {
-        let (major, rest) = word.split_once('.')?;
-        rest.starts_with(|c: char| c.is_ascii_digit())
-            .then_some(major.parse().ok()?)
-    })
+/// The version of the loaded driver.
+fn driver() -> Option<String> {
+    driver_version(&std::fs::read_to_string("/proc/driver/nvidia/version").ok()?)
+}
+
+/// The number in `NVRM version: NVIDIA UNIX ... Kernel Module  580.95.05  ...`.
+fn driver_version(text: &str) -> Option<String> {
+    let words = text.lines().next()?.split_whitespace();
+    let number = |word: &&str| {
+        let digits = word.chars().all(|c| c.is_ascii_digit() || c == '.');
+        digits && word.contains('.')
+    };
+    words.into_iter().find(number).map(str::to_owned)
+}
+
+fn major(version: &str) -> Option<u32> {
+    version.split('.').next()?.parse().ok()
+}
+
+fn gpu_name() -> Option<String> {
+    let facts = crate::Device::GPU.info().ok()?;
+    let name = facts.into_iter().find(|(key, _)| key == "device_name");
+    name.map(|(_, name)| name).filter(|n| !n.is_empty())
 }
 
 /// MLX's own fused and generated operations are compiled against CUDA's headers; our kernels are not.
@@ -134,9 +164,9 @@ fn headers(mlx: Option<&Path>) -> Option<String> {
         .any(|d| d.join("include").is_dir());
     (!found).then(|| {
         format!(
-            "CUDA's headers, which some of MLX's own operations are compiled with, are not in {}: set \
-             CUDA_HOME to a folder whose include/ has them (a CUDA toolkit, or nvidia/cu13 of the Python \
-             package nvidia-cuda-runtime)",
+            "CUDA's headers were not found (looked beside MLX and in {}/include). Custom kernels do without, but some of MLX's \
+             own operations fail. Set CUDA_HOME to a folder whose include/ has cuda.h: a CUDA 13 toolkit, or \
+             nvidia/cu13 of the Python package nvidia-cuda-runtime",
             home.display()
         )
     })
@@ -154,36 +184,35 @@ fn library(start: &str) -> Option<PathBuf> {
 
 impl fmt::Display for Info {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.gpu.as_deref().unwrap_or("a GPU");
+        let architecture = self.architecture.as_deref().unwrap_or("unknown");
         match (self.metal, self.cuda, &self.cuda_compiler) {
-            (true, ..) => writeln!(f, "GPU streams: Metal, through MLX's own kernels")?,
-            (_, true, Some(compiler)) => writeln!(
-                f,
-                "GPU streams: CUDA on {}, kernels compiled by {compiler}",
-                self.architecture.as_deref().unwrap_or("a GPU")
-            )?,
+            (true, ..) => writeln!(f, "GPU: {name}; Metal runs custom kernels as they are")?,
+            (_, true, Some(compiler)) => {
+                let driver = self.driver.as_deref().unwrap_or("of unknown version");
+                writeln!(
+                    f,
+                    "GPU: {name} ({architecture}, driver {driver}); custom kernels are compiled by {compiler}"
+                )?;
+            }
             (_, true, None) => writeln!(
                 f,
-                "GPU streams: CUDA, MLX's operations only: kernels need NVIDIA's run-time compiler"
+                "GPU: {name} ({architecture}); MLX's operations run, custom kernels do NOT"
             )?,
-            _ => writeln!(
-                f,
-                "GPU streams: none: this MLX finds neither Metal nor CUDA"
-            )?,
+            _ => writeln!(f, "GPU: none that MLX can use")?,
         }
         match &self.compiler {
+            _ if !self.usable => write!(f, "CPU: nothing runs, as MLX's CUDA build needs a GPU")?,
             Some(path) => write!(
                 f,
-                "CPU streams: the host engine, {} threads, kernels compiled by {}",
+                "CPU: custom kernels run on {} threads, compiled by {}",
                 self.threads,
                 path.display()
             )?,
-            None => write!(
-                f,
-                "CPU streams: MLX's operations only: no C++ compiler for custom kernels was found"
-            )?,
+            None => write!(f, "CPU: MLX's operations run, custom kernels do NOT")?,
         }
         if let Some(engine) = self.forced {
-            write!(f, "\nAsked for: {engine}")?;
+            write!(f, "\nAsked for by ZMLX_ENGINE or the program: {engine}")?;
         }
         for problem in &self.problems {
             write!(f, "\nNote: {problem}")?;
@@ -199,9 +228,9 @@ mod tests {
     #[test]
     fn drivers_tell_their_version() {
         let text = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  580.95.05  Tue Sep 23\nGCC version: 12.3.0";
-        assert_eq!(driver_version(text), Some(580));
+        assert_eq!(driver_version(text).as_deref(), Some("580.95.05"));
         let open = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  535.183.01  Release";
-        assert_eq!(driver_version(open), Some(535));
+        assert_eq!(driver_version(open).as_deref().and_then(major), Some(535));
         assert_eq!(driver_version("nothing"), None);
     }
 }

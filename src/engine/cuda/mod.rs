@@ -187,9 +187,7 @@ fn build(
         return Err(refused(&options.name, output, lowered));
     }
     flags.push(shared::SIZES.to_owned());
-    let assembly = nvrtc
-        .assembly(&lowered.text, &flags)
-        .map_err(|reason| failed(reason))?;
+    let assembly = nvrtc.assembly(&lowered.text, &flags).map_err(&failed)?;
     flags.pop();
     let layout = shared::layout(&lowered.text, &assembly);
     let limit = shared::limit(&options.architecture);

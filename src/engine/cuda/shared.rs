@@ -93,6 +93,68 @@ mod tests {
         assert_eq!(got.flags, flags.map(|f| format!("-DZMLX_SHARED_{f}")));
     }
 
+    /// The lowered body, with an `n` for each variable's number.
+    fn lowered(body: &str) -> String {
+        let msl = format!(
+            "#define OWN(x) threadgroup float x[8]\n[[kernel]] void k(device float* out [[buffer(0)]]) {{\n{body}\n}}\n"
+        );
+        let options = crate::engine::cuda::CompileOptions {
+            name: "k".into(),
+            math_mode: crate::engine::msl::MathMode::Safe,
+            inputs: Vec::new(),
+            threads: 256,
+            rank: 4,
+            architecture: "sm_90".into(),
+            whole: true,
+        };
+        let text = crate::engine::cuda::lower(&msl, &options).unwrap().text;
+        let (_, rest) = text.split_once("#line 1 \"<source>\"\n").unwrap();
+        let (body, _) = rest.split_once("}\n#line 1").unwrap();
+        let mut words = body.to_owned();
+        let all: Vec<String> = numbers(body).map(str::to_owned).collect();
+        for number in all {
+            words = words.replace(&format!(", {number});"), ", n);");
+        }
+        words.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn declarations_name_types() {
+        for (msl, cpp) in [
+            (
+                "threadgroup float a[8];",
+                "typedef float zmlx_t_a[8]; ZMLX_SHARED(zmlx_t_a, a, n);",
+            ),
+            (
+                "threadgroup vec<T, 4> a[N][2], b;",
+                "typedef vec<T, 4> zmlx_t_a[N][2], zmlx_t_b; \
+                 ZMLX_SHARED(zmlx_t_a, a, n); ZMLX_SHARED(zmlx_t_b, b, n);",
+            ),
+            (
+                "threadgroup P<T> a[2][4], *p = a[0];",
+                "typedef P<T> zmlx_t_a[2][4]; ZMLX_SHARED(zmlx_t_a, a, n);; P<T> *p = a[0];",
+            ),
+            (
+                "threadgroup struct { int i; float f; } s;",
+                "typedef struct { int i; float f; } zmlx_t_s; ZMLX_SHARED(zmlx_t_s, s, n);",
+            ),
+            // Seldom, and left to the compiler.
+            (
+                "alignas(16) threadgroup half s[4];",
+                "alignas(16) __shared__ half s[4];",
+            ),
+            (
+                "threadgroup alignas(16) half s[4];",
+                "__shared__ alignas(16) half s[4];",
+            ),
+            ("static threadgroup int s;", "static __shared__ int s;"),
+            ("OWN(x);", "OWN(x);"),
+            ("threadgroup float* p = x;", "float* p = x;"),
+        ] {
+            assert_eq!(lowered(msl), cpp, "{msl}");
+        }
+    }
+
     #[test]
     fn limits_are_the_chips() {
         assert_eq!(limit("sm_90"), 232_448);

@@ -245,7 +245,16 @@ pub(super) fn declares_variable(stream: Stream<'_>, at: usize, aliases: &Aliases
                 Some(end) => p = end,
                 None => return false,
             },
-            "const" | "constexpr" | "static" | "volatile" | "inline" | "struct" | "typename" => {}
+            "const" | "constexpr" | "static" | "volatile" | "inline" | "struct" | "union"
+            | "typename" => {}
+            // A type that is defined on the spot, perhaps without a name.
+            "{" if words < 2 => match stream.close(p) {
+                Some(end) => {
+                    words += i32::from(matches!(stream.before(p), "struct" | "union"));
+                    p = end;
+                }
+                None => return false,
+            },
             ";" | "=" | "[" | "," | "{" => return words >= 2,
             "(" | ")" | "*" | "&" | "&&" | ">" => return false,
             _ if SPACES.contains(&word) || aliases.contains_key(word) => {}

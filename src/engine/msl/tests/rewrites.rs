@@ -19,6 +19,18 @@ fn address_spaces() {
             "alignas(16) SHARED half4 s[2][4];",
         ),
         (
+            "threadgroup alignas(16) half4 s[2];",
+            "SHARED alignas(16) half4 s[2];",
+        ),
+        (
+            "threadgroup struct { int i; } s;",
+            "SHARED struct { int i; } s;",
+        ),
+        (
+            "threadgroup struct S { int i; } s[2];",
+            "SHARED struct S { int i; } s[2];",
+        ),
+        (
             "threadgroup /* here */ float\n  s[8];",
             "SHARED /* here */ float s[8];",
         ),
