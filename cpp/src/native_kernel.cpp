@@ -57,23 +57,19 @@ std::unique_ptr<NativeKernel> native_kernel(const KernelSpec& spec) {
       mx::CompileOptions(spec.math_mode)));
 }
 
-ArrayVecPtr NativeKernel::launch(
+void NativeKernel::launch(
     Arrays inputs,
     rust::Slice<const OutputSpec> outputs,
     rust::Slice<const TemplateValue> template_args,
     const Geometry& geometry,
     bool exporting,
-    StreamRef s) const {
-  std::vector<mx::Shape> shapes;
-  std::vector<mx::Dtype> dtypes;
-  for (const auto& o : outputs) {
-    shapes.emplace_back(o.shape.begin(), o.shape.end());
-    dtypes.push_back(dtype(o.dtype));
-  }
+    StreamRef s,
+    rust::Slice<Slot> to) const {
+  Outputs described(outputs);
   auto launched = f_(
       list(inputs),
-      shapes,
-      dtypes,
+      described.shapes(),
+      described.dtypes(),
       triple(geometry.grid),
       triple(geometry.threadgroup),
       convert(template_args),
@@ -81,8 +77,11 @@ ArrayVecPtr NativeKernel::launch(
       false,
       on(s));
   // A file holds MLX's own kernel, which is what imports know.
-  return box(exporting ? std::move(launched)
-                       : with_vmap(std::move(launched), geometry));
+  if (exporting) {
+    put(std::move(launched), to);
+  } else {
+    with_vmap(launched, geometry, to);
+  }
 }
 
 Generated NativeKernel::generate(

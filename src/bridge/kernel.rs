@@ -25,9 +25,14 @@ pub(crate) mod ffi {
     }
 
     /// Shape and dtype of one output.
-    struct OutputSpec {
-        shape: Vec<i32>,
+    struct OutputSpec<'a> {
+        shape: &'a [i32],
         dtype: Dtype,
+    }
+
+    /// A place for an output; no list of them is allocated.
+    struct Slot {
+        array: UniquePtr<Array>,
     }
 
     /// Sizes of a launch.
@@ -95,7 +100,8 @@ pub(crate) mod ffi {
             geometry: &Geometry,
             exporting: bool,
             s: StreamRef,
-        ) -> Result<UniquePtr<CxxVector<Array>>>;
+            to: &mut [Slot],
+        ) -> Result<()>;
         /// The text for inputs passed like `inputs`. Runs nothing.
         fn generate(
             self: &NativeKernel,
@@ -116,7 +122,8 @@ pub(crate) mod ffi {
             outputs: &[OutputSpec],
             geometry: &Geometry,
             s: StreamRef,
-        ) -> Result<UniquePtr<CxxVector<Array>>>;
+            to: &mut [Slot],
+        ) -> Result<()>;
 
         /// A kernel compiled for CUDA, with what its arguments are made of.
         type CudaPlan;
@@ -126,6 +133,7 @@ pub(crate) mod ffi {
             spec: &KernelSpec,
             rank: usize,
             in_turn: u32,
+            exact: bool,
         ) -> Result<SharedPtr<CudaPlan>>;
         /// A node that the GPU runs.
         fn cuda_launch(
@@ -134,7 +142,8 @@ pub(crate) mod ffi {
             outputs: &[OutputSpec],
             geometry: &Geometry,
             s: StreamRef,
-        ) -> Result<UniquePtr<CxxVector<Array>>>;
+            to: &mut [Slot],
+        ) -> Result<()>;
     }
 }
 

@@ -44,6 +44,8 @@ pub struct CompileOptions {
     pub threads: u32,
     /// The most dimensions that an input has.
     pub rank: usize,
+    /// Whether it is only launched over grids that [`is_exact`] allows.
+    pub exact: bool,
     /// The GPU, as in `sm_90`.
     pub architecture: String,
 }
@@ -70,12 +72,28 @@ pub fn thread_class(threads: u32) -> u32 {
     threads.next_power_of_two().clamp(256, 1024)
 }
 
+/// Whether blocks of the chip can be the threadgroups as they are: all whole, none beyond the chip's limits.
+/// Code for such launches takes no sizes. Long grids are left to the other code, which
+/// may have a block stand for several threadgroups.
+pub fn is_exact(grid: [u32; 3], threadgroup: [u32; 3]) -> bool {
+    const LONG: u64 = 1 << 21;
+    const MOST_ROWS: u32 = 65535;
+    const DEEPEST: u32 = 64;
+    let groups: [u32; 3] = std::array::from_fn(|i| grid[i].div_ceil(threadgroup[i]));
+    (0..3).all(|i| groups[i] * threadgroup[i] == grid[i])
+        && grid.iter().map(|&n| u64::from(n)).product::<u64>() < LONG
+        && groups[1] <= MOST_ROWS
+        && groups[2] <= MOST_ROWS
+        && threadgroup[2] <= DEEPEST
+}
+
 /// The CUDA C++ text that [`compile`] would compile.
 pub fn lower(msl: &str, options: &CompileOptions) -> Result<Lowered, EngineError> {
     let target = target::Cuda {
         math: options.math_mode,
         threads: thread_class(options.threads),
         rank: rank_class(options.rank),
+        exact: options.exact,
         inputs: &options.inputs,
     };
     msl::lower(msl, false, &target).map_err(|error| EngineError::Lower {
@@ -110,7 +128,7 @@ pub fn compile(msl: &str, options: &CompileOptions) -> Result<(CudaKernel, Origi
     let key = hex(&hasher.finalize());
     let function = format!("zmlx_{}", &key[..24]);
     let in_turn = match lowered.mode {
-        Mode::Plain => target::IN_TURN,
+        Mode::Plain if !options.exact => target::IN_TURN,
         _ => 1,
     };
     let kernel = |function, code| CudaKernel {
