@@ -57,16 +57,14 @@ std::unique_ptr<NativeKernel> native_kernel(const KernelSpec& spec) {
       mx::CompileOptions(spec.math_mode)));
 }
 
-void NativeKernel::launch(
+ArrayVec NativeKernel::call(
     Arrays inputs,
     rust::Slice<const OutputSpec> outputs,
     rust::Slice<const TemplateValue> template_args,
     const Geometry& geometry,
-    bool exporting,
-    StreamRef s,
-    rust::Slice<Slot> to) const {
+    StreamRef s) const {
   Outputs described(outputs);
-  auto launched = f_(
+  return f_(
       list(inputs),
       described.shapes(),
       described.dtypes(),
@@ -76,12 +74,27 @@ void NativeKernel::launch(
       geometry.has_init ? std::optional<float>(geometry.init) : std::nullopt,
       false,
       on(s));
+}
+
+void NativeKernel::launch(
+    Arrays inputs,
+    rust::Slice<const OutputSpec> outputs,
+    rust::Slice<const TemplateValue> template_args,
+    const Geometry& geometry,
+    StreamRef s,
+    rust::Slice<Slot> to) const {
+  with_vmap(call(inputs, outputs, template_args, geometry, s), geometry, to);
+}
+
+void NativeKernel::export_launch(
+    Arrays inputs,
+    rust::Slice<const OutputSpec> outputs,
+    rust::Slice<const TemplateValue> template_args,
+    const Geometry& geometry,
+    StreamRef s,
+    rust::Slice<Slot> to) const {
   // A file holds MLX's own kernel, which is what imports know.
-  if (exporting) {
-    put(std::move(launched), to);
-  } else {
-    with_vmap(launched, geometry, to);
-  }
+  put(call(inputs, outputs, template_args, geometry, s), to);
 }
 
 Generated NativeKernel::generate(

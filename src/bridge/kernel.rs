@@ -91,14 +91,23 @@ pub(crate) mod ffi {
         /// MLX's own kernel function.
         type NativeKernel;
         fn native_kernel(spec: &KernelSpec) -> Result<UniquePtr<NativeKernel>>;
-        /// A node that Metal runs; under export, one that only a file keeps.
+        /// A node that Metal runs.
         fn launch(
             self: &NativeKernel,
             inputs: &[ArrayRef],
             outputs: &[OutputSpec],
             template_args: &[TemplateValue],
             geometry: &Geometry,
-            exporting: bool,
+            s: StreamRef,
+            to: &mut [Slot],
+        ) -> Result<()>;
+        /// Under export: a node that only a file keeps.
+        fn export_launch(
+            self: &NativeKernel,
+            inputs: &[ArrayRef],
+            outputs: &[OutputSpec],
+            template_args: &[TemplateValue],
+            geometry: &Geometry,
             s: StreamRef,
             to: &mut [Slot],
         ) -> Result<()>;

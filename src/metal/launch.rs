@@ -177,6 +177,8 @@ impl<'a> Launch<'a> {
             self.print_texts(&outputs)?;
         }
         if outputs.iter().all(|o| o.shape.contains(&0)) {
+            // Nothing to write: legal, and no launch.
+            template::check(&self.template, self.kernel)?;
             for (slot, o) in slots.iter_mut().zip(&outputs) {
                 slot.array = Array::empty(o.shape, o.dtype)?.into_raw();
             }
@@ -311,19 +313,16 @@ impl<'a> Launch<'a> {
         } else {
             stream
         };
+        template::check(&self.template, self.kernel)?;
         let native = &self.kernel.inner.definition.native;
         let template = template::to_ffi(&self.template);
-        native
-            .launch(
-                &self.refs(),
-                outputs,
-                &template,
-                geometry,
-                exporting,
-                stream,
-                slots,
-            )
-            .lift()
+        let inputs = self.refs();
+        let launched = if exporting {
+            native.export_launch(&inputs, outputs, &template, geometry, stream, slots)
+        } else {
+            native.launch(&inputs, outputs, &template, geometry, stream, slots)
+        };
+        launched.lift()
     }
 
     #[track_caller]
@@ -339,7 +338,7 @@ impl<'a> Launch<'a> {
         for (name, array) in names.iter().zip(&self.inputs) {
             check_dtype(name, array.dtype())?;
         }
-        template::check(&self.template, self.kernel)
+        Ok(())
     }
 
     #[track_caller]

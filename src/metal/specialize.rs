@@ -24,29 +24,29 @@ use super::template::{self, TemplateArg};
 /// What tells specializations of one kernel apart. As bytes, because every launch makes and hashes
 /// one: lists of enumerations took longer.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(super) struct Key(SmallVec<[u8; 64]>);
+pub(super) struct Key(SmallVec<[u8; 96]>);
 
 impl Key {
     /// `code` tells apart what the text does not say: for which engine, and what it was promised.
     pub(super) fn of(launch: &Launch<'_>, outputs: &[ffi::OutputSpec<'_>], code: [u8; 3]) -> Self {
         // As many inputs and outputs as the kernel has, so nothing has to be counted.
         let mut bytes = SmallVec::new();
-        bytes.extend(code);
+        bytes.extend_from_slice(&code);
         for a in &launch.inputs {
-            bytes.extend([a.dtype() as u8, class(a)]);
+            bytes.extend_from_slice(&[a.dtype() as u8, class(a)]);
         }
         bytes.extend(outputs.iter().map(|o| o.dtype as u8));
         for (name, value) in &launch.template {
-            // An identifier, which ends where the 0 is.
+            // Nobody has checked the name yet: no other list of names gives these bytes.
+            bytes.extend_from_slice(&(name.len() as u64).to_le_bytes());
             bytes.extend_from_slice(name.as_bytes());
-            bytes.push(0);
             match *value {
                 TemplateArg::Int(n) => {
                     bytes.push(0);
-                    bytes.extend(n.to_le_bytes());
+                    bytes.extend_from_slice(&n.to_le_bytes());
                 }
-                TemplateArg::Bool(b) => bytes.extend([1, u8::from(b)]),
-                TemplateArg::Dtype(d) => bytes.extend([2, d as u8]),
+                TemplateArg::Bool(b) => bytes.extend_from_slice(&[1, u8::from(b)]),
+                TemplateArg::Dtype(d) => bytes.extend_from_slice(&[2, d as u8]),
             }
         }
         Key(bytes)
@@ -256,12 +256,15 @@ impl MetalKernel {
         engine::host::lower(msl, &self.options(single)).map(|l| l.text)
     }
 
+    /// The text for a launch. What is made of it is kept by a key that holds the template
+    /// arguments, so whoever finds it there need not check them again.
     #[track_caller]
     fn generate(
         &self,
         launch: &Launch<'_>,
         outputs: &[ffi::OutputSpec<'_>],
     ) -> Result<ffi::Generated> {
+        template::check(&launch.template, self)?;
         let classes: Vec<_> = launch
             .inputs
             .iter()

@@ -74,7 +74,13 @@ class NativeKernel {
       rust::Slice<const OutputSpec> outputs,
       rust::Slice<const TemplateValue> template_args,
       const Geometry& geometry,
-      bool exporting,
+      StreamRef s,
+      rust::Slice<Slot> to) const;
+  void export_launch(
+      Arrays inputs,
+      rust::Slice<const OutputSpec> outputs,
+      rust::Slice<const TemplateValue> template_args,
+      const Geometry& geometry,
       StreamRef s,
       rust::Slice<Slot> to) const;
   Generated generate(
@@ -83,6 +89,13 @@ class NativeKernel {
       rust::Slice<const TemplateValue> template_args) const;
 
  private:
+  ArrayVec call(
+      Arrays inputs,
+      rust::Slice<const OutputSpec> outputs,
+      rust::Slice<const TemplateValue> template_args,
+      const Geometry& geometry,
+      StreamRef s) const;
+
   mx::fast::CustomKernelFunction f_;
 };
 
