@@ -23,8 +23,8 @@ fn both(body: impl Fn() -> Result<Vec<f64>>) -> [Vec<f64>; 2] {
 }
 
 #[test]
-fn places_at_ragged_edges_are_metals() {
-    if !gpu("places_at_ragged_edges_are_metals") {
+fn places_are_metals() {
+    if !gpu("places_are_metals") {
         return;
     }
     on_worker(|| {
@@ -48,6 +48,9 @@ fn places_at_ragged_edges_are_metals() {
             ((7, 5, 3), (4, 4, 2)),
             ((33, 9, 2), (16, 8, 1)),
             ((3, 3, 70), (1, 1, 66)),
+            // Whole threadgroups only.
+            ((96, 1, 1), (32, 1, 1)),
+            ((8, 6, 4), (4, 3, 2)),
         ] {
             let threads = grid.0 * grid.1 * grid.2;
             let [cpu, gpu] = both(|| {
@@ -333,6 +336,7 @@ fn options(name: &str) -> cuda::CompileOptions {
         threads: 256,
         rank: 4,
         in_turn: 8,
+        exact: false,
         architecture: "sm_90".into(),
         whole: false,
     }
@@ -368,6 +372,32 @@ fn errors_name_the_line_of_the_source() {
             "{error}"
         );
         assert!(error.message.contains("nonsense"), "{error}");
+    });
+}
+
+#[test]
+fn only_whole_threadgroups_are_exact() {
+    let exact = |grid, group| cuda::is_exact(grid, group);
+    assert!(exact([512, 1, 1], [256, 1, 1]) && exact([8, 6, 4], [4, 3, 2]));
+    assert!(!exact([500, 1, 1], [256, 1, 1]) && !exact([8, 6, 5], [4, 3, 2]));
+    // What the chip has no room for, and what a block may share.
+    assert!(!exact([1, 65536, 1], [1, 1, 1]) && !exact([1, 1, 66], [1, 1, 66]));
+    assert!(!exact([1 << 21, 1, 1], [256, 1, 1]));
+}
+
+#[test]
+fn exact_code_takes_no_sizes() {
+    on_worker(|| {
+        let msl = text("uint i = thread_position_in_grid.x; out[i] = x[i];");
+        let lower = |exact| {
+            let options = cuda::CompileOptions {
+                exact,
+                ..options("exact")
+            };
+            cuda::lower(&msl, &options).unwrap().text
+        };
+        assert!(!lower(true).contains("zmlx_gsx"));
+        assert!(lower(false).contains("zmlx_gsx"));
     });
 }
 

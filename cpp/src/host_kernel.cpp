@@ -135,36 +135,17 @@ class HostKernel : public mx::Primitive {
       mx::Stream s,
       HostPlanPtr plan,
       const Geometry& geometry,
-      std::vector<mx::Shape> shapes,
-      std::vector<mx::Dtype> dtypes,
-      std::vector<Level> levels)
+      Outputs outputs,
+      std::vector<Level> levels = {})
       : Primitive(s),
         plan_(std::move(plan)),
         geometry_(geometry),
-        shapes_(std::move(shapes)),
-        dtypes_(std::move(dtypes)),
+        outputs_(std::move(outputs)),
         levels_(std::move(levels)) {}
 
-  // A node of the graph: one launch, or one for each point of the levels.
-  static ArrayVec node(
-      mx::Stream s,
-      const HostPlanPtr& plan,
-      const Geometry& geometry,
-      const std::vector<mx::Shape>& shapes,
-      const std::vector<mx::Dtype>& dtypes,
-      const std::vector<Level>& levels,
-      const ArrayVec& inputs) {
-    auto whole = shapes;
-    for (auto& shape : whole) {
-      mx::Shape leading;
-      for (const auto& level : levels) {
-        leading.push_back(level.size);
-      }
-      shape.insert(shape.begin(), leading.begin(), leading.end());
-    }
-    auto primitive = std::make_shared<HostKernel>(
-        s, plan, geometry, shapes, dtypes, levels);
-    return Array::make_arrays(std::move(whole), dtypes, primitive, inputs);
+  // The outputs of one launch.
+  const Outputs& outputs() const {
+    return outputs_;
   }
 
   void eval_cpu(const ArrayVec& inputs, ArrayVec& outputs) override {
@@ -208,8 +189,20 @@ class HostKernel : public mx::Primitive {
     }
     auto levels = levels_;
     levels.insert(levels.begin(), level);
-    auto outputs =
-        node(stream(), plan_, geometry_, shapes_, dtypes_, levels, moved);
+    mx::Shape leading;
+    for (const auto& l : levels) {
+      leading.push_back(l.size);
+    }
+    auto whole = outputs_.shapes();
+    for (auto& shape : whole) {
+      shape.insert(shape.begin(), leading.begin(), leading.end());
+    }
+    auto outputs = Array::make_arrays(
+        std::move(whole),
+        outputs_.dtypes(),
+        std::make_shared<HostKernel>(
+            stream(), plan_, geometry_, outputs_, std::move(levels)),
+        moved);
     return {outputs, std::vector<int>(outputs.size(), 0)};
   }
 
@@ -227,8 +220,8 @@ class HostKernel : public mx::Primitive {
     return plan_ == o->plan_ && geometry_.grid == g.grid &&
         geometry_.threadgroup == g.threadgroup &&
         geometry_.has_init == g.has_init &&
-        (!g.has_init || geometry_.init == g.init) && shapes_ == o->shapes_ &&
-        dtypes_ == o->dtypes_ && levels_ == o->levels_;
+        (!g.has_init || geometry_.init == g.init) &&
+        outputs_ == o->outputs_ && levels_ == o->levels_;
   }
 
  private:
@@ -310,8 +303,7 @@ class HostKernel : public mx::Primitive {
   HostPlanPtr plan_;
   Geometry geometry_;
   // Of one launch.
-  std::vector<mx::Shape> shapes_;
-  std::vector<mx::Dtype> dtypes_;
+  Outputs outputs_;
   std::vector<Level> levels_;
 };
 
@@ -345,22 +337,17 @@ HostPlanPtr host_plan(rust::Box<HostEntry> entry, const KernelSpec& spec) {
   return std::make_shared<HostPlan>(std::move(entry), spec);
 }
 
-ArrayVecPtr host_launch(
+void host_launch(
     const HostPlanPtr& plan,
     Arrays inputs,
     rust::Slice<const OutputSpec> outputs,
     const Geometry& geometry,
-    StreamRef s) {
-  std::vector<mx::Shape> shapes;
-  std::vector<mx::Dtype> dtypes;
-  shapes.reserve(outputs.size());
-  dtypes.reserve(outputs.size());
-  for (const auto& o : outputs) {
-    shapes.emplace_back(o.shape.begin(), o.shape.end());
-    dtypes.push_back(dtype(o.dtype));
-  }
-  return box(HostKernel::node(
-      mx::to_stream(on(s)), plan, geometry, shapes, dtypes, {}, list(inputs)));
+    StreamRef s,
+    rust::Slice<Slot> to) {
+  auto kernel = std::make_shared<HostKernel>(
+      mx::to_stream(on(s)), plan, geometry, Outputs(outputs));
+  const auto& described = kernel->outputs();
+  described.node(std::move(kernel), list(inputs), to);
 }
 
 } // namespace zmlx

@@ -61,32 +61,44 @@ std::unique_ptr<NativeKernel> native_kernel(const KernelSpec& spec) {
       mx::CompileOptions(spec.math_mode)));
 }
 
-ArrayVecPtr NativeKernel::launch(
+ArrayVec NativeKernel::call(
     Arrays inputs,
     rust::Slice<const OutputSpec> outputs,
     rust::Slice<const TemplateValue> template_args,
     const Geometry& geometry,
-    bool exporting,
     StreamRef s) const {
-  std::vector<mx::Shape> shapes;
-  std::vector<mx::Dtype> dtypes;
-  for (const auto& o : outputs) {
-    shapes.emplace_back(o.shape.begin(), o.shape.end());
-    dtypes.push_back(dtype(o.dtype));
-  }
-  auto launched = f_(
+  Outputs described(outputs);
+  return f_(
       list(inputs),
-      shapes,
-      dtypes,
+      described.shapes(),
+      described.dtypes(),
       triple(geometry.grid),
       triple(geometry.threadgroup),
       convert(template_args),
       geometry.has_init ? std::optional<float>(geometry.init) : std::nullopt,
       false,
       on(s));
+}
+
+void NativeKernel::launch(
+    Arrays inputs,
+    rust::Slice<const OutputSpec> outputs,
+    rust::Slice<const TemplateValue> template_args,
+    const Geometry& geometry,
+    StreamRef s,
+    rust::Slice<Slot> to) const {
+  with_vmap(call(inputs, outputs, template_args, geometry, s), geometry, to);
+}
+
+void NativeKernel::export_launch(
+    Arrays inputs,
+    rust::Slice<const OutputSpec> outputs,
+    rust::Slice<const TemplateValue> template_args,
+    const Geometry& geometry,
+    StreamRef s,
+    rust::Slice<Slot> to) const {
   // A file holds MLX's own kernel, which is what imports know.
-  return box(exporting ? std::move(launched)
-                       : with_vmap(std::move(launched), geometry));
+  put(call(inputs, outputs, template_args, geometry, s), to);
 }
 
 Generated NativeKernel::generate(

@@ -292,7 +292,7 @@ impl<'a> TunedLaunch<'a> {
     pub(super) fn assemble<'b>(
         &'b self,
         kernel: &'b MetalKernel,
-        candidate: &Candidate,
+        candidate: &'b Candidate,
     ) -> Launch<'b> {
         let mut launch = kernel.launch(&self.inputs);
         for (name, value) in self.template.iter().chain(&candidate.template) {

@@ -25,9 +25,14 @@ pub(crate) mod ffi {
     }
 
     /// Shape and dtype of one output.
-    struct OutputSpec {
-        shape: Vec<i32>,
+    struct OutputSpec<'a> {
+        shape: &'a [i32],
         dtype: Dtype,
+    }
+
+    /// A place for an output; no list of them is allocated.
+    struct Slot {
+        array: UniquePtr<Array>,
     }
 
     /// Sizes of a launch.
@@ -86,16 +91,26 @@ pub(crate) mod ffi {
         /// MLX's own kernel function.
         type NativeKernel;
         fn native_kernel(spec: &KernelSpec) -> Result<UniquePtr<NativeKernel>>;
-        /// A node that Metal runs; under export, one that only a file keeps.
+        /// A node that Metal runs.
         fn launch(
             self: &NativeKernel,
             inputs: &[ArrayRef],
             outputs: &[OutputSpec],
             template_args: &[TemplateValue],
             geometry: &Geometry,
-            exporting: bool,
             s: StreamRef,
-        ) -> Result<UniquePtr<CxxVector<Array>>>;
+            to: &mut [Slot],
+        ) -> Result<()>;
+        /// Under export: a node that only a file keeps.
+        fn export_launch(
+            self: &NativeKernel,
+            inputs: &[ArrayRef],
+            outputs: &[OutputSpec],
+            template_args: &[TemplateValue],
+            geometry: &Geometry,
+            s: StreamRef,
+            to: &mut [Slot],
+        ) -> Result<()>;
         /// The text for inputs passed like `inputs`. Runs nothing.
         fn generate(
             self: &NativeKernel,
@@ -116,7 +131,8 @@ pub(crate) mod ffi {
             outputs: &[OutputSpec],
             geometry: &Geometry,
             s: StreamRef,
-        ) -> Result<UniquePtr<CxxVector<Array>>>;
+            to: &mut [Slot],
+        ) -> Result<()>;
 
         /// A kernel compiled for CUDA, with what its arguments are made of.
         type CudaPlan;
@@ -127,6 +143,7 @@ pub(crate) mod ffi {
             rank: usize,
             in_turn: u32,
             shared: u32,
+            exact: bool,
         ) -> Result<SharedPtr<CudaPlan>>;
         /// A node that the GPU runs.
         fn cuda_launch(
@@ -135,7 +152,8 @@ pub(crate) mod ffi {
             outputs: &[OutputSpec],
             geometry: &Geometry,
             s: StreamRef,
-        ) -> Result<UniquePtr<CxxVector<Array>>>;
+            to: &mut [Slot],
+        ) -> Result<()>;
     }
 }
 

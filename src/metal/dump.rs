@@ -13,7 +13,7 @@ use crate::{Error, Result};
 
 use super::capture::{MATH_MODES, template_json};
 use super::launch::Launch;
-use super::specialize::{Key, class};
+use super::specialize::{Key, class, is_single};
 
 /// Whether launches have to look further; [`UNKNOWN`] until the environment has been asked.
 static STATE: AtomicU8 = AtomicU8::new(UNKNOWN);
@@ -102,14 +102,13 @@ impl Sink {
 #[track_caller]
 pub(super) fn launch(
     launch: &Launch<'_>,
-    outputs: &[ffi::OutputSpec],
+    outputs: &[ffi::OutputSpec<'_>],
     geometry: &ffi::Geometry,
 ) -> Result<()> {
     let all = sinks().clone();
-    let single = geometry.threadgroup == [1, 1, 1];
     let id = (
         launch.kernel.key().to_owned(),
-        Key::of(launch, outputs, [u8::from(single), 0, 0]),
+        Key::of(launch, outputs, [u8::from(is_single(geometry)), 0, 0]),
     );
     for sink in all {
         if lock(&sink.seen).insert(id.clone()) {
@@ -132,12 +131,12 @@ pub(super) fn launch(
 pub(super) fn write(
     dir: &Path,
     launch: &Launch<'_>,
-    outputs: &[ffi::OutputSpec],
+    outputs: &[ffi::OutputSpec<'_>],
     geometry: &ffi::Geometry,
 ) -> Result<PathBuf> {
     let kernel = launch.kernel;
     let msl = kernel.msl(launch, outputs)?;
-    let lowered = kernel.lowered(&msl, geometry.threadgroup == [1, 1, 1]);
+    let lowered = kernel.lowered(&msl, is_single(geometry));
     let mut meta = describe(launch, outputs, geometry)?;
     // Text that cannot be lowered fails the launch on a CPU stream, and is worth a look.
     meta["not_lowered"] = json!(lowered.as_ref().err().map(ToString::to_string));
@@ -160,7 +159,7 @@ pub(super) fn write(
 #[track_caller]
 fn describe(
     launch: &Launch<'_>,
-    outputs: &[ffi::OutputSpec],
+    outputs: &[ffi::OutputSpec<'_>],
     geometry: &ffi::Geometry,
 ) -> Result<Value> {
     let kernel = launch.kernel;

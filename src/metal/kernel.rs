@@ -243,7 +243,7 @@ impl MetalKernel {
 
     /// Starts a launch on these inputs, in the order of their names.
     pub fn launch<'a, A: AsRef<Array>>(&'a self, inputs: &'a [A]) -> Launch<'a> {
-        Launch::new(self, inputs.iter().map(AsRef::as_ref).collect())
+        Launch::new(self, inputs.iter().map(AsRef::as_ref))
     }
 }
 

@@ -1,11 +1,15 @@
 //! One call of a kernel.
 
+use std::cell::Cell;
 use std::fmt::Write as _;
 use std::panic::Location;
 use std::path::Path;
 use std::time::Instant;
 
-use crate::array::{element_count, refs, unpack};
+use smallvec::SmallVec;
+
+use crate::array::element_count;
+use crate::bridge::ArrayRef;
 use crate::bridge::kernel::ffi;
 use crate::error::Lift;
 use crate::stream::current;
@@ -16,15 +20,21 @@ use super::capture;
 use super::dump;
 use super::geometry::{Extent, IntoExtent, check_grid, check_threadgroup, default_threadgroup};
 use super::kernel::KernelSource;
+use super::specialize::{CudaClass, Key, is_single};
 use super::template::{self, TemplateArg, check_dtype};
+
+/// What a launch writes.
+type Specs<'a> = SmallVec<[ffi::OutputSpec<'a>; 2]>;
 
 /// A launch under description; made by [`MetalKernel::launch`], finished by [`run`](Self::run).
 #[must_use = "a launch does nothing until `run`"]
 pub struct Launch<'a> {
     pub(super) kernel: &'a MetalKernel,
-    pub(super) inputs: Vec<&'a Array>,
-    pub(super) template: Vec<(String, TemplateArg)>,
-    outputs: Vec<(Result<Vec<i32>>, Dtype)>,
+    pub(super) inputs: SmallVec<[&'a Array; 4]>,
+    pub(super) template: SmallVec<[(&'a str, TemplateArg); 3]>,
+    outputs: SmallVec<[(Vec<i32>, Dtype); 1]>,
+    /// What was wrong with a shape.
+    problem: Cell<Option<Error>>,
     grid: Option<Extent>,
     threadgroup: Option<Extent>,
     pub(super) init_value: Option<f32>,
@@ -33,12 +43,13 @@ pub struct Launch<'a> {
 }
 
 impl<'a> Launch<'a> {
-    pub(super) fn new(kernel: &'a MetalKernel, inputs: Vec<&'a Array>) -> Self {
+    pub(super) fn new(kernel: &'a MetalKernel, inputs: impl Iterator<Item = &'a Array>) -> Self {
         Launch {
             kernel,
-            inputs,
-            template: Vec::new(),
-            outputs: Vec::new(),
+            inputs: inputs.collect(),
+            template: SmallVec::new(),
+            outputs: SmallVec::new(),
+            problem: Cell::new(None),
             grid: None,
             threadgroup: None,
             init_value: None,
@@ -49,15 +60,23 @@ impl<'a> Launch<'a> {
 
     /// A template argument: an `i32`, a `bool` or a [`Dtype`]. Each distinct value compiles
     /// the kernel anew, so sizes are better read from `name_shape`.
-    pub fn template(mut self, name: &str, value: impl Into<TemplateArg>) -> Self {
-        self.template.push((name.to_owned(), value.into()));
+    pub fn template(mut self, name: &'a str, value: impl Into<TemplateArg>) -> Self {
+        self.template.push((name, value.into()));
         self
     }
 
     /// Shape and dtype of the next output. Without any, every output is like the first input.
     #[track_caller]
     pub fn output(mut self, shape: impl IntoShape, dtype: Dtype) -> Self {
-        self.outputs.push((shape.into_shape(), dtype));
+        match shape.into_shape() {
+            Ok(shape) => self.outputs.push((shape, dtype)),
+            Err(e) => {
+                self.outputs.push((Vec::new(), dtype));
+                // The first one counts.
+                let first = self.problem.take().unwrap_or(e);
+                self.problem.set(Some(first));
+            }
+        }
         self
     }
 
@@ -122,10 +141,11 @@ impl<'a> Launch<'a> {
                 N,
             ));
         }
-        let outputs = self.run_vec()?;
-        outputs.try_into().map_err(|v: Vec<Array>| {
-            Error::argument("outputs", format_args!("{N} arrays"), v.len())
-        })
+        let mut slots = [(); N].map(|()| no_output());
+        let geometry = self.enqueue(&mut slots)?;
+        let outputs = slots.map(|slot| Array::wrap(slot.array));
+        self.finish(&outputs, geometry)?;
+        Ok(outputs)
     }
 
     /// Adds the launch to the graph and gives its outputs, however many.
@@ -136,24 +156,37 @@ impl<'a> Launch<'a> {
     /// [`Error::Argument`], [`Error::Shape`] or [`Error::Dtype`] that name what does not fit;
     /// [`Error::Kernel`] when the kernel does not compile, with the line of its source.
     #[track_caller]
-    pub fn run_vec(mut self) -> Result<Vec<Array>> {
+    pub fn run_vec(self) -> Result<Vec<Array>> {
+        let mut slots: SmallVec<[ffi::Slot; 2]> = SmallVec::new();
+        slots.resize_with(self.kernel.output_names().len(), no_output);
+        let geometry = self.enqueue(&mut slots)?;
+        let outputs = slots.into_iter().map(|slot| Array::wrap(slot.array));
+        let outputs: Vec<Array> = outputs.collect();
+        self.finish(&outputs, geometry)?;
+        Ok(outputs)
+    }
+
+    /// Adds the launch to the graph, with as many outputs as the kernel has. Gives its sizes, unless there
+    /// was nothing to write and so no launch.
+    #[track_caller]
+    fn enqueue(&self, slots: &mut [ffi::Slot]) -> Result<Option<ffi::Geometry>> {
         self.check_inputs()?;
         let outputs = self.resolve_outputs()?;
         let stream = current();
         if self.verbose {
             self.print_texts(&outputs)?;
         }
-        let empty = outputs.iter().all(|o| o.shape.contains(&0));
-        if empty {
+        if outputs.iter().all(|o| o.shape.contains(&0)) {
             // Nothing to write: legal, and no launch.
-            return outputs
-                .iter()
-                .map(|o| Array::empty(&o.shape, o.dtype))
-                .collect();
+            template::check(&self.template, self.kernel)?;
+            for (slot, o) in slots.iter_mut().zip(&outputs) {
+                slot.array = Array::empty(o.shape, o.dtype)?.into_raw();
+            }
+            return Ok(None);
         }
         let geometry = self.resolve_geometry(&outputs)?;
         if dump::wanted() {
-            dump::launch(&self, &outputs, &geometry)?;
+            dump::launch(self, &outputs, &geometry)?;
         }
         if self.timed {
             self.eager("timed")?;
@@ -161,38 +194,55 @@ impl<'a> Launch<'a> {
             crate::synchronize()?;
         }
         let exporting = crate::transforms::exporting();
-        let arrays = if exporting || (stream.gpu && ffi::metal_available().lift()?) {
-            self.run_native(&outputs, &geometry, stream)?
+        if exporting || (stream.gpu && ffi::metal_available().lift()?) {
+            self.run_native(&outputs, &geometry, stream, slots)?;
         } else if stream.gpu {
             if !ffi::cuda_available().lift()? {
                 return Err(no_gpu());
             }
-            let plan = self.kernel.cuda_plan(&self, &outputs, &geometry)?;
-            let inputs = refs(&self.inputs);
-            unpack(&*ffi::cuda_launch(&plan, &inputs, &outputs, &geometry, stream).lift()?)?
+            let class = CudaClass::of(self, &outputs, &geometry);
+            let code = self.kernel.specialization(class.key(self, &outputs));
+            let plan = self.kernel.cuda_plan(&code, class, self, &outputs)?;
+            ffi::cuda_launch(plan, &self.refs(), &outputs, &geometry, stream, slots).lift()?;
         } else {
-            let single = geometry.threadgroup == [1, 1, 1];
-            let plan = self.kernel.host_plan(&self, &outputs, single)?;
-            let inputs = refs(&self.inputs);
-            unpack(&*ffi::host_launch(&plan, &inputs, &outputs, &geometry, stream).lift()?)?
+            let key = Key::of(self, &outputs, [u8::from(is_single(&geometry)), 0, 0]);
+            let code = self.kernel.specialization(key);
+            let plan = self.kernel.host_plan(&code, self, &outputs, &geometry)?;
+            ffi::host_launch(plan, &self.refs(), &outputs, &geometry, stream, slots).lift()?;
+        }
+        self.kernel.inner.stats.launched(self.bytes(&outputs));
+        Ok(Some(geometry))
+    }
+
+    /// What follows a launch where that was asked for.
+    #[track_caller]
+    fn finish(&self, arrays: &[Array], geometry: Option<ffi::Geometry>) -> Result<()> {
+        let Some(geometry) = geometry else {
+            return Ok(());
         };
-        let bytes = self.bytes(&outputs);
-        self.kernel.inner.stats.launched(bytes);
         if self.timed {
             let begin = Instant::now();
-            crate::eval(&arrays)?;
+            crate::eval(arrays)?;
             crate::synchronize()?;
-            self.kernel.inner.stats.timed(bytes, begin.elapsed());
+            let time = begin.elapsed();
+            let outputs: usize = arrays.iter().map(Array::nbytes).sum();
+            let inputs: usize = self.inputs.iter().map(|a| a.nbytes()).sum();
+            let bytes = (inputs + outputs) as u64;
+            self.kernel.inner.stats.timed(bytes, time);
         }
         if let Some(dir) = &self.kernel.captures {
-            self.capture(dir, &geometry, &arrays)?;
+            self.capture(dir, &geometry, arrays)?;
         }
-        Ok(arrays)
+        Ok(())
+    }
+
+    fn refs(&self) -> SmallVec<[ArrayRef<'a>; 4]> {
+        self.inputs.iter().map(|a| a.as_ref_arg()).collect()
     }
 
     /// Writes the folder of [`profile::dump`](crate::profile::dump).
     #[track_caller]
-    pub(crate) fn dump(mut self, dir: &Path) -> Result<std::path::PathBuf> {
+    pub(crate) fn dump(self, dir: &Path) -> Result<std::path::PathBuf> {
         crate::stream::enter();
         self.check_inputs()?;
         let outputs = self.resolve_outputs()?;
@@ -201,7 +251,7 @@ impl<'a> Launch<'a> {
     }
 
     /// Bytes of inputs and outputs.
-    fn bytes(&self, outputs: &[ffi::OutputSpec]) -> u64 {
+    fn bytes(&self, outputs: &[ffi::OutputSpec<'_>]) -> u64 {
         let inputs: usize = self.inputs.iter().map(|a| a.nbytes()).sum();
         inputs as u64 + written(outputs)
     }
@@ -242,7 +292,7 @@ impl<'a> Launch<'a> {
     /// # Errors
     /// As [`run_vec`](Self::run_vec), compiler errors aside.
     #[track_caller]
-    pub fn source(mut self) -> Result<KernelSource> {
+    pub fn source(self) -> Result<KernelSource> {
         crate::stream::enter();
         self.check_inputs()?;
         let outputs = self.resolve_outputs()?;
@@ -252,10 +302,11 @@ impl<'a> Launch<'a> {
     #[track_caller]
     fn run_native(
         &self,
-        outputs: &[ffi::OutputSpec],
+        outputs: &[ffi::OutputSpec<'_>],
         geometry: &ffi::Geometry,
         stream: crate::bridge::StreamRef,
-    ) -> Result<Vec<Array>> {
+        slots: &mut [ffi::Slot],
+    ) -> Result<()> {
         let exporting = crate::transforms::exporting();
         // A file needs a GPU stream to say that the kernel is Metal's; there is one to name
         // even where there is no GPU.
@@ -264,13 +315,16 @@ impl<'a> Launch<'a> {
         } else {
             stream
         };
+        template::check(&self.template, self.kernel)?;
         let native = &self.kernel.inner.definition.native;
         let template = template::to_ffi(&self.template);
-        let inputs = refs(&self.inputs);
-        let list = native
-            .launch(&inputs, outputs, &template, geometry, exporting, stream)
-            .lift()?;
-        unpack(&list)
+        let inputs = self.refs();
+        let launched = if exporting {
+            native.export_launch(&inputs, outputs, &template, geometry, stream, slots)
+        } else {
+            native.launch(&inputs, outputs, &template, geometry, stream, slots)
+        };
+        launched.lift()
     }
 
     #[track_caller]
@@ -286,12 +340,13 @@ impl<'a> Launch<'a> {
         for (name, array) in names.iter().zip(&self.inputs) {
             check_dtype(name, array.dtype())?;
         }
-        template::check(&self.template, self.kernel)
+        Ok(())
     }
 
     #[track_caller]
-    fn resolve_outputs(&mut self) -> Result<Vec<ffi::OutputSpec>> {
+    fn resolve_outputs(&self) -> Result<Specs<'_>> {
         let names = self.kernel.output_names();
+        let mut specs = Specs::new();
         if self.outputs.is_empty() {
             let Some(like) = self.inputs.first() else {
                 return Err(Error::argument(
@@ -300,31 +355,34 @@ impl<'a> Launch<'a> {
                     "none",
                 ));
             };
-            let spec = || (Ok(like.shape().to_vec()), like.dtype());
-            self.outputs = names.iter().map(|_| spec()).collect();
+            let (shape, dtype) = (like.shape(), like.dtype());
+            specs.extend(names.iter().map(|_| ffi::OutputSpec { shape, dtype }));
+        } else {
+            let given = self.outputs.iter();
+            specs.extend(given.map(|&(ref shape, dtype)| ffi::OutputSpec { shape, dtype }));
         }
-        if self.outputs.len() != names.len() {
+        if specs.len() != names.len() {
             return Err(Error::argument(
                 "output",
                 format_args!("{} outputs ({})", names.len(), names.join(", ")),
-                self.outputs.len(),
+                specs.len(),
             ));
         }
-        let mut specs = Vec::with_capacity(names.len());
-        for ((shape, dtype), name) in self.outputs.drain(..).zip(names) {
-            let shape = shape?;
-            element_count(&shape)?;
-            check_dtype(name, dtype)?;
-            specs.push(ffi::OutputSpec { shape, dtype });
+        if let Some(problem) = self.problem.take() {
+            return Err(problem);
+        }
+        for (spec, name) in specs.iter().zip(names) {
+            element_count(spec.shape)?;
+            check_dtype(name, spec.dtype)?;
         }
         Ok(specs)
     }
 
     #[track_caller]
-    fn resolve_geometry(&self, outputs: &[ffi::OutputSpec]) -> Result<ffi::Geometry> {
+    fn resolve_geometry(&self, outputs: &[ffi::OutputSpec<'_>]) -> Result<ffi::Geometry> {
         let grid = match self.grid {
             Some(grid) => grid,
-            None => element_count(&outputs[0].shape)?.into_extent(),
+            None => element_count(outputs[0].shape)?.into_extent(),
         };
         let grid = check_grid(grid)?;
         let threadgroup = match self.threadgroup {
@@ -341,7 +399,7 @@ impl<'a> Launch<'a> {
     }
 
     #[track_caller]
-    fn print_texts(&self, outputs: &[ffi::OutputSpec]) -> Result<()> {
+    fn print_texts(&self, outputs: &[ffi::OutputSpec<'_>]) -> Result<()> {
         let texts = self.kernel.texts(self, outputs)?;
         let name = self.kernel.name();
         println!("// kernel `{name}`: Metal\n{}", texts.msl);
@@ -380,6 +438,12 @@ impl<'a> Launch<'a> {
     #[track_caller]
     pub(super) fn site() -> &'static Location<'static> {
         Location::caller()
+    }
+}
+
+fn no_output() -> ffi::Slot {
+    ffi::Slot {
+        array: cxx::UniquePtr::null(),
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use dashmap::DashMap;
+use smallvec::SmallVec;
 
 use crate::bridge::host::HostEntry;
 use crate::bridge::kernel::ffi;
@@ -23,29 +24,29 @@ use super::template::{self, TemplateArg};
 /// What tells specializations of one kernel apart. As bytes, because every launch makes and hashes
 /// one: lists of enumerations took longer.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(super) struct Key(Vec<u8>);
+pub(super) struct Key(SmallVec<[u8; 96]>);
 
 impl Key {
     /// `code` tells apart what the text does not say: for which engine, and what it was promised.
-    pub(super) fn of(launch: &Launch<'_>, outputs: &[ffi::OutputSpec], code: [u8; 3]) -> Self {
+    pub(super) fn of(launch: &Launch<'_>, outputs: &[ffi::OutputSpec<'_>], code: [u8; 3]) -> Self {
         // As many inputs and outputs as the kernel has, so nothing has to be counted.
-        let mut bytes = Vec::with_capacity(64);
-        bytes.extend(code);
+        let mut bytes = SmallVec::new();
+        bytes.extend_from_slice(&code);
         for a in &launch.inputs {
-            bytes.extend([a.dtype() as u8, class(a)]);
+            bytes.extend_from_slice(&[a.dtype() as u8, class(a)]);
         }
         bytes.extend(outputs.iter().map(|o| o.dtype as u8));
         for (name, value) in &launch.template {
-            // An identifier, which ends where the 0 is.
-            bytes.extend(name.as_bytes());
-            bytes.push(0);
+            // Nobody has checked the name yet: no other list of names gives these bytes.
+            bytes.extend_from_slice(&(name.len() as u64).to_le_bytes());
+            bytes.extend_from_slice(name.as_bytes());
             match *value {
                 TemplateArg::Int(n) => {
                     bytes.push(0);
-                    bytes.extend(n.to_le_bytes());
+                    bytes.extend_from_slice(&n.to_le_bytes());
                 }
-                TemplateArg::Bool(b) => bytes.extend([1, u8::from(b)]),
-                TemplateArg::Dtype(d) => bytes.extend([2, d as u8]),
+                TemplateArg::Bool(b) => bytes.extend_from_slice(&[1, u8::from(b)]),
+                TemplateArg::Dtype(d) => bytes.extend_from_slice(&[2, d as u8]),
             }
         }
         Key(bytes)
@@ -100,6 +101,52 @@ pub(super) struct Specialization {
     making: Mutex<()>,
 }
 
+/// What code for CUDA was promised of a launch, in steps.
+#[derive(Clone, Copy)]
+pub(super) struct CudaClass {
+    rank: usize,
+    threads: u32,
+    exact: bool,
+    whole: bool,
+    in_turn: u32,
+}
+
+impl CudaClass {
+    pub(super) fn of(
+        launch: &Launch<'_>,
+        outputs: &[ffi::OutputSpec<'_>],
+        geometry: &ffi::Geometry,
+    ) -> Self {
+        let in_turn = engine::cuda::in_turn(launch.written_by_a_thread(outputs));
+        let rank = launch.inputs.iter().map(|a| a.ndim()).max().unwrap_or(0);
+        let [grid, threadgroup] =
+            [geometry.grid, geometry.threadgroup].map(|t| t.map(i32::unsigned_abs));
+        CudaClass {
+            rank: engine::cuda::rank_class(rank),
+            threads: engine::cuda::thread_class(threadgroup.iter().product()),
+            exact: engine::cuda::is_exact(grid, threadgroup, in_turn),
+            whole: launch.kernel.inner.definition.matrices && whole(geometry),
+            in_turn,
+        }
+    }
+
+    pub(super) fn key(self, launch: &Launch<'_>, outputs: &[ffi::OutputSpec<'_>]) -> Key {
+        // Powers of two, which their exponents stand for.
+        let [rank, threads] = [self.rank.ilog2() as u8, self.threads.ilog2() as u8];
+        let flags = u8::from(self.exact) + 2 * u8::from(self.whole);
+        Key::of(
+            launch,
+            outputs,
+            [2 + flags + 16 * self.in_turn.ilog2() as u8, rank, threads],
+        )
+    }
+}
+
+/// Whether each threadgroup is one thread.
+pub(super) fn is_single(geometry: &ffi::Geometry) -> bool {
+    geometry.threadgroup == [1; 3]
+}
+
 /// How MLX passes an input: 0 by reference, 1 in `constant`, 2 in `device` memory.
 pub(super) fn class(array: &Array) -> u8 {
     match (array.ndim(), array.size()) {
@@ -117,34 +164,34 @@ fn whole(geometry: &ffi::Geometry) -> bool {
 }
 
 impl MetalKernel {
-    /// The compiled kernel for a launch on the CPU.
+    /// The compiled kernel for a launch on the CPU: that of `entry`, or a new one that is kept there.
     #[track_caller]
-    pub(super) fn host_plan(
+    pub(super) fn host_plan<'s>(
         &self,
+        entry: &'s Specialization,
         launch: &Launch<'_>,
-        outputs: &[ffi::OutputSpec],
-        single: bool,
-    ) -> Result<cxx::SharedPtr<ffi::HostPlan>> {
-        let entry = self.specialization(Key::of(launch, outputs, [u8::from(single), 0, 0]));
+        outputs: &[ffi::OutputSpec<'_>],
+        geometry: &ffi::Geometry,
+    ) -> Result<&'s cxx::SharedPtr<ffi::HostPlan>> {
         if let Some(plan) = entry.plan.get() {
-            return Ok(plan.clone());
+            return Ok(plan);
         }
         // It guards nothing but the order, so a panic leaves it as good as new.
         let _making = entry.making.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(plan) = entry.plan.get() {
-            return Ok(plan.clone());
+            return Ok(plan);
         }
         let begin = Instant::now();
         let generated = self.generate(launch, outputs)?;
         if let Some(architecture) = engine::cuda::checked_architecture() {
-            let rank = launch.inputs.iter().map(|a| a.ndim()).max().unwrap_or(0);
-            let in_turn = engine::cuda::in_turn(launch.written_by_a_thread(outputs));
-            let options = self.cuda_options(256, rank, true, in_turn, architecture.to_owned());
+            let class = CudaClass::of(launch, outputs, geometry);
+            let options = self.cuda_options(class, architecture.to_owned());
             if let Err(e) = engine::cuda::compile(&generated.text, &options) {
                 return Err(self.error(launch, e));
             }
         }
-        let compiled = engine::host::compile_from(&generated.text, &self.options(single));
+        let compiled =
+            engine::host::compile_from(&generated.text, &self.options(is_single(geometry)));
         let (kernel, origin) = match compiled {
             Ok(found) => found,
             Err(e) => return Err(self.error(launch, e)),
@@ -152,11 +199,11 @@ impl MetalKernel {
         let host_entry = HostEntry::new(kernel, self.checks().cloned());
         let plan = ffi::host_plan(host_entry, &self.inner.definition.ffi_spec).lift()?;
         self.inner.stats.specialized(origin, begin.elapsed());
-        Ok(entry.plan.get_or_init(|| plan).clone())
+        Ok(entry.plan.get_or_init(|| plan))
     }
 
     /// The entry for `key`, perhaps empty.
-    fn specialization(&self, key: Key) -> Arc<Specialization> {
+    pub(super) fn specialization(&self, key: Key) -> Arc<Specialization> {
         let found = self.inner.specializations.get(&key).map(|s| Arc::clone(&s));
         match found {
             Some(entry) => entry,
@@ -164,58 +211,43 @@ impl MetalKernel {
         }
     }
 
-    /// The compiled kernel for a launch on CUDA.
+    /// The compiled kernel for a launch on CUDA, as [`host_plan`](Self::host_plan).
     #[track_caller]
-    pub(super) fn cuda_plan(
+    pub(super) fn cuda_plan<'s>(
         &self,
+        entry: &'s Specialization,
+        class: CudaClass,
         launch: &Launch<'_>,
-        outputs: &[ffi::OutputSpec],
-        geometry: &ffi::Geometry,
-    ) -> Result<cxx::SharedPtr<ffi::CudaPlan>> {
-        let rank = launch.inputs.iter().map(|a| a.ndim()).max().unwrap_or(0);
-        let threads = geometry
-            .threadgroup
-            .iter()
-            .map(|n| n.unsigned_abs())
-            .product();
-        let rank = engine::cuda::rank_class(rank);
-        let threads = engine::cuda::thread_class(threads);
-        let whole = self.inner.definition.matrices && whole(geometry);
-        // Powers of two, which their exponents stand for.
-        let in_turn = engine::cuda::in_turn(launch.written_by_a_thread(outputs));
-        let code = [
-            2 + u8::from(whole) + 16 * in_turn.ilog2() as u8,
-            rank.ilog2() as u8,
-            threads.ilog2() as u8,
-        ];
-        let entry = self.specialization(Key::of(launch, outputs, code));
+        outputs: &[ffi::OutputSpec<'_>],
+    ) -> Result<&'s cxx::SharedPtr<ffi::CudaPlan>> {
         if let Some(plan) = entry.cuda.get() {
-            return Ok(plan.clone());
+            return Ok(plan);
         }
         // It guards nothing but the order, so a panic leaves it as good as new.
         let _making = entry.making.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(plan) = entry.cuda.get() {
-            return Ok(plan.clone());
+            return Ok(plan);
         }
         let begin = Instant::now();
         let generated = self.generate(launch, outputs)?;
-        let options = self.cuda_options(
-            threads,
-            rank,
-            whole,
-            in_turn,
-            ffi::cuda_architecture().lift()?,
-        );
+        let options = self.cuda_options(class, ffi::cuda_architecture().lift()?);
         let (kernel, origin) = match engine::cuda::compile(&generated.text, &options) {
             Ok(found) => found,
             Err(e) => return Err(self.error(launch, e)),
         };
         let spec = &self.inner.definition.ffi_spec;
-        let (in_turn, shared) = (kernel.in_turn, kernel.shared);
-        let plan =
-            ffi::cuda_plan(&kernel.function, &kernel.code, spec, rank, in_turn, shared).lift()?;
+        let plan = ffi::cuda_plan(
+            &kernel.function,
+            &kernel.code,
+            spec,
+            class.rank,
+            kernel.in_turn,
+            kernel.shared,
+            class.exact,
+        )
+        .lift()?;
         self.inner.stats.specialized(origin, begin.elapsed());
-        Ok(entry.cuda.get_or_init(|| plan).clone())
+        Ok(entry.cuda.get_or_init(|| plan))
     }
 
     /// The texts for a launch.
@@ -223,7 +255,7 @@ impl MetalKernel {
     pub(super) fn texts(
         &self,
         launch: &Launch<'_>,
-        outputs: &[ffi::OutputSpec],
+        outputs: &[ffi::OutputSpec<'_>],
     ) -> Result<KernelSource> {
         let msl = self.msl(launch, outputs)?;
         let lowered = self.lowered(&msl, false);
@@ -233,7 +265,11 @@ impl MetalKernel {
 
     /// What MLX generates for a launch.
     #[track_caller]
-    pub(super) fn msl(&self, launch: &Launch<'_>, outputs: &[ffi::OutputSpec]) -> Result<String> {
+    pub(super) fn msl(
+        &self,
+        launch: &Launch<'_>,
+        outputs: &[ffi::OutputSpec<'_>],
+    ) -> Result<String> {
         self.generate(launch, outputs).map(|g| g.text)
     }
 
@@ -242,8 +278,15 @@ impl MetalKernel {
         engine::host::lower(msl, &self.options(single)).map(|l| l.text)
     }
 
+    /// The text for a launch. What is made of it is kept by a key that holds the template
+    /// arguments, so whoever finds it there need not check them again.
     #[track_caller]
-    fn generate(&self, launch: &Launch<'_>, outputs: &[ffi::OutputSpec]) -> Result<ffi::Generated> {
+    fn generate(
+        &self,
+        launch: &Launch<'_>,
+        outputs: &[ffi::OutputSpec<'_>],
+    ) -> Result<ffi::Generated> {
+        template::check(&launch.template, self)?;
         let classes: Vec<_> = launch
             .inputs
             .iter()
@@ -259,23 +302,17 @@ impl MetalKernel {
             .lift()
     }
 
-    fn cuda_options(
-        &self,
-        threads: u32,
-        rank: usize,
-        whole: bool,
-        in_turn: u32,
-        architecture: String,
-    ) -> engine::cuda::CompileOptions {
+    fn cuda_options(&self, class: CudaClass, architecture: String) -> engine::cuda::CompileOptions {
         engine::cuda::CompileOptions {
             name: self.name().to_owned(),
             math_mode: self.spec().math_mode,
             inputs: self.input_names().to_vec(),
-            threads,
-            rank,
-            in_turn,
+            threads: class.threads,
+            rank: class.rank,
+            exact: class.exact,
+            in_turn: class.in_turn,
+            whole: class.whole,
             architecture,
-            whole,
         }
     }
 

@@ -37,17 +37,18 @@ impl From<Dtype> for TemplateArg {
 
 /// Refuses names and values that cannot be template parameters of the kernel function.
 #[track_caller]
-pub(super) fn check(template: &[(String, TemplateArg)], kernel: &MetalKernel) -> Result<()> {
-    for (i, (name, value)) in template.iter().enumerate() {
+pub(super) fn check(template: &[(&str, TemplateArg)], kernel: &MetalKernel) -> Result<()> {
+    for (i, &(name, ref value)) in template.iter().enumerate() {
         check_identifier("template", name)?;
-        if template[..i].iter().any(|(n, _)| n == name) {
+        if template[..i].iter().any(|(n, _)| *n == name) {
             return Err(Error::argument(
                 "template",
                 "each name once",
                 format_args!("`{name}` twice"),
             ));
         }
-        if kernel.input_names().contains(name) || kernel.output_names().contains(name) {
+        let mut names = kernel.input_names().iter().chain(kernel.output_names());
+        if names.any(|n| n == name) {
             return Err(Error::argument(
                 "template",
                 "a name that no buffer has",
@@ -71,15 +72,15 @@ pub(super) fn check(template: &[(String, TemplateArg)], kernel: &MetalKernel) ->
 }
 
 /// The arguments as they cross the bridge.
-pub(super) fn to_ffi(template: &[(String, TemplateArg)]) -> Vec<ffi::TemplateValue> {
-    let value = |(name, arg): &(String, TemplateArg)| {
+pub(super) fn to_ffi(template: &[(&str, TemplateArg)]) -> Vec<ffi::TemplateValue> {
+    let value = |&(name, ref arg): &(&str, TemplateArg)| {
         let (kind, number, dtype) = match *arg {
             TemplateArg::Int(n) => (0, n, Dtype::Bool),
             TemplateArg::Bool(b) => (1, i32::from(b), Dtype::Bool),
             TemplateArg::Dtype(d) => (2, 0, d),
         };
         ffi::TemplateValue {
-            name: name.clone(),
+            name: name.to_owned(),
             kind,
             number,
             dtype,

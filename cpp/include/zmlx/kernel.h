@@ -10,6 +10,7 @@ namespace zmlx {
 struct KernelSpec;
 struct TemplateValue;
 struct OutputSpec;
+struct Slot;
 struct Geometry;
 struct InputClass;
 struct Generated;
@@ -20,23 +21,81 @@ bool cuda_available();
 // The GPU as the compiler calls it, such as sm_90; empty where there is none.
 rust::String cuda_architecture();
 
+// Shapes and dtypes of a launch's outputs. A launch makes and keeps one, so the
+// usual single output is held in place.
+class Outputs {
+ public:
+  explicit Outputs(rust::Slice<const OutputSpec> specs);
+  explicit Outputs(const ArrayVec& arrays);
+
+  size_t size() const {
+    return 1 + rest_.size();
+  }
+  const mx::Shape& shape(size_t i) const {
+    return i == 0 ? first_.shape : rest_[i - 1].shape;
+  }
+  mx::Dtype dtype(size_t i) const {
+    return i == 0 ? first_.dtype : rest_[i - 1].dtype;
+  }
+  std::vector<mx::Shape> shapes() const;
+  std::vector<mx::Dtype> dtypes() const;
+
+  // The arrays that a primitive computes.
+  ArrayVec node(std::shared_ptr<mx::Primitive> primitive, ArrayVec inputs) const;
+  // The same, for a caller that has a place for each.
+  void node(
+      std::shared_ptr<mx::Primitive> primitive,
+      ArrayVec inputs,
+      rust::Slice<Slot> to) const;
+
+  bool operator==(const Outputs&) const = default;
+
+ private:
+  struct One {
+    mx::Shape shape;
+    mx::Dtype dtype;
+
+    bool operator==(const One&) const = default;
+  };
+
+  One first_;
+  std::vector<One> rest_;
+};
+
+// Gives each array its place.
+void put(ArrayVec arrays, rust::Slice<Slot> to);
+
 class NativeKernel {
  public:
   explicit NativeKernel(mx::fast::CustomKernelFunction f) : f_(std::move(f)) {}
 
-  ArrayVecPtr launch(
+  void launch(
       Arrays inputs,
       rust::Slice<const OutputSpec> outputs,
       rust::Slice<const TemplateValue> template_args,
       const Geometry& geometry,
-      bool exporting,
-      StreamRef s) const;
+      StreamRef s,
+      rust::Slice<Slot> to) const;
+  void export_launch(
+      Arrays inputs,
+      rust::Slice<const OutputSpec> outputs,
+      rust::Slice<const TemplateValue> template_args,
+      const Geometry& geometry,
+      StreamRef s,
+      rust::Slice<Slot> to) const;
   Generated generate(
       rust::Slice<const InputClass> inputs,
       rust::Slice<const OutputSpec> outputs,
       rust::Slice<const TemplateValue> template_args) const;
 
  private:
+  ArrayVec call(
+      Arrays inputs,
+      rust::Slice<const OutputSpec> outputs,
+      rust::Slice<const TemplateValue> template_args,
+      const Geometry& geometry,
+      StreamRef s) const;
+
   mx::fast::CustomKernelFunction f_;
 };
 
@@ -72,15 +131,15 @@ class CudaPlan {
       const KernelSpec& spec,
       size_t rank,
       uint32_t in_turn,
-      uint32_t shared);
+      uint32_t shared,
+      bool exact);
   ~CudaPlan();
 
   // MLX's primitive for a launch. Strides are those of evaluated inputs.
   std::shared_ptr<mx::Primitive> primitive(
       mx::Stream s,
       const Geometry& geometry,
-      const std::vector<mx::Shape>& shapes,
-      const std::vector<mx::Dtype>& dtypes,
+      const Outputs& outputs,
       const ArrayVec& inputs) const;
 
  private:
@@ -96,6 +155,8 @@ class CudaPlan {
   // How many threadgroups a block may stand for.
   int32_t in_turn_;
   int shared_;
+  // Whether the code takes no sizes.
+  bool exact_;
   std::unique_ptr<Entries> entries_;
 };
 using CudaPlanPtr = std::shared_ptr<CudaPlan>;
@@ -106,26 +167,32 @@ CudaPlanPtr cuda_plan(
     const KernelSpec& spec,
     size_t rank,
     uint32_t in_turn,
-    uint32_t shared);
-ArrayVecPtr cuda_launch(
+    uint32_t shared,
+    bool exact);
+void cuda_launch(
     const CudaPlanPtr& plan,
     Arrays inputs,
     rust::Slice<const OutputSpec> outputs,
     const Geometry& geometry,
-    StreamRef s);
+    StreamRef s,
+    rust::Slice<Slot> to);
 
 // The outputs of a kernel of MLX's own, as a node that can be mapped.
-ArrayVec with_vmap(ArrayVec outputs, const Geometry& geometry);
+void with_vmap(
+    const ArrayVec& outputs,
+    const Geometry& geometry,
+    rust::Slice<Slot> to);
 
 // Whether outputs without an initial value are filled with a pattern first.
 void set_poison(bool yes);
 
 HostPlanPtr host_plan(rust::Box<HostEntry> entry, const KernelSpec& spec);
-ArrayVecPtr host_launch(
+void host_launch(
     const HostPlanPtr& plan,
     Arrays inputs,
     rust::Slice<const OutputSpec> outputs,
     const Geometry& geometry,
-    StreamRef s);
+    StreamRef s,
+    rust::Slice<Slot> to);
 
 } // namespace zmlx

@@ -51,6 +51,8 @@ pub struct CompileOptions {
     pub rank: usize,
     /// How many threadgroups a block of a long one-dimensional grid may stand for; see [`in_turn`].
     pub in_turn: u32,
+    /// Whether it is only launched over grids that [`is_exact`] allows.
+    pub exact: bool,
     /// The GPU, as in `sm_90`.
     pub architecture: String,
     /// Every simdgroup has all of its lanes, so that tensor cores may multiply simdgroup matrices.
@@ -87,6 +89,21 @@ pub fn has_matrices(text: &str) -> bool {
     text.contains("simdgroup_m") || text.contains("8x8")
 }
 
+/// Whether blocks of the chip can be the threadgroups as they are: all whole, none beyond the chip's limits.
+/// Code for such launches takes no sizes. Long grids are left to the other code, which
+/// may have a block stand for several threadgroups.
+pub fn is_exact(grid: [u32; 3], threadgroup: [u32; 3], in_turn: u32) -> bool {
+    const LONG: u64 = 1 << 21;
+    const MOST_ROWS: u32 = 65535;
+    const DEEPEST: u32 = 64;
+    let groups: [u32; 3] = std::array::from_fn(|i| grid[i].div_ceil(threadgroup[i]));
+    (0..3).all(|i| groups[i] * threadgroup[i] == grid[i])
+        && (in_turn == 1 || grid.iter().map(|&n| u64::from(n)).product::<u64>() < LONG)
+        && groups[1] <= MOST_ROWS
+        && groups[2] <= MOST_ROWS
+        && threadgroup[2] <= DEEPEST
+}
+
 /// The CUDA C++ text that [`compile`] would compile.
 pub fn lower(msl: &str, options: &CompileOptions) -> Result<Lowered, EngineError> {
     let matrices = match (has_matrices(msl), options.whole) {
@@ -100,6 +117,7 @@ pub fn lower(msl: &str, options: &CompileOptions) -> Result<Lowered, EngineError
         threads: thread_class(options.threads),
         rank: rank_class(options.rank),
         in_turn: options.in_turn,
+        exact: options.exact,
         inputs: &options.inputs,
     };
     msl::lower(msl, false, &target).map_err(|error| EngineError::Lower {
@@ -134,7 +152,7 @@ pub fn compile(msl: &str, options: &CompileOptions) -> Result<(CudaKernel, Origi
     let key = hex(&hasher.finalize());
     let function = format!("zmlx_{}", &key[..24]);
     let in_turn = match lowered.mode {
-        Mode::Plain => options.in_turn,
+        Mode::Plain if !options.exact => options.in_turn,
         _ => 1,
     };
     let kernel = |code: Vec<u8>, shared| CudaKernel {

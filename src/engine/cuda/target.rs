@@ -36,6 +36,8 @@ pub struct Cuda<'a> {
     pub rank: usize,
     /// How many threadgroups a block may stand for.
     pub in_turn: u32,
+    /// Whether every threadgroup is whole, and stands where its block does.
+    pub exact: bool,
     /// The inputs' names, in order: of each, the buffer and then its shape, strides and rank.
     pub inputs: &'a [String],
 }
@@ -105,7 +107,7 @@ impl Target for Cuda<'_> {
             };
             match part {
                 Part::Data => {
-                    let _ = write!(pointers, "{ty}* __restrict zmlx_b{index}, ");
+                    let _ = write!(pointers, ", {ty}* __restrict zmlx_b{index}");
                 }
                 Part::Shape => {
                     let _ = write!(numbers, ", {}", list(&|k| format!("int zmlx_h{index}_{k}")));
@@ -138,14 +140,20 @@ impl Target for Cuda<'_> {
         let threads = self.threads;
         let call = kernel_call(facts);
         let line = match facts.mode {
-            Mode::Plain => line(self.in_turn, &call),
+            Mode::Plain if !self.exact => line(self.in_turn, &call),
             _ => String::new(),
         };
+        let (sizes, place) = match self.exact {
+            true => ("", EXACT_PLACE),
+            false => (SIZES, PLACE),
+        };
+        // Each with a comma in front.
+        let parameters = format!("{pointers}{sizes}{numbers}");
+        let parameters = parameters.trim_start_matches(", ");
         let _ = write!(
             out,
-            "extern \"C\" __global__ void __launch_bounds__({threads}) ZMLX_KERNEL({pointers}\
-             int zmlx_gsx, int zmlx_gsy, int zmlx_gsz, int zmlx_gtx, int zmlx_gty, int zmlx_gtz{numbers}) {{\n\
-             {arrays}{line}{PLACE}  {call}\n}}\n}}\n"
+            "extern \"C\" __global__ void __launch_bounds__({threads}) ZMLX_KERNEL({parameters}) {{\n\
+             {arrays}{line}{place}  {call}\n}}\n}}\n"
         );
         out
     }
@@ -201,6 +209,24 @@ fn line(in_turn: u32, call: &str) -> String {
 "
     )
 }
+
+/// The launch's sizes as they were asked for.
+const SIZES: &str =
+    ", int zmlx_gsx, int zmlx_gsy, int zmlx_gsz, int zmlx_gtx, int zmlx_gty, int zmlx_gtz";
+
+/// Where the thread stands when blocks are threadgroups: the chip knows it all. MLX spends some 50 ns of a
+/// launch on each number that it passes.
+const EXACT_PLACE: &str = "\
+  const uint zmlx_tx = blockDim.x, zmlx_ty = blockDim.y, zmlx_tz = blockDim.z;
+  const uint zmlx_nx = gridDim.x, zmlx_ny = gridDim.y, zmlx_nz = gridDim.z;
+  const uint zmlx_sx = zmlx_nx * zmlx_tx, zmlx_sy = zmlx_ny * zmlx_ty, zmlx_sz = zmlx_nz * zmlx_tz;
+  const uint zmlx_gx = blockIdx.x, zmlx_gy = blockIdx.y, zmlx_gz = blockIdx.z;
+  const uint zmlx_ox = zmlx_gx * zmlx_tx, zmlx_oy = zmlx_gy * zmlx_ty, zmlx_oz = zmlx_gz * zmlx_tz;
+  const uint zmlx_ex = zmlx_tx, zmlx_ey = zmlx_ty, zmlx_ez = zmlx_tz;
+  const uint zmlx_index = (threadIdx.z * zmlx_ty + threadIdx.y) * zmlx_tx + threadIdx.x;
+  const uint zmlx_lx = threadIdx.x, zmlx_ly = threadIdx.y, zmlx_lz = threadIdx.z;
+  const uint zmlx_x = zmlx_ox + zmlx_lx, zmlx_y = zmlx_oy + zmlx_ly, zmlx_z = zmlx_oz + zmlx_lz;
+";
 
 /// Where the thread stands, in the words that the host's entry points use too.
 ///

@@ -160,7 +160,7 @@ fn scatter(dense: &[u8], array: &Array) -> (Vec<u8>, usize) {
     (storage, (-low) as usize * item)
 }
 
-pub(in crate::metal) fn template((name, value): &(String, TemplateArg)) -> Value {
+pub(in crate::metal) fn template((name, value): &(&str, TemplateArg)) -> Value {
     match value {
         TemplateArg::Int(n) => json!({"name": name, "kind": "int", "value": n}),
         TemplateArg::Bool(b) => json!({"name": name, "kind": "bool", "value": b}),
