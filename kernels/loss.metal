@@ -7,9 +7,8 @@ template <typename S, typename P>
 inline float2 kk_cross_entropy_row(P p, long target, long ignored, size_t n, S g) {
   typedef decltype(kk_keep(p, n, g)) X;
   const X x = kk_keep(p, n, g);
-  const float most = kk_finite_max(kk_max(n, g, x));
-  const float sum = kk_sum(n, g, kk_exp_above<X>{x, most});
-  const float total = most + metal::log(sum);
+  const float2 parts = kk_exp_total(n, g, x);
+  const float total = parts.x + metal::log(parts.y);
   const bool inside = target >= 0 && size_t(target) < n;
   const float loss = inside ? total - float(p[inside ? target : 0]) : NAN;
   return float2(target == ignored ? 0.0f : loss, total);

@@ -1,5 +1,5 @@
 // Running sums of rows.
-#include "rows.metal"
+#include "split.metal"
 
 // The i-th element from either end.
 template <bool REVERSE>
@@ -150,4 +150,20 @@ inline void kk_cumsum_part(P p, device T* out, uint n, uint from, uint to, float
 template <bool REVERSE, int TG, int VEC, int ITEMS, typename P, typename T>
 inline void kk_cumsum_row(P p, device T* out, size_t n, kk_group<TG, VEC, ITEMS> g) {
   kk_cumsum_part<REVERSE>(p, out, uint(n), 0u, uint(n), 0.0f, g);
+}
+
+// A part of a row, after what comes before it in the same group's own sum.
+template <bool REVERSE, int TG, int VEC, int ITEMS, typename P, typename T>
+inline void kk_cumsum_row(P p, device T* out, size_t n, kk_part<TG, VEC, ITEMS> g) {
+  typedef decltype(kk_keep(p, n, g)) X;
+  const uint blocks = uint(n) / VEC;
+  const kk_range range = kk_part_of(n, g);
+  const kk_range before = {REVERSE ? blocks - range.from : 0, REVERSE ? blocks : range.from};
+  float sums[ITEMS];
+  for (int k = 0; k < ITEMS; ++k) sums[k] = 0.0f;
+  kk_blocks(before, g, kk_part_add<VEC, X>{kk_keep(p, n, g), sums});
+  for (int k = 1; k < ITEMS; ++k) sums[0] += sums[k];
+  const float carry = kk_group_sum(sums[0], kk_whole(g));
+  const kk_group<TG, VEC, (ITEMS < 4 ? ITEMS : 4)> group = {g.shared, g.index, g.lane, g.simd};
+  kk_cumsum_part<REVERSE>(p, out, uint(n), range.from * VEC, range.to * VEC, carry, group);
 }

@@ -1,6 +1,6 @@
 // Softmax over rows. The largest element is taken off before the exponential; a row of minus
 // infinity only has no such element that counts, and its softmax is 0.
-#include "rows.metal"
+#include "split.metal"
 
 inline float kk_finite_max(float most) { return most == -INFINITY ? 0.0f : most; }
 
@@ -12,6 +12,42 @@ struct kk_exp_above {
   // fast exponential is exact enough.
   float operator()(kk_at at) const { return metal::fast::exp(x(at) - most); }
 };
+
+// The largest element, if one counts, and the sum of the exponentials.
+template <typename S, typename X>
+inline float2 kk_exp_total(size_t n, S g, X x) {
+  const float most = kk_finite_max(kk_max(n, g, x));
+  return float2(most, kk_sum(n, g, kk_exp_above<X>{x, most}));
+}
+
+// Both at once: what was added up so far is scaled down when a larger element comes.
+template <int N, int VEC, int TG, typename X>
+inline void kk_exp_step(X x, uint block, thread float& most, thread float& sum) {
+  float v[N * VEC];
+  float larger = most;
+  for (int k = 0; k < N; ++k)
+    for (int j = 0; j < VEC; ++j) {
+      v[k * VEC + j] = x(kk_at{size_t(block + k * TG) * VEC + j, j});
+      larger = metal::max(larger, v[k * VEC + j]);
+    }
+  const float base = kk_finite_max(larger);
+  float part = 0.0f;
+  for (int i = 0; i < N * VEC; ++i) part += metal::fast::exp(v[i] - base);
+  sum = sum * metal::fast::exp(most - base) + part;
+  most = larger;
+}
+template <int TG, int VEC, int ITEMS, typename X>
+inline float2 kk_exp_total(size_t n, kk_part<TG, VEC, ITEMS> g, X x) {
+  const uint blocks = uint(n) / VEC;
+  float most = -INFINITY;
+  float sum = 0.0f;
+  uint b = g.index;
+  for (; b + (ITEMS - 1) * TG < blocks; b += ITEMS * TG)
+    kk_exp_step<ITEMS, VEC, TG>(x, b, most, sum);
+  for (; b < blocks; b += TG) kk_exp_step<1, VEC, TG>(x, b, most, sum);
+  const float base = kk_finite_max(kk_group_max(most, kk_whole(g)));
+  return float2(base, kk_group_sum(sum * metal::fast::exp(most - base), kk_whole(g)));
+}
 
 // Leaves the exponentials in the output where it can hold them and they would be computed again.
 template <typename X, typename T>
@@ -40,9 +76,17 @@ template <typename S, typename P, typename T>
 inline void kk_softmax_row(P p, device T* out, size_t n, S g) {
   typedef decltype(kk_keep(p, n, g)) X;
   const X x = kk_keep(p, n, g);
-  const kk_exp_above<X> e = {x, kk_finite_max(kk_max(n, g, x))};
   const bool keep = sizeof(T) == 4 && kk_streams(g);
-  const float sum = kk_sum(n, g, kk_exp_kept<X, T>{e, out, keep});
+  kk_exp_above<X> e = {x, 0.0f};
+  float sum = 0.0f;
+  if (keep) {
+    e.most = kk_finite_max(kk_max(n, g, x));
+    sum = kk_sum(n, g, kk_exp_kept<X, T>{e, out, keep});
+  } else {
+    const float2 total = kk_exp_total(n, g, x);
+    e.most = total.x;
+    sum = total.y;
+  }
   const float scale = sum == 0.0f ? 0.0f : 1.0f / sum;
   kk_map(n, g, out, kk_softmax_scale<X, T>{e, out, keep, scale});
 }
@@ -70,8 +114,9 @@ inline void kk_softmax_grad_row(P p, G dp, device T* out, size_t n, S g) {
   typedef decltype(kk_keep(dp, n, g)) D;
   const X x = kk_keep(p, n, g);
   const D dy = kk_keep(dp, n, g);
-  const kk_exp_above<X> e = {x, kk_finite_max(kk_max(n, g, x))};
-  const float sum = kk_sum(n, g, e);
+  const float2 total = kk_exp_total(n, g, x);
+  const kk_exp_above<X> e = {x, total.x};
+  const float sum = total.y;
   const float scale = sum == 0.0f ? 0.0f : 1.0f / sum;
   const float mean = kk_sum(n, g, kk_exp_times<X, D>{e, dy}) * scale;
   kk_map(n, g, out, kk_softmax_gradient<X, D>{e, dy, scale, mean});

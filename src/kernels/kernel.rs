@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::OnceLock;
 
+use super::split::{self, Split};
 use crate::metal::Launch;
 use crate::{Array, Dtype, Element, Error, MetalKernel, Result};
 
@@ -19,9 +20,10 @@ pub(crate) struct RowKernel {
     work: Work,
     /// `VEC` on a CPU for first inputs of 4 and of 2 bytes.
     vec_on_cpu: [i32; 2],
-    /// Whether each thread takes neighbours, in order.
-    scans: bool,
+    /// What it does with a row that several groups may share.
+    shared: split::Work,
     made: OnceLock<MetalKernel>,
+    made_split: OnceLock<MetalKernel>,
 }
 
 enum Work {
@@ -45,8 +47,9 @@ impl RowKernel {
             outputs,
             work: Work::EachRow(call),
             vec_on_cpu: [64; 2],
-            scans: false,
+            shared: split::Work::AddsAndMaps,
             made: OnceLock::new(),
+            made_split: OnceLock::new(),
         }
     }
 
@@ -62,8 +65,9 @@ impl RowKernel {
             outputs: &["out"],
             work: Work::Sums(functor),
             vec_on_cpu: [64; 2],
-            scans: false,
+            shared: split::Work::AddsAndMaps,
             made: OnceLock::new(),
+            made_split: OnceLock::new(),
         }
     }
 
@@ -71,7 +75,19 @@ impl RowKernel {
     /// first inputs of 4 and of 2 bytes.
     pub(crate) const fn scans(mut self, four: i32, two: i32) -> Self {
         self.vec_on_cpu = [four, two];
-        self.scans = true;
+        self.shared = split::Work::Scans;
+        self
+    }
+
+    /// A kernel whose row function calls `kk_map` only: any number of groups may share a row.
+    pub(crate) const fn maps(mut self) -> Self {
+        self.shared = split::Work::Maps;
+        self
+    }
+
+    /// A kernel whose row function never calls `kk_map`: a second group would only do the same again.
+    pub(crate) const fn adds(mut self) -> Self {
+        self.shared = split::Work::Adds;
         self
     }
 
@@ -114,7 +130,7 @@ impl RowKernel {
                 items: 0,
             };
         }
-        if self.scans {
+        if self.shared == split::Work::Scans {
             return super::scan::group(width, dtype.size());
         }
         // Elements of a thread, and of a load: 16 bytes where rows are made of such blocks.
@@ -149,14 +165,48 @@ impl RowKernel {
         rows: usize,
         width: usize,
     ) -> Result<[Array; N]> {
-        let group = self.group(width, inputs[0].dtype());
+        let dtype = inputs[0].dtype();
+        let split = self.split(rows, width, dtype);
+        let group = self.group(width, dtype);
         let inputs = with_axes(inputs)?;
-        let mut launch = self.kernel()?.launch(&inputs);
+        let kernel = match split {
+            Some(_) => self.split_kernel()?,
+            None => self.kernel()?,
+        };
+        let mut launch = kernel.launch(&inputs);
         for (shape, dtype) in outputs {
             launch = launch.output(shape, dtype);
         }
+        if let Some(split) = split {
+            let group = Group {
+                tg: split.tg,
+                vec: split.vec,
+                items: split.items,
+            };
+            let threads = split.parts.saturating_mul(group.tg as usize);
+            return group.on(launch).grid((threads, rows)).run();
+        }
         let threads = rows.saturating_mul(group.tg as usize);
         group.on(launch).grid(threads).run()
+    }
+
+    /// How several groups share a row, where they do.
+    fn split(&self, rows: usize, width: usize, dtype: Dtype) -> Option<Split> {
+        let gpu = crate::stream::current().gpu;
+        if !gpu && !wide_groups() {
+            return None;
+        }
+        Split::of(self.shared, rows, width, dtype, block_bytes())
+    }
+
+    fn split_kernel(&self) -> Result<&MetalKernel> {
+        let Work::EachRow(call) = self.work else {
+            return self.kernel();
+        };
+        let name = format!("{}_split", self.name);
+        build(&self.made_split, &name, self.inputs, self.outputs, || {
+            split::source(self.inputs, call)
+        })
     }
 
     /// The sums of all rows: (`width`,), float32.
@@ -207,6 +257,12 @@ impl Group {
 fn wide_groups() -> bool {
     static WIDE: OnceLock<bool> = OnceLock::new();
     *WIDE.get_or_init(|| std::env::var_os("ZMLX_ROW_GROUPS").is_some_and(|v| v == "gpu"))
+}
+
+/// What one instruction loads or stores on a GPU. On a CPU, where its way is tested only, arrays begin at multiples
+/// of 8 bytes.
+pub(super) fn block_bytes() -> usize {
+    if crate::stream::current().gpu { 16 } else { 8 }
 }
 
 /// For sums over rows: how many rows are worth a threadgroup, and how many groups are enough

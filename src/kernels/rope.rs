@@ -102,14 +102,16 @@ static FORWARD: RowKernel = RowKernel::new(
     &["out"],
     "const size_t at = row % cosine_shape[0] * (n / 2);\n\
      kk_rope_row(x + row * n, cosine + at, sine + at, 1.0f, out + row * n, n / 2, g)",
-);
+)
+.maps();
 static BACK: RowKernel = RowKernel::new(
     "rope_back",
     &["x", "cosine", "sine"],
     &["out"],
     "const size_t at = row % cosine_shape[0] * (n / 2);\n\
      kk_rope_row(x + row * n, cosine + at, sine + at, -1.0f, out + row * n, n / 2, g)",
-);
+)
+.maps();
 static TABLES: RowKernel = RowKernel::new(
     "rope_grad_tables",
     &["x", "dy", "cosine"],
