@@ -152,18 +152,24 @@ inline void kk_cumsum_row(P p, device T* out, size_t n, kk_group<TG, VEC, ITEMS>
   kk_cumsum_part<REVERSE>(p, out, uint(n), 0u, uint(n), 0.0f, g);
 }
 
-// A part of a row, after what comes before it in the same group's own sum.
-template <bool REVERSE, int TG, int VEC, int ITEMS, typename P, typename T>
-inline void kk_cumsum_row(P p, device T* out, size_t n, kk_part<TG, VEC, ITEMS> g) {
-  typedef decltype(kk_keep(p, n, g)) X;
-  const uint blocks = uint(n) / VEC;
-  const kk_range range = kk_part_of(n, g);
-  const kk_range before = {REVERSE ? blocks - range.from : 0, REVERSE ? blocks : range.from};
+// A part of a row, after what comes before it, which the group adds up by itself.
+template <bool REVERSE, int TG, int VEC, int ITEMS, int PASS, int PASSES, typename P, typename T>
+inline void kk_cumsum_row(P p, device T* out, size_t width,
+                          kk_chunk<TG, VEC, ITEMS, PASS, PASSES> g) {
+  const uint n = uint(width);
+  const uint each = ((n + VEC - 1) / VEC + g.parts - 1) / g.parts * VEC;
+  const uint from = metal::min(n, g.part * each);
+  const bool blocks = kk_in_blocks<VEC>(p, n);
   float sums[ITEMS];
   for (int k = 0; k < ITEMS; ++k) sums[k] = 0.0f;
-  kk_blocks(before, g, kk_part_add<VEC, X>{kk_keep(p, n, g), sums});
+  for (uint start = 0; start < from; start += TG * VEC * ITEMS) {
+    float v[ITEMS][VEC];
+    for (int k = 0; k < ITEMS; ++k)
+      kk_scan_load<REVERSE, VEC>(p, start + (k * TG + g.index) * VEC, from, n, blocks, v[k], *p);
+    for (int k = 0; k < ITEMS; ++k)
+      for (int j = 0; j < VEC; ++j) sums[k] += v[k][j];
+  }
   for (int k = 1; k < ITEMS; ++k) sums[0] += sums[k];
-  const float carry = kk_group_sum(sums[0], kk_whole(g));
-  const kk_group<TG, VEC, (ITEMS < 4 ? ITEMS : 4)> group = {g.shared, g.index, g.lane, g.simd};
-  kk_cumsum_part<REVERSE>(p, out, uint(n), range.from * VEC, range.to * VEC, carry, group);
+  const float carry = kk_group_sum(sums[0], g.group);
+  kk_cumsum_part<REVERSE>(p, out, n, from, metal::min(n, from + each), carry, g.group);
 }

@@ -20,33 +20,30 @@ inline float2 kk_exp_total(size_t n, S g, X x) {
   return float2(most, kk_sum(n, g, kk_exp_above<X>{x, most}));
 }
 
-// Both at once: what was added up so far is scaled down when a larger element comes.
-template <int N, int VEC, int TG, typename X>
-inline void kk_exp_step(X x, uint block, thread float& most, thread float& sum) {
-  float v[N * VEC];
-  float larger = most;
-  for (int k = 0; k < N; ++k)
-    for (int j = 0; j < VEC; ++j) {
-      v[k * VEC + j] = x(kk_at{size_t(block + k * TG) * VEC + j, j});
-      larger = metal::max(larger, v[k * VEC + j]);
-    }
-  const float base = kk_finite_max(larger);
-  float part = 0.0f;
-  for (int i = 0; i < N * VEC; ++i) part += metal::fast::exp(v[i] - base);
-  sum = sum * metal::fast::exp(most - base) + part;
-  most = larger;
-}
-template <int TG, int VEC, int ITEMS, typename X>
-inline float2 kk_exp_total(size_t n, kk_part<TG, VEC, ITEMS> g, X x) {
-  const uint blocks = uint(n) / VEC;
-  float most = -INFINITY;
-  float sum = 0.0f;
-  uint b = g.index;
-  for (; b + (ITEMS - 1) * TG < blocks; b += ITEMS * TG)
-    kk_exp_step<ITEMS, VEC, TG>(x, b, most, sum);
-  for (; b < blocks; b += TG) kk_exp_step<1, VEC, TG>(x, b, most, sum);
-  const float base = kk_finite_max(kk_group_max(most, kk_whole(g)));
-  return float2(base, kk_group_sum(sum * metal::fast::exp(most - base), kk_whole(g)));
+// Both at once, over the chunks of a row: what was added up so far is scaled down when a larger
+// element comes.
+template <typename X>
+struct kk_chunk_exp_total {
+  X x;
+  float2 none() const { return float2(-INFINITY, 0.0f); }
+  template <typename S>
+  float2 with(float2 v, size_t n, uint, S g) const {
+    float most = v.x;
+    kk_for(n, g, kk_raise<X>{x, &most});
+    const float base = kk_finite_max(most);
+    float sum = 0.0f;
+    kk_for(n, g, kk_add<kk_exp_above<X>>{kk_exp_above<X>{x, base}, &sum});
+    return float2(most, v.y * metal::fast::exp(v.x - base) + sum);
+  }
+  template <typename S>
+  float2 whole(float2 v, S g) const {
+    const float base = kk_finite_max(kk_group_max(v.x, g));
+    return float2(base, kk_group_sum(v.y * metal::fast::exp(v.x - base), g));
+  }
+};
+template <int TG, int VEC, int ITEMS, int PASS, int PASSES, typename X>
+inline float2 kk_exp_total(size_t n, kk_chunk<TG, VEC, ITEMS, PASS, PASSES> g, X x) {
+  return kk_reduced(n, g, kk_chunk_exp_total<X>{x});
 }
 
 // Leaves the exponentials in the output where it can hold them and they would be computed again.

@@ -1,123 +1,138 @@
-// Rows that one group does not hold in registers, and rows shared by several groups because there are too few
-// of them to occupy a GPU.
+// Rows that a group does not hold in registers, chunk by chunk, and rows shared by several groups because there
+// are too few of them to occupy a GPU.
 //
-// Such a row function runs with kk_part in place of kk_group. Each group adds up the whole row, which the GPU's
-// cache holds after the first has read it, but writes only its part: no group waits for another,
-// and there is one launch. A step loads ITEMS blocks of VEC elements, all before the first is
-// used. Rows are made of whole blocks, and all arrays begin at a multiple of a block.
+// The row function runs for one chunk of TG * VEC * ITEMS elements after the other, with kk_chunk in place of
+// kk_group: the chunk is in registers. It runs over the whole row once for each of its reductions, from the
+// first on, which is number PASS, and then for the chunks of this group's part, which it writes. So each group
+// that shares a row adds up all of it, which the GPU's cache holds after the first has read it; no
+// group waits for another, and there is one launch.
 #include "rows.metal"
 
-template <int TG, int VEC, int ITEMS>
-struct kk_part {
-  threadgroup float* shared;  // 32 floats
-  uint index;                 // of the thread in the group
-  uint lane;                  // in the simdgroup
-  uint simd;                  // of the simdgroup in the group
-  uint part;                  // of the group among those of the row
+// What a row function has found so far: the results of its reductions, and its width.
+template <int PASSES>
+struct kk_found {
+  float2 v[PASSES + 1];
+  int reductions;
+  uint width;
+};
+
+template <int TG, int VEC, int ITEMS, int PASS, int PASSES>
+struct kk_chunk {
+  kk_group<TG, VEC, ITEMS> group;
+  uint part;   // of the group among those that share the row
   uint parts;
+  uint from;   // where the chunk begins
+  thread kk_found<PASSES>* found;
+  threadgroup float* shared;
+  uint index;
 };
 
-// A row in memory. Its elements are asked for one by one, in order, and a block is loaded once.
-template <typename T, int VEC>
-struct kk_part_row {
-  const device kk_block<T, VEC>* p;
-  float operator()(kk_at at) const {
-    const kk_block<T, VEC> b = p[at.i / VEC];
-    return float(b.v[at.slot]);
-  }
-};
-
-template <typename T, int TG, int VEC, int ITEMS>
-inline kk_part_row<T, VEC> kk_keep(const device T* p, size_t, kk_part<TG, VEC, ITEMS>) {
-  return kk_part_row<T, VEC>{reinterpret_cast<const device kk_block<T, VEC>*>(p)};
+// How many elements a chunk has, and whether it is the row's last.
+template <int TG, int VEC, int ITEMS, int PASS, int PASSES>
+inline size_t kk_count(size_t n, kk_chunk<TG, VEC, ITEMS, PASS, PASSES> g) {
+  return metal::min(n - g.from, size_t(TG * VEC * ITEMS));
+}
+template <int TG, int VEC, int ITEMS, int PASS, int PASSES>
+inline bool kk_ends(size_t n, kk_chunk<TG, VEC, ITEMS, PASS, PASSES> g) {
+  g.found->width = uint(n);
+  return n - g.from <= size_t(TG * VEC * ITEMS);
 }
 
-template <int TG, int VEC, int ITEMS>
-inline bool kk_streams(kk_part<TG, VEC, ITEMS>) {
+template <int TG, int VEC, int ITEMS, int PASS, int PASSES, typename P>
+inline auto kk_keep(P p, size_t n, kk_chunk<TG, VEC, ITEMS, PASS, PASSES> g)
+    -> decltype(kk_keep(p, n, g.group)) {
+  return kk_keep(p + g.from, kk_count(n, g), g.group);
+}
+
+template <int TG, int VEC, int ITEMS, int PASS, int PASSES>
+inline bool kk_streams(kk_chunk<TG, VEC, ITEMS, PASS, PASSES>) {
   return false;
 }
 
-// Whether the thread writes what a row has but once.
-template <int TG, int VEC, int ITEMS>
-inline bool kk_first(kk_part<TG, VEC, ITEMS> g) {
-  return g.part == 0 && g.index == 0;
+template <int TG, int VEC, int ITEMS, int PASS, int PASSES>
+inline bool kk_first(kk_chunk<TG, VEC, ITEMS, PASS, PASSES> g) {
+  return PASS == PASSES && g.from == 0 && g.index == 0;
 }
 
-// Which blocks of a row are this part of it.
-struct kk_range {
+// A function of places in the row as one of places in the chunk.
+template <typename F>
+struct kk_behind {
+  F f;
   uint from;
-  uint to;
+  float operator()(kk_at at) const { return f(kk_at{from + at.i, at.slot}); }
 };
-template <int TG, int VEC, int ITEMS>
-inline kk_range kk_part_of(size_t n, kk_part<TG, VEC, ITEMS> g) {
-  const uint blocks = uint(n) / VEC;
-  const uint each = (blocks + g.parts - 1) / g.parts;
-  return kk_range{metal::min(blocks, g.part * each), metal::min(blocks, (g.part + 1) * each)};
+
+template <int TG, int VEC, int ITEMS, int PASS, int PASSES, typename T, typename F>
+inline void kk_map(size_t n, kk_chunk<TG, VEC, ITEMS, PASS, PASSES> g, device T* out, F f) {
+  g.found->width = uint(n);
+  if (PASS == PASSES) kk_map(kk_count(n, g), g.group, out + g.from, kk_behind<F>{f, g.from});
 }
 
-template <int TG, int VEC, int ITEMS>
-inline kk_group<TG, VEC, ITEMS> kk_whole(kk_part<TG, VEC, ITEMS> g) {
-  return kk_group<TG, VEC, ITEMS>{g.shared, g.index, g.lane, g.simd};
+// A reduction: what an earlier pass has found, or this pass's, whose result the next pass has. More reductions
+// than a kernel says it has give NaN.
+template <int TG, int VEC, int ITEMS, int PASS, int PASSES, typename R>
+inline float2 kk_reduced(size_t n, kk_chunk<TG, VEC, ITEMS, PASS, PASSES> g, R reduce) {
+  const int number = g.found->reductions++;
+  if (number < PASS) return g.found->v[number];
+  if (number == PASS && PASS < PASSES) {
+    float2 v = g.from == 0 ? reduce.none() : g.found->v[PASS];
+    v = reduce.with(v, kk_count(n, g), g.from, g.group);
+    if (kk_ends(n, g)) v = reduce.whole(v, g.group);
+    g.found->v[PASS] = v;
+  }
+  return float2(NAN);
 }
 
-// Calls f with the index of each block of the range, ITEMS of them side by side: `f(b, k)`.
-template <int TG, int VEC, int ITEMS, typename F>
-inline void kk_blocks(kk_range range, kk_part<TG, VEC, ITEMS> g, F f) {
-  uint b = range.from + g.index;
-  for (; b + (ITEMS - 1) * TG < range.to; b += ITEMS * TG)
-    for (int k = 0; k < ITEMS; ++k) f(b + k * TG, k);
-  for (; b < range.to; b += TG) f(b, 0);
-}
-
-template <int VEC, typename T, typename F>
-struct kk_part_store {
-  device kk_block<T, VEC>* out;
+template <typename F>
+struct kk_chunk_sum {
   F f;
-  void operator()(uint block, int) const {
-    kk_block<T, VEC> b;
-    for (int j = 0; j < VEC; ++j) b.v[j] = T(f(kk_at{size_t(block) * VEC + j, j}));
-    out[block] = b;
+  float2 none() const { return float2(0.0f); }
+  template <typename S>
+  float2 with(float2 v, size_t n, uint from, S g) const {
+    float sum = 0.0f;
+    kk_for(n, g, kk_add<kk_behind<F>>{kk_behind<F>{f, from}, &sum});
+    return float2(v.x + sum, 0.0f);
+  }
+  template <typename S>
+  float2 whole(float2 v, S g) const {
+    return float2(kk_group_sum(v.x, g), 0.0f);
   }
 };
-template <int TG, int VEC, int ITEMS, typename T, typename F>
-inline void kk_map(size_t n, kk_part<TG, VEC, ITEMS> g, device T* out, F f) {
-  kk_blocks(kk_part_of(n, g), g,
-            kk_part_store<VEC, T, F>{reinterpret_cast<device kk_block<T, VEC>*>(out), f});
+template <int TG, int VEC, int ITEMS, int PASS, int PASSES, typename F>
+inline float kk_sum(size_t n, kk_chunk<TG, VEC, ITEMS, PASS, PASSES> g, F f) {
+  return kk_reduced(n, g, kk_chunk_sum<F>{f}).x;
 }
 
-template <int VEC, typename F>
-struct kk_part_add {
+template <typename F>
+struct kk_chunk_max {
   F f;
-  thread float* sums;
-  void operator()(uint block, int k) const {
+  float2 none() const { return float2(-INFINITY); }
+  template <typename S>
+  float2 with(float2 v, size_t n, uint from, S g) const {
+    float most = v.x;
+    kk_for(n, g, kk_raise<kk_behind<F>>{kk_behind<F>{f, from}, &most});
+    return float2(most, 0.0f);
+  }
+  template <typename S>
+  float2 whole(float2 v, S g) const {
+    return float2(kk_group_max(v.x, g), 0.0f);
+  }
+};
+template <int TG, int VEC, int ITEMS, int PASS, int PASSES, typename F>
+inline float kk_max(size_t n, kk_chunk<TG, VEC, ITEMS, PASS, PASSES> g, F f) {
+  return kk_reduced(n, g, kk_chunk_max<F>{f}).x;
+}
+
+// Sums over rows, each group for the columns of its chunk.
+template <int TG, int VEC, int ITEMS, int PASS, int PASSES, typename F>
+inline void kk_sum_rows(size_t rows, size_t group, size_t groups, size_t n, device float* out,
+                        kk_chunk<TG, VEC, ITEMS, PASS, PASSES> g, F f) {
+  const size_t from = rows * group / groups;
+  const size_t to = rows * (group + 1) / groups;
+  const size_t end = g.from + kk_count(n, g);
+  for (size_t i = g.from + g.index; i < end; i += TG) {
     float v = 0.0f;
-    for (int j = 0; j < VEC; ++j) v += f(kk_at{size_t(block) * VEC + j, j});
-    sums[k] += v;
+    for (size_t r = from; r < to; ++r) v += f.row(r)(kk_at{i, 0});
+    out[i] = v;
   }
-};
-template <int TG, int VEC, int ITEMS, typename F>
-inline float kk_sum(size_t n, kk_part<TG, VEC, ITEMS> g, F f) {
-  float sums[ITEMS];
-  for (int k = 0; k < ITEMS; ++k) sums[k] = 0.0f;
-  kk_blocks(kk_range{0, uint(n) / VEC}, g, kk_part_add<VEC, F>{f, sums});
-  for (int k = 1; k < ITEMS; ++k) sums[0] += sums[k];
-  return kk_group_sum(sums[0], kk_whole(g));
-}
-
-template <int VEC, typename F>
-struct kk_part_raise {
-  F f;
-  thread float* most;
-  void operator()(uint block, int k) const {
-    for (int j = 0; j < VEC; ++j)
-      most[k] = metal::max(most[k], f(kk_at{size_t(block) * VEC + j, j}));
-  }
-};
-template <int TG, int VEC, int ITEMS, typename F>
-inline float kk_max(size_t n, kk_part<TG, VEC, ITEMS> g, F f) {
-  float most[ITEMS];
-  for (int k = 0; k < ITEMS; ++k) most[k] = -INFINITY;
-  kk_blocks(kk_range{0, uint(n) / VEC}, g, kk_part_raise<VEC, F>{f, most});
-  for (int k = 1; k < ITEMS; ++k) most[0] = metal::max(most[0], most[k]);
-  return kk_group_max(most[0], kk_whole(g));
 }

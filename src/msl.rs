@@ -33,7 +33,7 @@ const FILES: &[&str] = &[
 ];
 
 /// What mentions it is for kernels that name it themselves.
-const SHARED: &str = "kk_part";
+const SHARED: &str = "kk_chunk";
 
 struct Library {
     items: Vec<Item>,

@@ -47,7 +47,7 @@ impl RowKernel {
             outputs,
             work: Work::EachRow(call),
             vec_on_cpu: [64; 2],
-            shared: split::Work::AddsAndMaps,
+            shared: split::Work::Maps(1),
             made: OnceLock::new(),
             made_split: OnceLock::new(),
         }
@@ -65,7 +65,7 @@ impl RowKernel {
             outputs: &["out"],
             work: Work::Sums(functor),
             vec_on_cpu: [64; 2],
-            shared: split::Work::AddsAndMaps,
+            shared: split::Work::Maps(0),
             made: OnceLock::new(),
             made_split: OnceLock::new(),
         }
@@ -79,15 +79,17 @@ impl RowKernel {
         self
     }
 
-    /// A kernel whose row function calls `kk_map` only: any number of groups may share a row.
-    pub(crate) const fn maps(mut self) -> Self {
-        self.shared = split::Work::Maps;
+    /// A kernel whose row function has so many reductions (`kk_sum`, `kk_max` and the like) before `kk_map`, where
+    /// that is not one: how often a row that no group holds in registers is read.
+    pub(crate) const fn reduces(mut self, times: u8) -> Self {
+        self.shared = split::Work::Maps(times);
         self
     }
 
-    /// A kernel whose row function never calls `kk_map`: a second group would only do the same again.
+    /// A kernel whose row function has one reduction and never calls `kk_map`: a second group for the same row
+    /// would only do the same again.
     pub(crate) const fn adds(mut self) -> Self {
-        self.shared = split::Work::Adds;
+        self.shared = split::Work::Adds(1);
         self
     }
 
@@ -104,11 +106,9 @@ impl RowKernel {
                 format!("const size_t row = thread_position_in_grid.x / TG;\n{call};")
             }
             Work::Sums(functor) => format!(
-                "size_t rows = 1;\n\
-                 for (int i = 0; i + 1 < {x}_ndim; ++i) rows *= {x}_shape[i];\n\
-                 const size_t group = threadgroup_position_in_grid.x;\n\
-                 kk_sum_rows(rows, group, threadgroups_per_grid.x, n, out + group * n, g, \
-                 {functor});"
+                "const size_t group = threadgroup_position_in_grid.x, \
+                 groups = threadgroups_per_grid.x;\n{};",
+                self.sums_of_rows(functor)
             ),
         };
         format!(
@@ -116,6 +116,15 @@ impl RowKernel {
              const size_t n = {x}_shape[{x}_ndim - 1];\n\
              const kk_group<TG, VEC, ITEMS> g = {{shared, thread_position_in_grid.x % TG, \
              thread_index_in_simdgroup, simdgroup_index_in_threadgroup}};\n{work}\n"
+        )
+    }
+
+    fn sums_of_rows(&self, functor: &str) -> String {
+        let x = self.inputs[0];
+        format!(
+            "size_t rows = 1;\n\
+             for (int i = 0; i + 1 < {x}_ndim; ++i) rows *= {x}_shape[i];\n\
+             kk_sum_rows(rows, group, groups, n, out + group * n, g, {functor})"
         )
     }
 
@@ -178,13 +187,7 @@ impl RowKernel {
             launch = launch.output(shape, dtype);
         }
         if let Some(split) = split {
-            let group = Group {
-                tg: split.tg,
-                vec: split.vec,
-                items: split.items,
-            };
-            let threads = split.parts.saturating_mul(group.tg as usize);
-            return group.on(launch).grid((threads, rows)).run();
+            return split.on(launch, rows).run();
         }
         let threads = rows.saturating_mul(group.tg as usize);
         group.on(launch).grid(threads).run()
@@ -200,12 +203,16 @@ impl RowKernel {
     }
 
     fn split_kernel(&self) -> Result<&MetalKernel> {
-        let Work::EachRow(call) = self.work else {
-            return self.kernel();
-        };
         let name = format!("{}_split", self.name);
         build(&self.made_split, &name, self.inputs, self.outputs, || {
-            split::source(self.inputs, call)
+            let call = match self.work {
+                Work::EachRow(call) => call.to_owned(),
+                Work::Sums(functor) => format!(
+                    "const size_t group = row, groups = threadgroups_per_grid.y;\n{}",
+                    self.sums_of_rows(functor)
+                ),
+            };
+            split::source(self.shared, self.inputs[0], &call)
         })
     }
 
@@ -215,12 +222,22 @@ impl RowKernel {
         if rows == 0 || width == 0 {
             return Array::zeros(width, Dtype::Float32);
         }
+        let dtype = inputs[0].dtype();
+        let groups = rows.div_ceil(ROWS_A_GROUP).min(MAX_GROUPS);
+        let split = self.split(groups, width, dtype);
         let group = Group {
             items: 0,
-            ..self.group(width, inputs[0].dtype())
+            ..self.group(width, dtype)
         };
         let inputs = with_axes(inputs)?;
-        let groups = rows.div_ceil(ROWS_A_GROUP).min(MAX_GROUPS);
+        if let Some(split) = split {
+            let launch = self.split_kernel()?.launch(&inputs);
+            let [parts] = split
+                .on(launch, groups)
+                .output((groups, width), Dtype::Float32)
+                .run()?;
+            return parts.sum(0);
+        }
         let launch = self.kernel()?.launch(&inputs);
         let [parts] = group
             .on(launch)

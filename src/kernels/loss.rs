@@ -128,7 +128,7 @@ static BACKWARD: RowKernel = RowKernel::new(
     "kk_cross_entropy_grad_row(x + row * n, long(target[row]), long(ignored[0]), \
      float(total[row]), float(dy[row]), dx + row * n, n, g)",
 )
-.maps();
+.reduces(0);
 
 pub(super) static TABLE: &[Entry] = &[Entry {
     name: "loss::softmax_cross_entropy",
