@@ -17,6 +17,9 @@ const LONG: i32 = 1_000_003;
 /// The logits of a language model: rows that a GPU shares out to several threadgroups each.
 const LOGITS: i32 = 151_936;
 
+/// A width that a GPU's threadgroup does not hold in registers.
+pub const WIDE: i32 = 40_000;
+
 /// A kernel on rows of one width, with some leading axes.
 pub struct Case {
     pub entry: &'static Entry,

@@ -1,16 +1,17 @@
-//! Inputs that are views: transposed, every second element, one row for all, behind an offset.
+//! Inputs that are views: transposed, every second element, one row for all, behind an offset of rows or of
+//! one element.
 
 use zmlx::prelude::*;
 use zmlx::{Result, eval, ops};
 
-use crate::cases::{Case, normals};
+use crate::cases::{Case, WIDE, normals};
 use crate::reference::{gradients, of, pick};
 use crate::report::each;
 
 /// An array of the same shape in another memory layout.
 type Layout = fn(&Array) -> Result<Array>;
 
-const LAYOUTS: [(&str, Layout); 4] = [
+const LAYOUTS: [(&str, Layout); 5] = [
     ("transposed", |a| {
         let order: Vec<i32> = (0..a.ndim() as i32).rev().collect();
         let turned = a.transpose(order.clone())?.contiguous()?;
@@ -28,12 +29,18 @@ const LAYOUTS: [(&str, Layout); 4] = [
         let more = ops::concatenate(&[a.full_like(7)?, a.clone()], 0)?.contiguous()?;
         more.index(a.shape()[0]..)
     }),
+    // No block of several elements begins where a vector may.
+    ("behind one element", |a| {
+        let flat = a.reshape(-1)?;
+        let more = ops::concatenate(&[flat.full_like(7)?.index(..1)?, flat], 0)?.contiguous()?;
+        more.index(1..)?.reshape(a.shape())
+    }),
 ];
 
 #[test]
 fn views_of_other_layouts() {
     each(|report, entry, dtype| {
-        for width in [3, 100] {
+        for width in [3, 100, WIDE] {
             let Some(case) = Case::new(entry, dtype, &[2, 3], width, report.seed) else {
                 continue;
             };
