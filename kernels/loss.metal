@@ -10,9 +10,8 @@ inline float2 kk_cross_entropy_row(P p, long target, long ignored, size_t n, S g
   // On its way while the row is added up.
   const bool inside = target >= 0 && size_t(target) < n;
   const float chosen = inside ? float(p[inside ? target : 0]) : NAN;
-  const float most = kk_finite_max(kk_max(n, g, x));
-  const float sum = kk_sum(n, g, kk_exp_above<X>{x, most});
-  const float total = most + metal::log(sum);
+  const float2 parts = kk_exp_total(n, g, x);
+  const float total = parts.x + metal::log(parts.y);
   const float loss = total - chosen;
   return float2(target == ignored ? 0.0f : loss, total);
 }

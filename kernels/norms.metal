@@ -27,7 +27,7 @@ inline void kk_rmsnorm_row(P p, Q q, device T* out, device float* scale, size_t 
   const X x = kk_keep(p, n, g);
   const W w = kk_keep(q, n, g);
   const float r = metal::rsqrt(kk_sum(n, g, kk_square<X>{x}) / float(n) + eps);
-  if (g.index == 0) *scale = r;
+  if (kk_first(g)) *scale = r;
   kk_map(n, g, out, kk_rmsnorm_value<X, W>{x, w, r});
 }
 

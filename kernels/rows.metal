@@ -126,6 +126,12 @@ inline bool kk_streams(kk_group<TG, VEC, ITEMS>) {
   return false;
 }
 
+// Whether the thread writes what a row has but once.
+template <int TG, int VEC, int ITEMS>
+inline bool kk_first(kk_group<TG, VEC, ITEMS> g) {
+  return g.index == 0;
+}
+
 struct kk_constant {
   float v;
   float operator()(kk_at) const { return v; }

@@ -1,5 +1,5 @@
 // Running sums of rows.
-#include "rows.metal"
+#include "split.metal"
 
 // The i-th element from either end.
 template <bool REVERSE>
@@ -150,4 +150,26 @@ inline void kk_cumsum_part(P p, device T* out, uint n, uint from, uint to, float
 template <bool REVERSE, int TG, int VEC, int ITEMS, typename P, typename T>
 inline void kk_cumsum_row(P p, device T* out, size_t n, kk_group<TG, VEC, ITEMS> g) {
   kk_cumsum_part<REVERSE>(p, out, uint(n), 0u, uint(n), 0.0f, g);
+}
+
+// A part of a row, after what comes before it, which the group adds up by itself.
+template <bool REVERSE, int TG, int VEC, int ITEMS, int PASS, int PASSES, typename P, typename T>
+inline void kk_cumsum_row(P p, device T* out, size_t width,
+                          kk_chunk<TG, VEC, ITEMS, PASS, PASSES> g) {
+  const uint n = uint(width);
+  const uint each = ((n + VEC - 1) / VEC + g.parts - 1) / g.parts * VEC;
+  const uint from = metal::min(n, g.part * each);
+  const bool blocks = kk_in_blocks<VEC>(p, n);
+  float sums[ITEMS];
+  for (int k = 0; k < ITEMS; ++k) sums[k] = 0.0f;
+  for (uint start = 0; start < from; start += TG * VEC * ITEMS) {
+    float v[ITEMS][VEC];
+    for (int k = 0; k < ITEMS; ++k)
+      kk_scan_load<REVERSE, VEC>(p, start + (k * TG + g.index) * VEC, from, n, blocks, v[k], *p);
+    for (int k = 0; k < ITEMS; ++k)
+      for (int j = 0; j < VEC; ++j) sums[k] += v[k][j];
+  }
+  for (int k = 1; k < ITEMS; ++k) sums[0] += sums[k];
+  const float carry = kk_group_sum(sums[0], g.group);
+  kk_cumsum_part<REVERSE>(p, out, n, from, metal::min(n, from + each), carry, g.group);
 }

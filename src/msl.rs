@@ -24,6 +24,7 @@ const FILES: &[&str] = &[
     DEFAULT_HEADER,
     include_str!("../kernels/rows.metal"),
     include_str!("../kernels/blocks.metal"),
+    include_str!("../kernels/split.metal"),
     include_str!("../kernels/softmax.metal"),
     include_str!("../kernels/norms.metal"),
     include_str!("../kernels/transformer.metal"),
@@ -31,6 +32,9 @@ const FILES: &[&str] = &[
     include_str!("../kernels/scan.metal"),
     include_str!("../kernels/rope.metal"),
 ];
+
+/// What mentions it is for kernels that name it themselves.
+const SHARED: &str = "kk_chunk";
 
 struct Library {
     items: Vec<Item>,
@@ -64,9 +68,12 @@ pub fn header_for(text: &str) -> String {
     let library = library();
     let mut wanted = HashSet::new();
     let mut queue = crate::engine::msl::items::words(text);
+    // Overloads for shared rows have the names of functions that all row kernels use.
+    let shares = queue.iter().any(|word| word == SHARED);
+    let fits = |index: usize| shares || !library.items[index].words.iter().any(|w| w == SHARED);
     while let Some(word) = queue.pop() {
         for &index in library.by_name.get(&word).into_iter().flatten() {
-            if wanted.insert(index) {
+            if fits(index) && wanted.insert(index) {
                 queue.extend(library.items[index].words.iter().cloned());
             }
         }

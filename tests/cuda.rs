@@ -377,7 +377,7 @@ fn errors_name_the_line_of_the_source() {
 
 #[test]
 fn only_whole_threadgroups_are_exact() {
-    let exact = |grid, group| cuda::is_exact(grid, group);
+    let exact = |grid, group| cuda::is_exact(grid, group, 8);
     assert!(exact([512, 1, 1], [256, 1, 1]) && exact([8, 6, 4], [4, 3, 2]));
     assert!(!exact([500, 1, 1], [256, 1, 1]) && !exact([8, 6, 5], [4, 3, 2]));
     // What the chip has no room for, and what a block may share.

@@ -216,6 +216,8 @@ fn options() -> cuda::CompileOptions {
         threads: 256,
         rank: 4,
         architecture: "sm_90".into(),
+        in_turn: 8,
+        exact: false,
         whole: false,
     }
 }

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::OnceLock;
 
+use super::split::{self, Split};
 use crate::codegen::blocks::{as_on_gpu, block};
 use crate::metal::Launch;
 use crate::{Array, Dtype, Element, Error, MetalKernel, Result};
@@ -20,9 +21,10 @@ pub(crate) struct RowKernel {
     work: Work,
     /// `VEC` on a CPU for first inputs of 4 and of 2 bytes.
     vec_on_cpu: [i32; 2],
-    /// Whether each thread takes neighbours, in order.
-    scans: bool,
+    /// What it does with a row that several groups may share.
+    shared: split::Work,
     made: OnceLock<MetalKernel>,
+    made_split: OnceLock<MetalKernel>,
 }
 
 enum Work {
@@ -46,8 +48,9 @@ impl RowKernel {
             outputs,
             work: Work::EachRow(call),
             vec_on_cpu: [64; 2],
-            scans: false,
+            shared: split::Work::Maps(1),
             made: OnceLock::new(),
+            made_split: OnceLock::new(),
         }
     }
 
@@ -63,8 +66,9 @@ impl RowKernel {
             outputs: &["out"],
             work: Work::Sums(functor),
             vec_on_cpu: [64; 2],
-            scans: false,
+            shared: split::Work::Maps(0),
             made: OnceLock::new(),
+            made_split: OnceLock::new(),
         }
     }
 
@@ -72,7 +76,21 @@ impl RowKernel {
     /// first inputs of 4 and of 2 bytes.
     pub(crate) const fn scans(mut self, four: i32, two: i32) -> Self {
         self.vec_on_cpu = [four, two];
-        self.scans = true;
+        self.shared = split::Work::Scans;
+        self
+    }
+
+    /// A kernel whose row function has so many reductions (`kk_sum`, `kk_max` and the like) before `kk_map`, where
+    /// that is not one: how often a row that no group holds in registers is read.
+    pub(crate) const fn reduces(mut self, times: u8) -> Self {
+        self.shared = split::Work::Maps(times);
+        self
+    }
+
+    /// A kernel whose row function has one reduction and never calls `kk_map`: a second group for the same row
+    /// would only do the same again.
+    pub(crate) const fn adds(mut self) -> Self {
+        self.shared = split::Work::Adds(1);
         self
     }
 
@@ -89,11 +107,9 @@ impl RowKernel {
                 format!("const size_t row = thread_position_in_grid.x / TG;\n{call};")
             }
             Work::Sums(functor) => format!(
-                "size_t rows = 1;\n\
-                 for (int i = 0; i + 1 < {x}_ndim; ++i) rows *= {x}_shape[i];\n\
-                 const size_t group = threadgroup_position_in_grid.x;\n\
-                 kk_sum_rows(rows, group, threadgroups_per_grid.x, n, out + group * n, g, \
-                 {functor});"
+                "const size_t group = threadgroup_position_in_grid.x, \
+                 groups = threadgroups_per_grid.x;\n{};",
+                self.sums_of_rows(functor)
             ),
         };
         format!(
@@ -101,6 +117,15 @@ impl RowKernel {
              const size_t n = {x}_shape[{x}_ndim - 1];\n\
              const kk_group<TG, VEC, ITEMS> g = {{shared, thread_position_in_grid.x % TG, \
              thread_index_in_simdgroup, simdgroup_index_in_threadgroup}};\n{work}\n"
+        )
+    }
+
+    fn sums_of_rows(&self, functor: &str) -> String {
+        let x = self.inputs[0];
+        format!(
+            "size_t rows = 1;\n\
+             for (int i = 0; i + 1 < {x}_ndim; ++i) rows *= {x}_shape[i];\n\
+             kk_sum_rows(rows, group, groups, n, out + group * n, g, {functor})"
         )
     }
 
@@ -115,7 +140,7 @@ impl RowKernel {
                 items: 0,
             };
         }
-        if self.scans {
+        if self.shared == split::Work::Scans {
             return super::scan::group(width, dtype.size());
         }
         // Elements of a thread, and of a load: 16 bytes where rows are made of such blocks.
@@ -150,14 +175,45 @@ impl RowKernel {
         rows: usize,
         width: usize,
     ) -> Result<[Array; N]> {
-        let group = self.group(width, inputs[0].dtype());
+        let dtype = inputs[0].dtype();
+        let split = self.split(rows, width, dtype);
+        let group = self.group(width, dtype);
         let inputs = with_axes(inputs)?;
-        let mut launch = self.kernel()?.launch(&inputs);
+        let kernel = match split {
+            Some(_) => self.split_kernel()?,
+            None => self.kernel()?,
+        };
+        let mut launch = kernel.launch(&inputs);
         for (shape, dtype) in outputs {
             launch = launch.output(shape, dtype);
         }
+        if let Some(split) = split {
+            return split.on(launch, rows).run();
+        }
         let threads = rows.saturating_mul(group.tg as usize);
         group.on(launch).grid(threads).run()
+    }
+
+    /// How several groups share a row, where they do.
+    fn split(&self, rows: usize, width: usize, dtype: Dtype) -> Option<Split> {
+        if !as_on_gpu() {
+            return None;
+        }
+        Split::of(self.shared, rows, width, dtype, block_bytes())
+    }
+
+    fn split_kernel(&self) -> Result<&MetalKernel> {
+        let name = format!("{}_split", self.name);
+        build(&self.made_split, &name, self.inputs, self.outputs, || {
+            let call = match self.work {
+                Work::EachRow(call) => call.to_owned(),
+                Work::Sums(functor) => format!(
+                    "const size_t group = row, groups = threadgroups_per_grid.y;\n{}",
+                    self.sums_of_rows(functor)
+                ),
+            };
+            split::source(self.shared, self.inputs[0], &call)
+        })
     }
 
     /// The sums of all rows: (`width`,), float32.
@@ -166,12 +222,22 @@ impl RowKernel {
         if rows == 0 || width == 0 {
             return Array::zeros(width, Dtype::Float32);
         }
+        let dtype = inputs[0].dtype();
+        let groups = rows.div_ceil(ROWS_A_GROUP).min(MAX_GROUPS);
+        let split = self.split(groups, width, dtype);
         let group = Group {
             items: 0,
-            ..self.group(width, inputs[0].dtype())
+            ..self.group(width, dtype)
         };
         let inputs = with_axes(inputs)?;
-        let groups = rows.div_ceil(ROWS_A_GROUP).min(MAX_GROUPS);
+        if let Some(split) = split {
+            let launch = self.split_kernel()?.launch(&inputs);
+            let [parts] = split
+                .on(launch, groups)
+                .output((groups, width), Dtype::Float32)
+                .run()?;
+            return parts.sum(0);
+        }
         let launch = self.kernel()?.launch(&inputs);
         let [parts] = group
             .on(launch)
@@ -201,6 +267,12 @@ impl Group {
             .template("ITEMS", self.items)
             .threadgroup(threadgroup)
     }
+}
+
+/// What one instruction loads or stores on a GPU. On a CPU, where its way is tested only, arrays begin at multiples
+/// of 8 bytes.
+pub(super) fn block_bytes() -> usize {
+    if crate::stream::current().gpu { 16 } else { 8 }
 }
 
 /// For sums over rows: how many rows are worth a threadgroup, and how many groups are enough

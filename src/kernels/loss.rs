@@ -117,16 +117,18 @@ static FORWARD: RowKernel = RowKernel::new(
     &["x", "target", "ignored"],
     &["loss", "total"],
     "const float2 y = kk_cross_entropy_row(x + row * n, long(target[row]), \
-     long(ignored[0]), n, g);\nif (g.index == 0) {\n  kk_store(loss + row, y.x);\n  \
+     long(ignored[0]), n, g);\nif (kk_first(g)) {\n  kk_store(loss + row, y.x);\n  \
      total[row] = y.y;\n}",
-);
+)
+.adds();
 static BACKWARD: RowKernel = RowKernel::new(
     "softmax_cross_entropy_grad",
     &["x", "target", "ignored", "total", "dy"],
     &["dx"],
     "kk_cross_entropy_grad_row(x + row * n, long(target[row]), long(ignored[0]), \
      float(total[row]), float(dy[row]), dx + row * n, n, g)",
-);
+)
+.reduces(0);
 
 pub(super) static TABLE: &[Entry] = &[Entry {
     name: "loss::softmax_cross_entropy",

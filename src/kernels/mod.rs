@@ -13,6 +13,7 @@ mod op;
 pub mod rope;
 pub mod scan;
 pub mod softmax;
+mod split;
 pub mod transformer;
 
 pub use catalog::{Entry, Function, Input, Kind, catalog};

@@ -102,14 +102,16 @@ static FORWARD: RowKernel = RowKernel::new(
     &["out"],
     "const size_t at = row % cosine_shape[0] * (n / 2);\n\
      kk_rope_row(x + row * n, cosine + at, sine + at, 1.0f, out + row * n, n / 2, g)",
-);
+)
+.reduces(0);
 static BACK: RowKernel = RowKernel::new(
     "rope_back",
     &["x", "cosine", "sine"],
     &["out"],
     "const size_t at = row % cosine_shape[0] * (n / 2);\n\
      kk_rope_row(x + row * n, cosine + at, sine + at, -1.0f, out + row * n, n / 2, g)",
-);
+)
+.reduces(0);
 static TABLES: RowKernel = RowKernel::new(
     "rope_grad_tables",
     &["x", "dy", "cosine"],
@@ -121,7 +123,8 @@ static TABLES: RowKernel = RowKernel::new(
      kk_rope_position<false>(x + row * n, dy + row * n, half_n, step));\n\
      kk_sum_rows(rows, 0, 1, half_n, dsin + at, g, \
      kk_rope_position<true>(x + row * n, dy + row * n, half_n, step))",
-);
+)
+.reduces(0);
 
 pub(super) static TABLE: &[Entry] = &[Entry {
     name: "rope::apply_rope",

@@ -1,7 +1,7 @@
 //! Running sums over the last axis.
 
 use super::catalog::{Entry, Kind, input};
-use super::kernel::{Group, RowKernel, check_float, rows_of};
+use super::kernel::{Group, RowKernel, block_bytes, check_float, rows_of};
 use super::op::Op;
 use crate::ops::Scan;
 use crate::{Array, Result};
@@ -80,10 +80,9 @@ static BACKWARD: RowKernel = RowKernel::new(
 .scans(8, 32);
 
 /// How a row is shared out on a GPU: 16 elements a thread, in blocks of 16 bytes, and a simdgroup for short
-/// rows. On a CPU, where this way is tested only, arrays begin at multiples of 8 bytes.
+/// rows.
 pub(super) fn group(width: usize, size: usize) -> Group {
-    let bytes = if crate::stream::current().gpu { 16 } else { 8 };
-    let wide = bytes / size;
+    let wide = block_bytes() / size;
     let vec = match width {
         ..=32 => 1,
         ..=128 => wide.min(4),

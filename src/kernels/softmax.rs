@@ -64,7 +64,8 @@ static BACKWARD: RowKernel = RowKernel::new(
     &["x", "dy"],
     &["out"],
     "kk_softmax_grad_row(x + row * n, dy + row * n, out + row * n, n, g)",
-);
+)
+.reduces(2);
 
 pub(super) static TABLE: &[Entry] = &[Entry {
     name: "softmax::softmax_lastdim",

@@ -66,13 +66,15 @@ static SWIGLU_FORWARD: RowKernel = RowKernel::new(
     &["x"],
     &["out"],
     "kk_swiglu_row(x + row * n, out + row * (n / 2), n / 2, g)",
-);
+)
+.reduces(0);
 static SWIGLU_BACKWARD: RowKernel = RowKernel::new(
     "swiglu_grad",
     &["x", "dy"],
     &["dx"],
     "kk_swiglu_grad_row(x + row * n, dy + row * (n / 2), dx + row * n, n / 2, g)",
-);
+)
+.reduces(0);
 
 /// Sets each element to 0 with probability `p` and divides the others by `1 - p` (N. Srivastava
 /// and others, "Dropout", 2014).

@@ -14,6 +14,12 @@ const LEADING: [&[i32]; 6] = [&[], &[1], &[3], &[2, 3], &[0], &[1, 1, 5]];
 /// A width at which sums in the wrong order or in the wrong type show.
 const LONG: i32 = 1_000_003;
 
+/// The logits of a language model: rows that a GPU shares out to several threadgroups each.
+const LOGITS: i32 = 151_936;
+
+/// A width that a GPU's threadgroup does not hold in registers.
+pub const WIDE: i32 = 40_000;
+
 /// A kernel on rows of one width, with some leading axes.
 pub struct Case {
     pub entry: &'static Entry,
@@ -47,15 +53,17 @@ impl Case {
         })
     }
 
-    /// Every width with every leading shape, and very long rows in float32.
+    /// Every width with every leading shape, and very long rows.
     pub fn all(entry: &'static Entry, dtype: Dtype, seed: u64) -> Vec<Case> {
         let mut pairs: Vec<(&[i32], i32)> = Vec::new();
         for leading in LEADING {
             pairs.extend(WIDTHS.map(|width| (leading, width)));
         }
         if dtype == F32 {
-            pairs.extend([(&[1i32] as &[i32], LONG), (&[2], LONG)]);
+            pairs.extend([(&[1i32] as &[i32], LONG), (&[2], LONG), (&[16], LOGITS)]);
         }
+        // Whole blocks and none, in 16 bits too.
+        pairs.extend([(&[3] as &[i32], LOGITS), (&[1, 1], LOGITS - 1)]);
         Self::of(entry, dtype, seed, &pairs)
     }
 

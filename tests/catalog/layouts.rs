@@ -1,9 +1,10 @@
-//! Inputs that are views: transposed, every second element, one row for all, behind an offset.
+//! Inputs that are views: transposed, every second element, one row for all, behind an offset of rows or of
+//! one element.
 
 use zmlx::prelude::*;
 use zmlx::{Result, eval, ops};
 
-use crate::cases::{Case, normals};
+use crate::cases::{Case, WIDE, normals};
 use crate::reference::{gradients, of, pick};
 use crate::report::each;
 
@@ -38,7 +39,7 @@ const LAYOUTS: [(&str, Layout); 5] = [
 #[test]
 fn views_of_other_layouts() {
     each(|report, entry, dtype| {
-        for width in [3, 100, 520] {
+        for width in [3, 100, 520, WIDE] {
             let Some(case) = Case::new(entry, dtype, &[2, 3], width, report.seed) else {
                 continue;
             };

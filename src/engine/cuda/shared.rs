@@ -104,6 +104,8 @@ mod tests {
             inputs: Vec::new(),
             threads: 256,
             rank: 4,
+            in_turn: 1,
+            exact: false,
             architecture: "sm_90".into(),
             whole: true,
         };

@@ -1,0 +1,161 @@
+//! Rows that one group of threads does not hold in registers, on GPUs: each is shared by as many groups as
+//! it takes to occupy the chip. See `kernels/split.metal`.
+
+use std::fmt::Write as _;
+
+use crate::Dtype;
+use crate::metal::Launch;
+
+/// What a row function does with a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Work {
+    /// So many reductions, one after the other, then `kk_map`: groups share the writing, or all of the work
+    /// if there is no reduction.
+    Maps(u8),
+    /// So many reductions, and little to write: no use for a second group.
+    Adds(u8),
+    /// Adds up what comes before each element: groups share the writing.
+    Scans,
+}
+
+/// How a row is shared out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Split {
+    pub tg: i32,
+    pub vec: i32,
+    pub items: i32,
+    /// Groups of a row.
+    pub parts: usize,
+}
+
+/// The widest row that a group holds in registers, 32 elements a thread.
+const WIDEST_KEPT: usize = 32 * 1024;
+
+/// Elements of a thread that are on the way at once.
+const ON_THE_WAY: usize = 16;
+
+/// So many groups, each of which reads a whole row, get all that a large GPU's cache gives; more would wait for it.
+const READERS: usize = 64;
+
+/// Rows that leave processors of a large GPU idle, a group each.
+const FEW_ROWS: usize = 128;
+
+impl Split {
+    /// How `rows` rows of `width` elements of a first input of `dtype` are shared out, if that is better
+    /// than a group for each row with the row in registers. `block` is how many bytes one instruction loads.
+    pub(super) fn of(
+        work: Work,
+        rows: usize,
+        width: usize,
+        dtype: Dtype,
+        block: usize,
+    ) -> Option<Split> {
+        let wide = block / dtype.size();
+        let vec = if width.is_multiple_of(wide) { wide } else { 1 };
+        let least = match work {
+            Work::Maps(0) if rows <= FEW_ROWS => 8 * 1024,
+            _ => WIDEST_KEPT,
+        };
+        if width <= least {
+            return None;
+        }
+        let tg = match work {
+            Work::Maps(0) => 256,
+            _ => 512,
+        };
+        // `kk_cumsum_part` takes four blocks at most.
+        let most = if work == Work::Scans { 4 } else { 16 };
+        let step = width.div_ceil(tg * ON_THE_WAY);
+        let parts = match work {
+            Work::Maps(0) => step,
+            Work::Maps(_) => (READERS / rows.max(1)).clamp(1, step),
+            // On average a group reads half of the row.
+            Work::Scans => (2 * READERS / rows.max(1)).clamp(1, step),
+            Work::Adds(_) => 1,
+        };
+        Some(Split {
+            tg: tg as i32,
+            vec: vec as i32,
+            items: (ON_THE_WAY / vec).min(most) as i32,
+            parts,
+        })
+    }
+}
+
+impl Split {
+    /// All groups of `rows` rows.
+    pub(super) fn on<'a>(&self, launch: Launch<'a>, rows: usize) -> Launch<'a> {
+        launch
+            .template("TG", self.tg)
+            .template("VEC", self.vec)
+            .template("ITEMS", self.items)
+            .threadgroup(self.tg)
+            .grid((self.parts.saturating_mul(self.tg as usize), rows))
+    }
+}
+
+/// The text of a kernel that runs `call` for each row, see `kernels/split.metal`.
+pub(super) fn source(work: Work, x: &str, call: &str) -> String {
+    let (passes, whole) = match work {
+        Work::Maps(passes) => (passes, true),
+        Work::Adds(passes) => (passes, false),
+        Work::Scans => (0, false),
+    };
+    let mut text = format!(
+        "threadgroup float shared[32];\n\
+         const size_t n = {x}_shape[{x}_ndim - 1];\n\
+         const size_t row = threadgroup_position_in_grid.y;\n\
+         const uint index = thread_position_in_threadgroup.x, part = threadgroup_position_in_grid.x;\n\
+         const uint parts = threadgroups_per_grid.x, size = TG * VEC * ITEMS;\n\
+         const kk_group<TG, VEC, ITEMS> group = {{shared, index, thread_index_in_simdgroup, \
+         simdgroup_index_in_threadgroup}};\n\
+         kk_found<{passes}> found;\n"
+    );
+    let mut run = |pass: u8, head: &str, tail: &str| {
+        let _ = write!(
+            text,
+            "{head}{{\nfound.reductions = 0;\n\
+             const kk_chunk<TG, VEC, ITEMS, {pass}, {passes}> g = {{group, part, parts, from, &found, \
+             shared, index}};\n{call};\n}}\n{tail}"
+        );
+    };
+    for pass in 0..passes {
+        run(
+            pass,
+            "{\nuint from = 0;\ndo ",
+            "while ((from += size) < found.width);\n}\n",
+        );
+    }
+    if passes > 0 && whole {
+        run(
+            passes,
+            "const uint each = ((found.width + size - 1) / size + parts - 1) / parts * size;\n\
+             for (uint from = part * each, to = metal::min(from + each, found.width); from < to; \
+             from += size) ",
+            "",
+        );
+    } else {
+        let from = if whole { "part * size" } else { "0" };
+        run(passes, &format!("const uint from = {from};\n"), "");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_shared_where_that_pays() {
+        let split = |work, rows, width| Split::of(work, rows, width, Dtype::Float32, 16);
+        assert_eq!(split(Work::Maps(1), 8192, 4096), None);
+        assert_eq!(split(Work::Maps(0), 8192, 16384), None);
+        let parts = |work, rows, width| split(work, rows, width).map(|s| s.parts);
+        assert_eq!(parts(Work::Maps(1), 16, 151_936), Some(4));
+        assert_eq!(parts(Work::Maps(1), 1, 151_936), Some(19));
+        assert_eq!(parts(Work::Maps(1), 4096, 151_936), Some(1));
+        assert_eq!(parts(Work::Adds(1), 1, 1_000_003), Some(1));
+        assert_eq!(parts(Work::Maps(0), 16, 75_968), Some(19));
+        assert_eq!(parts(Work::Scans, 16, 151_936), Some(8));
+    }
+}
