@@ -304,6 +304,8 @@ impl<A: Inputs> Cases<A> {
     }
 
     /// Whether two runs must give the same bits. Default: yes.
+    ///
+    /// Sums by atomic additions do not on a GPU: MLX's gradient of [`take`](Array::take) and its kin.
     pub fn deterministic(mut self, yes: bool) -> Self {
         self.deterministic = yes;
         self
