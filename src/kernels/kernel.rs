@@ -1,5 +1,6 @@
 //! Kernels of the catalog: what each is made of, and how one over rows is launched.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::OnceLock;
@@ -228,11 +229,11 @@ pub(crate) fn constant<T: Bits>(values: &[T]) -> Result<Array> {
         static KEPT: RefCell<VecDeque<(Vec<u64>, Dtype, bool, Array)>> =
             const { RefCell::new(VecDeque::new()) };
     }
-    let bits: Vec<u64> = values.iter().map(|&v| v.bits()).collect();
+    let bits = || values.iter().map(|&v| v.bits());
     let gpu = crate::stream::current().gpu;
     KEPT.with_borrow_mut(|kept| {
         let same = |(b, d, g, _): &&(Vec<u64>, Dtype, bool, Array)| {
-            *d == T::DTYPE && *g == gpu && *b == bits
+            *d == T::DTYPE && *g == gpu && b.iter().copied().eq(bits())
         };
         if let Some((.., array)) = kept.iter().find(same) {
             return Ok(array.clone());
@@ -245,7 +246,7 @@ pub(crate) fn constant<T: Bits>(values: &[T]) -> Result<Array> {
         if kept.len() == 32 {
             kept.pop_front();
         }
-        kept.push_back((bits, T::DTYPE, gpu, fresh.clone()));
+        kept.push_back((bits().collect(), T::DTYPE, gpu, fresh.clone()));
         Ok(fresh)
     })
 }
@@ -271,12 +272,12 @@ impl Bits for i64 {
 }
 
 /// Metal passes arrays without axes as references; kernels over rows index all alike.
-fn with_axes(inputs: &[&Array]) -> Result<Vec<Array>> {
+fn with_axes<'a>(inputs: &[&'a Array]) -> Result<Vec<Cow<'a, Array>>> {
     inputs
         .iter()
-        .map(|a| match a.ndim() {
-            0 => a.reshape(1),
-            _ => Ok((*a).clone()),
+        .map(|&a| match a.ndim() {
+            0 => a.reshape(1).map(Cow::Owned),
+            _ => Ok(Cow::Borrowed(a)),
         })
         .collect()
 }
