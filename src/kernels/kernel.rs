@@ -123,10 +123,11 @@ impl RowKernel {
                 items: 0,
             };
         }
-        // Elements of a thread, and of a load: 16 bytes where rows are made of such blocks.
+        // Elements of a thread, and of a load: 16 or 8 bytes where rows are made of such blocks.
         let (elements, wide) = match dtype {
             Dtype::Float32 => (16, 4),
-            _ => (32, 8),
+            _ if width.is_multiple_of(8) && width >= 32 * 8 => (32, 8),
+            _ => (32, 4),
         };
         let blocks =
             crate::stream::current().gpu && width.is_multiple_of(wide) && width >= 32 * wide;
@@ -225,30 +226,39 @@ const MAX_GROUPS: usize = 512;
 /// good, and each threadgroup of each launch would wait for them, so a GPU gets the values
 /// several times over, from a copy that it made itself.
 pub(crate) fn constant<T: Bits>(values: &[T]) -> Result<Array> {
+    struct Kept {
+        bits: Vec<u64>,
+        dtype: Dtype,
+        gpu: bool,
+        array: Array,
+    }
     thread_local! {
-        static KEPT: RefCell<VecDeque<(Vec<u64>, Dtype, bool, Array)>> =
-            const { RefCell::new(VecDeque::new()) };
+        static KEPT: RefCell<VecDeque<Kept>> = const { RefCell::new(VecDeque::new()) };
     }
     let bits = || values.iter().map(|&v| v.bits());
     let gpu = crate::stream::current().gpu;
+    let same = |k: &&Kept| k.dtype == T::DTYPE && k.gpu == gpu && k.bits.iter().copied().eq(bits());
+    let found = KEPT.with_borrow(|kept| kept.iter().find(same).map(|k| k.array.clone()));
+    if let Some(array) = found {
+        return Ok(array);
+    }
+    let mut array = Array::from_slice(values, values.len())?;
+    if gpu {
+        array = crate::ops::concatenate([&array; 4], 0)?;
+        crate::eval([&array])?;
+    }
     KEPT.with_borrow_mut(|kept| {
-        let same = |(b, d, g, _): &&(Vec<u64>, Dtype, bool, Array)| {
-            *d == T::DTYPE && *g == gpu && b.iter().copied().eq(bits())
-        };
-        if let Some((.., array)) = kept.iter().find(same) {
-            return Ok(array.clone());
-        }
-        let mut fresh = Array::from_slice(values, values.len())?;
-        if gpu {
-            fresh = crate::ops::concatenate([&fresh; 4], 0)?;
-            crate::eval([&fresh])?;
-        }
         if kept.len() == 32 {
             kept.pop_front();
         }
-        kept.push_back((bits().collect(), T::DTYPE, gpu, fresh.clone()));
-        Ok(fresh)
-    })
+        kept.push_back(Kept {
+            bits: bits().collect(),
+            dtype: T::DTYPE,
+            gpu,
+            array: array.clone(),
+        });
+    });
+    Ok(array)
 }
 
 /// Numbers that can be told apart.
