@@ -18,17 +18,16 @@ struct kk_rmsnorm_value {
   float operator()(kk_at at) const { return x(at) * scale * w(at); }
 };
 
-// out = x w / sqrt(mean(x^2) + eps). The factor before w is what the gradient needs again.
+// out = x w / sqrt(mean(x^2) + eps). Gives the factor before w, which the gradient needs again.
 template <typename S, typename P, typename Q, typename T>
-inline void kk_rmsnorm_row(P p, Q q, device T* out, device float* scale, size_t n, float eps,
-                           S g) {
+inline float kk_rmsnorm_row(P p, Q q, device T* out, size_t n, float eps, S g) {
   typedef decltype(kk_keep(p, n, g)) X;
   typedef decltype(kk_keep(q, n, g)) W;
   const X x = kk_keep(p, n, g);
   const W w = kk_keep(q, n, g);
   const float r = metal::rsqrt(kk_sum(n, g, kk_square<X>{x}) / float(n) + eps);
-  if (kk_first(g)) *scale = r;
   kk_map(n, g, out, kk_rmsnorm_value<X, W>{x, w, r});
+  return r;
 }
 
 template <typename X, typename W, typename G>

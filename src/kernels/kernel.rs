@@ -1,5 +1,6 @@
 //! Kernels of the catalog: what each is made of, and how one over rows is launched.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::OnceLock;
@@ -143,10 +144,11 @@ impl RowKernel {
         if self.shared == split::Work::Scans {
             return super::scan::group(width, dtype.size());
         }
-        // Elements of a thread, and of a load: 16 bytes where rows are made of such blocks.
+        // Elements of a thread, and of a load: 16 or 8 bytes where rows are made of such blocks.
         let (elements, wide) = match dtype {
             Dtype::Float32 => (16, 4),
-            _ => (32, 8),
+            _ if width.is_multiple_of(8) && width >= 32 * 8 => (32, 8),
+            _ => (32, 4),
         };
         let blocks =
             crate::stream::current().gpu && width.is_multiple_of(wide) && width >= 32 * wide;
@@ -286,30 +288,39 @@ const MAX_GROUPS: usize = 512;
 /// good, and each threadgroup of each launch would wait for them, so a GPU gets the values
 /// several times over, from a copy that it made itself.
 pub(crate) fn constant<T: Bits>(values: &[T]) -> Result<Array> {
-    thread_local! {
-        static KEPT: RefCell<VecDeque<(Vec<u64>, Dtype, bool, Array)>> =
-            const { RefCell::new(VecDeque::new()) };
+    struct Kept {
+        bits: Vec<u64>,
+        dtype: Dtype,
+        gpu: bool,
+        array: Array,
     }
-    let bits: Vec<u64> = values.iter().map(|&v| v.bits()).collect();
+    thread_local! {
+        static KEPT: RefCell<VecDeque<Kept>> = const { RefCell::new(VecDeque::new()) };
+    }
+    let bits = || values.iter().map(|&v| v.bits());
     let gpu = crate::stream::current().gpu;
+    let same = |k: &&Kept| k.dtype == T::DTYPE && k.gpu == gpu && k.bits.iter().copied().eq(bits());
+    let found = KEPT.with_borrow(|kept| kept.iter().find(same).map(|k| k.array.clone()));
+    if let Some(array) = found {
+        return Ok(array);
+    }
+    let mut array = Array::from_slice(values, values.len())?;
+    if gpu {
+        array = crate::ops::concatenate([&array; 4], 0)?;
+        crate::eval([&array])?;
+    }
     KEPT.with_borrow_mut(|kept| {
-        let same = |(b, d, g, _): &&(Vec<u64>, Dtype, bool, Array)| {
-            *d == T::DTYPE && *g == gpu && *b == bits
-        };
-        if let Some((.., array)) = kept.iter().find(same) {
-            return Ok(array.clone());
-        }
-        let mut fresh = Array::from_slice(values, values.len())?;
-        if gpu {
-            fresh = crate::ops::concatenate([&fresh; 4], 0)?;
-            crate::eval([&fresh])?;
-        }
         if kept.len() == 32 {
             kept.pop_front();
         }
-        kept.push_back((bits, T::DTYPE, gpu, fresh.clone()));
-        Ok(fresh)
-    })
+        kept.push_back(Kept {
+            bits: bits().collect(),
+            dtype: T::DTYPE,
+            gpu,
+            array: array.clone(),
+        });
+    });
+    Ok(array)
 }
 
 /// Numbers that can be told apart.
@@ -333,12 +344,12 @@ impl Bits for i64 {
 }
 
 /// Metal passes arrays without axes as references; kernels over rows index all alike.
-fn with_axes(inputs: &[&Array]) -> Result<Vec<Array>> {
+fn with_axes<'a>(inputs: &[&'a Array]) -> Result<Vec<Cow<'a, Array>>> {
     inputs
         .iter()
-        .map(|a| match a.ndim() {
-            0 => a.reshape(1),
-            _ => Ok((*a).clone()),
+        .map(|&a| match a.ndim() {
+            0 => a.reshape(1).map(Cow::Owned),
+            _ => Ok(Cow::Borrowed(a)),
         })
         .collect()
 }

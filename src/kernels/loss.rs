@@ -66,7 +66,20 @@ impl CrossEntropy<'_> {
                 self.targets.dtype()
             )));
         }
+        if !self.logits.is_tracer() && !self.targets.is_tracer() {
+            return self.value();
+        }
         CROSS_ENTROPY.call1(self.ignored, &[self.logits, self.targets])
+    }
+
+    /// The loss alone, where no gradient is asked for.
+    #[track_caller]
+    fn value(self) -> Result<Array> {
+        let (rows, width) = rows_of("logits", self.logits)?;
+        let inputs = [self.logits, self.targets, &constant(&[self.ignored])?];
+        let output = [(self.targets.shape(), self.logits.dtype())];
+        let [loss] = VALUE.launch(&inputs, output, rows, width)?;
+        Ok(loss)
     }
 }
 
@@ -119,6 +132,15 @@ static FORWARD: RowKernel = RowKernel::new(
     "const float2 y = kk_cross_entropy_row(x + row * n, long(target[row]), \
      long(ignored[0]), n, g);\nif (kk_first(g)) {\n  kk_store(loss + row, y.x);\n  \
      total[row] = y.y;\n}",
+)
+.adds();
+);
+static VALUE: RowKernel = RowKernel::new(
+    "softmax_cross_entropy_value",
+    &["x", "target", "ignored"],
+    &["loss"],
+    "const float2 y = kk_cross_entropy_row(x + row * n, long(target[row]), \
+     long(ignored[0]), n, g);\nif (kk_first(g)) kk_store(loss + row, y.x)",
 )
 .adds();
 static BACKWARD: RowKernel = RowKernel::new(

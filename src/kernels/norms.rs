@@ -60,7 +60,20 @@ impl RmsNorm<'_> {
         check_float("weight", self.weight)?;
         let (_, width) = rows_of("x", self.x)?;
         check_shape("weight", self.weight, &[width as i32])?;
+        if !self.x.is_tracer() && !self.weight.is_tracer() {
+            return self.value();
+        }
         RMSNORM.call1(self.eps, &[self.x, self.weight])
+    }
+
+    /// The result alone, where no gradient is asked for: one output less to make.
+    #[track_caller]
+    fn value(self) -> Result<Array> {
+        let (rows, width) = rows_of("x", self.x)?;
+        let inputs = [self.x, self.weight, &constant(&[self.eps])?];
+        let like = [(self.x.shape(), self.x.dtype())];
+        let [y] = VALUE.launch(&inputs, like, rows, width)?;
+        Ok(y)
     }
 }
 
@@ -95,7 +108,14 @@ static FORWARD: RowKernel = RowKernel::new(
     "rmsnorm",
     &["x", "w", "eps"],
     &["out", "scale"],
-    "kk_rmsnorm_row(x + row * n, w, out + row * n, scale + row, n, eps[0], g)",
+    "const float factor = kk_rmsnorm_row(x + row * n, w, out + row * n, n, eps[0], g);\n\
+     if (kk_first(g)) scale[row] = factor",
+);
+static VALUE: RowKernel = RowKernel::new(
+    "rmsnorm_value",
+    &["x", "w", "eps"],
+    &["out"],
+    "kk_rmsnorm_row(x + row * n, w, out + row * n, n, eps[0], g)",
 );
 static BACKWARD: RowKernel = RowKernel::new(
     "rmsnorm_grad",
