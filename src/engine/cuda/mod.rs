@@ -239,6 +239,8 @@ fn flags(options: &CompileOptions) -> Vec<String> {
     if options.math_mode == MathMode::Fast {
         flags.extend(["--ftz=true", "--prec-div=false", "--prec-sqrt=false"].map(str::to_owned));
     }
+    let more = std::env::var("ZMLX_NVRTC_FLAGS").unwrap_or_default();
+    flags.extend(more.split_whitespace().map(str::to_owned));
     flags
 }
 
