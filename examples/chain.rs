@@ -28,7 +28,14 @@ fn main() -> Result<()> {
         let [y] = rows.launch(&[x]).grid(256).threadgroup(256).run()?;
         Ok(y)
     };
+    let ragged = |x: &Array| -> Result<Array> {
+        let [y] = kernel.launch(&[x]).grid(256).threadgroup(100).run()?;
+        Ok(y)
+    };
+    // First and last: what other chains left of the heap counts.
+    measure("MLX's exp", length, &x, Array::exp)?;
     measure("kernel", length, &x, launch)?;
+    measure("kernel over a ragged grid", length, &x, ragged)?;
     measure("kernel that reads its input's shape", length, &x, shaped)?;
     measure("MLX's exp", length, &x, Array::exp)?;
     Ok(())

@@ -34,7 +34,7 @@ pub struct Launch<'a> {
     pub(super) template: SmallVec<[(&'a str, TemplateArg); 3]>,
     outputs: SmallVec<[(Vec<i32>, Dtype); 1]>,
     /// What was wrong with a shape.
-    problem: Cell<Option<Error>>,
+    problem: Cell<Option<Box<Error>>>,
     grid: Option<Extent>,
     threadgroup: Option<Extent>,
     pub(super) init_value: Option<f32>,
@@ -73,7 +73,7 @@ impl<'a> Launch<'a> {
             Err(e) => {
                 self.outputs.push((Vec::new(), dtype));
                 // The first one counts.
-                let first = self.problem.take().unwrap_or(e);
+                let first = self.problem.take().unwrap_or_else(|| e.into());
                 self.problem.set(Some(first));
             }
         }
@@ -369,7 +369,7 @@ impl<'a> Launch<'a> {
             ));
         }
         if let Some(problem) = self.problem.take() {
-            return Err(problem);
+            return Err(*problem);
         }
         for (spec, name) in specs.iter().zip(names) {
             element_count(spec.shape)?;

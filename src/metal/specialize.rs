@@ -21,35 +21,41 @@ use super::kernel::{KernelSource, MetalKernel};
 use super::launch::Launch;
 use super::template::{self, TemplateArg};
 
-/// What tells specializations of one kernel apart. As bytes, because every launch makes and hashes
+/// What tells specializations of one kernel apart. As words, because every launch makes and hashes
 /// one: lists of enumerations took longer.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(super) struct Key(SmallVec<[u8; 96]>);
+pub(super) struct Key(SmallVec<[u32; 24]>);
 
 impl Key {
     /// `code` tells apart what the text does not say: for which engine, and what it was promised.
     pub(super) fn of(launch: &Launch<'_>, outputs: &[ffi::OutputSpec<'_>], code: [u8; 3]) -> Self {
+        let [engine, rank, threads] = code;
         // As many inputs and outputs as the kernel has, so nothing has to be counted.
-        let mut bytes = SmallVec::new();
-        bytes.extend_from_slice(&code);
+        let mut words = SmallVec::new();
+        words.push(u32::from_le_bytes([engine, rank, threads, 0]));
         for a in &launch.inputs {
-            bytes.extend_from_slice(&[a.dtype() as u8, class(a)]);
+            words.push(u32::from_le_bytes([a.dtype() as u8, class(a), 0, 0]));
         }
-        bytes.extend(outputs.iter().map(|o| o.dtype as u8));
+        for o in outputs {
+            words.push(o.dtype as u32);
+        }
         for (name, value) in &launch.template {
-            // Nobody has checked the name yet: no other list of names gives these bytes.
-            bytes.extend_from_slice(&(name.len() as u64).to_le_bytes());
-            bytes.extend_from_slice(name.as_bytes());
-            match *value {
-                TemplateArg::Int(n) => {
-                    bytes.push(0);
-                    bytes.extend_from_slice(&n.to_le_bytes());
-                }
-                TemplateArg::Bool(b) => bytes.extend_from_slice(&[1, u8::from(b)]),
-                TemplateArg::Dtype(d) => bytes.extend_from_slice(&[2, d as u8]),
-            }
+            // Nobody has checked the name yet: no other list of names gives these words.
+            let (whole, rest) = name.as_bytes().as_chunks::<4>();
+            words.push(whole.len() as u32);
+            words.extend(whole.iter().map(|&w| u32::from_le_bytes(w)));
+            let mut last = [0; 4];
+            last[..rest.len()].copy_from_slice(rest);
+            last[3] = rest.len() as u8;
+            words.push(u32::from_le_bytes(last));
+            let (kind, value) = match *value {
+                TemplateArg::Int(n) => (0, n.cast_unsigned()),
+                TemplateArg::Bool(b) => (1, u32::from(b)),
+                TemplateArg::Dtype(d) => (2, d as u32),
+            };
+            words.extend([kind, value]);
         }
-        Key(bytes)
+        Key(words)
     }
 }
 
@@ -149,10 +155,10 @@ pub(super) fn is_single(geometry: &ffi::Geometry) -> bool {
 
 /// How MLX passes an input: 0 by reference, 1 in `constant`, 2 in `device` memory.
 pub(super) fn class(array: &Array) -> u8 {
-    match (array.ndim(), array.size()) {
-        (0, _) => 0,
-        (_, n) if n < 8 => 1,
-        _ => 2,
+    match array.size() {
+        8.. => 2,
+        _ if array.ndim() == 0 => 0,
+        _ => 1,
     }
 }
 

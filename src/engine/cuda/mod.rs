@@ -2,7 +2,7 @@
 //!
 //! [`compile`] lowers a kernel's text as the host engine does, with the headers `zmlx_cuda.h` in front,
 //! and has NVIDIA's run-time compiler make code of it, or finds that in the cache on disk.
-//! MLX then launches the code as a kernel that was compiled elsewhere (`cpp/src/cuda_kernel.cpp`).
+//! MLX then launches the code as a kernel that was compiled elsewhere (`cpp/src/cuda_plan.cpp`).
 //!
 //! It could compile the text itself, but at evaluation, once in every process, after two large
 //! headers of its own, and without a place for errors to go.
