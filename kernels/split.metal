@@ -129,7 +129,8 @@ inline void kk_sum_rows(size_t rows, size_t group, size_t groups, size_t n, devi
                         kk_chunk<TG, VEC, ITEMS, PASS, PASSES> g, F f) {
   const size_t from = rows * group / groups;
   const size_t to = rows * (group + 1) / groups;
-  const size_t end = g.from + kk_count(n, g);
+  const size_t end = PASS == PASSES ? g.from + kk_count(n, g) : 0;
+  g.found->width = uint(n);
   for (size_t i = g.from + g.index; i < end; i += TG) {
     float v = 0.0f;
     for (size_t r = from; r < to; ++r) v += f.row(r)(kk_at{i, 0});

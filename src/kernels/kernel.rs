@@ -203,6 +203,9 @@ impl RowKernel {
     }
 
     fn split_kernel(&self) -> Result<&MetalKernel> {
+        if let Some(kernel) = self.made_split.get() {
+            return Ok(kernel);
+        }
         let name = format!("{}_split", self.name);
         build(&self.made_split, &name, self.inputs, self.outputs, || {
             let call = match self.work {

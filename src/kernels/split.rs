@@ -109,7 +109,7 @@ pub(super) fn source(work: Work, x: &str, call: &str) -> String {
          const uint parts = threadgroups_per_grid.x, size = TG * VEC * ITEMS;\n\
          const kk_group<TG, VEC, ITEMS> group = {{shared, index, thread_index_in_simdgroup, \
          simdgroup_index_in_threadgroup}};\n\
-         kk_found<{passes}> found;\n"
+         kk_found<{passes}> found;\nfound.width = 0;\n"
     );
     let mut run = |pass: u8, head: &str, tail: &str| {
         let _ = write!(

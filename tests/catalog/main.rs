@@ -11,6 +11,7 @@ mod docs;
 mod dropout;
 mod errors;
 mod layouts;
+mod long_rows;
 mod places;
 mod reference;
 mod report;
