@@ -71,17 +71,25 @@ struct kk_block_load<T, 1> {
   }
 };
 
-// A block that begins at the i-th element from either end, zeros from `to` on. With `blocks` the row is made
-// of whole blocks that one instruction loads or stores.
-template <bool REVERSE, int VEC, typename P, typename T>
-inline void kk_scan_load(P p, uint i, uint to, uint n, bool blocks, thread float* v, T) {
-  if (blocks && i < to) {
-    const uint block = (REVERSE ? n - VEC - i : i) / VEC;
-    const kk_block<T, VEC> b = kk_block_load<T, VEC>::at(p, block);
-    for (int j = 0; j < VEC; ++j) v[j] = float(b.v[REVERSE ? VEC - 1 - j : j]);
+// The blocks that begin at the i-th element from either end and every `step` elements further. What lies
+// beyond `to` is of no use to anybody: some other block, or zeros. With `blocks` the row is made of whole
+// blocks that one instruction loads or stores, and no branch stands between their loads.
+template <bool REVERSE, int VEC, int ITEMS, typename P, typename T>
+inline void kk_scan_load(P p, uint i, uint step, uint to, uint n, bool blocks, thread float* v, T) {
+  if (blocks) {
+    kk_block<T, VEC> b[ITEMS];
+    for (int k = 0; k < ITEMS; ++k) {
+      const uint at = metal::min(i + k * step, to - VEC);
+      b[k] = kk_block_load<T, VEC>::at(p, (REVERSE ? n - VEC - at : at) / VEC);
+    }
+    for (int k = 0; k < ITEMS; ++k)
+      for (int j = 0; j < VEC; ++j) v[k * VEC + j] = float(b[k].v[REVERSE ? VEC - 1 - j : j]);
   } else {
-    for (int j = 0; j < VEC; ++j)
-      v[j] = i + j < to ? float(p[kk_scan_at<REVERSE>(i + j, n).i]) : 0.0f;
+    for (int k = 0; k < ITEMS; ++k)
+      for (int j = 0; j < VEC; ++j) {
+        const uint at = i + k * step + j;
+        v[k * VEC + j] = at < to ? float(p[kk_scan_at<REVERSE>(at, n).i]) : 0.0f;
+      }
   }
 }
 template <bool REVERSE, int VEC, typename T>
@@ -114,13 +122,12 @@ inline void kk_cumsum_part(P p, device T* out, uint n, uint from, uint to, float
   threadgroup float* simds = g.shared;
   for (uint i = from + (g.index / 32 * (32 * ITEMS) + g.lane) * VEC; from < to;
        i += TG * VEC * ITEMS, from += TG * VEC * ITEMS) {
-    float v[ITEMS][VEC];
-    for (int k = 0; k < ITEMS; ++k)
-      kk_scan_load<REVERSE, VEC>(p, i + k * (32 * VEC), to, n, blocks, v[k], *p);
+    float v[ITEMS * VEC];
+    kk_scan_load<REVERSE, VEC, ITEMS>(p, i, 32 * VEC, to, n, blocks, v, *p);
     Sums sums = Sums(0.0f);
     for (int k = 0; k < ITEMS; ++k) {
-      for (int j = 1; j < VEC; ++j) v[k][j] += v[k][j - 1];
-      kk_set(sums, k, v[k][VEC - 1]);
+      for (int j = 1; j < VEC; ++j) v[k * VEC + j] += v[k * VEC + j - 1];
+      kk_set(sums, k, v[k * VEC + VEC - 1]);
     }
     const Sums through = metal::simd_prefix_inclusive_sum(sums);
     const Sums shifted = metal::simd_shuffle_up(through, 1);
@@ -140,7 +147,7 @@ inline void kk_cumsum_part(P p, device T* out, uint n, uint from, uint to, float
       simds = simds == g.shared ? g.shared + 16 : g.shared;
     }
     for (int k = 0; k < ITEMS; ++k) {
-      kk_scan_store<REVERSE, VEC>(out, i + k * (32 * VEC), to, n, blocks, v[k],
+      kk_scan_store<REVERSE, VEC>(out, i + k * (32 * VEC), to, n, blocks, v + k * VEC,
                                   g.lane == 0 ? before : before + kk_get(shifted, k));
       before += kk_get(totals, k);
     }
@@ -163,11 +170,12 @@ inline void kk_cumsum_row(P p, device T* out, size_t width,
   float sums[ITEMS];
   for (int k = 0; k < ITEMS; ++k) sums[k] = 0.0f;
   for (uint start = 0; start < from; start += TG * VEC * ITEMS) {
-    float v[ITEMS][VEC];
+    const uint i = start + g.index * VEC;
+    float v[ITEMS * VEC];
+    kk_scan_load<REVERSE, VEC, ITEMS>(p, i, TG * VEC, from, n, blocks, v, *p);
     for (int k = 0; k < ITEMS; ++k)
-      kk_scan_load<REVERSE, VEC>(p, start + (k * TG + g.index) * VEC, from, n, blocks, v[k], *p);
-    for (int k = 0; k < ITEMS; ++k)
-      for (int j = 0; j < VEC; ++j) sums[k] += v[k][j];
+      if (i + k * (TG * VEC) < from)
+        for (int j = 0; j < VEC; ++j) sums[k] += v[k * VEC + j];
   }
   for (int k = 1; k < ITEMS; ++k) sums[0] += sums[k];
   const float carry = kk_group_sum(sums[0], g.group);

@@ -23,6 +23,11 @@ struct kk_chunk {
   uint parts;
   uint from;   // where the chunk begins
   thread kk_found<PASSES>* found;
+  // With a launch for each pass: what the earlier ones have found in each part of the row, and where this one's
+  // result goes.
+  bool staged;
+  const device float* before[2];
+  device float* after;
   threadgroup float* shared;
   uint index;
 };
@@ -73,12 +78,25 @@ inline void kk_map(size_t n, kk_chunk<TG, VEC, ITEMS, PASS, PASSES> g, device T*
 template <int TG, int VEC, int ITEMS, int PASS, int PASSES, typename R>
 inline float2 kk_reduced(size_t n, kk_chunk<TG, VEC, ITEMS, PASS, PASSES> g, R reduce) {
   const int number = g.found->reductions++;
+  if (number < PASS && g.staged) {
+    const device float* parts = g.before[number];
+    float2 v = reduce.none();
+    for (uint i = g.group.lane; i < g.parts; i += 32)
+      v = reduce.joined(v, float2(parts[2 * i], parts[2 * i + 1]));
+    for (int d = 16; d > 0; d /= 2) v = reduce.joined(v, metal::simd_shuffle_xor(v, d));
+    return v;
+  }
   if (number < PASS) return g.found->v[number];
   if (number == PASS && PASS < PASSES) {
-    float2 v = g.from == 0 ? reduce.none() : g.found->v[PASS];
+    float2 v = g.staged || g.from == 0 ? reduce.none() : g.found->v[PASS];
     v = reduce.with(v, kk_count(n, g), g.from, g.group);
-    if (kk_ends(n, g)) v = reduce.whole(v, g.group);
+    const bool ends = kk_ends(n, g);
+    if (g.staged || ends) v = reduce.whole(v, g.group);
     g.found->v[PASS] = v;
+    if (g.staged && g.index == 0) {
+      g.after[0] = v.x;
+      g.after[1] = v.y;
+    }
   }
   return float2(NAN);
 }
@@ -97,6 +115,7 @@ struct kk_chunk_sum {
   float2 whole(float2 v, S g) const {
     return float2(kk_group_sum(v.x, g), 0.0f);
   }
+  float2 joined(float2 a, float2 b) const { return a + b; }
 };
 template <int TG, int VEC, int ITEMS, int PASS, int PASSES, typename F>
 inline float kk_sum(size_t n, kk_chunk<TG, VEC, ITEMS, PASS, PASSES> g, F f) {
@@ -117,6 +136,7 @@ struct kk_chunk_max {
   float2 whole(float2 v, S g) const {
     return float2(kk_group_max(v.x, g), 0.0f);
   }
+  float2 joined(float2 a, float2 b) const { return float2(metal::max(a.x, b.x), 0.0f); }
 };
 template <int TG, int VEC, int ITEMS, int PASS, int PASSES, typename F>
 inline float kk_max(size_t n, kk_chunk<TG, VEC, ITEMS, PASS, PASSES> g, F f) {
@@ -129,7 +149,8 @@ inline void kk_sum_rows(size_t rows, size_t group, size_t groups, size_t n, devi
                         kk_chunk<TG, VEC, ITEMS, PASS, PASSES> g, F f) {
   const size_t from = rows * group / groups;
   const size_t to = rows * (group + 1) / groups;
-  const size_t end = g.from + kk_count(n, g);
+  const size_t end = PASS == PASSES ? g.from + kk_count(n, g) : 0;
+  g.found->width = uint(n);
   for (size_t i = g.from + g.index; i < end; i += TG) {
     float v = 0.0f;
     for (size_t r = from; r < to; ++r) v += f.row(r)(kk_at{i, 0});

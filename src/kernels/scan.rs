@@ -85,7 +85,7 @@ pub(super) fn group(width: usize, size: usize) -> Group {
     let wide = block_bytes() / size;
     let vec = match width {
         ..=32 => 1,
-        ..=128 => wide.min(4),
+        33..=128 => wide.min(4),
         _ => wide,
     };
     let tg = width.div_ceil(16).next_power_of_two().clamp(32, 512);

@@ -83,6 +83,19 @@ impl Split {
 }
 
 impl Split {
+    /// With a launch for each reduction, and how many those are, if that is better.
+    pub(super) fn in_passes(&self, work: Work, width: usize) -> Option<(Split, u8)> {
+        let (Work::Maps(passes) | Work::Adds(passes)) = work else {
+            return None;
+        };
+        if passes == 0 || passes > 2 || std::env::var_os("ZT_STAGED").is_none() {
+            return None;
+        }
+        let size = (self.tg * self.vec * self.items) as usize;
+        let parts = width.div_ceil(size);
+        Some((Split { parts, ..*self }, passes))
+    }
+
     /// All groups of `rows` rows.
     pub(super) fn on<'a>(&self, launch: Launch<'a>, rows: usize) -> Launch<'a> {
         launch
@@ -109,14 +122,14 @@ pub(super) fn source(work: Work, x: &str, call: &str) -> String {
          const uint parts = threadgroups_per_grid.x, size = TG * VEC * ITEMS;\n\
          const kk_group<TG, VEC, ITEMS> group = {{shared, index, thread_index_in_simdgroup, \
          simdgroup_index_in_threadgroup}};\n\
-         kk_found<{passes}> found;\n"
+         kk_found<{passes}> found;\nfound.width = 0;\n"
     );
     let mut run = |pass: u8, head: &str, tail: &str| {
         let _ = write!(
             text,
             "{head}{{\nfound.reductions = 0;\n\
              const kk_chunk<TG, VEC, ITEMS, {pass}, {passes}> g = {{group, part, parts, from, &found, \
-             shared, index}};\n{call};\n}}\n{tail}"
+             false, {{}}, nullptr, shared, index}};\n{call};\n}}\n{tail}"
         );
     };
     for pass in 0..passes {
@@ -139,6 +152,45 @@ pub(super) fn source(work: Work, x: &str, call: &str) -> String {
         run(passes, &format!("const uint from = {from};\n"), "");
     }
     text
+}
+
+/// The text of the launch for one pass of so many. It has the results of earlier ones as inputs `before0` and
+/// so on, and gives `after`; the last one has the kernel's own outputs.
+pub(super) fn pass_source(
+    pass: u8,
+    passes: u8,
+    (inputs, outputs): (&[&str], &[&str]),
+    call: &str,
+) -> String {
+    let x = inputs[0];
+    let mut before: Vec<String> = (0..pass)
+        .map(|k| format!("before{k} + 2 * row * parts"))
+        .collect();
+    before.resize(2, "nullptr".to_owned());
+    let before = before.join(", ");
+    let after = if pass < passes {
+        "after + 2 * (row * parts + part)"
+    } else {
+        "nullptr"
+    };
+    let none: String = match pass < passes {
+        true => outputs
+            .iter()
+            .map(|y| format!("device float* {y} = after;\n"))
+            .collect(),
+        false => String::new(),
+    };
+    format!(
+        "threadgroup float shared[32];\n\
+         const size_t n = {x}_shape[{x}_ndim - 1];\n\
+         const size_t row = threadgroup_position_in_grid.y;\n\
+         const uint index = thread_position_in_threadgroup.x, part = threadgroup_position_in_grid.x;\n\
+         const uint parts = threadgroups_per_grid.x;\n{none}\
+         kk_found<{passes}> found;\nfound.reductions = 0;\n\
+         const kk_chunk<TG, VEC, ITEMS, {pass}, {passes}> g = {{{{shared, index, \
+         thread_index_in_simdgroup, simdgroup_index_in_threadgroup}}, part, parts, \
+         part * (TG * VEC * ITEMS), &found, true, {{{before}}}, {after}, shared, index}};\n{call};\n"
+    )
 }
 
 #[cfg(test)]

@@ -12,10 +12,10 @@ const WIDTHS: [i32; 10] = [0, 1, 2, 31, 32, 33, 64, 100, 1000, 4099];
 const LEADING: [&[i32]; 6] = [&[], &[1], &[3], &[2, 3], &[0], &[1, 1, 5]];
 
 /// A width at which sums in the wrong order or in the wrong type show.
-const LONG: i32 = 1_000_003;
+pub const LONG: i32 = 1_000_003;
 
 /// The logits of a language model: rows that a GPU shares out to several threadgroups each.
-const LOGITS: i32 = 151_936;
+pub const LOGITS: i32 = 151_936;
 
 /// A width that a GPU's threadgroup does not hold in registers.
 pub const WIDE: i32 = 40_000;

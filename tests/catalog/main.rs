@@ -12,6 +12,7 @@ mod docs;
 mod dropout;
 mod errors;
 mod layouts;
+mod long_rows;
 mod places;
 mod reference;
 mod report;

@@ -21,7 +21,7 @@ fn values_and_gradients() {
     });
 }
 
-fn one(report: &mut Report, case: &Case) -> Result<()> {
+pub fn one(report: &mut Report, case: &Case) -> Result<()> {
     let inputs = case.inputs()?;
     // Shapes and dtypes are known without computing anything.
     let planned = (case.entry.call)(&inputs)?;

@@ -1,0 +1,55 @@
+//! Rows that no threadgroup holds in registers, in the way they go on a GPU: chunk by chunk, shared by several
+//! threadgroups.
+
+use std::process::Command;
+
+use zmlx::prelude::*;
+
+use crate::cases::{Case, LOGITS, LONG};
+use crate::report::each;
+use crate::values::one;
+
+/// How rows are shared out is settled once in a process.
+#[test]
+fn long_rows_as_on_a_gpu() {
+    let run = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "long_rows::in_the_way_of_gpus",
+            "--ignored",
+            "--nocapture",
+        ])
+        .env("ZMLX_ROW_GROUPS", "gpu")
+        .env("ZMLX_ENGINE", "cpu")
+        .output()
+        .unwrap();
+    let (out, err) = (
+        String::from_utf8_lossy(&run.stdout),
+        String::from_utf8_lossy(&run.stderr),
+    );
+    assert!(run.status.success(), "{out}\n{err}");
+    assert!(out.contains("1 passed"), "{out}\n{err}");
+}
+
+#[test]
+#[ignore = "run by long_rows_as_on_a_gpu"]
+fn in_the_way_of_gpus() {
+    assert!(std::env::var_os("ZMLX_ROW_GROUPS").is_some());
+    each(|report, entry, dtype| {
+        // Of whole blocks and not; as many parts as a row has chunks, and fewer.
+        let shapes: &[(&[i32], i32)] = match dtype {
+            F32 => &[(&[1], LONG), (&[16], LOGITS)],
+            F16 => &[(&[2], LOGITS - 1)],
+            _ => &[(&[3], LOGITS)],
+        };
+        for (leading, width) in shapes {
+            let Some(case) = Case::new(entry, dtype, leading, *width, report.seed) else {
+                continue;
+            };
+            if let Err(e) = one(report, &case) {
+                report.check(&case, "runs", Err(e));
+            }
+        }
+        Ok(())
+    });
+}
