@@ -134,7 +134,6 @@ static FORWARD: RowKernel = RowKernel::new(
      total[row] = y.y;\n}",
 )
 .adds();
-);
 static VALUE: RowKernel = RowKernel::new(
     "softmax_cross_entropy_value",
     &["x", "target", "ignored"],
