@@ -218,7 +218,7 @@ impl RowKernel {
             let launch = self.pass_kernel(pass, passes)?.launch(&inputs);
             let launch = launch.output((rows, split.parts, 2), Dtype::Float32);
             let [found] = split.on(launch, rows).run()?;
-            inputs.push(found);
+            inputs.push(Cow::Owned(found));
         }
         let mut launch = self.pass_kernel(passes, passes)?.launch(&inputs);
         for (shape, dtype) in outputs {
