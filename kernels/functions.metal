@@ -6,7 +6,8 @@
 // comparisons are written so that NaN stays NaN.
 //
 // SHORT: the result will be rounded to 16 bits, for which the fast forms of exponential and division are
-// exact enough. Kernels made from expressions say so where all their outputs are that short.
+// exact enough. They have no denormal numbers, so results below 2^-118 (3e-36) may become 0. Kernels made from
+// expressions say so where all their outputs are that short.
 
 template <bool SHORT>
 inline float kk_exp(float x) {

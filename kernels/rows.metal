@@ -90,8 +90,7 @@ inline uint kk_to_word(P p, float) {
   return as_type<uint>(p[0]);
 }
 template <int TG, int VEC, int ITEMS, typename P, typename T>
-inline kk_kept_words<T, ITEMS * VEC * int(sizeof(T)) / 4> kk_keep_as(
-    P p, size_t n, kk_group<TG, VEC, ITEMS> g, T) {
+inline auto kk_keep_as(P p, size_t n, kk_group<TG, VEC, ITEMS> g, T) {
   const int each = 4 / sizeof(T), words = VEC / each;
   kk_kept_words<T, ITEMS * words> row;
   const uint last = uint(n) / VEC - 1;

@@ -69,6 +69,10 @@ fn functions(
                 assert!(y.is_nan(), "{text} at {x}: {y} for NaN");
                 continue;
             }
+            // The fast exponential has no denormal numbers, and some functions multiply it by x.
+            if dtype != F32 && y == 0.0 && want.abs() < 2f64.powi(-118) {
+                continue;
+            }
             let (unit, least, largest) = format(dtype);
             if want.abs() > largest {
                 assert!(
