@@ -481,16 +481,24 @@ impl ElementKernel {
                  kk_store(out + i, {value});\n"
             );
         }
+        // Two ways for the whole block: choosing for each element would cost an instruction each.
         format!(
-            "const uint block = thread_position_in_grid.x;\n\
-             const auto from = kk_load<VEC>({x}, block);\n\
+            "const uint first = thread_position_in_grid.x * VEC;\n\
+             if (kk_aligned<VEC>({x}) && kk_aligned<VEC>(out)) {{\n\
+             const auto from = kk_load<VEC>({x}, thread_position_in_grid.x);\n\
              kk_block<O, VEC> to;\n\
              for (uint k = 0; k < VEC; ++k) {{\n\
-             const uint i = block * VEC + k;\n\
+             const uint i = first + k;\n\
              const float v = float(from.v[k]);\n\
              to.v[k] = O({value});\n\
              }}\n\
-             kk_store_block(out, block, to);\n"
+             kk_store_block(out, thread_position_in_grid.x, to);\n\
+             }} else {{\n\
+             for (uint i = first; i < first + VEC; ++i) {{\n\
+             const float v = float({x}[i]);\n\
+             kk_store(out + i, {value});\n\
+             }}\n\
+             }}\n"
         )
     }
 
