@@ -85,8 +85,9 @@ impl Split {
 impl Split {
     /// With a launch for each reduction, and how many those are, if that is better.
     pub(super) fn in_passes(&self, work: Work, width: usize) -> Option<(Split, u8)> {
-        let (Work::Maps(passes) | Work::Adds(passes)) = work else {
-            return None;
+        let passes = match work {
+            Work::Maps(passes) | Work::Adds(passes) => passes,
+            Work::Scans => 1,
         };
         if passes == 0 || passes > 2 || std::env::var_os("ZT_STAGED").is_none() {
             return None;
