@@ -159,45 +159,31 @@ inline void kk_cumsum_row(P p, device T* out, size_t n, kk_group<TG, VEC, ITEMS>
   kk_cumsum_part<REVERSE>(p, out, uint(n), 0u, uint(n), 0.0f, g);
 }
 
-// The sum of the elements from `start` to `to`, the same for every thread of the group.
+// The sum of the elements from `from` to `to`, which are at most one step.
 template <bool REVERSE, typename P, int TG, int VEC, int ITEMS>
-inline float kk_scan_sum(P p, uint n, uint start, uint to, kk_group<TG, VEC, ITEMS> g) {
-  const bool blocks = kk_in_blocks<VEC>(p, n);
-  float sums[ITEMS];
-  for (int k = 0; k < ITEMS; ++k) sums[k] = 0.0f;
-  for (; start < to; start += TG * VEC * ITEMS) {
-    const uint i = start + g.index * VEC;
-    float v[ITEMS * VEC];
-    kk_scan_load<REVERSE, VEC, ITEMS>(p, i, TG * VEC, to, n, blocks, v, *p);
-    for (int k = 0; k < ITEMS; ++k)
-      if (i + k * (TG * VEC) < to)
-        for (int j = 0; j < VEC; ++j) sums[k] += v[k * VEC + j];
-  }
-  for (int k = 1; k < ITEMS; ++k) sums[0] += sums[k];
-  return kk_group_sum(sums[0], g);
+inline float kk_scan_sum(P p, uint n, uint from, uint to, kk_group<TG, VEC, ITEMS> g) {
+  const uint i = from + g.index * VEC;
+  float v[ITEMS * VEC];
+  kk_scan_load<REVERSE, VEC, ITEMS>(p, i, TG * VEC, to, n, kk_in_blocks<VEC>(p, n), v, *p);
+  float sum = 0.0f;
+  for (int k = 0; k < ITEMS; ++k)
+    if (i + k * (TG * VEC) < to)
+      for (int j = 0; j < VEC; ++j) sum += v[k * VEC + j];
+  return kk_group_sum(sum, g);
 }
 
-// A part of a row, after what comes before it: that is added up by the same group or, with a launch for each
-// pass, by those of the earlier parts.
+// A chunk, after those whose sums the first launch has found.
 template <bool REVERSE, int TG, int VEC, int ITEMS, int PASS, int PASSES, typename P, typename T>
 inline void kk_cumsum_row(P p, device T* out, size_t width,
                           kk_chunk<TG, VEC, ITEMS, PASS, PASSES> g) {
   const uint n = uint(width);
-  const uint blocks = (n + VEC - 1) / VEC;
-  const uint each = g.staged ? TG * VEC * ITEMS : (blocks + g.parts - 1) / g.parts * VEC;
-  const uint from = metal::min(n, g.part * each);
-  const uint to = metal::min(n, from + each);
+  const uint to = metal::min(n, g.from + TG * VEC * ITEMS);
   if (PASS < PASSES) {
-    const float sum = kk_scan_sum<REVERSE>(p, n, from, to, g.group);
+    const float sum = kk_scan_sum<REVERSE>(p, n, g.from, to, g.group);
     if (g.index == 0) g.after[0] = sum;
   } else {
     float carry = 0.0f;
-    if (g.staged) {
-      for (uint i = g.group.lane; i < g.part; i += 32) carry += g.before[0][2 * i];
-      carry = metal::simd_sum(carry);
-    } else {
-      carry = kk_scan_sum<REVERSE>(p, n, 0, from, g.group);
-    }
-    kk_cumsum_part<REVERSE>(p, out, n, from, to, carry, g.group);
+    for (uint i = g.group.lane; i < g.part; i += 32) carry += g.before[0][2 * i];
+    kk_cumsum_part<REVERSE>(p, out, n, g.from, to, metal::simd_sum(carry), g.group);
   }
 }
