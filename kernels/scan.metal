@@ -180,7 +180,7 @@ inline void kk_cumsum_row(P p, device T* out, size_t width,
   const uint to = metal::min(n, g.from + TG * VEC * ITEMS);
   if (PASS < PASSES) {
     const float sum = kk_scan_sum<REVERSE>(p, n, g.from, to, g.group);
-    if (g.index == 0) g.after[0] = sum;
+    if (g.index < 2) g.after[g.index] = g.index == 0 ? sum : 0.0f;
   } else {
     float carry = 0.0f;
     for (uint i = g.group.lane; i < g.part; i += 32) carry += g.before[0][2 * i];
