@@ -1,11 +1,13 @@
 // Rows that a group does not hold in registers, chunk by chunk, and rows shared by several groups because there
 // are too few of them to occupy a GPU.
 //
-// The row function runs for one chunk of TG * VEC * ITEMS elements after the other, with kk_chunk in place of
-// kk_group: the chunk is in registers. It runs over the whole row once for each of its reductions, from the
-// first on, which is number PASS, and then for the chunks of this group's part, which it writes. So each group
-// that shares a row adds up all of it, which the GPU's cache holds after the first has read it; no
-// group waits for another, and there is one launch.
+// The row function runs for a chunk of TG * VEC * ITEMS elements, which is in registers, with kk_chunk in place of
+// kk_group. Each of its reductions takes a pass over the row, number PASS, and one more writes.
+//
+// - Many rows: one launch, a group for each row, which goes through all chunks in each pass.
+// - Few rows: a launch for each pass, a group for each chunk. What a pass finds in each chunk is an array that
+//   the later ones put together, each simdgroup for itself; no group waits for another.
+// - Without reductions one pass and a group for each chunk, however many rows there are.
 #include "rows.metal"
 
 // What a row function has found so far: the results of its reductions, and its width.
@@ -19,7 +21,7 @@ struct kk_found {
 template <int TG, int VEC, int ITEMS, int PASS, int PASSES>
 struct kk_chunk {
   kk_group<TG, VEC, ITEMS> group;
-  uint part;   // of the group among those that share the row
+  uint part;   // number of the group among those that share the row
   uint parts;
   uint from;   // where the chunk begins
   thread kk_found<PASSES>* found;

@@ -182,9 +182,8 @@ impl RowKernel {
     ) -> Result<[Array; N]> {
         let dtype = inputs[0].dtype();
         let split = self.split(rows, width, dtype);
-        if let Some((split, passes)) = split.as_ref().and_then(|s| s.in_passes(self.shared, width))
-        {
-            return self.launch_passes(&split, passes, inputs, outputs, rows);
+        if let Some(split) = split.filter(|s| s.passes > 0) {
+            return self.launch_passes(split, inputs, outputs, rows);
         }
         let group = self.group(width, dtype);
         let inputs = with_axes(inputs)?;
@@ -207,13 +206,13 @@ impl RowKernel {
     #[track_caller]
     fn launch_passes<const N: usize>(
         &self,
-        split: &Split,
-        passes: u8,
+        split: Split,
         inputs: &[&Array],
         outputs: [(&[i32], Dtype); N],
         rows: usize,
     ) -> Result<[Array; N]> {
         let mut inputs = with_axes(inputs)?;
+        let passes = split.passes;
         for pass in 0..passes {
             let launch = self.pass_kernel(pass, passes)?.launch(&inputs);
             let launch = launch.output((rows, split.parts, 2), Dtype::Float32);

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use zmlx::prelude::*;
 
-use crate::cases::{Case, LOGITS, LONG};
+use crate::cases::{Case, LOGITS, LONG, WIDE};
 use crate::report::each;
 use crate::values::one;
 
@@ -36,11 +36,11 @@ fn long_rows_as_on_a_gpu() {
 fn in_the_way_of_gpus() {
     assert!(std::env::var_os("ZMLX_ROW_GROUPS").is_some());
     each(|report, entry, dtype| {
-        // Of whole blocks and not; as many parts as a row has chunks, and fewer.
+        // Of whole blocks and not; a group for each chunk, and one for all chunks of a row.
         let shapes: &[(&[i32], i32)] = match dtype {
             F32 => &[(&[1], LONG), (&[16], LOGITS)],
             F16 => &[(&[2], LOGITS - 1)],
-            _ => &[(&[3], LOGITS)],
+            _ => &[(&[3], LOGITS), (&[70], WIDE)],
         };
         for (leading, width) in shapes {
             let Some(case) = Case::new(entry, dtype, leading, *width, report.seed) else {
