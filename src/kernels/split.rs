@@ -71,7 +71,12 @@ impl Split {
         let most = if work == Work::Scans { 4 } else { 16 };
         let items = (ON_THE_WAY / vec).min(most);
         let chunks = width.div_ceil(tg * vec * items);
-        let (parts, passes) = match few && width >= WORTH_A_LAUNCH {
+        let worth = match work {
+            // Nothing is read again: at 16 rows of 151936 one launch does.
+            Work::Adds(_) => 4 * WORTH_A_LAUNCH,
+            _ => WORTH_A_LAUNCH,
+        };
+        let (parts, passes) = match few && width >= worth {
             _ if passes == 0 => (chunks, 0),
             true => (chunks, passes),
             // A group goes through any row as it is.
@@ -183,6 +188,8 @@ mod tests {
         let shared = |work, rows, width| split(work, rows, width).map(|s| (s.parts, s.passes));
         assert_eq!(shared(Work::Maps(1), 16, 151_936), Some((19, 1)));
         assert_eq!(shared(Work::Maps(2), 1, 151_936), Some((19, 2)));
+        assert_eq!(shared(Work::Adds(1), 16, 151_936), Some((1, 0)));
+        assert_eq!(shared(Work::Adds(1), 1, 1_000_000), Some((123, 1)));
         assert_eq!(shared(Work::Maps(1), 4096, 151_936), Some((1, 0)));
         assert_eq!(shared(Work::Maps(1), 1, 40_000), Some((1, 0)));
         assert_eq!(shared(Work::Maps(0), 16, 75_968), Some((19, 0)));
