@@ -159,31 +159,25 @@ inline void kk_cumsum_row(P p, device T* out, size_t n, kk_group<TG, VEC, ITEMS>
   kk_cumsum_part<REVERSE>(p, out, uint(n), 0u, uint(n), 0.0f, g);
 }
 
-// The sum of the elements from `from` to `to`, which are at most one step.
-template <bool REVERSE, typename P, int TG, int VEC, int ITEMS>
-inline float kk_scan_sum(P p, uint n, uint from, uint to, kk_group<TG, VEC, ITEMS> g) {
-  const uint i = from + g.index * VEC;
-  float v[ITEMS * VEC];
-  kk_scan_load<REVERSE, VEC, ITEMS>(p, i, TG * VEC, to, n, kk_in_blocks<VEC>(p, n), v, *p);
-  float sum = 0.0f;
-  for (int k = 0; k < ITEMS; ++k)
-    if (i + k * (TG * VEC) < to)
-      for (int j = 0; j < VEC; ++j) sum += v[k * VEC + j];
-  return kk_group_sum(sum, g);
-}
-
-// A chunk, after those whose sums the first launch has found.
+// A part of a row, after what comes before it, which the group adds up by itself.
 template <bool REVERSE, int TG, int VEC, int ITEMS, int PASS, int PASSES, typename P, typename T>
 inline void kk_cumsum_row(P p, device T* out, size_t width,
                           kk_chunk<TG, VEC, ITEMS, PASS, PASSES> g) {
   const uint n = uint(width);
-  const uint to = metal::min(n, g.from + TG * VEC * ITEMS);
-  if (PASS < PASSES) {
-    const float sum = kk_scan_sum<REVERSE>(p, n, g.from, to, g.group);
-    if (g.index < 2) g.after[g.index] = g.index == 0 ? sum : 0.0f;
-  } else {
-    float carry = 0.0f;
-    for (uint i = g.group.lane; i < g.part; i += 32) carry += g.before[0][2 * i];
-    kk_cumsum_part<REVERSE>(p, out, n, g.from, to, metal::simd_sum(carry), g.group);
+  const uint each = ((n + VEC - 1) / VEC + g.parts - 1) / g.parts * VEC;
+  const uint from = metal::min(n, g.part * each);
+  const bool blocks = kk_in_blocks<VEC>(p, n);
+  float sums[ITEMS];
+  for (int k = 0; k < ITEMS; ++k) sums[k] = 0.0f;
+  for (uint start = 0; start < from; start += TG * VEC * ITEMS) {
+    const uint i = start + g.index * VEC;
+    float v[ITEMS * VEC];
+    kk_scan_load<REVERSE, VEC, ITEMS>(p, i, TG * VEC, from, n, blocks, v, *p);
+    for (int k = 0; k < ITEMS; ++k)
+      if (i + k * (TG * VEC) < from)
+        for (int j = 0; j < VEC; ++j) sums[k] += v[k * VEC + j];
   }
+  for (int k = 1; k < ITEMS; ++k) sums[0] += sums[k];
+  const float carry = kk_group_sum(sums[0], g.group);
+  kk_cumsum_part<REVERSE>(p, out, n, from, metal::min(n, from + each), carry, g.group);
 }

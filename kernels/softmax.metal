@@ -37,20 +37,13 @@ struct kk_chunk_exp_total {
   }
   template <typename S>
   float2 whole(float2 v, S g) const {
-    const float most = kk_group_max(v.x, g);
-    const float base = kk_finite_max(most);
-    return float2(most, kk_group_sum(v.y * metal::fast::exp(v.x - base), g));
-  }
-  float2 joined(float2 a, float2 b) const {
-    const float most = metal::max(a.x, b.x);
-    const float base = kk_finite_max(most);
-    return float2(most, a.y * metal::fast::exp(a.x - base) + b.y * metal::fast::exp(b.x - base));
+    const float base = kk_finite_max(kk_group_max(v.x, g));
+    return float2(base, kk_group_sum(v.y * metal::fast::exp(v.x - base), g));
   }
 };
 template <int TG, int VEC, int ITEMS, int PASS, int PASSES, typename X>
 inline float2 kk_exp_total(size_t n, kk_chunk<TG, VEC, ITEMS, PASS, PASSES> g, X x) {
-  const float2 v = kk_reduced(n, g, kk_chunk_exp_total<X>{x});
-  return float2(kk_finite_max(v.x), v.y);
+  return kk_reduced(n, g, kk_chunk_exp_total<X>{x});
 }
 
 // Leaves the exponentials in the output where it can hold them and they would be computed again.

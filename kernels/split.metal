@@ -1,13 +1,11 @@
 // Rows that a group does not hold in registers, chunk by chunk, and rows shared by several groups because there
 // are too few of them to occupy a GPU.
 //
-// The row function runs for a chunk of TG * VEC * ITEMS elements, which is in registers, with kk_chunk in place of
-// kk_group. Each of its reductions takes a pass over the row, number PASS, and one more writes.
-//
-// - Many rows: one launch, a group for each row, which goes through all chunks in each pass.
-// - Few rows: a launch for each pass, a group for each chunk. What a pass finds in each chunk is an array that
-//   the later ones put together, each simdgroup for itself; no group waits for another.
-// - Without reductions one pass and a group for each chunk, however many rows there are.
+// The row function runs for one chunk of TG * VEC * ITEMS elements after the other, with kk_chunk in place of
+// kk_group: the chunk is in registers. It runs over the whole row once for each of its reductions, from the
+// first on, which is number PASS, and then for the chunks of this group's part, which it writes. So each group
+// that shares a row adds up all of it, which the GPU's cache holds after the first has read it; no
+// group waits for another, and there is one launch.
 #include "rows.metal"
 
 // What a row function has found so far: the results of its reductions, and its width.
@@ -21,15 +19,10 @@ struct kk_found {
 template <int TG, int VEC, int ITEMS, int PASS, int PASSES>
 struct kk_chunk {
   kk_group<TG, VEC, ITEMS> group;
-  uint part;   // number of the group among those that share the row
+  uint part;   // of the group among those that share the row
   uint parts;
   uint from;   // where the chunk begins
   thread kk_found<PASSES>* found;
-  // With a launch for each pass: what the earlier ones have found in each part of the row, and where this one's
-  // result goes.
-  bool staged;
-  const device float* before[2];
-  device float* after;
   threadgroup float* shared;
   uint index;
 };
@@ -80,25 +73,12 @@ inline void kk_map(size_t n, kk_chunk<TG, VEC, ITEMS, PASS, PASSES> g, device T*
 template <int TG, int VEC, int ITEMS, int PASS, int PASSES, typename R>
 inline float2 kk_reduced(size_t n, kk_chunk<TG, VEC, ITEMS, PASS, PASSES> g, R reduce) {
   const int number = g.found->reductions++;
-  if (number < PASS && g.staged) {
-    const device float* parts = g.before[number];
-    float2 v = reduce.none();
-    for (uint i = g.group.lane; i < g.parts; i += 32)
-      v = reduce.joined(v, float2(parts[2 * i], parts[2 * i + 1]));
-    for (int d = 16; d > 0; d /= 2) v = reduce.joined(v, metal::simd_shuffle_xor(v, d));
-    return v;
-  }
   if (number < PASS) return g.found->v[number];
   if (number == PASS && PASS < PASSES) {
-    float2 v = g.staged || g.from == 0 ? reduce.none() : g.found->v[PASS];
+    float2 v = g.from == 0 ? reduce.none() : g.found->v[PASS];
     v = reduce.with(v, kk_count(n, g), g.from, g.group);
-    const bool ends = kk_ends(n, g);
-    if (g.staged || ends) v = reduce.whole(v, g.group);
+    if (kk_ends(n, g)) v = reduce.whole(v, g.group);
     g.found->v[PASS] = v;
-    if (g.staged && g.index == 0) {
-      g.after[0] = v.x;
-      g.after[1] = v.y;
-    }
   }
   return float2(NAN);
 }
@@ -117,7 +97,6 @@ struct kk_chunk_sum {
   float2 whole(float2 v, S g) const {
     return float2(kk_group_sum(v.x, g), 0.0f);
   }
-  float2 joined(float2 a, float2 b) const { return a + b; }
 };
 template <int TG, int VEC, int ITEMS, int PASS, int PASSES, typename F>
 inline float kk_sum(size_t n, kk_chunk<TG, VEC, ITEMS, PASS, PASSES> g, F f) {
@@ -138,7 +117,6 @@ struct kk_chunk_max {
   float2 whole(float2 v, S g) const {
     return float2(kk_group_max(v.x, g), 0.0f);
   }
-  float2 joined(float2 a, float2 b) const { return float2(metal::max(a.x, b.x), 0.0f); }
 };
 template <int TG, int VEC, int ITEMS, int PASS, int PASSES, typename F>
 inline float kk_max(size_t n, kk_chunk<TG, VEC, ITEMS, PASS, PASSES> g, F f) {

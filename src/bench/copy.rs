@@ -62,10 +62,11 @@ impl Copy {
         ));
         if current().gpu {
             let kernel = MetalKernel::new("zmlx_copy_16", ["x"], ["out"])
+                .header("struct Block { alignas(16) uint v[4]; };\n")
                 .source(
                     "uint i = thread_position_in_grid.x; \
-                     reinterpret_cast<device uint4*>(out)[i] = \
-                     reinterpret_cast<const device uint4*>(x)[i];",
+                     reinterpret_cast<device Block*>(out)[i] = \
+                     reinterpret_cast<const device Block*>(x)[i];",
                 )
                 .build()?;
             let ring = Ring::new(sources.clone());

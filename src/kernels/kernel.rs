@@ -26,7 +26,6 @@ pub(crate) struct RowKernel {
     shared: split::Work,
     made: OnceLock<MetalKernel>,
     made_split: OnceLock<MetalKernel>,
-    made_passes: [OnceLock<MetalKernel>; 3],
 }
 
 enum Work {
@@ -53,7 +52,6 @@ impl RowKernel {
             shared: split::Work::Maps(1),
             made: OnceLock::new(),
             made_split: OnceLock::new(),
-            made_passes: [const { OnceLock::new() }; 3],
         }
     }
 
@@ -72,7 +70,6 @@ impl RowKernel {
             shared: split::Work::Maps(0),
             made: OnceLock::new(),
             made_split: OnceLock::new(),
-            made_passes: [const { OnceLock::new() }; 3],
         }
     }
 
@@ -182,9 +179,6 @@ impl RowKernel {
     ) -> Result<[Array; N]> {
         let dtype = inputs[0].dtype();
         let split = self.split(rows, width, dtype);
-        if let Some(split) = split.filter(|s| s.passes > 0) {
-            return self.launch_passes(split, inputs, outputs, rows);
-        }
         let group = self.group(width, dtype);
         let inputs = with_axes(inputs)?;
         let kernel = match split {
@@ -200,52 +194,6 @@ impl RowKernel {
         }
         let threads = rows.saturating_mul(group.tg as usize);
         group.on(launch).grid(threads).run()
-    }
-
-    /// A launch for each reduction of a row, and one for the rest.
-    #[track_caller]
-    fn launch_passes<const N: usize>(
-        &self,
-        split: Split,
-        inputs: &[&Array],
-        outputs: [(&[i32], Dtype); N],
-        rows: usize,
-    ) -> Result<[Array; N]> {
-        let mut inputs = with_axes(inputs)?;
-        let passes = split.passes;
-        for pass in 0..passes {
-            let launch = self.pass_kernel(pass, passes)?.launch(&inputs);
-            let launch = launch.output((rows, split.parts, 2), Dtype::Float32);
-            let [found] = split.on(launch, rows).run()?;
-            inputs.push(Cow::Owned(found));
-        }
-        let mut launch = self.pass_kernel(passes, passes)?.launch(&inputs);
-        for (shape, dtype) in outputs {
-            launch = launch.output(shape, dtype);
-        }
-        split.on(launch, rows).run()
-    }
-
-    fn pass_kernel(&self, pass: u8, passes: u8) -> Result<&MetalKernel> {
-        let made = &self.made_passes[usize::from(pass)];
-        let Work::EachRow(call) = self.work else {
-            return self.kernel();
-        };
-        if let Some(kernel) = made.get() {
-            return Ok(kernel);
-        }
-        let earlier: Vec<String> = (0..pass).map(|k| format!("before{k}")).collect();
-        let mut inputs = self.inputs.to_vec();
-        inputs.extend(earlier.iter().map(String::as_str));
-        let outputs = if pass < passes {
-            &["after"]
-        } else {
-            self.outputs
-        };
-        let name = format!("{}_pass{pass}", self.name);
-        build(made, &name, &inputs, outputs, || {
-            split::pass_source(pass, passes, (&inputs, self.outputs), call)
-        })
     }
 
     /// How several groups share a row, where they do.

@@ -1,5 +1,5 @@
-//! Rows that one group of threads does not hold in registers, on GPUs: chunk by chunk, or by as many groups as
-//! a row has chunks where rows are too few to occupy the chip. See `kernels/split.metal`.
+//! Rows that one group of threads does not hold in registers, on GPUs: each is shared by as many groups as
+//! it takes to occupy the chip. See `kernels/split.metal`.
 
 use std::fmt::Write as _;
 
@@ -26,8 +26,6 @@ pub(super) struct Split {
     pub items: i32,
     /// Groups of a row.
     pub parts: usize,
-    /// Launches before the last, one for each reduction, if several groups add up a row.
-    pub passes: u8,
 }
 
 /// The widest row that a group holds in registers, 32 elements a thread.
@@ -36,11 +34,11 @@ const WIDEST_KEPT: usize = 32 * 1024;
 /// Elements of a thread that are on the way at once.
 const ON_THE_WAY: usize = 16;
 
-/// Rows that leave half of a large GPU's processors idle, a group each.
-const FEW_ROWS: usize = 64;
+/// So many groups, each of which reads a whole row, get all that a large GPU's cache gives; more would wait for it.
+const READERS: usize = 64;
 
-/// From here on a few rows are worth another launch.
-const WORTH_A_LAUNCH: usize = 64 * 1024;
+/// Rows that leave processors of a large GPU idle, a group each.
+const FEW_ROWS: usize = 128;
 
 impl Split {
     /// How `rows` rows of `width` elements of a first input of `dtype` are shared out, if that is better
@@ -54,39 +52,44 @@ impl Split {
     ) -> Option<Split> {
         let wide = block / dtype.size();
         let vec = if width.is_multiple_of(wide) { wide } else { 1 };
-        let few = rows <= FEW_ROWS;
         let least = match work {
-            Work::Maps(0) if few => 8 * 1024,
+            Work::Maps(0) if rows <= FEW_ROWS => 8 * 1024,
             _ => WIDEST_KEPT,
         };
         if width <= least {
             return None;
         }
-        let passes = match work {
-            Work::Maps(passes) | Work::Adds(passes) => passes,
-            Work::Scans => 1,
+        let tg = match work {
+            Work::Maps(0) => 256,
+            Work::Maps(_) if dtype == Dtype::Float32 => 1024,
+            _ => 512,
         };
-        let tg = if passes == 0 { 256 } else { 512 };
+        // As measured: long loops want more on the way.
+        let on_the_way = if tg == 512 {
+            2 * ON_THE_WAY
+        } else {
+            ON_THE_WAY
+        };
         // `kk_cumsum_part` takes four blocks at most.
         let most = if work == Work::Scans { 4 } else { 16 };
-        let items = (ON_THE_WAY / vec).min(most);
-        let chunks = width.div_ceil(tg * vec * items);
-        let (parts, passes) = match few && width >= WORTH_A_LAUNCH {
-            _ if passes == 0 => (chunks, 0),
-            true => (chunks, passes),
-            // A group goes through any row as it is.
-            false if work == Work::Scans => return None,
-            false => (1, 0),
+        let step = width.div_ceil(tg * on_the_way);
+        let parts = match work {
+            Work::Maps(0) => step,
+            Work::Maps(_) => (READERS / rows.max(1)).clamp(1, step),
+            // On average a group reads half of the row.
+            Work::Scans => (2 * READERS / rows.max(1)).clamp(1, step),
+            Work::Adds(_) => 1,
         };
         Some(Split {
             tg: tg as i32,
             vec: vec as i32,
-            items: items as i32,
+            items: (on_the_way / vec).min(most) as i32,
             parts,
-            passes,
         })
     }
+}
 
+impl Split {
     /// All groups of `rows` rows.
     pub(super) fn on<'a>(&self, launch: Launch<'a>, rows: usize) -> Launch<'a> {
         launch
@@ -98,76 +101,50 @@ impl Split {
     }
 }
 
-/// The text of a kernel that runs `call` for each row, or without reductions for each chunk of it.
+/// The text of a kernel that runs `call` for each row, see `kernels/split.metal`.
 pub(super) fn source(work: Work, x: &str, call: &str) -> String {
-    let (passes, maps) = match work {
+    let (passes, whole) = match work {
         Work::Maps(passes) => (passes, true),
         Work::Adds(passes) => (passes, false),
         Work::Scans => (0, false),
     };
-    let mut text = head(x);
-    let _ = writeln!(text, "kk_found<{passes}> found;\nfound.width = 0;");
-    let mut run = |pass: u8, from: &str, before: &str, behind: &str| {
-        let _ = write!(
-            text,
-            "{{\nuint from = {from};\n{before}{{\nfound.reductions = 0;\n\
-             const kk_chunk<TG, VEC, ITEMS, {pass}, {passes}> g = {{group, part, parts, from, &found, \
-             false, {{}}, nullptr, shared, index}};\n{call};\n}}\n{behind}}}\n"
-        );
-    };
-    let next = "while ((from += TG * VEC * ITEMS) < found.width);\n";
-    for pass in 0..passes {
-        run(pass, "0", "do ", next);
-    }
-    match (passes, maps) {
-        (0, true) => run(passes, "part * (TG * VEC * ITEMS)", "", ""),
-        (_, true) => run(passes, "0", "do ", next),
-        (_, false) => run(passes, "0", "", ""),
-    }
-    text
-}
-
-/// What all texts begin with.
-fn head(x: &str) -> String {
-    format!(
+    let mut text = format!(
         "threadgroup float shared[32];\n\
          const size_t n = {x}_shape[{x}_ndim - 1];\n\
          const size_t row = threadgroup_position_in_grid.y;\n\
          const uint index = thread_position_in_threadgroup.x, part = threadgroup_position_in_grid.x;\n\
-         const uint parts = threadgroups_per_grid.x;\n\
+         const uint parts = threadgroups_per_grid.x, size = TG * VEC * ITEMS;\n\
          const kk_group<TG, VEC, ITEMS> group = {{shared, index, thread_index_in_simdgroup, \
-         simdgroup_index_in_threadgroup}};\n"
-    )
-}
-
-/// The text of the launch for one pass of so many. It has the results of earlier ones as inputs `before0` and
-/// so on, and gives `after`; the last one has the kernel's own outputs.
-pub(super) fn pass_source(
-    pass: u8,
-    passes: u8,
-    (inputs, outputs): (&[&str], &[&str]),
-    call: &str,
-) -> String {
-    let mut before: Vec<String> = (0..pass)
-        .map(|k| format!("before{k} + 2 * row * parts"))
-        .collect();
-    before.resize(2, "nullptr".to_owned());
-    let before = before.join(", ");
-    let mut text = head(inputs[0]);
-    let after = if pass < passes {
-        for y in outputs {
-            let _ = writeln!(text, "device float* {y} = after;");
-        }
-        "after + 2 * (row * parts + part)"
-    } else {
-        "nullptr"
-    };
-    let _ = write!(
-        text,
-        "kk_found<{passes}> found;\nfound.reductions = 0;\n\
-         const kk_chunk<TG, VEC, ITEMS, {pass}, {passes}> g = {{group, part, parts, \
-         part * (TG * VEC * ITEMS), &found, true, {{{before}}}, {after}, shared, index}};\n{call};\n"
+         simdgroup_index_in_threadgroup}};\n\
+         kk_found<{passes}> found;\nfound.width = 0;\n"
     );
+    let mut run = |pass: u8, head: &str, tail: &str| {
+        let _ = write!(
+            text,
+            "{head}{{\nfound.reductions = 0;\n\
+             const kk_chunk<TG, VEC, ITEMS, {pass}, {passes}> g = {{group, part, parts, from, &found, \
+             shared, index}};\n{call};\n}}\n{tail}"
+        );
+    };
+    for pass in 0..passes {
+        run(
+            pass,
+            "{\nuint from = 0;\ndo ",
+            "while ((from += size) < found.width);\n}\n",
+        );
+    }
+    if passes > 0 && whole {
+        run(
+            passes,
+            "const uint each = ((found.width + size - 1) / size + parts - 1) / parts * size;\n\
+             for (uint from = part * each, to = metal::min(from + each, found.width); from < to; \
+             from += size) ",
+            "",
+        );
+    } else {
+        let from = if whole { "part * size" } else { "0" };
+        run(passes, &format!("const uint from = {from};\n"), "");
+    }
     text
 }
 
@@ -180,14 +157,12 @@ mod tests {
         let split = |work, rows, width| Split::of(work, rows, width, Dtype::Float32, 16);
         assert_eq!(split(Work::Maps(1), 8192, 4096), None);
         assert_eq!(split(Work::Maps(0), 8192, 16384), None);
-        let shared = |work, rows, width| split(work, rows, width).map(|s| (s.parts, s.passes));
-        assert_eq!(shared(Work::Maps(1), 16, 151_936), Some((19, 1)));
-        assert_eq!(shared(Work::Maps(2), 1, 151_936), Some((19, 2)));
-        assert_eq!(shared(Work::Maps(1), 4096, 151_936), Some((1, 0)));
-        assert_eq!(shared(Work::Maps(1), 1, 40_000), Some((1, 0)));
-        assert_eq!(shared(Work::Maps(0), 16, 75_968), Some((19, 0)));
-        assert_eq!(shared(Work::Maps(0), 4096, 75_968), Some((19, 0)));
-        assert_eq!(shared(Work::Scans, 16, 151_936), Some((19, 1)));
-        assert_eq!(shared(Work::Scans, 4096, 151_936), None);
+        let parts = |work, rows, width| split(work, rows, width).map(|s| s.parts);
+        assert_eq!(parts(Work::Maps(1), 16, 151_936), Some(4));
+        assert_eq!(parts(Work::Maps(1), 1, 151_936), Some(10));
+        assert_eq!(parts(Work::Maps(1), 4096, 151_936), Some(1));
+        assert_eq!(parts(Work::Adds(1), 1, 1_000_003), Some(1));
+        assert_eq!(parts(Work::Maps(0), 16, 75_968), Some(19));
+        assert_eq!(parts(Work::Scans, 16, 151_936), Some(8));
     }
 }
