@@ -76,7 +76,8 @@ impl CrossEntropy<'_> {
     #[track_caller]
     fn value(self) -> Result<Array> {
         let (rows, width) = rows_of("logits", self.logits)?;
-        let inputs = [self.logits, self.targets, &constant(&[self.ignored])?];
+        let ignored = constant(&[self.ignored])?;
+        let inputs = [self.logits, self.targets, &ignored];
         let output = [(self.targets.shape(), self.logits.dtype())];
         let [loss] = VALUE.launch(&inputs, output, rows, width)?;
         Ok(loss)

@@ -70,7 +70,8 @@ impl RmsNorm<'_> {
     #[track_caller]
     fn value(self) -> Result<Array> {
         let (rows, width) = rows_of("x", self.x)?;
-        let inputs = [self.x, self.weight, &constant(&[self.eps])?];
+        let eps = constant(&[self.eps])?;
+        let inputs = [self.x, self.weight, &eps];
         let like = [(self.x.shape(), self.x.dtype())];
         let [y] = VALUE.launch(&inputs, like, rows, width)?;
         Ok(y)
@@ -86,8 +87,9 @@ static RMSNORM: Op<f32> = Op {
         let (rows, width) = rows_of("x", p[0])?;
         let leading = &p[0].shape()[..p[0].ndim() - 1];
         let outputs = [(p[0].shape(), p[0].dtype()), (leading, Dtype::Float32)];
+        let eps = constant(&[eps])?;
         Ok(FORWARD
-            .launch(&[p[0], p[1], &constant(&[eps])?], outputs, rows, width)?
+            .launch(&[p[0], p[1], &eps], outputs, rows, width)?
             .into())
     },
     vjp: |_, p, g, y| {

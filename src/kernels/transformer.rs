@@ -1,5 +1,7 @@
 //! Gated activations and dropout.
 
+use std::rc::Rc;
+
 use super::catalog::{Entry, Kind, few, input};
 use super::kernel::{ElementKernel, RowKernel, check_float, constant, rows_of};
 use super::op::Op;
@@ -128,7 +130,7 @@ impl Mask {
         }
     }
 
-    fn key(&self) -> Result<Array> {
+    fn key(&self) -> Result<Rc<Array>> {
         let [a, b] = self.words;
         constant(&[a, b, self.below, self.factor.to_bits()])
     }
@@ -164,7 +166,8 @@ static DROPOUT: Op<Mask> = Op {
 };
 
 fn drop_out(mask: &Mask, x: &Array) -> Result<Vec<Array>> {
-    Ok(vec![DROP.launch(&[x, &mask.key()?])?])
+    let key = mask.key()?;
+    Ok(vec![DROP.launch(&[x, &key])?])
 }
 
 static DROP: ElementKernel = ElementKernel::new("dropout", &["x", "key"], "kk_dropout(v, key, i)");

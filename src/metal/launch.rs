@@ -1,5 +1,6 @@
 //! One call of a kernel.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt::Write as _;
 use std::panic::Location;
@@ -26,13 +27,16 @@ use super::template::{self, TemplateArg, check_dtype};
 /// What a launch writes.
 type Specs<'a> = SmallVec<[ffi::OutputSpec<'a>; 2]>;
 
+/// Arrays that a launch gives, few of which are a list on the heap.
+pub(crate) type Outputs = SmallVec<[Array; 2]>;
+
 /// A launch under description; made by [`MetalKernel::launch`], finished by [`run`](Self::run).
 #[must_use = "a launch does nothing until `run`"]
 pub struct Launch<'a> {
     pub(super) kernel: &'a MetalKernel,
     pub(super) inputs: SmallVec<[&'a Array; 4]>,
     pub(super) template: SmallVec<[(&'a str, TemplateArg); 3]>,
-    outputs: SmallVec<[(Vec<i32>, Dtype); 1]>,
+    outputs: SmallVec<[(Cow<'a, [i32]>, Dtype); 1]>,
     /// What was wrong with a shape.
     problem: Cell<Option<Box<Error>>>,
     grid: Option<Extent>,
@@ -61,7 +65,7 @@ impl<'a> Launch<'a> {
     /// A template argument: an `i32`, a `bool` or a [`Dtype`]. Each distinct value compiles
     /// the kernel anew, so sizes are better read from `name_shape`.
     pub fn template(mut self, name: &'a str, value: impl Into<TemplateArg>) -> Self {
-        self.template.push((name, value.into()));
+        self.set_template(name, value.into());
         self
     }
 
@@ -69,9 +73,9 @@ impl<'a> Launch<'a> {
     #[track_caller]
     pub fn output(mut self, shape: impl IntoShape, dtype: Dtype) -> Self {
         match shape.into_shape() {
-            Ok(shape) => self.outputs.push((shape, dtype)),
+            Ok(shape) => self.outputs.push((Cow::Owned(shape), dtype)),
             Err(e) => {
-                self.outputs.push((Vec::new(), dtype));
+                self.outputs.push((Cow::Borrowed(&[]), dtype));
                 // The first one counts.
                 let first = self.problem.take().unwrap_or_else(|| e.into());
                 self.problem.set(Some(first));
@@ -82,15 +86,39 @@ impl<'a> Launch<'a> {
 
     /// How many threads run, along each dimension. Default: one for each element of the first output.
     pub fn grid(mut self, grid: impl IntoExtent) -> Self {
-        self.grid = Some(grid.into_extent());
+        self.set_grid(grid);
         self
     }
 
     /// Threads of a threadgroup. Groups at the edge of the grid are smaller, as Metal
     /// dispatches them.
     pub fn threadgroup(mut self, threadgroup: impl IntoExtent) -> Self {
-        self.threadgroup = Some(threadgroup.into_extent());
+        self.set_threadgroup(threadgroup);
         self
+    }
+
+    // The same in place, and with shapes that are known to be good: what operations call, as a launch is too large
+    // to be handed on at no cost.
+
+    #[inline]
+    pub(crate) fn set_template(&mut self, name: &'a str, value: TemplateArg) {
+        self.template.push((name, value));
+    }
+
+    /// The shape of an array.
+    #[inline]
+    pub(crate) fn set_output(&mut self, shape: &'a [i32], dtype: Dtype) {
+        self.outputs.push((Cow::Borrowed(shape), dtype));
+    }
+
+    #[inline]
+    pub(crate) fn set_grid(&mut self, grid: impl IntoExtent) {
+        self.grid = Some(grid.into_extent());
+    }
+
+    #[inline]
+    pub(crate) fn set_threadgroup(&mut self, threadgroup: impl IntoExtent) {
+        self.threadgroup = Some(threadgroup.into_extent());
     }
 
     /// Fills the outputs with this value first; without, they start as arbitrary memory.
@@ -129,6 +157,12 @@ impl<'a> Launch<'a> {
     /// As [`run_vec`](Self::run_vec), and [`Error::Argument`] when `N` is not the number of outputs.
     #[track_caller]
     pub fn run<const N: usize>(self) -> Result<[Array; N]> {
+        self.add()
+    }
+
+    /// [`run`](Self::run) in place.
+    #[track_caller]
+    pub(crate) fn add<const N: usize>(&self) -> Result<[Array; N]> {
         let kernel = self.kernel;
         if kernel.output_names().len() != N {
             return Err(Error::argument(
@@ -157,11 +191,17 @@ impl<'a> Launch<'a> {
     /// [`Error::Kernel`] when the kernel does not compile, with the line of its source.
     #[track_caller]
     pub fn run_vec(self) -> Result<Vec<Array>> {
+        self.add_all().map(Outputs::into_vec)
+    }
+
+    /// [`run_vec`](Self::run_vec) in place.
+    #[track_caller]
+    pub(crate) fn add_all(&self) -> Result<Outputs> {
         let mut slots: SmallVec<[ffi::Slot; 2]> = SmallVec::new();
         slots.resize_with(self.kernel.output_names().len(), no_output);
         let geometry = self.enqueue(&mut slots)?;
         let outputs = slots.into_iter().map(|slot| Array::wrap(slot.array));
-        let outputs: Vec<Array> = outputs.collect();
+        let outputs: Outputs = outputs.collect();
         self.finish(&outputs, geometry)?;
         Ok(outputs)
     }
