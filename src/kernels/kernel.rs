@@ -408,13 +408,14 @@ impl Bits for i64 {
 
 /// Metal passes arrays without axes as references; kernels over rows index all alike.
 fn with_axes<'a>(inputs: &[&'a Array]) -> Result<SmallVec<[Cow<'a, Array>; 4]>> {
-    inputs
-        .iter()
-        .map(|&a| match a.ndim() {
-            0 => a.reshape(1).map(Cow::Owned),
-            _ => Ok(Cow::Borrowed(a)),
-        })
-        .collect()
+    let mut all = SmallVec::new();
+    for &a in inputs {
+        all.push(match a.ndim() {
+            0 => Cow::Owned(a.reshape(1)?),
+            _ => Cow::Borrowed(a),
+        });
+    }
+    Ok(all)
 }
 
 /// Number of rows and width of an array over whose last axis a function works.

@@ -58,18 +58,17 @@ impl RmsNorm<'_> {
     pub fn call(self) -> Result<Array> {
         check_float("x", self.x)?;
         check_float("weight", self.weight)?;
-        let (_, width) = rows_of("x", self.x)?;
+        let (rows, width) = rows_of("x", self.x)?;
         check_shape("weight", self.weight, &[width as i32])?;
         if !self.x.is_tracer() && !self.weight.is_tracer() {
-            return self.value();
+            return self.value(rows, width);
         }
         RMSNORM.call1(self.eps, &[self.x, self.weight])
     }
 
     /// The result alone, where no gradient is asked for: one output less to make.
     #[track_caller]
-    fn value(self) -> Result<Array> {
-        let (rows, width) = rows_of("x", self.x)?;
+    fn value(self, rows: usize, width: usize) -> Result<Array> {
         let eps = constant(&[self.eps])?;
         let inputs = [self.x, self.weight, &eps];
         let like = [(self.x.shape(), self.x.dtype())];

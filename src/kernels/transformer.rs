@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use smallvec::SmallVec;
+
 use super::catalog::{Entry, Kind, few, input};
 use super::kernel::{ElementKernel, RowKernel, check_float, constant, rows_of};
 use super::op::Op;
@@ -44,7 +46,7 @@ static SWIGLU: Op<()> = Op {
     visible: 1,
     forward: |(), p| {
         let (rows, width) = rows_of("x", p[0])?;
-        let mut shape = p[0].shape().to_vec();
+        let mut shape: SmallVec<[i32; 4]> = p[0].shape().into();
         if let Some(last) = shape.last_mut() {
             *last /= 2;
         }

@@ -21,7 +21,7 @@ use super::capture;
 use super::dump;
 use super::geometry::{Extent, IntoExtent, check_grid, check_threadgroup, default_threadgroup};
 use super::kernel::KernelSource;
-use super::specialize::{CudaClass, Key, is_single};
+use super::specialize::{CudaClass, Input, Inputs, Key, is_single};
 use super::template::{self, TemplateArg, check_dtype};
 
 /// What a launch writes.
@@ -210,7 +210,7 @@ impl<'a> Launch<'a> {
     /// was nothing to write and so no launch.
     #[track_caller]
     fn enqueue(&self, slots: &mut [ffi::Slot]) -> Result<Option<ffi::Geometry>> {
-        self.check_inputs()?;
+        let inputs = self.check_inputs()?;
         let outputs = self.resolve_outputs()?;
         let stream = current();
         if self.verbose {
@@ -226,7 +226,7 @@ impl<'a> Launch<'a> {
         }
         let geometry = self.resolve_geometry(&outputs)?;
         if dump::wanted() {
-            dump::launch(self, &outputs, &geometry)?;
+            dump::launch(self, &inputs, &outputs, &geometry)?;
         }
         if self.timed {
             self.eager("timed")?;
@@ -241,16 +241,25 @@ impl<'a> Launch<'a> {
                 return Err(no_gpu());
             }
             let class = CudaClass::of(self, &outputs, &geometry);
-            let code = self.kernel.specialization(class.key(self, &outputs));
+            let code = self
+                .kernel
+                .specialization(class.key(self, &inputs, &outputs));
             let plan = self.kernel.cuda_plan(&code, class, self, &outputs)?;
             ffi::cuda_launch(plan, &self.refs(), &outputs, &geometry, stream, slots).lift()?;
         } else {
-            let key = Key::of(self, &outputs, [u8::from(is_single(&geometry)), 0, 0]);
+            let key = Key::of(
+                self,
+                &inputs,
+                &outputs,
+                [u8::from(is_single(&geometry)), 0, 0],
+            );
             let code = self.kernel.specialization(key);
             let plan = self.kernel.host_plan(&code, self, &outputs, &geometry)?;
             ffi::host_launch(plan, &self.refs(), &outputs, &geometry, stream, slots).lift()?;
         }
-        self.kernel.inner.stats.launched(self.bytes(&outputs));
+        let read: usize = inputs.iter().map(|i| i.bytes).sum();
+        let bytes = read as u64 + written(&outputs);
+        self.kernel.inner.stats.launched(bytes);
         Ok(Some(geometry))
     }
 
@@ -288,12 +297,6 @@ impl<'a> Launch<'a> {
         let outputs = self.resolve_outputs()?;
         let geometry = self.resolve_geometry(&outputs)?;
         dump::write(dir, &self, &outputs, &geometry)
-    }
-
-    /// Bytes of inputs and outputs.
-    fn bytes(&self, outputs: &[ffi::OutputSpec<'_>]) -> u64 {
-        let inputs: usize = self.inputs.iter().map(|a| a.nbytes()).sum();
-        inputs as u64 + written(outputs)
     }
 
     /// Bytes of the outputs that a thread writes, if each writes as many.
@@ -368,7 +371,7 @@ impl<'a> Launch<'a> {
     }
 
     #[track_caller]
-    fn check_inputs(&self) -> Result<()> {
+    fn check_inputs(&self) -> Result<Inputs> {
         let names = self.kernel.input_names();
         if self.inputs.len() != names.len() {
             return Err(Error::argument(
@@ -377,10 +380,13 @@ impl<'a> Launch<'a> {
                 self.inputs.len(),
             ));
         }
+        let mut inputs = Inputs::new();
         for (name, array) in names.iter().zip(&self.inputs) {
-            check_dtype(name, array.dtype())?;
+            let input = Input::of(array);
+            check_dtype(name, input.dtype)?;
+            inputs.push(input);
         }
-        Ok(())
+        Ok(inputs)
     }
 
     #[track_caller]
