@@ -210,7 +210,8 @@ impl<'a> Launch<'a> {
     /// was nothing to write and so no launch.
     #[track_caller]
     fn enqueue(&self, slots: &mut [ffi::Slot]) -> Result<Option<ffi::Geometry>> {
-        let inputs = self.check_inputs()?;
+        let inputs = self.read();
+        self.check_inputs(&inputs)?;
         let outputs = self.resolve_outputs()?;
         let stream = current();
         if self.verbose {
@@ -243,7 +244,7 @@ impl<'a> Launch<'a> {
             let class = CudaClass::of(self, &outputs, &geometry);
             let code = self
                 .kernel
-                .specialization(class.key(self, &inputs, &outputs));
+                .specialization(&class.key(self, &inputs, &outputs));
             let plan = self.kernel.cuda_plan(&code, class, self, &outputs)?;
             ffi::cuda_launch(plan, &self.refs(), &outputs, &geometry, stream, slots).lift()?;
         } else {
@@ -253,7 +254,7 @@ impl<'a> Launch<'a> {
                 &outputs,
                 [u8::from(is_single(&geometry)), 0, 0],
             );
-            let code = self.kernel.specialization(key);
+            let code = self.kernel.specialization(&key);
             let plan = self.kernel.host_plan(&code, self, &outputs, &geometry)?;
             ffi::host_launch(plan, &self.refs(), &outputs, &geometry, stream, slots).lift()?;
         }
@@ -293,7 +294,7 @@ impl<'a> Launch<'a> {
     #[track_caller]
     pub(crate) fn dump(self, dir: &Path) -> Result<std::path::PathBuf> {
         crate::stream::enter();
-        self.check_inputs()?;
+        self.check_inputs(&self.read())?;
         let outputs = self.resolve_outputs()?;
         let geometry = self.resolve_geometry(&outputs)?;
         dump::write(dir, &self, &outputs, &geometry)
@@ -337,7 +338,7 @@ impl<'a> Launch<'a> {
     #[track_caller]
     pub fn source(self) -> Result<KernelSource> {
         crate::stream::enter();
-        self.check_inputs()?;
+        self.check_inputs(&self.read())?;
         let outputs = self.resolve_outputs()?;
         self.kernel.texts(&self, &outputs)
     }
@@ -370,8 +371,12 @@ impl<'a> Launch<'a> {
         launched.lift()
     }
 
+    fn read(&self) -> Inputs {
+        self.inputs.iter().map(|a| Input::of(a)).collect()
+    }
+
     #[track_caller]
-    fn check_inputs(&self) -> Result<Inputs> {
+    fn check_inputs(&self, inputs: &Inputs) -> Result<()> {
         let names = self.kernel.input_names();
         if self.inputs.len() != names.len() {
             return Err(Error::argument(
@@ -380,13 +385,10 @@ impl<'a> Launch<'a> {
                 self.inputs.len(),
             ));
         }
-        let mut inputs = Inputs::new();
-        for (name, array) in names.iter().zip(&self.inputs) {
-            let input = Input::of(array);
+        for (name, input) in names.iter().zip(inputs) {
             check_dtype(name, input.dtype)?;
-            inputs.push(input);
         }
-        Ok(inputs)
+        Ok(())
     }
 
     #[track_caller]

@@ -24,7 +24,7 @@ use super::template::{self, TemplateArg};
 /// What tells specializations of one kernel apart. As words, because every launch makes and hashes
 /// one: lists of enumerations took longer.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(super) struct Key(SmallVec<[u32; 24]>);
+pub(super) struct Key(SmallVec<[u64; 12]>);
 
 impl Key {
     /// `code` tells apart what the text does not say: for which engine, and what it was promised.
@@ -37,28 +37,26 @@ impl Key {
         let [engine, rank, threads] = code;
         // As many inputs and outputs as the kernel has, so nothing has to be counted.
         let mut words = SmallVec::new();
-        words.push(u32::from_le_bytes([engine, rank, threads, 0]));
+        words.push(u64::from(u32::from_le_bytes([engine, rank, threads, 0])));
         for i in inputs {
-            words.push(u32::from_le_bytes([i.dtype as u8, i.class, 0, 0]));
+            words.push(u64::from(u16::from_le_bytes([i.dtype as u8, i.class])));
         }
         for o in outputs {
-            words.push(o.dtype as u32);
+            words.push(o.dtype as u64);
         }
         for (name, value) in &launch.template {
-            // Nobody has checked the name yet: no other list of names gives these words.
-            let (whole, rest) = name.as_bytes().as_chunks::<4>();
-            words.push(whole.len() as u32);
-            words.extend(whole.iter().map(|&w| u32::from_le_bytes(w)));
-            let mut last = [0; 4];
-            last[..rest.len()].copy_from_slice(rest);
-            last[3] = rest.len() as u8;
-            words.push(u32::from_le_bytes(last));
             let (kind, value) = match *value {
                 TemplateArg::Int(n) => (0, n.cast_unsigned()),
                 TemplateArg::Bool(b) => (1, u32::from(b)),
                 TemplateArg::Dtype(d) => (2, d as u32),
             };
-            words.extend([kind, value]);
+            // Nobody has checked the name yet: no other list of names gives these words.
+            words.push(u64::from(value) << 32 | (name.len() as u64) << 2 | kind);
+            for part in name.as_bytes().chunks(8) {
+                let mut word = [0; 8];
+                word[..part.len()].copy_from_slice(part);
+                words.push(u64::from_le_bytes(word));
+            }
         }
         Key(words)
     }
@@ -236,11 +234,11 @@ impl MetalKernel {
     }
 
     /// The entry for `key`, perhaps empty.
-    pub(super) fn specialization(&self, key: Key) -> Arc<Specialization> {
-        let found = self.inner.specializations.get(&key).map(|s| Arc::clone(&s));
+    pub(super) fn specialization(&self, key: &Key) -> Arc<Specialization> {
+        let found = self.inner.specializations.get(key).map(|s| Arc::clone(&s));
         match found {
             Some(entry) => entry,
-            None => Arc::clone(&self.inner.specializations.entry(key).or_default()),
+            None => Arc::clone(&self.inner.specializations.entry(key.clone()).or_default()),
         }
     }
 
