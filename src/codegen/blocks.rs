@@ -12,8 +12,8 @@ const LEAST: u64 = 1024;
 
 /// How many elements a thread takes of arrays of these dtypes and this size; 1 where they are not made of
 /// whole blocks, and on a CPU, whose compiler makes vectors of neighbouring threads.
-pub(crate) fn block(size: u64, dtypes: impl IntoIterator<Item = Dtype>) -> u64 {
-    if !as_on_gpu() || size < LEAST {
+pub(crate) fn block(gpu: bool, size: u64, dtypes: impl IntoIterator<Item = Dtype>) -> u64 {
+    if !as_on_gpu(gpu) || size < LEAST {
         return 1;
     }
     let largest = dtypes.into_iter().map(Dtype::size).max().unwrap_or(BYTES);
@@ -22,10 +22,9 @@ pub(crate) fn block(size: u64, dtypes: impl IntoIterator<Item = Dtype>) -> u64 {
     if size.is_multiple_of(block) { block } else { 1 }
 }
 
-/// Whether work is shared out as on a GPU: on one, or everywhere with `ZMLX_ROW_GROUPS=gpu`, so that this way can be
+/// Whether work is shared out as on a GPU: where the stream is one's, or everywhere with `ZMLX_ROW_GROUPS=gpu`, so that this way can be
 /// tested on a CPU.
-pub(crate) fn as_on_gpu() -> bool {
+pub(crate) fn as_on_gpu(gpu: bool) -> bool {
     static ASKED: OnceLock<bool> = OnceLock::new();
-    crate::stream::current().gpu
-        || *ASKED.get_or_init(|| std::env::var_os("ZMLX_ROW_GROUPS").is_some_and(|v| v == "gpu"))
+    gpu || *ASKED.get_or_init(|| std::env::var_os("ZMLX_ROW_GROUPS").is_some_and(|v| v == "gpu"))
 }

@@ -3,6 +3,8 @@
 //! MLX hands a kernel row-major arrays. Against the shape of the result each is one of a few
 //! patterns; a kernel's text depends on the patterns, and not on any size.
 
+use std::borrow::Cow;
+
 use crate::{Array, Error, Result};
 
 use super::program::{Program, Span};
@@ -69,15 +71,25 @@ pub(crate) struct Pattern {
 
 impl Pattern {
     pub(crate) fn new(form: Form, accesses: impl IntoIterator<Item = Access>) -> Pattern {
-        let mut all = 0;
-        for (i, a) in accesses.into_iter().enumerate() {
-            all |= (a as u128) << (4 * i);
+        let mut pattern = Pattern::unread(form);
+        for (i, access) in accesses.into_iter().enumerate() {
+            pattern.read(i, access);
         }
+        pattern
+    }
+
+    /// Without any argument.
+    fn unread(form: Form) -> Pattern {
         Pattern {
             form,
-            accesses: all,
+            accesses: 0,
             keeps: false,
         }
+    }
+
+    /// Says once how the argument with this number, below [`MOST_BUFFERS`], is read.
+    fn read(&mut self, i: usize, access: Access) {
+        self.accesses |= (access as u128) << (4 * i);
     }
 
     /// How the argument with this number is read.
@@ -97,10 +109,10 @@ impl Pattern {
 
 /// A call's shapes.
 #[derive(Debug)]
-pub(crate) struct Layout {
+pub(crate) struct Layout<'a> {
     pub(crate) pattern: Pattern,
     /// Of outputs with a value for each element.
-    pub(crate) shape: Vec<i32>,
+    pub(crate) shape: Cow<'a, [i32]>,
     /// How many of its dimensions an output with a value a row has.
     pub(crate) lead: usize,
     /// Elements of a row, and rows.
@@ -117,15 +129,15 @@ pub(crate) struct Layout {
 /// Above this many elements indices of 32 bits may not do.
 pub(super) const FLAT_LIMIT: u64 = i32::MAX as u64;
 
-impl Layout {
+impl<'a> Layout<'a> {
     /// The layout of a call with these arguments, of which the kernel reads some.
     #[track_caller]
     pub(crate) fn of(
         op: &str,
         program: &Program,
         used: &[bool],
-        inputs: &[&Array],
-    ) -> Result<Layout> {
+        inputs: &[&'a Array],
+    ) -> Result<Layout<'a>> {
         if inputs.len() != program.inputs.len() {
             let names: Vec<_> = program.inputs.iter().map(|i| i.name.as_str()).collect();
             return Err(Error::argument(
@@ -159,13 +171,13 @@ impl Layout {
 }
 
 /// The layout where every array has the result's shape or is a single number.
-fn flat(used: &[bool], inputs: &[&Array]) -> Option<Layout> {
+fn flat<'a>(used: &[bool], inputs: &[&'a Array]) -> Option<Layout<'a>> {
     let shape = inputs.iter().map(|a| a.shape()).max_by_key(|s| s.len())?;
     let size = count(shape);
     if size > FLAT_LIMIT {
         return None;
     }
-    let mut accesses = [Access::Unused; MOST_BUFFERS];
+    let mut pattern = Pattern::unread(Form::Flat);
     for (i, a) in inputs.iter().enumerate() {
         let access = if a.shape() == shape && !shape.is_empty() {
             Access::Full
@@ -177,12 +189,12 @@ fn flat(used: &[bool], inputs: &[&Array]) -> Option<Layout> {
             return None;
         };
         if used[i] {
-            *accesses.get_mut(i)? = access;
+            pattern.read(i, access);
         }
     }
     Some(Layout {
-        pattern: Pattern::new(Form::Flat, accesses),
-        shape: shape.to_vec(),
+        pattern,
+        shape: Cow::Borrowed(shape),
         lead: 0,
         width: size,
         rows: 1,
@@ -194,7 +206,7 @@ fn flat(used: &[bool], inputs: &[&Array]) -> Option<Layout> {
 
 /// The layout where one array has the result's shape, and each other is that, a row for all, a number a row, or
 /// one number. It needs no table of sizes.
-fn plain(program: &Program, used: &[bool], inputs: &[&Array]) -> Option<Layout> {
+fn plain<'a>(program: &Program, used: &[bool], inputs: &[&'a Array]) -> Option<Layout<'a>> {
     let form = match program.by_rows && program.is_serial() {
         true => Form::Serial,
         false => Form::Rows,
@@ -209,7 +221,7 @@ fn plain(program: &Program, used: &[bool], inputs: &[&Array]) -> Option<Layout> 
     if rows > MOST_ROWS || (!program.by_rows && width > PART && rows < 64) {
         return None;
     }
-    let mut accesses = [Access::Unused; MOST_BUFFERS];
+    let mut pattern = Pattern::unread(form);
     let mut length_known = false;
     for (i, a) in inputs.iter().enumerate() {
         let own = a.shape();
@@ -218,7 +230,7 @@ fn plain(program: &Program, used: &[bool], inputs: &[&Array]) -> Option<Layout> 
                 return None;
             }
             if used[i] {
-                *accesses.get_mut(i)? = Access::Column;
+                pattern.read(i, Access::Column);
             }
             continue;
         }
@@ -237,12 +249,12 @@ fn plain(program: &Program, used: &[bool], inputs: &[&Array]) -> Option<Layout> 
         };
         if used[i] {
             length_known |= access == Access::Full;
-            *accesses.get_mut(i)? = access;
+            pattern.read(i, access);
         }
     }
     length_known.then(|| Layout {
-        pattern: Pattern::new(form, accesses),
-        shape: shape.to_vec(),
+        pattern,
+        shape: Cow::Borrowed(shape),
         lead: match program.by_rows {
             true => lead.len(),
             false => 0,
@@ -321,7 +333,7 @@ pub(super) const PART: u64 = 1 << 15;
 
 /// An elementwise operation whose arrays differ in shape: walked by rows of the last dimension that is left
 /// when dimensions are joined.
-fn elementwise(used: &[bool], inputs: &[&Array], shape: Vec<i32>) -> Layout {
+fn elementwise(used: &[bool], inputs: &[&Array], shape: Vec<i32>) -> Layout<'static> {
     let mut all: Vec<Vec<i64>> = inputs.iter().map(|a| strides(a.shape(), &shape)).collect();
     let mut sizes = collapse(&shape, &mut all);
     if sizes.is_empty() {
@@ -343,7 +355,7 @@ fn elementwise(used: &[bool], inputs: &[&Array], shape: Vec<i32>) -> Layout {
     let dims = dims_of(rows, width, parts, &lead, &accesses, &all);
     Layout {
         pattern: Pattern::new(Form::Strided, accesses),
-        shape,
+        shape: Cow::Owned(shape),
         lead: 0,
         width,
         rows,
@@ -355,7 +367,12 @@ fn elementwise(used: &[bool], inputs: &[&Array], shape: Vec<i32>) -> Layout {
 
 /// An operation along the last axis.
 #[track_caller]
-fn by_rows(program: &Program, used: &[bool], inputs: &[&Array], shape: Vec<i32>) -> Result<Layout> {
+fn by_rows(
+    program: &Program,
+    used: &[bool],
+    inputs: &[&Array],
+    shape: Vec<i32>,
+) -> Result<Layout<'static>> {
     let lead = shape.len() - 1;
     let width = shape[lead] as u64;
     let rows = count(&shape[..lead]);
@@ -410,7 +427,7 @@ fn by_rows(program: &Program, used: &[bool], inputs: &[&Array], shape: Vec<i32>)
     };
     Ok(Layout {
         pattern: Pattern::new(form, accesses),
-        shape,
+        shape: Cow::Owned(shape),
         lead,
         width,
         rows,

@@ -1,8 +1,10 @@
 //! A program as an operation: kernels for each pattern, launches, derivatives made when they are needed.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use crate::metal::MetalKernel;
+use smallvec::SmallVec;
+
+use crate::metal::{MetalKernel, Outputs};
 use crate::{Array, Dtype, Error, Result};
 
 use super::blocks;
@@ -25,11 +27,13 @@ struct Inner {
     name: String,
     program: Program,
     used: Vec<bool>,
+    /// Which outputs are zeros, for which no kernel is needed.
+    zero: Vec<bool>,
     /// The output that may keep values between passes.
     keeps: Option<usize>,
     explicit: Option<Explicit>,
     checked: bool,
-    kernels: RwLock<Vec<(Pattern, MetalKernel)>>,
+    kernels: Kernels,
     vjp: OnceLock<Fused>,
     jvps: Mutex<Vec<(Vec<bool>, Fused)>>,
 }
@@ -75,11 +79,12 @@ impl Fused {
             inner: Arc::new(Inner {
                 name: name.to_owned(),
                 keeps: super::keep::kept(&program).map(|k| k.output),
+                zero: program.outputs.iter().map(text::is_zero).collect(),
                 program,
                 used,
                 explicit,
                 checked,
-                kernels: RwLock::default(),
+                kernels: Kernels::default(),
                 vjp: OnceLock::new(),
                 jvps: Mutex::default(),
             }),
@@ -107,9 +112,8 @@ impl Fused {
 
     /// The kernels that were made so far, those of derivatives, too.
     pub(crate) fn kernels(&self) -> Vec<MetalKernel> {
-        let own = self.inner.kernels.read();
-        let own = own.unwrap_or_else(PoisonError::into_inner);
-        let mut all: Vec<MetalKernel> = own.iter().map(|(_, k)| k.clone()).collect();
+        let own = self.inner.kernels.iter();
+        let mut all: Vec<MetalKernel> = own.map(|k| k.kernel.clone()).collect();
         let jvps = self.inner.jvps.lock();
         let jvps = jvps.unwrap_or_else(PoisonError::into_inner).clone();
         let explicit = self.inner.explicit.as_ref().map(Explicit::op);
@@ -195,8 +199,13 @@ impl Fused {
 
     /// One lazy launch.
     #[track_caller]
-    pub(super) fn launch(&self, inputs: &[&Array]) -> Result<Vec<Array>> {
-        let Inner { program, used, .. } = &*self.inner;
+    pub(super) fn launch(&self, inputs: &[&Array]) -> Result<Outputs> {
+        let Inner {
+            program,
+            used,
+            zero,
+            ..
+        } = &*self.inner;
         let mut layout = Layout::of(&self.inner.name, program, used, inputs)?;
         let gpu = crate::stream::current().gpu;
         if let Some(output) = self.inner.keeps
@@ -211,6 +220,7 @@ impl Fused {
             let read = inputs.iter().zip(used).filter(|(a, u)| **u && a.size() > 1);
             let written = 0..program.outputs.len();
             layout.block = blocks::block(
+                gpu,
                 layout.width,
                 read.map(|(a, _)| a.dtype())
                     .chain(written.map(|i| self.dtype(i, inputs))),
@@ -225,7 +235,7 @@ impl Fused {
             true => Some(Array::from_slice(&layout.dims, layout.dims.len())?),
             false => None,
         };
-        let mut read: Vec<&Array> = Vec::with_capacity(inputs.len() + 1);
+        let mut read: SmallVec<[&Array; 4]> = SmallVec::new();
         read.extend(
             inputs
                 .iter()
@@ -237,27 +247,28 @@ impl Fused {
         let mut launch = kernel.launch(&read);
         let mut n = 0;
         for (i, output) in program.outputs.iter().enumerate() {
-            if text::is_zero(output) {
+            if zero[i] {
                 continue;
             }
             let dtype = self.dtype(i, inputs);
-            launch = launch
-                .template(output_type(n), dtype)
-                .output(layout.output(output.span), dtype);
+            launch.set_template(output_type(n), dtype.into());
+            launch.set_output(layout.output(output.span), dtype);
             n += 1;
         }
         if n > 0 {
-            let sizes = Sizes::of(program, &layout, gpu);
-            launch = sizes.apply(launch);
+            Sizes::of(program, &layout, gpu).apply(&mut launch);
         }
-        let mut made = match n {
-            0 => Vec::new(),
-            _ => launch.run_vec()?,
+        let made = match n {
+            0 => Outputs::new(),
+            _ => launch.add_all()?,
+        };
+        if n == program.outputs.len() {
+            return Ok(made);
         }
-        .into_iter();
-        let mut outputs = Vec::with_capacity(program.outputs.len());
+        let mut made = made.into_iter();
+        let mut outputs = Outputs::new();
         for (i, output) in program.outputs.iter().enumerate() {
-            outputs.push(match text::is_zero(output) {
+            outputs.push(match zero[i] {
                 true => Array::zeros(layout.output(output.span), self.dtype(i, inputs))?,
                 false => match made.next() {
                     Some(a) => a,
@@ -270,26 +281,12 @@ impl Fused {
 
     /// The kernel for a pattern.
     #[track_caller]
-    fn kernel(&self, pattern: &Pattern) -> Result<MetalKernel> {
-        {
-            let kernels = self.inner.kernels.read();
-            let kernels = kernels.unwrap_or_else(PoisonError::into_inner);
-            if let Some((_, k)) = kernels.iter().find(|(p, _)| p == pattern) {
-                return Ok(k.clone());
-            }
+    fn kernel(&self, pattern: &Pattern) -> Result<&MetalKernel> {
+        let kernels = &self.inner.kernels;
+        match kernels.iter().find(|k| k.pattern == *pattern) {
+            Some(known) => Ok(&known.kernel),
+            None => Ok(kernels.keep(*pattern, self.build(pattern)?)),
         }
-        let kernel = self.build(pattern)?;
-        let mut kernels = self
-            .inner
-            .kernels
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        // Another thread may have been faster.
-        if let Some((_, k)) = kernels.iter().find(|(p, _)| p == pattern) {
-            return Ok(k.clone());
-        }
-        kernels.push((*pattern, kernel.clone()));
-        Ok(kernel)
     }
 
     #[track_caller]
@@ -309,6 +306,40 @@ impl Fused {
             true => kernel.checked(),
             false => kernel,
         })
+    }
+}
+
+/// Kernels of an operation, a few at most. The list only grows, so launches read it without a lock.
+#[derive(Default)]
+struct Kernels(OnceLock<Box<Made>>);
+
+struct Made {
+    pattern: Pattern,
+    kernel: MetalKernel,
+    rest: Kernels,
+}
+
+impl Kernels {
+    fn iter(&self) -> impl Iterator<Item = &Made> {
+        std::iter::successors(self.0.get(), |made| made.rest.0.get()).map(Box::as_ref)
+    }
+
+    /// The kernel at the end of the list, unless another thread was faster.
+    fn keep(&self, pattern: Pattern, kernel: MetalKernel) -> &MetalKernel {
+        let mut at = self;
+        loop {
+            let made = at.0.get_or_init(|| {
+                Box::new(Made {
+                    pattern,
+                    kernel: kernel.clone(),
+                    rest: Kernels::default(),
+                })
+            });
+            if made.pattern == pattern {
+                return &made.kernel;
+            }
+            at = &made.rest;
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! What transforms make of an operation.
 
-use crate::transforms::rules::{Rules, apply, mapped_first};
+use crate::metal::Outputs;
+use crate::transforms::rules::{Rules, apply, apply1, mapped_first, traced};
 use crate::{Array, Axes, Dtype, Error, Result};
 
 use super::op::Fused;
@@ -13,7 +14,7 @@ impl Rules for Fused {
 
     #[track_caller]
     fn forward(&self, inputs: &[&Array]) -> Result<Vec<Array>> {
-        self.launch(inputs)
+        self.launch(inputs).map(Outputs::into_vec)
     }
 
     #[track_caller]
@@ -119,7 +120,13 @@ impl Fused {
     /// The value of an operation with one output.
     #[track_caller]
     pub(crate) fn call1(&self, inputs: &[&Array]) -> Result<Array> {
-        crate::transforms::rules::apply1(self, inputs)
+        if !traced(inputs)
+            && let [_] = self.program().outputs.as_slice()
+            && let Some(y) = self.launch(inputs)?.pop()
+        {
+            return Ok(y);
+        }
+        apply1(self, inputs)
     }
 
     /// The shape that each primal would have if nothing was broadcast.
@@ -139,7 +146,7 @@ impl Fused {
             .inputs
             .iter()
             .map(|i| match i.span {
-                Span::Element => layout.shape.clone(),
+                Span::Element => layout.shape.to_vec(),
                 Span::Row => layout.shape[..layout.lead].to_vec(),
             })
             .collect())

@@ -1,5 +1,7 @@
 //! How many threads a launch has, and the constants that depend on them.
 
+use smallvec::{SmallVec, smallvec};
+
 use super::layout::{Form, Layout};
 use super::program::Program;
 
@@ -8,7 +10,7 @@ pub(super) struct Sizes {
     grid: [i64; 3],
     /// Of a threadgroup; 0 for as many as a launch takes by itself.
     threads: i64,
-    template: Vec<(&'static str, i32)>,
+    template: SmallVec<[(&'static str, i32); 2]>,
 }
 
 impl Sizes {
@@ -17,19 +19,19 @@ impl Sizes {
             Form::Flat => Sizes {
                 grid: [layout.width as i64, 1, 1],
                 threads: 0,
-                template: Vec::new(),
+                template: SmallVec::new(),
             },
             Form::Blocks => Sizes {
                 grid: [(layout.width / layout.block) as i64, 1, 1],
                 threads: 0,
-                template: vec![("VEC", layout.block as i32)],
+                template: smallvec![("VEC", layout.block as i32)],
             },
             Form::Serial | Form::SerialStrided => {
                 let (x, y) = fold(layout.rows, i32::MAX as u64);
                 Sizes {
                     grid: [x, y, 1],
                     threads: 0,
-                    template: vec![("TG", 1), ("VEC", vector(program, gpu))],
+                    template: smallvec![("TG", 1), ("VEC", vector(program, gpu))],
                 }
             }
             Form::Rows | Form::Strided => {
@@ -38,22 +40,21 @@ impl Sizes {
                 Sizes {
                     grid: [x * threads as i64, y, 1],
                     threads: threads as i64,
-                    template: vec![("TG", threads as i32), ("VEC", vector(program, gpu))],
+                    template: smallvec![("TG", threads as i32), ("VEC", vector(program, gpu))],
                 }
             }
         }
     }
 
-    pub(super) fn apply(self, mut launch: crate::metal::Launch<'_>) -> crate::metal::Launch<'_> {
+    pub(super) fn apply(self, launch: &mut crate::metal::Launch<'_>) {
         for (name, value) in self.template {
-            launch = launch.template(name, value);
+            launch.set_template(name, value.into());
         }
         // An empty grid belongs to outputs without elements, which are not launched.
-        launch = launch.grid(self.grid.map(|n| n.max(1)));
+        launch.set_grid(self.grid.map(|n| n.max(1)));
         if self.threads > 0 {
-            launch = launch.threadgroup(self.threads);
+            launch.set_threadgroup(self.threads);
         }
-        launch
     }
 }
 

@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::OnceLock;
+
+use smallvec::SmallVec;
 
 use super::split::{self, Split};
 use crate::codegen::blocks::{as_on_gpu, block};
@@ -131,8 +134,8 @@ impl RowKernel {
     }
 
     /// How a row of `width` elements is shared out, see `kernels/rows.metal`.
-    fn group(&self, width: usize, dtype: Dtype) -> Group {
-        if !as_on_gpu() {
+    fn group(&self, gpu: bool, width: usize, dtype: Dtype) -> Group {
+        if !as_on_gpu(gpu) {
             let [four, two] = self.vec_on_cpu;
             let vec = if dtype == Dtype::Float32 { four } else { two };
             return Group {
@@ -142,7 +145,7 @@ impl RowKernel {
             };
         }
         if self.shared == split::Work::Scans {
-            return super::scan::group(width, dtype.size());
+            return super::scan::group(width, dtype.size(), block_bytes(gpu));
         }
         // Elements of a thread, and of a load: 16 or 8 bytes where rows are made of such blocks.
         let (elements, wide) = match dtype {
@@ -150,8 +153,7 @@ impl RowKernel {
             _ if width.is_multiple_of(8) && width >= 32 * 8 => (32, 8),
             _ => (32, 4),
         };
-        let blocks =
-            crate::stream::current().gpu && width.is_multiple_of(wide) && width >= 32 * wide;
+        let blocks = gpu && width.is_multiple_of(wide) && width >= 32 * wide;
         let vec = if blocks { wide } else { 1 };
         let tg = width.div_ceil(elements).next_power_of_two().clamp(32, 1024);
         let items = width.div_ceil(tg * vec).next_power_of_two();
@@ -178,8 +180,8 @@ impl RowKernel {
         width: usize,
     ) -> Result<[Array; N]> {
         let dtype = inputs[0].dtype();
-        let split = self.split(rows, width, dtype);
-        let group = self.group(width, dtype);
+        let gpu = crate::stream::current().gpu;
+        let split = self.split(gpu, rows, width, dtype);
         let inputs = with_axes(inputs)?;
         let kernel = match split {
             Some(_) => self.split_kernel()?,
@@ -187,21 +189,25 @@ impl RowKernel {
         };
         let mut launch = kernel.launch(&inputs);
         for (shape, dtype) in outputs {
-            launch = launch.output(shape, dtype);
+            launch.set_output(shape, dtype);
         }
-        if let Some(split) = split {
-            return split.on(launch, rows).run();
+        match split {
+            Some(split) => split.on(&mut launch, rows),
+            None => {
+                let group = self.group(gpu, width, dtype);
+                group.on(&mut launch);
+                launch.set_grid(rows.saturating_mul(group.tg as usize));
+            }
         }
-        let threads = rows.saturating_mul(group.tg as usize);
-        group.on(launch).grid(threads).run()
+        launch.add()
     }
 
     /// How several groups share a row, where they do.
-    fn split(&self, rows: usize, width: usize, dtype: Dtype) -> Option<Split> {
-        if !as_on_gpu() {
+    fn split(&self, gpu: bool, rows: usize, width: usize, dtype: Dtype) -> Option<Split> {
+        if !as_on_gpu(gpu) {
             return None;
         }
-        Split::of(self.shared, rows, width, dtype, block_bytes())
+        Split::of(self.shared, rows, width, dtype, block_bytes(gpu))
     }
 
     fn split_kernel(&self) -> Result<&MetalKernel> {
@@ -229,27 +235,26 @@ impl RowKernel {
         }
         let dtype = inputs[0].dtype();
         let groups = rows.div_ceil(ROWS_A_GROUP).min(MAX_GROUPS);
-        let split = self.split(groups, width, dtype);
+        let gpu = crate::stream::current().gpu;
+        let split = self.split(gpu, groups, width, dtype);
         let group = Group {
             items: 0,
-            ..self.group(width, dtype)
+            ..self.group(gpu, width, dtype)
         };
         let inputs = with_axes(inputs)?;
         if let Some(split) = split {
             let launch = self.split_kernel()?.launch(&inputs);
-            let [parts] = split
-                .on(launch, groups)
-                .output((groups, width), Dtype::Float32)
-                .run()?;
+            let mut launch = launch.output((groups, width), Dtype::Float32);
+            split.on(&mut launch, groups);
+            let [parts] = launch.add()?;
             return parts.sum(0);
         }
         let launch = self.kernel()?.launch(&inputs);
-        let [parts] = group
-            .on(launch)
-            .output((groups, width), Dtype::Float32)
-            .grid(groups * group.tg as usize)
-            .threadgroup(group.tg)
-            .run()?;
+        let mut launch = launch.output((groups, width), Dtype::Float32);
+        group.on(&mut launch);
+        launch.set_grid(groups * group.tg as usize);
+        launch.set_threadgroup(group.tg);
+        let [parts] = launch.add()?;
         parts.sum(0)
     }
 }
@@ -264,20 +269,19 @@ pub(crate) struct Group {
 
 impl Group {
     /// Rows of one simdgroup share a threadgroup: a processor holds few groups, but many threads.
-    fn on<'a>(&self, launch: Launch<'a>) -> Launch<'a> {
+    fn on(&self, launch: &mut Launch<'_>) {
         let threadgroup = if self.tg == 32 { 256 } else { self.tg };
-        launch
-            .template("TG", self.tg)
-            .template("VEC", self.vec)
-            .template("ITEMS", self.items)
-            .threadgroup(threadgroup)
+        launch.set_template("TG", self.tg.into());
+        launch.set_template("VEC", self.vec.into());
+        launch.set_template("ITEMS", self.items.into());
+        launch.set_threadgroup(threadgroup);
     }
 }
 
 /// What one instruction loads or stores on a GPU. On a CPU, where its way is tested only, arrays begin at multiples
 /// of 8 bytes.
-pub(super) fn block_bytes() -> usize {
-    if crate::stream::current().gpu { 16 } else { 8 }
+pub(super) fn block_bytes(gpu: bool) -> usize {
+    if gpu { 16 } else { 8 }
 }
 
 /// For sums over rows: how many rows are worth a threadgroup, and how many groups are enough
@@ -290,12 +294,12 @@ const MAX_GROUPS: usize = 512;
 /// A GPU reads what the host wrote over the bus. MLX's CUDA build keeps up to 8 bytes on the host for
 /// good, and each threadgroup of each launch would wait for them, so a GPU gets the values
 /// several times over, from a copy that it made itself.
-pub(crate) fn constant<T: Bits>(values: &[T]) -> Result<Array> {
+pub(crate) fn constant<T: Bits>(values: &[T]) -> Result<Rc<Array>> {
     struct Kept {
         bits: Vec<u64>,
         dtype: Dtype,
         gpu: bool,
-        array: Array,
+        array: Rc<Array>,
     }
     thread_local! {
         static KEPT: RefCell<VecDeque<Kept>> = const { RefCell::new(VecDeque::new()) };
@@ -303,7 +307,7 @@ pub(crate) fn constant<T: Bits>(values: &[T]) -> Result<Array> {
     let bits = || values.iter().map(|&v| v.bits());
     let gpu = crate::stream::current().gpu;
     let same = |k: &&Kept| k.dtype == T::DTYPE && k.gpu == gpu && k.bits.iter().copied().eq(bits());
-    let found = KEPT.with_borrow(|kept| kept.iter().find(same).map(|k| k.array.clone()));
+    let found = KEPT.with_borrow(|kept| kept.iter().find(same).map(|k| Rc::clone(&k.array)));
     if let Some(array) = found {
         return Ok(array);
     }
@@ -312,6 +316,7 @@ pub(crate) fn constant<T: Bits>(values: &[T]) -> Result<Array> {
         array = crate::ops::concatenate([&array; 4], 0)?;
         crate::eval([&array])?;
     }
+    let array = Rc::new(array);
     KEPT.with_borrow_mut(|kept| {
         if kept.len() == 32 {
             kept.pop_front();
@@ -320,7 +325,7 @@ pub(crate) fn constant<T: Bits>(values: &[T]) -> Result<Array> {
             bits: bits().collect(),
             dtype: T::DTYPE,
             gpu,
-            array: array.clone(),
+            array: Rc::clone(&array),
         });
     });
     Ok(array)
@@ -347,14 +352,15 @@ impl Bits for i64 {
 }
 
 /// Metal passes arrays without axes as references; kernels over rows index all alike.
-fn with_axes<'a>(inputs: &[&'a Array]) -> Result<Vec<Cow<'a, Array>>> {
-    inputs
-        .iter()
-        .map(|&a| match a.ndim() {
-            0 => a.reshape(1).map(Cow::Owned),
-            _ => Ok(Cow::Borrowed(a)),
-        })
-        .collect()
+fn with_axes<'a>(inputs: &[&'a Array]) -> Result<SmallVec<[Cow<'a, Array>; 4]>> {
+    let mut all = SmallVec::new();
+    for &a in inputs {
+        all.push(match a.ndim() {
+            0 => Cow::Owned(a.reshape(1)?),
+            _ => Cow::Borrowed(a),
+        });
+    }
+    Ok(all)
 }
 
 /// Number of rows and width of an array over whose last axis a function works.
@@ -452,7 +458,8 @@ impl ElementKernel {
     #[track_caller]
     pub(crate) fn launch(&self, inputs: &[&Array]) -> Result<Array> {
         let (shape, dtype, size) = (inputs[0].shape(), inputs[0].dtype(), inputs[0].size());
-        let block = block(size as u64, [dtype]) as usize;
+        let gpu = crate::stream::current().gpu;
+        let block = block(gpu, size as u64, [dtype]) as usize;
         let made = if block > 1 {
             &self.by_blocks
         } else {
@@ -462,12 +469,14 @@ impl ElementKernel {
             self.source(block > 1)
         })?;
         let inputs = with_axes(inputs)?;
-        let mut launch = kernel.launch(&inputs).output(shape, dtype);
+        let mut launch = kernel.launch(&inputs);
+        launch.set_output(shape, dtype);
         if block > 1 {
-            let vec = block as i32;
-            launch = launch.template("O", dtype).template("VEC", vec);
+            launch.set_template("O", dtype.into());
+            launch.set_template("VEC", (block as i32).into());
         }
-        let [y] = launch.grid((size / block).max(1)).run()?;
+        launch.set_grid((size / block).max(1));
+        let [y] = launch.add()?;
         Ok(y)
     }
 }

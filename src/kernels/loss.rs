@@ -57,7 +57,7 @@ impl CrossEntropy<'_> {
     #[track_caller]
     pub fn call(self) -> Result<Array> {
         check_float("logits", self.logits)?;
-        rows_of("logits", self.logits)?;
+        let (rows, width) = rows_of("logits", self.logits)?;
         let leading = &self.logits.shape()[..self.logits.ndim() - 1];
         check_shape("targets", self.targets, leading)?;
         if !self.targets.dtype().is_integral() {
@@ -67,16 +67,16 @@ impl CrossEntropy<'_> {
             )));
         }
         if !self.logits.is_tracer() && !self.targets.is_tracer() {
-            return self.value();
+            return self.value(rows, width);
         }
         CROSS_ENTROPY.call1(self.ignored, &[self.logits, self.targets])
     }
 
     /// The loss alone, where no gradient is asked for.
     #[track_caller]
-    fn value(self) -> Result<Array> {
-        let (rows, width) = rows_of("logits", self.logits)?;
-        let inputs = [self.logits, self.targets, &constant(&[self.ignored])?];
+    fn value(self, rows: usize, width: usize) -> Result<Array> {
+        let ignored = constant(&[self.ignored])?;
+        let inputs = [self.logits, self.targets, &ignored];
         let output = [(self.targets.shape(), self.logits.dtype())];
         let [loss] = VALUE.launch(&inputs, output, rows, width)?;
         Ok(loss)

@@ -58,19 +58,19 @@ impl RmsNorm<'_> {
     pub fn call(self) -> Result<Array> {
         check_float("x", self.x)?;
         check_float("weight", self.weight)?;
-        let (_, width) = rows_of("x", self.x)?;
+        let (rows, width) = rows_of("x", self.x)?;
         check_shape("weight", self.weight, &[width as i32])?;
         if !self.x.is_tracer() && !self.weight.is_tracer() {
-            return self.value();
+            return self.value(rows, width);
         }
         RMSNORM.call1(self.eps, &[self.x, self.weight])
     }
 
     /// The result alone, where no gradient is asked for: one output less to make.
     #[track_caller]
-    fn value(self) -> Result<Array> {
-        let (rows, width) = rows_of("x", self.x)?;
-        let inputs = [self.x, self.weight, &constant(&[self.eps])?];
+    fn value(self, rows: usize, width: usize) -> Result<Array> {
+        let eps = constant(&[self.eps])?;
+        let inputs = [self.x, self.weight, &eps];
         let like = [(self.x.shape(), self.x.dtype())];
         let [y] = VALUE.launch(&inputs, like, rows, width)?;
         Ok(y)
@@ -86,8 +86,9 @@ static RMSNORM: Op<f32> = Op {
         let (rows, width) = rows_of("x", p[0])?;
         let leading = &p[0].shape()[..p[0].ndim() - 1];
         let outputs = [(p[0].shape(), p[0].dtype()), (leading, Dtype::Float32)];
+        let eps = constant(&[eps])?;
         Ok(FORWARD
-            .launch(&[p[0], p[1], &constant(&[eps])?], outputs, rows, width)?
+            .launch(&[p[0], p[1], &eps], outputs, rows, width)?
             .into())
     },
     vjp: |_, p, g, y| {

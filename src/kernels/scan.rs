@@ -1,7 +1,7 @@
 //! Running sums over the last axis.
 
 use super::catalog::{Entry, Kind, input};
-use super::kernel::{Group, RowKernel, block_bytes, check_float, rows_of};
+use super::kernel::{Group, RowKernel, check_float, rows_of};
 use super::op::Op;
 use crate::ops::Scan;
 use crate::{Array, Result};
@@ -81,8 +81,8 @@ static BACKWARD: RowKernel = RowKernel::new(
 
 /// How a row is shared out on a GPU: 16 elements a thread, in blocks of 16 bytes, and a simdgroup for short
 /// rows.
-pub(super) fn group(width: usize, size: usize) -> Group {
-    let wide = block_bytes() / size;
+pub(super) fn group(width: usize, size: usize, block_bytes: usize) -> Group {
+    let wide = block_bytes / size;
     let vec = match width {
         ..=32 => 1,
         33..=128 => wide.min(4),

@@ -91,13 +91,12 @@ impl Split {
 
 impl Split {
     /// All groups of `rows` rows.
-    pub(super) fn on<'a>(&self, launch: Launch<'a>, rows: usize) -> Launch<'a> {
-        launch
-            .template("TG", self.tg)
-            .template("VEC", self.vec)
-            .template("ITEMS", self.items)
-            .threadgroup(self.tg)
-            .grid((self.parts.saturating_mul(self.tg as usize), rows))
+    pub(super) fn on(&self, launch: &mut Launch<'_>, rows: usize) {
+        launch.set_template("TG", self.tg.into());
+        launch.set_template("VEC", self.vec.into());
+        launch.set_template("ITEMS", self.items.into());
+        launch.set_threadgroup(self.tg);
+        launch.set_grid((self.parts.saturating_mul(self.tg as usize), rows));
     }
 }
 

@@ -1,5 +1,9 @@
 //! Gated activations and dropout.
 
+use std::rc::Rc;
+
+use smallvec::SmallVec;
+
 use super::catalog::{Entry, Kind, few, input};
 use super::kernel::{ElementKernel, RowKernel, check_float, constant, rows_of};
 use super::op::Op;
@@ -42,7 +46,7 @@ static SWIGLU: Op<()> = Op {
     visible: 1,
     forward: |(), p| {
         let (rows, width) = rows_of("x", p[0])?;
-        let mut shape = p[0].shape().to_vec();
+        let mut shape: SmallVec<[i32; 4]> = p[0].shape().into();
         if let Some(last) = shape.last_mut() {
             *last /= 2;
         }
@@ -128,7 +132,7 @@ impl Mask {
         }
     }
 
-    fn key(&self) -> Result<Array> {
+    fn key(&self) -> Result<Rc<Array>> {
         let [a, b] = self.words;
         constant(&[a, b, self.below, self.factor.to_bits()])
     }
@@ -164,7 +168,8 @@ static DROPOUT: Op<Mask> = Op {
 };
 
 fn drop_out(mask: &Mask, x: &Array) -> Result<Vec<Array>> {
-    Ok(vec![DROP.launch(&[x, &mask.key()?])?])
+    let key = mask.key()?;
+    Ok(vec![DROP.launch(&[x, &key])?])
 }
 
 static DROP: ElementKernel = ElementKernel::new("dropout", &["x", "key"], "kk_dropout(v, key, i)");

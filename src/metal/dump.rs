@@ -13,7 +13,7 @@ use crate::{Error, Result};
 
 use super::capture::{MATH_MODES, template_json};
 use super::launch::Launch;
-use super::specialize::{Key, class, is_single};
+use super::specialize::{Input, Inputs, Key, is_single};
 
 /// Whether launches have to look further; [`UNKNOWN`] until the environment has been asked.
 static STATE: AtomicU8 = AtomicU8::new(UNKNOWN);
@@ -102,13 +102,19 @@ impl Sink {
 #[track_caller]
 pub(super) fn launch(
     launch: &Launch<'_>,
+    inputs: &Inputs,
     outputs: &[ffi::OutputSpec<'_>],
     geometry: &ffi::Geometry,
 ) -> Result<()> {
     let all = sinks().clone();
     let id = (
         launch.kernel.key().to_owned(),
-        Key::of(launch, outputs, [u8::from(is_single(geometry)), 0, 0]),
+        Key::of(
+            launch,
+            inputs,
+            outputs,
+            [u8::from(is_single(geometry)), 0, 0],
+        ),
     );
     for sink in all {
         if lock(&sink.seen).insert(id.clone()) {
@@ -165,7 +171,7 @@ fn describe(
     let kernel = launch.kernel;
     let spec = kernel.spec();
     let inputs = spec.inputs.iter().zip(&launch.inputs).map(|(name, a)| {
-        let passed = match class(a) {
+        let passed = match Input::of(a).class {
             0 => "reference",
             1 => "constant",
             _ => "device",

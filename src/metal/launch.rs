@@ -1,5 +1,6 @@
 //! One call of a kernel.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt::Write as _;
 use std::panic::Location;
@@ -20,11 +21,14 @@ use super::capture;
 use super::dump;
 use super::geometry::{Extent, IntoExtent, check_grid, check_threadgroup, default_threadgroup};
 use super::kernel::KernelSource;
-use super::specialize::{CudaClass, Key, is_single};
+use super::specialize::{CudaClass, Input, Inputs, Key, is_single};
 use super::template::{self, TemplateArg, check_dtype};
 
 /// What a launch writes.
 type Specs<'a> = SmallVec<[ffi::OutputSpec<'a>; 2]>;
+
+/// Arrays that a launch gives, few of which are a list on the heap.
+pub(crate) type Outputs = SmallVec<[Array; 2]>;
 
 /// A launch under description; made by [`MetalKernel::launch`], finished by [`run`](Self::run).
 #[must_use = "a launch does nothing until `run`"]
@@ -32,7 +36,7 @@ pub struct Launch<'a> {
     pub(super) kernel: &'a MetalKernel,
     pub(super) inputs: SmallVec<[&'a Array; 4]>,
     pub(super) template: SmallVec<[(&'a str, TemplateArg); 3]>,
-    outputs: SmallVec<[(Vec<i32>, Dtype); 1]>,
+    outputs: SmallVec<[(Cow<'a, [i32]>, Dtype); 1]>,
     /// What was wrong with a shape.
     problem: Cell<Option<Box<Error>>>,
     grid: Option<Extent>,
@@ -61,7 +65,7 @@ impl<'a> Launch<'a> {
     /// A template argument: an `i32`, a `bool` or a [`Dtype`]. Each distinct value compiles
     /// the kernel anew, so sizes are better read from `name_shape`.
     pub fn template(mut self, name: &'a str, value: impl Into<TemplateArg>) -> Self {
-        self.template.push((name, value.into()));
+        self.set_template(name, value.into());
         self
     }
 
@@ -69,9 +73,9 @@ impl<'a> Launch<'a> {
     #[track_caller]
     pub fn output(mut self, shape: impl IntoShape, dtype: Dtype) -> Self {
         match shape.into_shape() {
-            Ok(shape) => self.outputs.push((shape, dtype)),
+            Ok(shape) => self.outputs.push((Cow::Owned(shape), dtype)),
             Err(e) => {
-                self.outputs.push((Vec::new(), dtype));
+                self.outputs.push((Cow::Borrowed(&[]), dtype));
                 // The first one counts.
                 let first = self.problem.take().unwrap_or_else(|| e.into());
                 self.problem.set(Some(first));
@@ -82,15 +86,39 @@ impl<'a> Launch<'a> {
 
     /// How many threads run, along each dimension. Default: one for each element of the first output.
     pub fn grid(mut self, grid: impl IntoExtent) -> Self {
-        self.grid = Some(grid.into_extent());
+        self.set_grid(grid);
         self
     }
 
     /// Threads of a threadgroup. Groups at the edge of the grid are smaller, as Metal
     /// dispatches them.
     pub fn threadgroup(mut self, threadgroup: impl IntoExtent) -> Self {
-        self.threadgroup = Some(threadgroup.into_extent());
+        self.set_threadgroup(threadgroup);
         self
+    }
+
+    // The same in place, and with shapes that are known to be good: what operations call, as a launch is too large
+    // to be handed on at no cost.
+
+    #[inline]
+    pub(crate) fn set_template(&mut self, name: &'a str, value: TemplateArg) {
+        self.template.push((name, value));
+    }
+
+    /// The shape of an array.
+    #[inline]
+    pub(crate) fn set_output(&mut self, shape: &'a [i32], dtype: Dtype) {
+        self.outputs.push((Cow::Borrowed(shape), dtype));
+    }
+
+    #[inline]
+    pub(crate) fn set_grid(&mut self, grid: impl IntoExtent) {
+        self.grid = Some(grid.into_extent());
+    }
+
+    #[inline]
+    pub(crate) fn set_threadgroup(&mut self, threadgroup: impl IntoExtent) {
+        self.threadgroup = Some(threadgroup.into_extent());
     }
 
     /// Fills the outputs with this value first; without, they start as arbitrary memory.
@@ -129,6 +157,12 @@ impl<'a> Launch<'a> {
     /// As [`run_vec`](Self::run_vec), and [`Error::Argument`] when `N` is not the number of outputs.
     #[track_caller]
     pub fn run<const N: usize>(self) -> Result<[Array; N]> {
+        self.add()
+    }
+
+    /// [`run`](Self::run) in place.
+    #[track_caller]
+    pub(crate) fn add<const N: usize>(&self) -> Result<[Array; N]> {
         let kernel = self.kernel;
         if kernel.output_names().len() != N {
             return Err(Error::argument(
@@ -157,11 +191,17 @@ impl<'a> Launch<'a> {
     /// [`Error::Kernel`] when the kernel does not compile, with the line of its source.
     #[track_caller]
     pub fn run_vec(self) -> Result<Vec<Array>> {
+        self.add_all().map(Outputs::into_vec)
+    }
+
+    /// [`run_vec`](Self::run_vec) in place.
+    #[track_caller]
+    pub(crate) fn add_all(&self) -> Result<Outputs> {
         let mut slots: SmallVec<[ffi::Slot; 2]> = SmallVec::new();
         slots.resize_with(self.kernel.output_names().len(), no_output);
         let geometry = self.enqueue(&mut slots)?;
         let outputs = slots.into_iter().map(|slot| Array::wrap(slot.array));
-        let outputs: Vec<Array> = outputs.collect();
+        let outputs: Outputs = outputs.collect();
         self.finish(&outputs, geometry)?;
         Ok(outputs)
     }
@@ -170,7 +210,8 @@ impl<'a> Launch<'a> {
     /// was nothing to write and so no launch.
     #[track_caller]
     fn enqueue(&self, slots: &mut [ffi::Slot]) -> Result<Option<ffi::Geometry>> {
-        self.check_inputs()?;
+        let inputs = self.read();
+        self.check_inputs(&inputs)?;
         let outputs = self.resolve_outputs()?;
         let stream = current();
         if self.verbose {
@@ -186,7 +227,7 @@ impl<'a> Launch<'a> {
         }
         let geometry = self.resolve_geometry(&outputs)?;
         if dump::wanted() {
-            dump::launch(self, &outputs, &geometry)?;
+            dump::launch(self, &inputs, &outputs, &geometry)?;
         }
         if self.timed {
             self.eager("timed")?;
@@ -201,16 +242,25 @@ impl<'a> Launch<'a> {
                 return Err(no_gpu());
             }
             let class = CudaClass::of(self, &outputs, &geometry);
-            let code = self.kernel.specialization(class.key(self, &outputs));
+            let code = self
+                .kernel
+                .specialization(&class.key(self, &inputs, &outputs));
             let plan = self.kernel.cuda_plan(&code, class, self, &outputs)?;
             ffi::cuda_launch(plan, &self.refs(), &outputs, &geometry, stream, slots).lift()?;
         } else {
-            let key = Key::of(self, &outputs, [u8::from(is_single(&geometry)), 0, 0]);
-            let code = self.kernel.specialization(key);
+            let key = Key::of(
+                self,
+                &inputs,
+                &outputs,
+                [u8::from(is_single(&geometry)), 0, 0],
+            );
+            let code = self.kernel.specialization(&key);
             let plan = self.kernel.host_plan(&code, self, &outputs, &geometry)?;
             ffi::host_launch(plan, &self.refs(), &outputs, &geometry, stream, slots).lift()?;
         }
-        self.kernel.inner.stats.launched(self.bytes(&outputs));
+        let read: usize = inputs.iter().map(|i| i.bytes).sum();
+        let bytes = read as u64 + written(&outputs);
+        self.kernel.inner.stats.launched(bytes);
         Ok(Some(geometry))
     }
 
@@ -244,16 +294,10 @@ impl<'a> Launch<'a> {
     #[track_caller]
     pub(crate) fn dump(self, dir: &Path) -> Result<std::path::PathBuf> {
         crate::stream::enter();
-        self.check_inputs()?;
+        self.check_inputs(&self.read())?;
         let outputs = self.resolve_outputs()?;
         let geometry = self.resolve_geometry(&outputs)?;
         dump::write(dir, &self, &outputs, &geometry)
-    }
-
-    /// Bytes of inputs and outputs.
-    fn bytes(&self, outputs: &[ffi::OutputSpec<'_>]) -> u64 {
-        let inputs: usize = self.inputs.iter().map(|a| a.nbytes()).sum();
-        inputs as u64 + written(outputs)
     }
 
     /// Bytes of the outputs that a thread writes, if each writes as many.
@@ -294,7 +338,7 @@ impl<'a> Launch<'a> {
     #[track_caller]
     pub fn source(self) -> Result<KernelSource> {
         crate::stream::enter();
-        self.check_inputs()?;
+        self.check_inputs(&self.read())?;
         let outputs = self.resolve_outputs()?;
         self.kernel.texts(&self, &outputs)
     }
@@ -327,8 +371,12 @@ impl<'a> Launch<'a> {
         launched.lift()
     }
 
+    fn read(&self) -> Inputs {
+        self.inputs.iter().map(|a| Input::of(a)).collect()
+    }
+
     #[track_caller]
-    fn check_inputs(&self) -> Result<()> {
+    fn check_inputs(&self, inputs: &Inputs) -> Result<()> {
         let names = self.kernel.input_names();
         if self.inputs.len() != names.len() {
             return Err(Error::argument(
@@ -337,8 +385,8 @@ impl<'a> Launch<'a> {
                 self.inputs.len(),
             ));
         }
-        for (name, array) in names.iter().zip(&self.inputs) {
-            check_dtype(name, array.dtype())?;
+        for (name, input) in names.iter().zip(inputs) {
+            check_dtype(name, input.dtype)?;
         }
         Ok(())
     }

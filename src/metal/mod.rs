@@ -23,6 +23,7 @@ pub(crate) use checked::Checks;
 pub use geometry::{Extent, IntoExtent};
 pub use kernel::{KernelSource, MetalKernel};
 pub use launch::Launch;
+pub(crate) use launch::Outputs;
 pub use spec::KernelBuilder;
 pub(crate) use spec::check_identifier;
 pub use stats::KernelStats;

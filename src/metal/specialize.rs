@@ -15,7 +15,7 @@ use crate::bridge::host::HostEntry;
 use crate::bridge::kernel::ffi;
 use crate::engine::{self, EngineError};
 use crate::error::Lift;
-use crate::{Array, Error, Result};
+use crate::{Array, Dtype, Error, Result};
 
 use super::kernel::{KernelSource, MetalKernel};
 use super::launch::Launch;
@@ -24,36 +24,39 @@ use super::template::{self, TemplateArg};
 /// What tells specializations of one kernel apart. As words, because every launch makes and hashes
 /// one: lists of enumerations took longer.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(super) struct Key(SmallVec<[u32; 24]>);
+pub(super) struct Key(SmallVec<[u64; 12]>);
 
 impl Key {
     /// `code` tells apart what the text does not say: for which engine, and what it was promised.
-    pub(super) fn of(launch: &Launch<'_>, outputs: &[ffi::OutputSpec<'_>], code: [u8; 3]) -> Self {
+    pub(super) fn of(
+        launch: &Launch<'_>,
+        inputs: &Inputs,
+        outputs: &[ffi::OutputSpec<'_>],
+        code: [u8; 3],
+    ) -> Self {
         let [engine, rank, threads] = code;
         // As many inputs and outputs as the kernel has, so nothing has to be counted.
         let mut words = SmallVec::new();
-        words.push(u32::from_le_bytes([engine, rank, threads, 0]));
-        for a in &launch.inputs {
-            words.push(u32::from_le_bytes([a.dtype() as u8, class(a), 0, 0]));
+        words.push(u64::from(u32::from_le_bytes([engine, rank, threads, 0])));
+        for i in inputs {
+            words.push(u64::from(u16::from_le_bytes([i.dtype as u8, i.class])));
         }
         for o in outputs {
-            words.push(o.dtype as u32);
+            words.push(o.dtype as u64);
         }
         for (name, value) in &launch.template {
-            // Nobody has checked the name yet: no other list of names gives these words.
-            let (whole, rest) = name.as_bytes().as_chunks::<4>();
-            words.push(whole.len() as u32);
-            words.extend(whole.iter().map(|&w| u32::from_le_bytes(w)));
-            let mut last = [0; 4];
-            last[..rest.len()].copy_from_slice(rest);
-            last[3] = rest.len() as u8;
-            words.push(u32::from_le_bytes(last));
             let (kind, value) = match *value {
                 TemplateArg::Int(n) => (0, n.cast_unsigned()),
                 TemplateArg::Bool(b) => (1, u32::from(b)),
                 TemplateArg::Dtype(d) => (2, d as u32),
             };
-            words.extend([kind, value]);
+            // Nobody has checked the name yet: no other list of names gives these words.
+            words.push(u64::from(value) << 32 | (name.len() as u64) << 2 | kind);
+            for part in name.as_bytes().chunks(8) {
+                let mut word = [0; 8];
+                word[..part.len()].copy_from_slice(part);
+                words.push(u64::from_le_bytes(word));
+            }
         }
         Key(words)
     }
@@ -136,12 +139,18 @@ impl CudaClass {
         }
     }
 
-    pub(super) fn key(self, launch: &Launch<'_>, outputs: &[ffi::OutputSpec<'_>]) -> Key {
+    pub(super) fn key(
+        self,
+        launch: &Launch<'_>,
+        inputs: &Inputs,
+        outputs: &[ffi::OutputSpec<'_>],
+    ) -> Key {
         // Powers of two, which their exponents stand for.
         let [rank, threads] = [self.rank.ilog2() as u8, self.threads.ilog2() as u8];
         let flags = u8::from(self.exact) + 2 * u8::from(self.whole);
         Key::of(
             launch,
+            inputs,
             outputs,
             [2 + flags + 16 * self.in_turn.ilog2() as u8, rank, threads],
         )
@@ -153,12 +162,28 @@ pub(super) fn is_single(geometry: &ffi::Geometry) -> bool {
     geometry.threadgroup == [1; 3]
 }
 
-/// How MLX passes an input: 0 by reference, 1 in `constant`, 2 in `device` memory.
-pub(super) fn class(array: &Array) -> u8 {
-    match array.size() {
-        8.. => 2,
-        _ if array.ndim() == 0 => 0,
-        _ => 1,
+/// What a launch asks of an input more than once: each answer comes from MLX.
+pub(super) struct Input {
+    pub(super) dtype: Dtype,
+    pub(super) bytes: usize,
+    /// How MLX passes it: 0 by reference, 1 in `constant`, 2 in `device` memory.
+    pub(super) class: u8,
+}
+
+pub(super) type Inputs = SmallVec<[Input; 4]>;
+
+impl Input {
+    pub(super) fn of(array: &Array) -> Self {
+        let (dtype, size) = (array.dtype(), array.size());
+        Input {
+            dtype,
+            bytes: size * dtype.size(),
+            class: match size {
+                8.. => 2,
+                _ if array.ndim() == 0 => 0,
+                _ => 1,
+            },
+        }
     }
 }
 
@@ -209,11 +234,11 @@ impl MetalKernel {
     }
 
     /// The entry for `key`, perhaps empty.
-    pub(super) fn specialization(&self, key: Key) -> Arc<Specialization> {
-        let found = self.inner.specializations.get(&key).map(|s| Arc::clone(&s));
+    pub(super) fn specialization(&self, key: &Key) -> Arc<Specialization> {
+        let found = self.inner.specializations.get(key).map(|s| Arc::clone(&s));
         match found {
             Some(entry) => entry,
-            None => Arc::clone(&self.inner.specializations.entry(key).or_default()),
+            None => Arc::clone(&self.inner.specializations.entry(key.clone()).or_default()),
         }
     }
 
@@ -298,7 +323,7 @@ impl MetalKernel {
             .iter()
             .map(|a| ffi::InputClass {
                 dtype: a.dtype(),
-                class_: class(a),
+                class_: Input::of(a).class,
             })
             .collect();
         self.inner

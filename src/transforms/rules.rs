@@ -29,10 +29,15 @@ pub(crate) trait Rules: Clone + 'static {
     fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<(Vec<Array>, Vec<usize>)>;
 }
 
+/// Whether a transform sees any of the arrays.
+pub(crate) fn traced(inputs: &[&Array]) -> bool {
+    inputs.iter().any(|a| a.is_tracer())
+}
+
 /// Calls an operation: lazy, and differentiable where a transform is under way.
 #[track_caller]
 pub(crate) fn apply<R: Rules>(op: &R, inputs: &[&Array]) -> Result<Vec<Array>> {
-    if !inputs.iter().any(|a| a.is_tracer()) {
+    if !traced(inputs) {
         return op.forward(inputs);
     }
     let [forward, vjp, jvp, vmap] = std::array::from_fn(|_| op.clone());
