@@ -2,8 +2,8 @@
 
 use std::sync::OnceLock;
 
+use super::arguments::check_float;
 use super::catalog::{Entry, Kind, few, input};
-use super::kernel::check_float;
 use crate::elementwise::{self, Unary};
 use crate::{Array, Result};
 

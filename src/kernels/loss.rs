@@ -1,7 +1,8 @@
 //! Losses over the last axis.
 
+use super::arguments::{check_float, check_shape, constant, rows_of};
 use super::catalog::{Entry, Kind, few, input};
-use super::kernel::{RowKernel, check_float, check_shape, constant, rows_of};
+use super::kernel::RowKernel;
 use super::op::Op;
 use crate::ops::where_;
 use crate::{Array, Dtype, Error, Result};

@@ -5,7 +5,9 @@
 //! `kernels/*.metal`.
 
 pub mod activations;
+mod arguments;
 mod catalog;
+mod element;
 mod kernel;
 pub mod loss;
 pub mod norms;

@@ -1,7 +1,8 @@
 //! Rotary position embedding.
 
+use super::arguments::{check_float, check_shape, rows_of};
 use super::catalog::{Entry, Kind, few, input};
-use super::kernel::{RowKernel, check_float, check_shape, rows_of};
+use super::kernel::RowKernel;
 use super::op::Op;
 use crate::{Array, Dtype, Error, Result};
 

@@ -1,7 +1,8 @@
 //! Running sums over the last axis.
 
+use super::arguments::{check_float, rows_of};
 use super::catalog::{Entry, Kind, input};
-use super::kernel::{Group, RowKernel, check_float, rows_of};
+use super::kernel::{Group, RowKernel};
 use super::op::Op;
 use crate::ops::Scan;
 use crate::{Array, Result};

@@ -4,8 +4,10 @@ use std::rc::Rc;
 
 use smallvec::SmallVec;
 
+use super::arguments::{check_float, constant, rows_of};
 use super::catalog::{Entry, Kind, few, input};
-use super::kernel::{ElementKernel, RowKernel, check_float, constant, rows_of};
+use super::element::ElementKernel;
+use super::kernel::RowKernel;
 use super::op::Op;
 use crate::{Array, Dtype, Error, Result};
 
