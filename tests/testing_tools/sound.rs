@@ -80,13 +80,14 @@ fn kinks_do_not_fail_differences() {
 #[test]
 fn several_inputs_and_outputs() {
     on_worker(|| {
-        let both = |[a, b]: &[Array; 2]| Ok((a.multiply(b)?, a.sum(-1)?));
+        // The largest, not the sum: a GPU adds up bfloat in bfloat, and what is left of a sum near 0 is rounding.
+        let both = |[a, b]: &[Array; 2]| Ok((a.multiply(b)?, a.max(-1)?));
         let cases = || testing::shapes([(3, 4), (1, 1)]).inputs().dtypes(FLOATS);
         assert_matches(both, both, cases()).unwrap();
         assert_gradient_matches(both, both, cases().dtypes([F32])).unwrap();
         let e = elements(assert_matches(
-            |[a, b]| Ok([a.multiply(b)?, a.sum(-1)?]),
-            |[a, b]| Ok([a.multiply(b)?, b.sum(-1)?]),
+            |[a, b]| Ok([a.multiply(b)?, a.max(-1)?]),
+            |[a, b]| Ok([a.multiply(b)?, b.max(-1)?]),
             testing::shapes([(3, 4)]).inputs(),
         ));
         assert_eq!(e.of, Which::Output(1));
