@@ -1,29 +1,18 @@
 //! Elementwise kernels as GPUs run them, where a thread takes a block of neighbours: arrays that are made of
 //! whole blocks, views that begin anywhere, dtypes that mix.
 
-use std::process::Command;
-
 use zmlx::kernels::transformer::dropout;
 use zmlx::prelude::*;
 use zmlx::{Result, grad, vjp};
 
 use crate::common::{Rng, exactly, on_worker};
+use crate::process;
 use crate::tolerance::numbers;
 
 /// How work is shared out comes from the environment, so the tests are a process.
 #[test]
 fn as_on_a_gpu() {
-    let run = Command::new(std::env::current_exe().unwrap())
-        .args(["blocks::by_", "--ignored", "--nocapture"])
-        .env("ZMLX_ROW_GROUPS", "gpu")
-        .output()
-        .unwrap();
-    let (out, err) = (
-        String::from_utf8_lossy(&run.stdout),
-        String::from_utf8_lossy(&run.stderr),
-    );
-    assert!(run.status.success(), "{out}\n{err}");
-    assert!(out.contains("3 passed"), "{out}\n{err}");
+    process::run("blocks::by_", &[("ZMLX_ROW_GROUPS", "gpu")], 3);
 }
 
 /// Rows of whole blocks of 8 elements, of 4 only, and of none.

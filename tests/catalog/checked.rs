@@ -1,12 +1,11 @@
 //! Kernels in checked mode: no access out of bounds, no element that nobody writes, and no text
 //! that Metal's compiler would refuse.
 
-use std::process::Command;
-
 use zmlx::prelude::*;
 use zmlx::{Result, eval};
 
 use crate::cases::{Case, normals};
+use crate::process;
 use crate::reference::{of, pick};
 use crate::report::each_in;
 
@@ -14,23 +13,8 @@ use crate::report::each_in;
 /// since the mode is the host engine's.
 #[test]
 fn kernels_pass_the_checked_mode() {
-    let run = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "checked::in_checked_mode",
-            "--ignored",
-            "--nocapture",
-        ])
-        .env("ZMLX_CHECKED", "1")
-        .env("ZMLX_ENGINE", "cpu")
-        .output()
-        .unwrap();
-    let (out, err) = (
-        String::from_utf8_lossy(&run.stdout),
-        String::from_utf8_lossy(&run.stderr),
-    );
-    assert!(run.status.success(), "{out}\n{err}");
-    assert!(out.contains("1 passed"), "{out}\n{err}");
+    let environment = [("ZMLX_CHECKED", "1"), ("ZMLX_ENGINE", "cpu")];
+    let err = process::run("checked::in_checked_mode", &environment, 1);
     // Elements that nobody wrote are no errors, but told.
     assert!(!err.contains("zmlx:"), "{err}");
 }

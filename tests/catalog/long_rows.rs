@@ -1,34 +1,18 @@
 //! Rows that no threadgroup holds in registers, in the way they go on a GPU: chunk by chunk, shared by several
 //! threadgroups.
 
-use std::process::Command;
-
 use zmlx::prelude::*;
 
 use crate::cases::{Case, LOGITS, LONG, WIDE};
+use crate::process;
 use crate::report::each;
 use crate::values::one;
 
 /// How rows are shared out is settled once in a process.
 #[test]
 fn long_rows_as_on_a_gpu() {
-    let run = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            "long_rows::in_the_way_of_gpus",
-            "--ignored",
-            "--nocapture",
-        ])
-        .env("ZMLX_ROW_GROUPS", "gpu")
-        .env("ZMLX_ENGINE", "cpu")
-        .output()
-        .unwrap();
-    let (out, err) = (
-        String::from_utf8_lossy(&run.stdout),
-        String::from_utf8_lossy(&run.stderr),
-    );
-    assert!(run.status.success(), "{out}\n{err}");
-    assert!(out.contains("1 passed"), "{out}\n{err}");
+    let environment = [("ZMLX_ROW_GROUPS", "gpu"), ("ZMLX_ENGINE", "cpu")];
+    process::run("long_rows::in_the_way_of_gpus", &environment, 1);
 }
 
 #[test]

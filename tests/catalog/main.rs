@@ -14,6 +14,7 @@ mod errors;
 mod layouts;
 mod long_rows;
 mod places;
+mod process;
 mod reference;
 mod report;
 mod special;
