@@ -264,7 +264,7 @@ pub(crate) struct Group {
 
 impl Group {
     /// Rows of one simdgroup share a threadgroup: a processor holds few groups, but many threads.
-    fn on(&self, launch: &mut Launch<'_>) {
+    pub(super) fn on(&self, launch: &mut Launch<'_>) {
         let threadgroup = if self.tg == 32 { 256 } else { self.tg };
         launch.set_template("TG", self.tg.into());
         launch.set_template("VEC", self.vec.into());

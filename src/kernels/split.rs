@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use super::kernel::Group;
 use crate::Dtype;
 use crate::metal::Launch;
 
@@ -21,9 +22,7 @@ pub(super) enum Work {
 /// How a row is shared out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Split {
-    pub tg: i32,
-    pub vec: i32,
-    pub items: i32,
+    pub group: Group,
     /// Groups of a row.
     pub parts: usize,
 }
@@ -81,22 +80,19 @@ impl Split {
             Work::Adds(_) => 1,
         };
         Some(Split {
-            tg: tg as i32,
-            vec: vec as i32,
-            items: (on_the_way / vec).min(most) as i32,
+            group: Group {
+                tg: tg as i32,
+                vec: vec as i32,
+                items: (on_the_way / vec).min(most) as i32,
+            },
             parts,
         })
     }
-}
 
-impl Split {
     /// All groups of `rows` rows.
     pub(super) fn on(&self, launch: &mut Launch<'_>, rows: usize) {
-        launch.set_template("TG", self.tg.into());
-        launch.set_template("VEC", self.vec.into());
-        launch.set_template("ITEMS", self.items.into());
-        launch.set_threadgroup(self.tg);
-        launch.set_grid((self.parts.saturating_mul(self.tg as usize), rows));
+        self.group.on(launch);
+        launch.set_grid((self.parts.saturating_mul(self.group.tg as usize), rows));
     }
 }
 
