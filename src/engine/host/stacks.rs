@@ -38,7 +38,7 @@ impl Depth {
     pub fn coroutine(self) -> usize {
         match self.0 {
             None => UNKNOWN,
-            Some(bytes) if bytes + SLACK <= USUAL as u64 => USUAL,
+            Some(bytes) if bytes.saturating_add(SLACK) <= USUAL as u64 => USUAL,
             Some(bytes) => round(bytes.saturating_add(SLACK)),
         }
     }
