@@ -22,10 +22,10 @@ const AT_HAND: u64 = 128 * 1024;
 /// library when a loop is stopped, a signal handler's frame with all vector registers.
 const SLACK: u64 = 64 * 1024;
 
-/// For a kernel whose compiler does not say how much it needs.
-const UNKNOWN: usize = 1024 * 1024;
+/// For a kernel whose compiler does not say how much it needs: what it would have on an OS thread.
+const UNKNOWN: usize = 8 << 20;
 
-/// Stacks of up to this size are kept for the next threadgroup.
+/// Stacks of up to this size are kept for the next launch.
 const KEPT: usize = 1024 * 1024;
 
 /// Local memory of a launch that nobody has to count.
@@ -135,11 +135,6 @@ impl Stack {
             true => Err(io::Error::last_os_error()),
         }
     }
-
-    /// Whether it is worth keeping: large ones would hold memory that others want.
-    const fn is_kept(&self) -> bool {
-        self.len <= KEPT + 64 * 1024
-    }
 }
 
 impl Drop for Stack {
@@ -201,7 +196,8 @@ impl Spare {
 
     /// Gives large stacks back to the system.
     pub fn trim(&mut self) {
-        if self.stacks.first().is_some_and(|stack| !stack.is_kept()) {
+        // Of one whose size is a guess, little has been touched.
+        if self.kind.size > KEPT && !self.kind.guarded {
             self.stacks.clear();
         }
     }
