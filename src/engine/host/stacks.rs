@@ -61,8 +61,8 @@ impl Depth {
     /// thread runs a group, with which limits, is not for the kernel to know.
     pub fn own(self) -> Option<Kind> {
         self.0
-            .filter(|&bytes| bytes > AT_HAND)
-            .map(|_| self.coroutine())
+            .is_none_or(|bytes| bytes > AT_HAND)
+            .then(|| self.coroutine())
     }
 
     /// How many OS threads may run groups with `together` GPU threads alive in each, so that their
@@ -214,7 +214,7 @@ pub mod tests {
 
     #[test]
     fn stacks_are_as_large_as_the_frames() {
-        assert_eq!(Depth(None).own(), None);
+        assert_eq!(Depth(None).own().map(|kind| kind.size), Some(UNKNOWN));
         assert_eq!(Depth(Some(1000)).own(), None);
         assert_eq!(Depth(Some(1000)).coroutine().size, USUAL);
         for bytes in [200_000, 3 << 20, 64 << 20] {
