@@ -1,5 +1,6 @@
 #include "zmlx/array.h"
 
+#include <algorithm>
 #include <cstring>
 #include <sstream>
 
@@ -8,7 +9,12 @@ namespace zmlx {
 ArrayPtr from_bytes(rust::Slice<const uint8_t> bytes, Ints dims, Dtype type) {
   auto dt = dtype(type);
   auto data = mx::allocator::malloc(bytes.size());
-  if (!bytes.empty()) {
+  if (dt == mx::bool_) {
+    auto* out = static_cast<uint8_t*>(data.buffer().raw_ptr());
+    std::transform(bytes.begin(), bytes.end(), out, [](uint8_t b) -> uint8_t {
+      return b != 0;
+    });
+  } else if (!bytes.empty()) {
     std::memcpy(data.buffer().raw_ptr(), bytes.data(), bytes.size());
   }
   return box(Array(std::move(data), shape(dims), dt));

@@ -93,7 +93,8 @@ impl Array {
             .map(Array::wrap)
     }
 
-    /// A new array of any dtype from raw bytes: dense, row-major, native endian.
+    /// A new array of any dtype from raw bytes: dense, row-major, native endian. Of bools each byte but 0
+    /// is true.
     ///
     /// # Errors
     /// [`Error::Shape`] when there are not exactly as many bytes as the shape and dtype need.

@@ -6,7 +6,8 @@
 
 namespace zmlx {
 
-// Copies `bytes` (dense, row-major, native endian) into a new array.
+// Copies `bytes` (dense, row-major, native endian) into a new array. Bytes of bools
+// become 0 or 1: with others C++ may do anything.
 ArrayPtr from_bytes(rust::Slice<const uint8_t> bytes, Ints dims, Dtype type);
 // A new handle to the same graph node.
 ArrayPtr share(const Array& a);
