@@ -300,6 +300,24 @@ pub enum LaunchError {
         /// The system's answer.
         reason: String,
     },
+    /// No memory for what the threads of a threadgroup share.
+    #[error("kernel `{kernel}`: no memory for its {bytes} bytes of threadgroup memory: {reason}")]
+    ThreadgroupMemory {
+        /// The kernel.
+        kernel: String,
+        /// What its variables take.
+        bytes: u64,
+        /// The system's answer, or what it has left.
+        reason: String,
+    },
+    /// The kernel's library had been unloaded to make room for others, and does not come back.
+    #[error("{reason}")]
+    Library {
+        /// The kernel.
+        kernel: String,
+        /// Why, with the kernel's name.
+        reason: String,
+    },
     /// Threads of one threadgroup wait at different barriers, which a GPU may never pass.
     #[error(
         "kernel `{kernel}`: threads of one threadgroup wait at different barriers, \

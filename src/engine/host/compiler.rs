@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::{
     Origin,
     cache::{self, Cache, hex},
-    diagnostic,
+    diagnostic, frames,
     headers::Headers,
 };
 use crate::engine::{
@@ -23,7 +23,7 @@ use crate::engine::{
 };
 
 /// Changes whenever entries of older versions of this engine must not be used.
-const FORMAT: &str = "zmlx-host-1";
+const FORMAT: &str = "zmlx-host-2";
 
 /// What the compiler is called when `CXX` does not say.
 const CANDIDATES: [&str; 3] = ["c++", "g++", "clang++"];
@@ -155,10 +155,20 @@ const fn native() -> &'static str {
     }
 }
 
+/// Flags for the linker. A library of a page or two needs no segments that begin on pages of their
+/// own: it takes two of the mappings of which a process may have so many, and not five.
+const fn linker() -> &'static [&'static str] {
+    if cfg!(target_os = "linux") {
+        &["-Wl,-z,noseparate-code", "-Wl,-z,norelro"]
+    } else {
+        &[]
+    }
+}
+
 /// All flags for one math mode, `ZMLX_CXXFLAGS` last.
 fn flags(math: MathMode) -> Vec<String> {
     let extra = env::var("ZMLX_CXXFLAGS").unwrap_or_default();
-    let own = FLAGS.iter().copied().chain([native()]);
+    let own = FLAGS.iter().chain(linker()).copied().chain([native()]);
     own.chain(math_flags(math).iter().copied())
         .chain(extra.split_whitespace())
         .map(str::to_owned)
@@ -213,6 +223,7 @@ pub fn library(
         lowered,
         [text.into(), "-o".into(), library.into()],
     )?;
+    frames::keep(kernel, &temporary.path, lowered)?;
     let folder = cache.commit(temporary, &key)?;
     Ok((folder.join(LIBRARY), Origin::Compiler))
 }
@@ -233,6 +244,7 @@ fn run(
     let output = Command::new(&compiler.path)
         .args(&compiler.args)
         .args(flags)
+        .args(frames::flag(&compiler.path, &compiler.args))
         .arg("-I")
         .arg(&headers.folder)
         .args(files)

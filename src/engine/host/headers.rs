@@ -59,6 +59,7 @@ const FILES: &[(&str, &str)] = runtime![
     "host/simd.h",
     "host/simdgroup_matrix.h",
     "host/sync.h",
+    "host/unaligned.h",
     "zmlx_cuda.h",
     "zmlx_host.h",
 ];
