@@ -15,7 +15,7 @@ use corosensei::{Coroutine, CoroutineResult, Yielder};
 
 use super::{
     abi::{Context, Current, Launch, SLOT_WORDS, Thread},
-    stacks::{Spare, Stack},
+    stacks::{self, Spare, Stack},
 };
 use crate::engine::error::Region;
 
@@ -132,7 +132,7 @@ impl Scheduler {
         result
     }
 
-    /// Runs the `threads` threads of `group`, each on a stack of `stack` bytes.
+    /// Runs the `threads` threads of `group`, each on a stack of the kind `stack`.
     ///
     /// # Safety
     /// `launch` is complete, and stays valid until this returns; `thread` and `current` belong to the
@@ -144,7 +144,7 @@ impl Scheduler {
         group: u32,
         threads: u32,
         order: Order,
-        stack: usize,
+        stack: stacks::Kind,
     ) -> Result<(), Stopped> {
         let result = self
             .start(thread, launch, group, threads, stack)
@@ -160,7 +160,7 @@ impl Scheduler {
         launch: &Launch,
         group: u32,
         threads: u32,
-        stack: usize,
+        stack: stacks::Kind,
     ) -> Result<(), Stopped> {
         let count = threads as usize;
         let groups = count.div_ceil(WIDTH);

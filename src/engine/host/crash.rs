@@ -275,23 +275,5 @@ impl Line {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn line(kernel: &str) -> String {
-        let mut text = Line::default();
-        text.add("kernel ");
-        text.add(kernel);
-        text.add(" grid ");
-        text.sizes([0, 10, u32::MAX]);
-        text.add(" end\n");
-        String::from_utf8(text.bytes[..text.len].to_vec()).unwrap()
-    }
-
-    #[test]
-    fn lines_are_written_without_memory() {
-        assert_eq!(line("scale"), "kernel scale grid [0, 10, 4294967295] end\n");
-        let long = line(&"k".repeat(600));
-        assert!(long.ends_with(" end\n") && long.len() <= 512, "{long}");
-    }
-}
+#[path = "crash_tests.rs"]
+mod tests;

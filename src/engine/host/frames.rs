@@ -193,7 +193,10 @@ impl<'a> Graph<'a> {
                     None => {
                         let callees = function.calls.iter().filter_map(|c| *depths.get(c)?);
                         let below = callees.max().unwrap_or(0);
-                        depths.insert(at, Some(below.saturating_add(function.bytes + CALL)));
+                        depths.insert(
+                            at,
+                            Some(below.saturating_add(function.bytes).saturating_add(CALL)),
+                        );
                     }
                 }
             }

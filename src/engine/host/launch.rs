@@ -375,8 +375,8 @@ impl Job<'_> {
                 let run = || unsafe { run(self.launch, from, to) };
                 let stopped = match self.loaded.depth.own() {
                     None => run(),
-                    Some(size) => {
-                        corosensei::on_stack(Stack::new(size).map_err(Stopped::Stack)?, run)
+                    Some(kind) => {
+                        corosensei::on_stack(Stack::new(kind).map_err(Stopped::Stack)?, run)
                     }
                 };
                 match stopped {

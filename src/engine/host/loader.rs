@@ -173,6 +173,16 @@ impl Slot {
         *self.path.lock().unwrap_or_else(PoisonError::into_inner) = path;
     }
 
+    #[cfg(test)]
+    pub fn path(&self) -> PathBuf {
+        self.path.lock().unwrap().clone()
+    }
+
+    #[cfg(test)]
+    pub fn is_loaded(&self) -> bool {
+        self.lock().is_some()
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Arc<Loaded>>> {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -217,7 +227,7 @@ fn make_room(limit: usize, but: &Arc<Slot>) -> usize {
 fn limit() -> usize {
     static LIMIT: OnceLock<usize> = OnceLock::new();
     #[cfg(test)]
-    if let limit @ 1.. = tests::LIMIT.load(Ordering::Relaxed) {
+    if let limit @ 1.. = super::stress::LIMIT.load(Ordering::Relaxed) {
         return limit;
     }
     *LIMIT.get_or_init(|| {

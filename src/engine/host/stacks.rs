@@ -1,8 +1,10 @@
 //! Stacks of our own: for the threads of a threadgroup, and for kernels whose local arrays a
 //! thread's usual stack does not hold.
 //!
-//! Memory is reserved at once and taken from the system as it is touched. The lowest page cannot
-//! be touched.
+//! Memory is reserved at once and taken from the system as it is touched. Where nobody knows how
+//! deep a kernel goes, the lowest page cannot be touched. Such a page costs a memory mapping or two,
+//! of which a process has some 65,000: 32 OS threads with 1024 stacks each would use them up. Where
+//! the compiler told how deep, stacks do without, and lie in one mapping side by side.
 
 use std::{io, num::NonZeroUsize, ptr};
 
@@ -29,26 +31,38 @@ const KEPT: usize = 1024 * 1024;
 /// Local memory of a launch that nobody has to count.
 const SMALL: u64 = 256 << 20;
 
+/// What a stack has to have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kind {
+    /// Bytes.
+    size: usize,
+    /// Whether something may overflow it.
+    guarded: bool,
+}
+
 /// How much stack one GPU thread of a kernel needs, where the compiler told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Depth(pub Option<u64>);
 
 impl Depth {
-    /// Bytes of a coroutine's stack.
-    pub fn coroutine(self) -> usize {
-        match self.0 {
+    /// A coroutine's stack.
+    pub fn coroutine(self) -> Kind {
+        let size = match self.0 {
             None => UNKNOWN,
-            Some(bytes) if bytes + SLACK <= USUAL as u64 => USUAL,
-            Some(bytes) => round(bytes.saturating_add(SLACK)),
+            Some(bytes) => round(bytes.saturating_add(SLACK)).max(USUAL),
+        };
+        Kind {
+            size,
+            guarded: self.0.is_none(),
         }
     }
 
-    /// Bytes of the stack that threads in a loop need, where it cannot be that of the OS thread.
-    /// Which thread runs a group, with which limits, is not for the kernel to know.
-    pub fn own(self) -> Option<usize> {
+    /// The stack that threads in a loop need, where it cannot be that of the OS thread. Which
+    /// thread runs a group, with which limits, is not for the kernel to know.
+    pub fn own(self) -> Option<Kind> {
         self.0
             .filter(|&bytes| bytes > AT_HAND)
-            .map(|bytes| round(bytes.saturating_add(SLACK)))
+            .map(|_| self.coroutine())
     }
 
     /// How many OS threads may run groups with `together` GPU threads alive in each, so that their
@@ -80,17 +94,18 @@ fn round(bytes: u64) -> usize {
 /// One stack.
 #[derive(Debug)]
 pub struct Stack {
-    /// The lowest address, that of the guard page.
+    /// The lowest address.
     start: NonZeroUsize,
     /// Bytes from there.
     len: usize,
 }
 
 impl Stack {
-    /// A stack of `size` bytes.
-    pub fn new(size: usize) -> io::Result<Self> {
-        let guard = page();
-        let len = size
+    /// A stack of its own memory.
+    pub fn new(kind: Kind) -> io::Result<Self> {
+        let guard = if kind.guarded { page() } else { 0 };
+        let len = kind
+            .size
             .checked_add(guard)
             .ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
         #[cfg(target_os = "linux")]
@@ -108,10 +123,16 @@ impl Stack {
                 .ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?,
             len,
         };
+        // Side by side they are large enough for huge pages, and a touched byte would take one.
+        #[cfg(target_os = "linux")]
+        if guard == 0 {
+            // SAFETY: the mapping just made. A system without huge pages says no, and has none.
+            let _ = unsafe { libc::madvise(start, len, libc::MADV_NOHUGEPAGE) };
+        }
         // SAFETY: the first page of the mapping just made, which nothing uses yet.
-        match unsafe { libc::mprotect(start, guard, libc::PROT_NONE) } {
-            0 => Ok(stack),
-            _ => Err(io::Error::last_os_error()),
+        match guard > 0 && unsafe { libc::mprotect(start, guard, libc::PROT_NONE) } != 0 {
+            false => Ok(stack),
+            true => Err(io::Error::last_os_error()),
         }
     }
 
@@ -129,8 +150,9 @@ impl Drop for Stack {
     }
 }
 
-// SAFETY: the mapping ends where `base` says and begins with a guard page at `limit`; between them
-// lie at least `USUAL` bytes.
+// SAFETY: the memory between `limit` and `base` is the stack's own, at least `USUAL` bytes. Its
+// first page cannot be touched, or its size follows from what the compiler knows about every
+// function that runs on it, with `SLACK` for what it does not.
 unsafe impl Switchable for Stack {
     fn base(&self) -> StackPointer {
         let end = self.start.saturating_add(self.len);
@@ -155,21 +177,21 @@ fn page() -> usize {
     })
 }
 
-/// Stacks of one size that wait for their next use.
+/// Stacks of one kind that wait for their next use.
 #[derive(Debug, Default)]
 pub struct Spare {
-    size: usize,
+    kind: Kind,
     stacks: Vec<Stack>,
 }
 
 impl Spare {
-    /// A stack of `size` bytes.
-    pub fn take(&mut self, size: usize) -> io::Result<Stack> {
-        if self.size != size {
+    /// A stack of this kind.
+    pub fn take(&mut self, kind: Kind) -> io::Result<Stack> {
+        if self.kind != kind {
             self.stacks.clear();
-            self.size = size;
+            self.kind = kind;
         }
-        self.stacks.pop().map_or_else(|| Stack::new(size), Ok)
+        self.stacks.pop().map_or_else(|| Stack::new(kind), Ok)
     }
 
     /// Keeps `stack` for the next that asks.
@@ -198,12 +220,36 @@ pub mod tests {
     fn stacks_are_as_large_as_the_frames() {
         assert_eq!(Depth(None).own(), None);
         assert_eq!(Depth(Some(1000)).own(), None);
-        assert_eq!(Depth(Some(1000)).coroutine(), USUAL);
+        assert_eq!(Depth(Some(1000)).coroutine().size, USUAL);
         for bytes in [200_000, 3 << 20, 64 << 20] {
             let depth = Depth(Some(bytes));
-            assert!(depth.own().unwrap() as u64 >= bytes + SLACK);
-            assert!(depth.coroutine() as u64 >= bytes + SLACK);
+            assert!(depth.own().unwrap().size as u64 >= bytes + SLACK);
+            assert!(depth.coroutine().size as u64 >= bytes + SLACK);
         }
+    }
+
+    /// A process has so many mappings only, and a machine many cores.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_thousand_stacks_take_few_mappings() {
+        let mappings = || {
+            std::fs::read_to_string("/proc/self/maps")
+                .unwrap()
+                .lines()
+                .count()
+        };
+        let before = mappings();
+        let stacks: Vec<Stack> = (0..1024)
+            .map(|_| Stack::new(Depth(Some(1000)).coroutine()).unwrap())
+            .collect();
+        for stack in &stacks {
+            let last = stack.base().get() - 16 - SHIFT.load(std::sync::atomic::Ordering::Relaxed);
+            // SAFETY: within the stack, on which nothing runs.
+            unsafe { std::ptr::with_exposed_provenance_mut::<u8>(last).write(1) };
+        }
+        // Other tests map and unmap meanwhile.
+        let more = mappings().saturating_sub(before);
+        assert!(more < 512, "{more} mappings");
     }
 
     #[test]

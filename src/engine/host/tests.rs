@@ -8,7 +8,7 @@ use super::*;
 use crate::engine::error::{LaunchError, Region};
 
 /// A kernel over one input and one output of the given types, in MLX's form.
-fn kernel(header: &str, types: [&str; 2], body: &str) -> String {
+pub(super) fn kernel(header: &str, types: [&str; 2], body: &str) -> String {
     let [input, output] = types;
     let single = [
         "thread_index_in_simdgroup",
