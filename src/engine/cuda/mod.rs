@@ -175,7 +175,15 @@ pub fn compile(msl: &str, options: &CompileOptions) -> Result<(CudaKernel, Origi
     let mut all = flags;
     all.push(format!("-I{}", headers.folder.display()));
     all.push(format!("-DZMLX_KERNEL={function}"));
-    let (code, shared) = build(nvrtc, &lowered, all, options)?;
+    let made = match build(nvrtc, &lowered, all.clone(), options) {
+        // The cache was deleted meanwhile, and with it what the compiler was to read.
+        Err(_) if !headers.are_there(&cache) => {
+            Headers::prepare(&cache)?;
+            build(nvrtc, &lowered, all, options)
+        }
+        made => made,
+    };
+    let (code, shared) = made?;
     if let Err(e) = keep(&cache, &key, &lowered.text, &code, shared) {
         // The code is here all the same; the next process compiles it again.
         static SAID: AtomicBool = AtomicBool::new(false);
