@@ -130,6 +130,12 @@ impl Array {
         Array::from_slice(&[value], ())
     }
 
+    /// A scalar on a thread that has given MLX up. `None` when there is no memory for it.
+    fn plain<T: Element>(value: &T) -> Option<Self> {
+        let raw = ffi::plain(element::bytes_of(std::slice::from_ref(value)), T::DTYPE);
+        (!raw.is_null()).then(|| Array::wrap(raw))
+    }
+
     /// An array without elements.
     #[track_caller]
     pub(crate) fn empty(shape: &[i32], dtype: Dtype) -> Result<Self> {
@@ -279,11 +285,7 @@ impl Array {
 impl Clone for Array {
     /// Another handle to the same graph node; no data is copied.
     fn clone(&self) -> Self {
-        match ffi::share(self.raw()) {
-            Ok(raw) => Array::wrap(raw),
-            // Only an allocation of 16 bytes can fail here: Rust's own answer to that is to abort.
-            Err(_) => std::alloc::handle_alloc_error(std::alloc::Layout::new::<[usize; 2]>()),
-        }
+        Array::wrap(ffi::share(self.raw()))
     }
 }
 
@@ -335,9 +337,7 @@ pub(crate) fn maybe(array: Option<&Array>) -> ArrayRef<'_> {
 /// A C++ list as Rust handles.
 #[track_caller]
 pub(crate) fn unpack(list: &CxxVector<ffi::Array>) -> Result<Vec<Array>> {
-    list.iter()
-        .map(|a| ffi::share(a).lift().map(Array::wrap))
-        .collect()
+    Ok(list.iter().map(|a| Array::wrap(ffi::share(a))).collect())
 }
 
 /// Rust handles as a C++ list.
