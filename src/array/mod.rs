@@ -2,10 +2,10 @@
 
 mod convert;
 mod index;
+mod print;
 mod shape;
 
 use std::borrow::Cow;
-use std::fmt;
 use std::marker::PhantomData;
 
 use cxx::{CxxVector, UniquePtr};
@@ -46,17 +46,24 @@ pub use crate::bridge::element::Element;
 /// needs_send(zmlx::Array::from(1.0f32)); // an array cannot leave its thread
 /// ```
 pub struct Array {
+    // `UniquePtr` of an opaque C++ type is neither Send nor Sync already. This comes first,
+    // so that the compiler names it where an array is to leave its thread.
+    here: PhantomData<Box<dyn Arrays_stay_on_their_thread__send_a_Frozen_or_use_a_Worker>>,
     raw: UniquePtr<ffi::Array>,
-    // `UniquePtr` of an opaque C++ type is neither Send nor Sync already; this
-    // says so where a reader looks for it.
-    here: PhantomData<*const ()>,
+}
+
+/// What the compiler names where an array is given to another thread.
+#[allow(non_camel_case_types, reason = "it is read as a sentence")]
+trait Arrays_stay_on_their_thread__send_a_Frozen_or_use_a_Worker:
+    Unpin + std::panic::UnwindSafe + std::panic::RefUnwindSafe
+{
 }
 
 impl Array {
     pub(crate) fn wrap(raw: UniquePtr<ffi::Array>) -> Self {
         Array {
-            raw,
             here: PhantomData,
+            raw,
         }
     }
 
@@ -292,35 +299,6 @@ impl Clone for Array {
 impl AsRef<Array> for Array {
     fn as_ref(&self) -> &Array {
         self
-    }
-}
-
-impl fmt::Debug for Array {
-    /// Shape and dtype, and the values when they are there: it never evaluates.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Array({}, {:?}", self.dtype(), self.shape())?;
-        if self.is_ready().unwrap_or(false)
-            && self.size() <= 64
-            && let Ok(text) = ffi::show(self.raw())
-        {
-            return write!(f, ", {text})");
-        }
-        let state = if self.is_tracer() { "traced" } else { "lazy" };
-        match self.is_ready() {
-            Ok(true) => write!(f, ")"),
-            _ => write!(f, ", {state})"),
-        }
-    }
-}
-
-impl fmt::Display for Array {
-    /// The values as MLX prints them when they are there, otherwise what
-    /// [`Debug`] shows: printing never evaluates. See [`Array::to_text`].
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.is_ready(), ffi::show(self.raw())) {
-            (Ok(true), Ok(text)) => f.write_str(&text),
-            _ => fmt::Debug::fmt(self, f),
-        }
     }
 }
 
