@@ -48,7 +48,7 @@ pub use crate::bridge::element::Element;
 pub struct Array {
     // `UniquePtr` of an opaque C++ type is neither Send nor Sync already. This comes first,
     // so that the compiler names it where an array is to leave its thread.
-    here: PhantomData<Box<dyn Arrays_stay_on_their_thread__send_a_Frozen_or_use_a_Worker>>,
+    here: PhantomData<dyn Arrays_stay_on_their_thread__send_a_Frozen_or_use_a_Worker>,
     raw: UniquePtr<ffi::Array>,
 }
 
