@@ -7,12 +7,16 @@
 use std::{
     collections::HashMap,
     fs, io,
+    os::unix::process::ExitStatusExt,
     path::Path,
     process::Command,
     sync::{LazyLock, Mutex, PoisonError},
 };
 
-use super::stacks::Depth;
+use super::{
+    process::{self, Problem},
+    stacks::Depth,
+};
 use crate::engine::{
     error::{CompileError, EngineError},
     msl::Lowered,
@@ -22,17 +26,24 @@ use crate::engine::{
 const FILE: &str = "stack";
 
 /// The flag that makes `compiler` tell, if it has one.
-pub fn flag(compiler: &Path, args: &[String]) -> Option<&'static str> {
+pub fn flag(compiler: &Path, args: &[String]) -> Result<Option<&'static str>, Problem> {
     static KNOWN: LazyLock<Mutex<HashMap<String, bool>>> = LazyLock::new(Mutex::default);
     let command = format!("{} {}", compiler.display(), args.join(" "));
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    let is_gcc = *known.entry(command).or_insert_with(|| {
-        let output = Command::new(compiler).args(args).arg("--version").output();
-        // Every gcc says whose it is; clang, which takes gcc's place under its name, does not.
-        output
-            .is_ok_and(|o| String::from_utf8_lossy(&o.stdout).contains("Free Software Foundation"))
-    });
-    is_gcc.then_some("-fcallgraph-info=su")
+    let is_gcc = match known.get(&command) {
+        Some(&known) => known,
+        None => {
+            let said = process::ask(Command::new(compiler).args(args).arg("--version"))?;
+            // Every gcc says whose it is; clang, which takes gcc's place under its name, does not.
+            let is_gcc = said.words.contains("Free Software Foundation");
+            // One that was stopped says more the next time.
+            if said.status.signal().is_none() {
+                known.insert(command, is_gcc);
+            }
+            is_gcc
+        }
+    };
+    Ok(is_gcc.then_some("-fcallgraph-info=su"))
 }
 
 /// Reads what the compiler wrote into `folder` beside the library, and leaves the number there.

@@ -114,14 +114,16 @@ impl HostKernel {
     /// The kernel's library, loaded again if it had to make room, and built again if the cache has
     /// lost it meanwhile.
     pub(super) fn loaded(&self) -> Result<Arc<Loaded>, LaunchError> {
-        let again = |_| {
-            let (path, _) = compiler::library(&self.name, &self.lowered, self.options.math_mode)?;
+        if let Some(loaded) = self.library.current() {
+            return Ok(loaded);
+        }
+        // By way of the cache, which looks whether it is still what it was.
+        let load = |path| {
             self.library.moved(path);
             self.library.get(&self.name)
         };
-        self.library
-            .get(&self.name)
-            .or_else(again)
+        compiler::library(&self.name, &self.lowered, self.options.math_mode, load)
+            .map(|(loaded, _)| loaded)
             .map_err(|error| LaunchError::Library {
                 kernel: self.name.clone(),
                 reason: error.to_string(),

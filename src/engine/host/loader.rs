@@ -132,6 +132,14 @@ impl Slot {
         Ok(slot)
     }
 
+    /// The library if it is loaded, for as long as the caller holds it.
+    pub fn current(&self) -> Option<Arc<Loaded>> {
+        let loaded = self.lock();
+        self.used
+            .store(CLOCK.load(Ordering::Relaxed), Ordering::Relaxed);
+        loaded.clone()
+    }
+
     /// The library, which stays loaded as long as the caller holds it.
     pub fn get(self: &Arc<Self>, kernel: &str) -> Result<Arc<Loaded>, EngineError> {
         let mut loaded = self.lock();

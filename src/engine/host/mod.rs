@@ -12,12 +12,14 @@ mod crash;
 mod diagnostic;
 mod elf;
 mod entry;
+mod folder;
 mod frames;
 mod headers;
 mod launch;
 mod loader;
 mod memory;
 mod pool;
+mod process;
 mod stacks;
 #[cfg(test)]
 mod stress;
@@ -166,8 +168,8 @@ fn build(msl: &str, options: &CompileOptions) -> Result<(Arc<HostKernel>, Origin
     }
     refuse_recursion(msl, options)?;
     let lowered = lower(msl, options)?;
-    let (library, origin) = compiler::library(&options.name, &lowered, options.math_mode)?;
-    let library = loader::Slot::load(&options.name, library, lowered.mode, options.checked)?;
+    let load = |path| loader::Slot::load(&options.name, path, lowered.mode, options.checked);
+    let (library, origin) = compiler::library(&options.name, &lowered, options.math_mode, load)?;
     let kernel = Arc::new(HostKernel {
         name: options.name.clone(),
         library,
