@@ -18,7 +18,7 @@ use cxx::{CxxVector, UniquePtr};
 use super::array::ffi::Array as RawArray;
 use crate::array::{Array, pack, unpack};
 use crate::unwanted::drop_quietly;
-use crate::{Error, Result};
+use crate::{Dtype, Error, Result};
 
 enum Failure {
     Error(Error),
@@ -222,6 +222,15 @@ impl CustomRules {
                         g.shape()
                     )));
                 }
+                // Numbers without a derivative have no gradient whose dtype could matter.
+                let differentiable = !p.dtype().is_integral() && p.dtype() != Dtype::Bool;
+                if differentiable && p.dtype() != g.dtype() {
+                    return Err(Error::dtype(format!(
+                        "`vjp`: expected a gradient of {}, the primal's dtype, got {}",
+                        p.dtype(),
+                        g.dtype()
+                    )));
+                }
             }
             pack(&grads)
         })
@@ -248,12 +257,6 @@ impl CustomRules {
         guarded(|| {
             let rule = present(&self.0.get()?.vmap)?;
             let (outputs, axes) = rule(&unpack(inputs)?, axes)?;
-            same_count(
-                "vmap",
-                "output axes, one for each output",
-                outputs.len(),
-                axes.len(),
-            )?;
             *out_axes = axes;
             pack(&outputs)
         })

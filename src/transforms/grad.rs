@@ -10,7 +10,7 @@ use super::{transform, two};
 /// The outputs of `f` at `primals`, and the vector-Jacobian product with `cotangents`:
 /// one array for each primal.
 ///
-/// `cotangents` has one array for each output of `f`, of its shape.
+/// `cotangents` has one array for each output of `f`, of its shape; other dtypes are cast to the output's.
 ///
 /// # Errors
 /// What `f` returns as an error, unchanged; [`Error::Shape`] when the cotangents do not fit.
@@ -32,6 +32,8 @@ pub fn vjp<A: AsRef<Array>, B: AsRef<Array>>(
 
 /// The outputs of `f` at `primals`, and the Jacobian-vector product with `tangents`:
 /// one array for each output.
+///
+/// `tangents` has one array for each primal, of its shape; other dtypes are cast to the primal's.
 ///
 /// # Errors
 /// As [`vjp`].
