@@ -1,5 +1,6 @@
 #include "zmlx/transforms.h"
 
+#include <algorithm>
 #include <sstream>
 #include <string_view>
 #include <unordered_set>
@@ -10,6 +11,7 @@
 #include "mlx/primitives.h"
 #include "mlx/transforms.h"
 #include "mlx/transforms_impl.h"
+#include "zmlx/seen.h"
 #include "zmlx/src/bridge/transforms.rs.h"
 
 namespace zmlx {
@@ -140,6 +142,47 @@ bool depends_on(const Array& a, const ArrayVec& traced, Ints in_axes) {
     }
   }
   return false;
+}
+
+size_t depth(const ArrayVec& outputs) {
+  struct Frame {
+    const Array* array;
+    size_t next;
+    int32_t deepest;
+  };
+  Seen seen;
+  std::vector<Frame> stack;
+  int32_t deepest = 0;
+  for (const auto& out : outputs) {
+    stack.push_back({&out, 0, 0});
+    while (!stack.empty()) {
+      auto& top = stack.back();
+      const auto& inputs = top.array->inputs();
+      if (top.next < inputs.size()) {
+        const auto& in = inputs[top.next++];
+        if (in.inputs().empty()) {
+          continue;
+        }
+        if (auto known = seen.find(in.id())) {
+          top.deepest = std::max(top.deepest, *known);
+        } else {
+          stack.push_back({&in, 0, 0});
+        }
+        continue;
+      }
+      auto here = top.deepest + 1;
+      seen.put(top.array->id(), here);
+      for (const auto& s : top.array->siblings()) {
+        seen.put(s.id(), here);
+      }
+      stack.pop_back();
+      if (!stack.empty()) {
+        stack.back().deepest = std::max(stack.back().deepest, here);
+      }
+      deepest = std::max(deepest, here);
+    }
+  }
+  return static_cast<size_t>(deepest);
 }
 
 namespace {

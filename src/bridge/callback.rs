@@ -16,7 +16,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use cxx::{CxxVector, UniquePtr};
 
 use super::array::ffi::Array as RawArray;
+use super::deep::{check_depth, on_own_stack};
+use super::transforms::ffi::depth;
 use crate::array::{Array, pack, unpack};
+use crate::error::Lift;
 use crate::unwanted::drop_quietly;
 use crate::{Dtype, Error, Result};
 
@@ -162,7 +165,10 @@ impl Callback {
     }
 
     pub(crate) fn call(&self, inputs: &CxxVector<RawArray>) -> Failed<Arrays> {
-        guarded(|| pack(&self.0.get()?(&unpack(inputs)?)?))
+        let outputs = on_own_stack(|| guarded(|| pack(&self.0.get()?(&unpack(inputs)?)?)))?;
+        // What comes next walks over this graph.
+        guarded(|| check_depth(|| depth(&outputs).lift()))?;
+        Ok(outputs)
     }
 }
 

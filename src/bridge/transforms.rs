@@ -82,6 +82,9 @@ pub(crate) mod ffi {
         ) -> Result<UniquePtr<CxxVector<Array>>>;
         fn depends_on(a: &Array, traced: &CxxVector<Array>, in_axes: &[i32]) -> Result<bool>;
 
+        /// How many operations the longest chain has.
+        fn depth(outputs: &CxxVector<Array>) -> Result<usize>;
+
         // These keep the closure.
         fn custom_function(rules: Box<CustomRules>) -> Result<UniquePtr<Function>>;
         fn checkpoint(f: Box<Callback>) -> Result<UniquePtr<Function>>;

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use crate::array::refs;
 use crate::bridge::callback::{Callback, Function};
+use crate::bridge::deep::on_deep_stack;
 use crate::bridge::transforms::ffi;
 use crate::bridge::{StreamRef, stream};
 use crate::error::Lift;
@@ -61,7 +62,9 @@ impl Compiled {
     /// While tracing: what the function returns as an error, unchanged.
     #[track_caller]
     pub fn call<A: AsRef<Array>>(&self, inputs: impl AsRef<[A]>) -> Result<Vec<Array>> {
-        one_list(self.function()?.call(&refs(inputs.as_ref())))
+        let f = self.function()?;
+        let inputs = refs(inputs.as_ref());
+        one_list(on_deep_stack(|| f.call(&inputs)))
     }
 
     /// The function for the current stream. MLX looks only at its own default stream when it

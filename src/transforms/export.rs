@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::array::refs;
 use crate::bridge::callback::Callback;
+use crate::bridge::deep::on_deep_stack;
 use crate::bridge::transforms::ffi;
 use crate::error::Lift;
 use crate::{Array, Error, Result};
@@ -52,7 +53,8 @@ pub fn export_function<A: AsRef<Array>>(
         f(inputs)
     };
     Callback::lend(&traced, |f| {
-        ffi::export_function(path, f, &refs(inputs.as_ref()), shapeless).lift()
+        let inputs = refs(inputs.as_ref());
+        on_deep_stack(|| ffi::export_function(path, f, &inputs, shapeless)).lift()
     })
 }
 

@@ -1,6 +1,7 @@
 //! Vectorization.
 
 use crate::array::{refs, unpack};
+use crate::bridge::deep::on_deep_stack;
 use crate::bridge::transforms::ffi;
 use crate::error::Lift;
 use crate::{Array, Error, Result};
@@ -114,13 +115,15 @@ where
                 None => {}
             }
         }
-        let done = ffi::vmap_replace(
-            &refs_in,
-            &lists.values,
-            &refs(&replaced),
-            &in_axes,
-            &out_axes,
-        );
+        let done = on_deep_stack(|| {
+            ffi::vmap_replace(
+                &refs_in,
+                &lists.values,
+                &refs(&replaced),
+                &in_axes,
+                &out_axes,
+            )
+        });
         let mut done = unpack(&*done.lift()?)?.into_iter();
         Ok(given
             .iter()

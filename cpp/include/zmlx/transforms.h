@@ -47,6 +47,9 @@ ArrayVecPtr vmap_replace(
 // True when an array depends on a mapped one of the traced inputs.
 bool depends_on(const Array& a, const ArrayVec& traced, Ints in_axes);
 
+// How many operations the longest chain of the graph has.
+size_t depth(const ArrayVec& outputs);
+
 FunctionPtr custom_function(rust::Box<CustomRules> rules);
 FunctionPtr checkpoint(rust::Box<Callback> f);
 FunctionPtr compile(rust::Box<Callback> f);
