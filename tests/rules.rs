@@ -142,13 +142,15 @@ fn reverse_rules_are_checked() {
         ),
         ("gradients", |c| Ok(vec![c.clone(), c.clone()])),
         ("shape", |c| Ok(vec![c.sum(..)?])),
-        ("float32, the primal's dtype, got float16", |c| {
-            Ok(vec![c.astype(F16)?])
-        }),
+        (
+            "expected dtype float32 for the gradient of primal 0, got dtype float16",
+            |c| Ok(vec![c.astype(F16)?]),
+        ),
     ] {
         let f = double().with_vjp(move |_, c, _| rule(&c[0]));
         let e = run(&f).unwrap_err();
         assert!(e.to_string().contains(what), "{e}");
+        assert!(e.to_string().contains("tests/rules.rs"), "{e}");
     }
 }
 

@@ -54,8 +54,9 @@ pub fn export_function<A: AsRef<Array>>(
     };
     Callback::lend(&traced, |f| {
         let inputs = refs(inputs.as_ref());
-        on_deep_stack(|| ffi::export_function(path, f, &inputs, shapeless)).lift()
+        on_deep_stack(|| ffi::export_function(path, f, &inputs, shapeless))
     })
+    .lift()
 }
 
 /// Reads a function from a `.mlxfn` file.

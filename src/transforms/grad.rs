@@ -20,14 +20,11 @@ pub fn vjp<A: AsRef<Array>, B: AsRef<Array>>(
     primals: impl AsRef<[A]>,
     cotangents: impl AsRef<[B]>,
 ) -> Result<(Vec<Array>, Vec<Array>)> {
-    transform(&f, |f| {
-        two(ffi::vjp(
-            f,
-            &refs(primals.as_ref()),
-            &refs(cotangents.as_ref()),
-            current(),
-        ))
-    })
+    let (primals, cotangents) = (refs(primals.as_ref()), refs(cotangents.as_ref()));
+    // Outside of the closure, which knows no caller.
+    two(transform(&f, |f| {
+        ffi::vjp(f, &primals, &cotangents, current())
+    }))
 }
 
 /// The outputs of `f` at `primals`, and the Jacobian-vector product with `tangents`:
@@ -43,14 +40,11 @@ pub fn jvp<A: AsRef<Array>, B: AsRef<Array>>(
     primals: impl AsRef<[A]>,
     tangents: impl AsRef<[B]>,
 ) -> Result<(Vec<Array>, Vec<Array>)> {
-    transform(&f, |f| {
-        two(ffi::jvp(
-            f,
-            &refs(primals.as_ref()),
-            &refs(tangents.as_ref()),
-            current(),
-        ))
-    })
+    let (primals, tangents) = (refs(primals.as_ref()), refs(tangents.as_ref()));
+    // Outside of the closure, which knows no caller.
+    two(transform(&f, |f| {
+        ffi::jvp(f, &primals, &tangents, current())
+    }))
 }
 
 /// The gradient of a function of one array that gives one number.
@@ -118,12 +112,8 @@ pub fn value_and_grad_of<A: AsRef<Array>>(
         }
         Ok(outputs)
     };
-    transform(&checked, |f| {
-        two(ffi::value_and_grad(
-            f,
-            argnums,
-            &refs(inputs.as_ref()),
-            current(),
-        ))
-    })
+    let inputs = refs(inputs.as_ref());
+    two(transform(&checked, |f| {
+        ffi::value_and_grad(f, argnums, &inputs, current())
+    }))
 }
