@@ -24,11 +24,11 @@ use super::one_list;
 /// The function must be pure: it is called only to trace it. Custom kernels in it stay
 /// nodes of the compiled graph.
 ///
-/// **On the CPU the first evaluation of a call takes seconds**: MLX writes C++ for each group of fused
+/// On the CPU the first evaluation of a call takes seconds: MLX writes C++ for each group of fused
 /// operations and runs `g++` on it, some two to six seconds each and longer on a busy machine. The libraries stay in the
 /// system's temporary folder (`mlx/<version>/cpu`), where later processes find them; whoever else may write
-/// there decides what is loaded. Where there is no `g++` MLX does not fuse. A GPU's build compiles within MLX. A program
-/// that runs for less than a minute on a CPU is mostly better off without `compile`.
+/// there decides what is loaded.
+/// A program that runs for less than a minute on a CPU is mostly better off without `compile`.
 ///
 /// ```
 /// use zmlx::{Array, compile};
