@@ -144,6 +144,26 @@ impl Error {
         }
     }
 
+    /// The same error with the caller's place. For one that was made where no caller could be known.
+    #[track_caller]
+    pub(crate) fn here(mut self) -> Self {
+        use Error as E;
+        if let E::Shape { at, .. }
+        | E::Dtype { at, .. }
+        | E::Argument { at, .. }
+        | E::Expression { at, .. }
+        | E::Kernel { at, .. }
+        | E::Launch { at, .. }
+        | E::Io { at, .. }
+        | E::NotReady { at, .. }
+        | E::Mlx { at, .. }
+        | E::Mismatch { at, .. } = &mut self
+        {
+            *at = Location::caller();
+        }
+        self
+    }
+
     /// Turns what came through the bridge into a typed error.
     #[track_caller]
     fn from_bridge(e: &cxx::Exception) -> Self {

@@ -7,7 +7,7 @@
 //! call comes back with the exception and takes it out.
 
 use std::any::Any;
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::NonNull;
 use std::rc::Rc;
@@ -16,13 +16,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use cxx::{CxxVector, UniquePtr};
 
 use super::array::ffi::Array as RawArray;
-use super::signature::{self, Signature};
+use super::deep::{check_depth, on_own_stack};
+use super::transforms::ffi::depth;
 use crate::array::{Array, pack, unpack};
+use crate::error::Lift;
 use crate::unwanted::drop_quietly;
 use crate::{Error, Result};
 
 enum Failure {
     Error(Error),
+    /// One that is found here: its place is where the outer call stands.
+    Found(Error),
     Panic(Box<dyn Any + Send>),
 }
 
@@ -31,10 +35,12 @@ thread_local! {
 }
 
 /// The error behind the callback exception that just arrived; resumes its panic.
+#[track_caller]
 pub(crate) fn take_failure() -> Option<Error> {
     // At the end of a thread the slot may be gone, and what was to be in it.
     match FAILURE.try_with(|slot| slot.borrow_mut().take()).ok()? {
         Some(Failure::Error(e)) => Some(e),
+        Some(Failure::Found(e)) => Some(e.here()),
         Some(Failure::Panic(payload)) => resume_unwind(payload),
         None => None,
     }
@@ -46,16 +52,24 @@ pub(crate) fn take_failure() -> Option<Error> {
 pub(crate) struct CallbackFailed;
 
 /// Runs user code for MLX: neither an error nor a panic is lost.
-fn guarded<T>(body: impl FnOnce() -> Result<T>) -> std::result::Result<T, CallbackFailed> {
-    let failure = match catch_unwind(AssertUnwindSafe(body)) {
-        Ok(Ok(value)) => return Ok(value),
-        Ok(Err(e)) => Failure::Error(e),
-        Err(payload) => Failure::Panic(payload),
-    };
+fn guarded<T>(body: impl FnOnce() -> Result<T>) -> Failed<T> {
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(e)) => Err(keep(Failure::Error(e))),
+        Err(payload) => Err(keep(Failure::Panic(payload))),
+    }
+}
+
+/// Checks what user code gave.
+fn found<T>(checked: Result<T>) -> Failed<T> {
+    checked.map_err(|e| keep(Failure::Found(e)))
+}
+
+fn keep(failure: Failure) -> CallbackFailed {
     let before = FAILURE.try_with(|slot| slot.borrow_mut().replace(failure));
     // One that nobody has taken out; a panic's payload may panic when it is dropped.
     drop_quietly(before);
-    Err(CallbackFailed)
+    CallbackFailed
 }
 
 /// A number of the calling thread. Unlike the system's handle it can be had at any time: thread-locals
@@ -163,7 +177,10 @@ impl Callback {
     }
 
     pub(crate) fn call(&self, inputs: &CxxVector<RawArray>) -> Failed<Arrays> {
-        guarded(|| pack(&self.0.get()?(&unpack(inputs)?)?))
+        let outputs = on_own_stack(|| guarded(|| pack(&self.0.get()?(&unpack(inputs)?)?)))?;
+        // What comes next walks over this graph.
+        found(check_depth(|| depth(&outputs).lift()))?;
+        Ok(outputs)
     }
 }
 
@@ -176,8 +193,6 @@ pub(crate) struct Rules {
     pub(crate) vjp: Option<Rc<VjpFunction>>,
     pub(crate) jvp: Option<Rc<JvpFunction>>,
     pub(crate) vmap: Option<Rc<VmapFunction>>,
-    /// What the forward function gave when it was called: the rules are held to it.
-    pub(crate) outputs: OnceCell<Vec<Signature>>,
 }
 
 impl CustomRules {
@@ -198,12 +213,7 @@ impl CustomRules {
     }
 
     pub(crate) fn forward(&self, inputs: &CxxVector<RawArray>) -> Failed<Arrays> {
-        guarded(|| {
-            let rules = self.0.get()?;
-            let outputs = (rules.forward)(&unpack(inputs)?)?;
-            rules.outputs.get_or_init(|| signature::of(&outputs));
-            pack(&outputs)
-        })
+        guarded(|| pack(&(self.0.get()?.forward)(&unpack(inputs)?)?))
     }
 
     pub(crate) fn vjp(
@@ -212,15 +222,14 @@ impl CustomRules {
         cotangents: &CxxVector<RawArray>,
         outputs: &CxxVector<RawArray>,
     ) -> Failed<Arrays> {
-        guarded(|| {
+        let (primals, grads) = guarded(|| {
             let primals = unpack(primals)?;
             let rule = present(&self.0.get()?.vjp)?;
-            let outputs = unpack(outputs)?;
-            let cotangents = signature::cotangents(&outputs, unpack(cotangents)?)?;
-            let grads = rule(&primals, &cotangents, &outputs)?;
-            signature::gradients(&primals, &grads)?;
-            pack(&grads)
-        })
+            let grads = rule(&primals, &unpack(cotangents)?, &unpack(outputs)?)?;
+            Ok((primals, grads))
+        })?;
+        found(check_gradients(&primals, &grads))?;
+        guarded(|| pack(&grads))
     }
 
     pub(crate) fn jvp(
@@ -231,11 +240,7 @@ impl CustomRules {
     ) -> Failed<Arrays> {
         guarded(|| {
             let rule = present(&self.0.get()?.jvp)?;
-            let tangents = rule(&unpack(primals)?, &unpack(tangents)?, argnums)?;
-            if let Some(outputs) = self.0.get()?.outputs.get() {
-                signature::tangents(outputs, &tangents)?;
-            }
-            pack(&tangents)
+            pack(&rule(&unpack(primals)?, &unpack(tangents)?, argnums)?)
         })
     }
 
@@ -247,12 +252,8 @@ impl CustomRules {
     ) -> Failed<Arrays> {
         guarded(|| {
             let rule = present(&self.0.get()?.vmap)?;
-            let inputs = unpack(inputs)?;
-            let (outputs, at) = rule(&inputs, axes)?;
-            if let Some(known) = self.0.get()?.outputs.get() {
-                signature::mapped(known, &inputs, axes, &outputs, &at)?;
-            }
-            *out_axes = at;
+            let (outputs, axes) = rule(&unpack(inputs)?, axes)?;
+            *out_axes = axes;
             pack(&outputs)
         })
     }
@@ -261,4 +262,33 @@ impl CustomRules {
 fn present<T: ?Sized>(rule: &Option<Rc<T>>) -> Result<&T> {
     rule.as_deref()
         .ok_or_else(|| Error::Other("a transformation rule that was not given was called".into()))
+}
+
+/// One gradient for each primal, of its shape and dtype.
+fn check_gradients(primals: &[Array], grads: &[Array]) -> Result<()> {
+    if primals.len() != grads.len() {
+        return Err(Error::argument(
+            "vjp",
+            format_args!("{} gradients, one for each primal", primals.len()),
+            grads.len(),
+        ));
+    }
+    for (i, (p, g)) in primals.iter().zip(grads).enumerate() {
+        if p.shape() != g.shape() {
+            return Err(Error::shape(format!(
+                "`vjp`: expected shape {:?} for the gradient of primal {i}, got {:?}",
+                p.shape(),
+                g.shape()
+            )));
+        }
+        // Numbers without a derivative have no gradient whose dtype could matter.
+        if !p.dtype().is_integral() && p.dtype() != g.dtype() {
+            return Err(Error::dtype(format!(
+                "`vjp`: expected dtype {} for the gradient of primal {i}, got dtype {}",
+                p.dtype(),
+                g.dtype()
+            )));
+        }
+    }
+    Ok(())
 }

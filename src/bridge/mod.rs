@@ -7,6 +7,7 @@
 
 pub(crate) mod array;
 pub(crate) mod callback;
+pub(crate) mod deep;
 pub(crate) mod element;
 pub(crate) mod fast;
 pub(crate) mod frozen;
@@ -16,7 +17,6 @@ pub(crate) mod kernel;
 pub(crate) mod linalg;
 pub(crate) mod ops;
 pub(crate) mod random;
-pub(crate) mod signature;
 pub(crate) mod stream;
 pub(crate) mod transforms;
 pub(crate) mod types;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::array::refs;
 use crate::bridge::callback::Callback;
+use crate::bridge::deep::on_deep_stack;
 use crate::bridge::transforms::ffi;
 use crate::error::Lift;
 use crate::io::NewFile;
@@ -57,7 +58,8 @@ pub fn export_function<A: AsRef<Array>>(
         f(inputs)
     };
     let written = Callback::lend(&traced, |f| {
-        ffi::export_function(file, f, &refs(inputs.as_ref()), shapeless)
+        let inputs = refs(inputs.as_ref());
+        on_deep_stack(|| ffi::export_function(file, f, &inputs, shapeless))
     });
     written.lift()?;
     new.publish()

@@ -1,13 +1,12 @@
 //! Vectorization.
 
-use std::cell::RefCell;
-
-use crate::array::refs;
+use crate::array::{refs, unpack};
+use crate::bridge::deep::on_deep_stack;
 use crate::bridge::transforms::ffi;
 use crate::error::Lift;
 use crate::{Array, Error, Result};
 
-use super::{one_list, transform};
+use super::transform;
 
 /// Vectorizes `f` over the first axis of every input and output.
 ///
@@ -37,7 +36,6 @@ where
 /// A vectorized function; made by [`vmap`].
 pub struct Vmap<F> {
     f: F,
-    /// Empty: the first axis of each.
     in_axes: Vec<Option<i32>>,
     out_axes: Vec<Option<i32>>,
 }
@@ -46,14 +44,16 @@ impl<F> Vmap<F>
 where
     F: Fn(&[Array]) -> Result<Vec<Array>>,
 {
-    /// The axis of each input that is mapped, negative from the last; `None` passes the input whole.
+    /// The axis of each input that is mapped; `None` passes the input whole. Negative axes count from
+    /// the last.
     pub fn in_axes(mut self, axes: impl IntoIterator<Item = Option<i32>>) -> Self {
         self.in_axes = axes.into_iter().collect();
         self
     }
 
-    /// Where the mapped axis goes in each output, negative from the last of the result; `None` for an output that
-    /// has none, as it does not depend on a mapped input.
+    /// Where the mapped axis goes in each output; negative ones count from the last axis of the result.
+    /// `None` for an output that depends on no mapped input: it is given once, without the axis. With an
+    /// axis such an output is repeated.
     pub fn out_axes(mut self, axes: impl IntoIterator<Item = Option<i32>>) -> Self {
         self.out_axes = axes.into_iter().collect();
         self
@@ -61,120 +61,84 @@ where
 
     /// Calls the vectorized function.
     ///
-    /// An output that does not depend on a mapped input is repeated along the mapped axis, unless its axis is `None`.
-    ///
     /// # Errors
-    /// What `f` returns as an error, unchanged; [`Error::Argument`] or [`Error::Shape`] when axes
-    /// do not fit the arrays.
+    /// What `f` returns as an error, unchanged; [`Error::Argument`] when axes do not fit the arrays, or an
+    /// output that depends on a mapped input is given `None`; [`Error::Shape`] when the mapped axes are not
+    /// all of one length.
     #[track_caller]
     pub fn call<A: AsRef<Array>>(&self, inputs: impl AsRef<[A]>) -> Result<Vec<Array>> {
         let inputs = inputs.as_ref();
         if inputs.is_empty() {
             return Err(Error::argument("inputs", "at least one array", "none"));
         }
-        let given = of_each("in_axes", &self.in_axes, inputs.len())?;
+        let given = one_for_each("in_axes", &self.in_axes, inputs.len())?;
         let mut in_axes = Vec::with_capacity(inputs.len());
-        let mut size = None;
+        let mut mapped: Option<i32> = None;
         for (i, (axis, a)) in given.iter().zip(inputs).enumerate() {
             let a = a.as_ref();
-            let Some(axis) = *axis else {
+            let Some(axis) = axis else {
                 in_axes.push(UNMAPPED);
                 continue;
             };
-            let at = resolve(axis, a.ndim(), format_args!("input {i}"), "in_axes")?;
-            let length = a.shape()[at];
-            if *size.get_or_insert(length) != length {
+            let axis = axis_of("in_axes", "input", i, *axis, a.ndim())?;
+            let n = a.shape()[axis as usize];
+            let first = *mapped.get_or_insert(n);
+            if n != first {
                 return Err(Error::shape(format!(
-                    "`inputs`: expected mapped axes of one length, got {} and, for input {i}, {length}",
-                    size.unwrap_or_default()
+                    "`in_axes`: expected mapped axes of one length, got {first} and, for input {i}, {n}"
                 )));
             }
-            in_axes.push(at as i32);
+            in_axes.push(axis);
         }
-        if size.is_none() {
+        if mapped.is_none() {
             return Err(Error::argument("in_axes", "a mapped axis", "none"));
         }
-        // Outputs as `f` gave them, where an output shall stay as it is.
-        let whole = RefCell::new(Vec::new());
-        let noted = |traced: &[Array]| {
-            let outputs = (self.f)(traced)?;
-            if self.out_axes.contains(&None) {
-                *whole.borrow_mut() = independent(&outputs, traced, &in_axes)?;
-            }
-            Ok(outputs)
-        };
-        let outputs = transform(&noted, |f| {
-            one_list(ffi::vmap(f, &in_axes, &[], &refs(inputs)))
-        })?;
-        let axes = of_each("out_axes", &self.out_axes, outputs.len())?;
-        let mut whole = whole.into_inner();
-        let mut placed = Vec::with_capacity(outputs.len());
-        for (i, (y, axis)) in outputs.into_iter().zip(axes).enumerate() {
-            placed.push(match (axis, whole.get_mut(i).and_then(Option::take)) {
-                (Some(axis), _) => place(i, y, axis)?,
-                (None, Some(whole)) => whole,
-                (None, None) => {
-                    let expected =
-                        format_args!("an axis for output {i}, which depends on a mapped input");
-                    return Err(Error::argument("out_axes", expected, "None"));
+        let refs_in = refs(inputs);
+        let lists = transform(&self.f, |f| ffi::vmap_trace(f, &in_axes, &refs_in).lift())?;
+        let outputs = unpack(&lists.extra)?;
+        let given = one_for_each("out_axes", &self.out_axes, outputs.len())?;
+        let mut out_axes = Vec::new();
+        let mut replaced = Vec::new();
+        for (i, (axis, out)) in given.iter().zip(&outputs).enumerate() {
+            match axis {
+                Some(axis) => {
+                    out_axes.push(axis_of("out_axes", "output", i, *axis, out.ndim() + 1)?);
+                    replaced.push(out);
                 }
-            });
+                None if ffi::depends_on(out.raw(), &lists.values, &in_axes).lift()? => {
+                    return Err(Error::argument(
+                        "out_axes",
+                        format_args!("an axis for output {i}, which depends on a mapped input"),
+                        "None",
+                    ));
+                }
+                None => {}
+            }
         }
-        Ok(placed)
+        let done = on_deep_stack(|| {
+            ffi::vmap_replace(
+                &refs_in,
+                &lists.values,
+                &refs(&replaced),
+                &in_axes,
+                &out_axes,
+            )
+        });
+        let mut done = unpack(&*done.lift()?)?.into_iter();
+        Ok(given
+            .iter()
+            .zip(&outputs)
+            .filter_map(|(axis, out)| axis.map_or_else(|| Some(out.clone()), |_| done.next()))
+            .collect())
     }
-}
-
-/// The outputs that depend on no mapped input.
-fn independent(outputs: &[Array], inputs: &[Array], in_axes: &[i32]) -> Result<Vec<Option<Array>>> {
-    let mapped = inputs.iter().zip(in_axes);
-    let mapped = mapped.filter(|(_, axis)| **axis != UNMAPPED);
-    let mapped: Vec<&Array> = mapped.map(|(a, _)| a).collect();
-    let depend = ffi::depend(&refs(outputs), &refs(&mapped)).lift()?;
-    let whole = outputs.iter().zip(depend);
-    Ok(whole
-        .map(|(y, depends)| (!depends).then(|| y.clone()))
-        .collect())
 }
 
 /// MLX's mark for "not mapped".
 const UNMAPPED: i32 = -1;
 
-/// Moves the mapped axis of output `i`, which MLX left in front, to where it is wanted.
+/// The axes given, or the first one for each array.
 #[track_caller]
-fn place(i: usize, y: Array, axis: i32) -> Result<Array> {
-    match resolve(axis, y.ndim(), format_args!("output {i}"), "out_axes")? {
-        0 => Ok(y),
-        at => y.moveaxis(0, at as i32),
-    }
-}
-
-/// The axis counted from the first.
-#[track_caller]
-fn resolve(
-    axis: i32,
-    ndim: usize,
-    whose: std::fmt::Arguments<'_>,
-    argument: &str,
-) -> Result<usize> {
-    let ndim = i64::try_from(ndim).unwrap_or(i64::MAX);
-    let at = i64::from(axis) + if axis < 0 { ndim } else { 0 };
-    match usize::try_from(at) {
-        Ok(at_usize) if at < ndim => Ok(at_usize),
-        _ if ndim == 0 => Err(Error::argument(
-            argument,
-            format_args!("None for {whose}, which has no dimensions"),
-            axis,
-        )),
-        _ => Err(Error::argument(
-            argument,
-            format_args!("an axis of {whose} from {} to {}", -ndim, ndim - 1),
-            axis,
-        )),
-    }
-}
-
-#[track_caller]
-fn of_each(name: &str, given: &[Option<i32>], count: usize) -> Result<Vec<Option<i32>>> {
+fn one_for_each(name: &str, given: &[Option<i32>], count: usize) -> Result<Vec<Option<i32>>> {
     if given.is_empty() {
         return Ok(vec![Some(0); count]);
     }
@@ -186,4 +150,19 @@ fn of_each(name: &str, given: &[Option<i32>], count: usize) -> Result<Vec<Option
         ));
     }
     Ok(given.to_vec())
+}
+
+/// An axis counted from the first of `ndim`.
+#[track_caller]
+fn axis_of(name: &str, what: &str, i: usize, axis: i32, ndim: usize) -> Result<i32> {
+    let n = ndim as i64;
+    let at = i64::from(axis) + if axis < 0 { n } else { 0 };
+    if (0..n).contains(&at) {
+        return Ok(at as i32);
+    }
+    let expected = match ndim {
+        0 => format!("None for {what} {i}, which has no axes"),
+        _ => format!("an axis between {} and {} for {what} {i}", -n, n - 1),
+    };
+    Err(Error::argument(name, expected, axis))
 }
