@@ -193,6 +193,29 @@ fn captures(#[case] file: &'static str) {
     });
 }
 
+/// Folders that launches and profiles are written into.
+#[test]
+fn folders_that_are_none() {
+    on_worker(|| {
+        let dir = folder();
+        let pipe = dir.path().join("pipe");
+        fifo(&pipe);
+        let one = Array::from_slice(&[1.0f32], 1).unwrap();
+        let kernel = crate::common::kernels::kernel("copy_one", &["x"], &["out"], "out[0] = x[0];");
+        for path in [pipe.clone(), pipe.join("below"), "/dev/null".into()] {
+            let captured = kernel.capture(&path);
+            let captured = captured.launch(&[&one]).run_vec().map(drop);
+            let profiled = zmlx::profile::dump_to(&path).map(drop);
+            for result in [captured, profiled] {
+                let e = result.unwrap_err();
+                assert!(matches!(e, Error::Io { .. }), "{e}");
+                assert!(e.to_string().contains(&*path.to_string_lossy()), "{e}");
+            }
+            assert!(kind(&pipe).is_fifo());
+        }
+    });
+}
+
 /// A file beside the results of tuning that somebody else made.
 #[test]
 fn the_lock_of_tuning_does_not_wait_for_ever() {
