@@ -184,7 +184,7 @@ fn captures(#[case] file: &'static str) {
         let read = || Capture::read(dir.path()).and_then(|c| c.inputs());
         read().unwrap();
         let path = dir.path().join(file);
-        for node in nodes(&dir.path().to_owned()) {
+        for node in nodes(dir.path()) {
             fs::remove_file(&path).unwrap();
             symlink(node, &path).unwrap();
             let e = read().unwrap_err();
