@@ -186,6 +186,13 @@ impl Error {
             };
         }
         match kind {
+            // A file that could not be read stays what is wrong, however often its array is asked for.
+            b'f' if message
+                .split_once(" has failed: ")
+                .is_some_and(|(_, cause)| is_io(cause)) =>
+            {
+                Error::Io { message, at }
+            }
             b'f' => Error::Mlx {
                 message: readable(message),
                 at,

@@ -1,7 +1,9 @@
 //! Functions in files (`.mlxfn`) that MLX reads in every language.
 
 use std::cell::Cell;
-use std::path::Path;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use crate::array::refs;
 use crate::bridge::callback::Callback;
@@ -78,23 +80,41 @@ pub fn import_function(path: impl AsRef<Path>) -> Result<ImportedFunction> {
     crate::stream::enter();
     let path = path.as_ref();
     // MLX would wait for a FIFO, and read a device for ever.
-    named(path.display(), place::open(path))?;
+    let (file, meta) = named(path.display(), place::open(path))?;
     let made = ffi::import_function(utf8(path)?).lift()?;
-    Ok(ImportedFunction { made })
+    Ok(ImportedFunction {
+        made,
+        file,
+        before: (meta.len(), meta.modified().ok()),
+        path: path.to_owned(),
+    })
 }
 
 /// A function read from a file; made by [`import_function`]. Belongs to its thread.
 pub struct ImportedFunction {
     made: cxx::UniquePtr<ffi::Function>,
+    // MLX reads the values that the function holds when they are wanted, from the same file.
+    file: File,
+    /// Its length and when it had been written to.
+    before: (u64, Option<SystemTime>),
+    path: PathBuf,
 }
 
 impl ImportedFunction {
     /// Calls the function.
     ///
     /// # Errors
-    /// [`Error::Shape`] or [`Error::Argument`] when the inputs are not like those it was written with.
+    /// [`Error::Shape`] or [`Error::Argument`] when the inputs are not like those it was written with;
+    /// [`Error::Io`] when the file, which holds the function's values, was written to meanwhile.
     #[track_caller]
     pub fn call<A: AsRef<Array>>(&self, inputs: impl AsRef<[A]>) -> Result<Vec<Array>> {
+        let now = named(self.path.display(), self.file.metadata())?;
+        if (now.len(), now.modified().ok()) != self.before {
+            return Err(Error::io(format!(
+                "{}: the file was written to after it was loaded",
+                self.path.display()
+            )));
+        }
         one_list(self.made.call(&refs(inputs.as_ref())))
     }
 }

@@ -60,12 +60,48 @@ fn a_file_that_is_written_to(#[case] change: fn(&Path)) {
             let dir = folder();
             let path = dir.path().join("w");
             let a = lazy(&path, kind);
+            let b = a.square().unwrap();
             change(&path);
-            let e = a.to_vec::<f32>().unwrap_err();
-            assert!(matches!(e, Error::Io { .. }), "{kind}: {e}");
-            assert!(e.to_string().contains(&*path.to_string_lossy()), "{e}");
-            assert!(a.to_vec::<f32>().is_err(), "{kind}: a second time");
+            // What depends on it, itself, and both once more.
+            for (what, a) in [
+                ("square", &b),
+                ("itself", &a),
+                ("square", &b),
+                ("itself", &a),
+            ] {
+                let e = a.to_vec::<f32>().unwrap_err();
+                assert!(matches!(e, Error::Io { .. }), "{kind}, {what}: {e}");
+                assert!(e.to_string().contains(&*path.to_string_lossy()), "{e}");
+                assert!(a.sum(..).unwrap().item::<f32>().is_err(), "{kind}, {what}");
+                assert!(!a.is_ready().is_ok_and(|ready| ready), "{kind}, {what}");
+            }
+            assert!(a.freeze().is_err() && a.to_bytes().is_err());
+            assert!(io::save_npy(dir.path().join("copy"), &a).is_err());
+            assert!(io::npy_to_bytes(&a).is_err());
         }
+    });
+}
+
+/// The values that an exported function holds.
+#[test]
+fn a_function_whose_file_is_written_to() {
+    on_worker(|| {
+        let dir = folder();
+        let path = dir.path().join("f.mlxfn");
+        let held = Array::from_slice(&[1.5f32; 1000], 1000).unwrap();
+        let f = |x: &[Array]| Ok(vec![held.add(&x[0])?]);
+        let one = Array::from(1.0f32);
+        export_function(&path, f, [&one], false).unwrap();
+        let f = import_function(&path).unwrap();
+        // Another file of its name changes nothing.
+        export_function(&path, |x: &[Array]| Ok(vec![x[0].clone()]), [&one], false).unwrap();
+        let sum = f.call([&one]).unwrap()[0].to_vec::<f32>().unwrap();
+        assert_eq!(sum, [2.5; 1000]);
+        let f = import_function(&path).unwrap();
+        let mut file = writer(&path);
+        file.write_all(b"x").unwrap();
+        let e = f.call([&one]).unwrap_err();
+        assert!(matches!(e, Error::Io { .. }), "{e}");
     });
 }
 

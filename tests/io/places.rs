@@ -184,11 +184,34 @@ fn captures(#[case] file: &'static str) {
         let read = || Capture::read(dir.path()).and_then(|c| c.inputs());
         read().unwrap();
         let path = dir.path().join(file);
-        for node in nodes(&dir.path().to_owned()) {
+        for node in nodes(dir.path()) {
             fs::remove_file(&path).unwrap();
             symlink(node, &path).unwrap();
             let e = read().unwrap_err();
             assert!(matches!(e, Error::Io { .. }), "{e}");
+        }
+    });
+}
+
+/// Folders that launches and profiles are written into.
+#[test]
+fn folders_that_are_none() {
+    on_worker(|| {
+        let dir = folder();
+        let pipe = dir.path().join("pipe");
+        fifo(&pipe);
+        let one = Array::from_slice(&[1.0f32], 1).unwrap();
+        let kernel = crate::common::kernels::kernel("copy_one", &["x"], &["out"], "out[0] = x[0];");
+        for path in [pipe.clone(), pipe.join("below"), "/dev/null".into()] {
+            let captured = kernel.capture(&path);
+            let captured = captured.launch(&[&one]).run_vec().map(drop);
+            let profiled = zmlx::profile::dump_to(&path).map(drop);
+            for result in [captured, profiled] {
+                let e = result.unwrap_err();
+                assert!(matches!(e, Error::Io { .. }), "{e}");
+                assert!(e.to_string().contains(&*path.to_string_lossy()), "{e}");
+            }
+            assert!(kind(&pipe).is_fifo());
         }
     });
 }
