@@ -65,9 +65,9 @@ pub enum Error {
     /// An error of an earlier asynchronous evaluation that surfaced now.
     #[error("an earlier asynchronous evaluation failed: {source}")]
     Earlier { source: Box<Error> },
-    /// A worker has ended, so it takes no more jobs.
-    #[error("worker: {message}")]
-    Worker { message: String },
+    /// A job will not run: its worker could not start or has ended, or the job was cancelled.
+    #[error("worker: {message} (at {at})")]
+    Worker { message: String, at: Site },
     /// Two functions that should agree do not; from [`crate::testing`].
     #[error("{found}\n  (at {at})")]
     Mismatch { found: Box<Mismatch>, at: Site },
@@ -109,6 +109,14 @@ impl Error {
     #[track_caller]
     pub(crate) fn io(message: String) -> Self {
         Error::Io {
+            message,
+            at: Location::caller(),
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn worker(message: String) -> Self {
+        Error::Worker {
             message,
             at: Location::caller(),
         }

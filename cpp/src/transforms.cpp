@@ -75,6 +75,31 @@ vmap(rust::Box<Callback> f, Ints in_axes, Ints out_axes, Arrays inputs) {
       list(inputs)));
 }
 
+rust::Vec<bool> depend(Arrays outputs, Arrays inputs) {
+  std::unordered_set<std::uintptr_t> sought;
+  for (const auto& in : list(inputs)) {
+    sought.insert(in.id());
+  }
+  rust::Vec<bool> found;
+  for (const auto& out : list(outputs)) {
+    // A list instead of recursion: graphs may be deeper than a stack.
+    std::unordered_set<std::uintptr_t> seen;
+    ArrayVec todo{out};
+    bool depends = false;
+    while (!todo.empty() && !depends) {
+      auto a = std::move(todo.back());
+      todo.pop_back();
+      if (!seen.insert(a.id()).second) {
+        continue;
+      }
+      depends = sought.count(a.id()) > 0;
+      todo.insert(todo.end(), a.inputs().begin(), a.inputs().end());
+    }
+    found.push_back(depends);
+  }
+  return found;
+}
+
 FunctionPtr custom_function(rust::Box<CustomRules> boxed) {
   auto rules = shared(std::move(boxed));
   using Lists = const ArrayVec&;

@@ -46,11 +46,15 @@ pub use crate::bridge::element::Element;
 /// needs_send(zmlx::Array::from(1.0f32)); // an array cannot leave its thread
 /// ```
 pub struct Array {
+    // First, so that it is what the compiler names when an array is sent away.
+    here: PhantomData<dyn FreezeItOrKeepItInAWorker>,
     raw: UniquePtr<ffi::Array>,
-    // `UniquePtr` of an opaque C++ type is neither Send nor Sync already; this
-    // says so where a reader looks for it.
-    here: PhantomData<*const ()>,
 }
+
+/// In the type of [`Array`] for the compiler's message where one is sent to another thread: it says
+/// "`(dyn FreezeItOrKeepItInAWorker + 'static)` cannot be sent between threads safely". `UniquePtr` of an opaque C++
+/// type is neither `Send` nor `Sync` by itself.
+trait FreezeItOrKeepItInAWorker {}
 
 impl Array {
     pub(crate) fn wrap(raw: UniquePtr<ffi::Array>) -> Self {

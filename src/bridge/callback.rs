@@ -7,7 +7,7 @@
 //! call comes back with the exception and takes it out.
 
 use std::any::Any;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::NonNull;
 use std::rc::Rc;
@@ -16,6 +16,7 @@ use std::thread::ThreadId;
 use cxx::{CxxVector, UniquePtr};
 
 use super::array::ffi::Array as RawArray;
+use super::signature::{self, Signature};
 use crate::array::{Array, pack, unpack};
 use crate::{Error, Result};
 
@@ -157,6 +158,8 @@ pub(crate) struct Rules {
     pub(crate) vjp: Option<Rc<VjpFunction>>,
     pub(crate) jvp: Option<Rc<JvpFunction>>,
     pub(crate) vmap: Option<Rc<VmapFunction>>,
+    /// What the forward function gave when it was called: the rules are held to it.
+    pub(crate) outputs: OnceCell<Vec<Signature>>,
 }
 
 impl CustomRules {
@@ -177,7 +180,12 @@ impl CustomRules {
     }
 
     pub(crate) fn forward(&self, inputs: &CxxVector<RawArray>) -> Failed<Arrays> {
-        guarded(|| pack(&(self.0.get()?.forward)(&unpack(inputs)?)?))
+        guarded(|| {
+            let rules = self.0.get()?;
+            let outputs = (rules.forward)(&unpack(inputs)?)?;
+            rules.outputs.get_or_init(|| signature::of(&outputs));
+            pack(&outputs)
+        })
     }
 
     pub(crate) fn vjp(
@@ -189,22 +197,10 @@ impl CustomRules {
         guarded(|| {
             let primals = unpack(primals)?;
             let rule = present(&self.0.get()?.vjp)?;
-            let grads = rule(&primals, &unpack(cotangents)?, &unpack(outputs)?)?;
-            same_count(
-                "vjp",
-                "gradients, one for each primal",
-                primals.len(),
-                grads.len(),
-            )?;
-            for (p, g) in primals.iter().zip(&grads) {
-                if p.shape() != g.shape() {
-                    return Err(Error::shape(format!(
-                        "`vjp`: expected a gradient of shape {:?}, got {:?}",
-                        p.shape(),
-                        g.shape()
-                    )));
-                }
-            }
+            let outputs = unpack(outputs)?;
+            let cotangents = signature::cotangents(&outputs, unpack(cotangents)?)?;
+            let grads = rule(&primals, &cotangents, &outputs)?;
+            signature::gradients(&primals, &grads)?;
             pack(&grads)
         })
     }
@@ -217,7 +213,11 @@ impl CustomRules {
     ) -> Failed<Arrays> {
         guarded(|| {
             let rule = present(&self.0.get()?.jvp)?;
-            pack(&rule(&unpack(primals)?, &unpack(tangents)?, argnums)?)
+            let tangents = rule(&unpack(primals)?, &unpack(tangents)?, argnums)?;
+            if let Some(outputs) = self.0.get()?.outputs.get() {
+                signature::tangents(outputs, &tangents)?;
+            }
+            pack(&tangents)
         })
     }
 
@@ -229,14 +229,12 @@ impl CustomRules {
     ) -> Failed<Arrays> {
         guarded(|| {
             let rule = present(&self.0.get()?.vmap)?;
-            let (outputs, axes) = rule(&unpack(inputs)?, axes)?;
-            same_count(
-                "vmap",
-                "output axes, one for each output",
-                outputs.len(),
-                axes.len(),
-            )?;
-            *out_axes = axes;
+            let inputs = unpack(inputs)?;
+            let (outputs, at) = rule(&inputs, axes)?;
+            if let Some(known) = self.0.get()?.outputs.get() {
+                signature::mapped(known, &inputs, axes, &outputs, &at)?;
+            }
+            *out_axes = at;
             pack(&outputs)
         })
     }
@@ -245,15 +243,4 @@ impl CustomRules {
 fn present<T: ?Sized>(rule: &Option<Rc<T>>) -> Result<&T> {
     rule.as_deref()
         .ok_or_else(|| Error::Other("a transformation rule that was not given was called".into()))
-}
-
-fn same_count(argument: &str, what: &str, want: usize, got: usize) -> Result<()> {
-    if want == got {
-        return Ok(());
-    }
-    Err(Error::argument(
-        argument,
-        format_args!("{want} {what}"),
-        got,
-    ))
 }
