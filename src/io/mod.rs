@@ -2,7 +2,7 @@
 //!
 //! Loading is lazy: an array's values are read when it is evaluated, from the file that was
 //! open when it was loaded. Before MLX sees a file its header is checked here, because MLX's
-//! readers trust much of it; a damaged file is an [`Error::Io`].
+//! readers trust much of it; a damaged file is an [`Error::Io`](crate::Error::Io).
 //!
 //! Saving writes a new file beside the old one and renames it, so the old one is whole until
 //! the new one is: an array may even be loaded from the file it is saved to.
@@ -38,7 +38,7 @@ pub use self::npy::{load_npy, npy_from_bytes, npy_to_bytes, save_npy};
 pub use self::safetensors::{
     load_safetensors, safetensors_from_bytes, safetensors_to_bytes, save_safetensors,
 };
-use crate::{Array, Error, FrozenMap, Result};
+use crate::{Array, FrozenMap, Result};
 
 /// Named arrays, as files of weights hold them.
 #[derive(Clone, Debug, Default)]
@@ -53,12 +53,13 @@ impl ArrayMap {
     /// The array called `name`.
     ///
     /// # Errors
-    /// [`Error::Argument`] when there is none.
+    /// [`Error::Argument`](crate::Error::Argument) when there is none.
     #[track_caller]
     pub fn get(&self, name: &str) -> Result<&Array> {
-        self.arrays.get(name).ok_or_else(|| {
-            Error::argument("name", "the name of an array", format_args!("`{name}`"))
-        })
+        match self.arrays.get(name) {
+            Some(array) => Ok(array),
+            None => Err(crate::error::no_array(name, self.arrays.keys())),
+        }
     }
 
     /// The arrays as values for other threads. **Evaluates** them.

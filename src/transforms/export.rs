@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::array::refs;
 use crate::bridge::callback::Callback;
 use crate::bridge::transforms::ffi;
-use crate::error::Lift;
+use crate::error::{Here, Lift};
 use crate::{Array, Error, Result};
 
 use super::one_list;
@@ -54,6 +54,7 @@ pub fn export_function<A: AsRef<Array>>(
     Callback::lend(&traced, |f| {
         ffi::export_function(path, f, &refs(inputs.as_ref()), shapeless).lift()
     })
+    .here()
 }
 
 /// Reads a function from a `.mlxfn` file.
@@ -88,6 +89,7 @@ impl ImportedFunction {
 
 #[track_caller]
 fn utf8(path: &Path) -> Result<&str> {
-    path.to_str()
-        .ok_or_else(|| Error::argument("path", "a path in UTF-8", path.display()))
+    let text = path.to_str();
+    text.ok_or_else(|| Error::argument("path", "a path in UTF-8", path.display()))
+        .here()
 }

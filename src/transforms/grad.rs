@@ -4,7 +4,7 @@ use std::panic::Location;
 
 use crate::array::refs;
 use crate::bridge::transforms::ffi;
-use crate::error::Site;
+use crate::error::{Here, Site};
 use crate::stream::current;
 use crate::{Array, Dtype, Error, Result};
 
@@ -134,7 +134,8 @@ fn wrong_count(argument: &str, of: &str, want: usize, got: usize, at: Site) -> E
 ///
 /// # Errors
 /// The function returned gives what `f` returns as an error, unchanged, and [`Error::Shape`]
-/// when `f` does not give a single number.
+/// when `f` does not give a single number. Its place is that of the call of `grad`.
+#[track_caller]
 pub fn grad<F>(f: F) -> impl Fn(&Array) -> Result<Array>
 where
     F: Fn(&Array) -> Result<Array>,
@@ -147,15 +148,18 @@ where
 ///
 /// # Errors
 /// As [`grad`].
+#[track_caller]
 pub fn value_and_grad<F>(f: F) -> impl Fn(&Array) -> Result<(Array, Array)>
 where
     F: Fn(&Array) -> Result<Array>,
 {
+    let at = Location::caller();
     move |x: &Array| {
-        let (values, grads) = value_and_grad_of(|p| Ok(vec![f(&p[0])?]), &[0], [x])?;
+        let both = value_and_grad_of(|p| Ok(vec![f(&p[0])?]), &[0], [x]);
+        let (values, grads) = both.said_of(at)?;
         match (values.into_iter().next(), grads.into_iter().next()) {
             (Some(value), Some(grad)) => Ok((value, grad)),
-            _ => Err(Error::argument("f", "one output", "none")),
+            _ => Err(Error::argument("f", "one output", "none")).said_of(at),
         }
     }
 }

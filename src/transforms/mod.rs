@@ -19,7 +19,7 @@ use std::cell::Cell;
 use crate::bridge::array::ffi::Array as RawArray;
 use crate::bridge::callback::Callback;
 use crate::bridge::transforms::ffi::TwoLists;
-use crate::error::Lift;
+use crate::error::{Here, Lift};
 use crate::{Array, Result};
 
 thread_local! {
@@ -31,8 +31,8 @@ thread_local! {
 #[track_caller]
 fn transform<R>(
     f: &dyn Fn(&[Array]) -> Result<Vec<Array>>,
-    call: impl FnOnce(Box<Callback>) -> R,
-) -> R {
+    call: impl FnOnce(Box<Callback>) -> Result<R>,
+) -> Result<R> {
     struct Leave;
     impl Drop for Leave {
         fn drop(&mut self) {
@@ -42,7 +42,7 @@ fn transform<R>(
     crate::stream::enter();
     DEPTH.set(DEPTH.get() + 1);
     let _leave = Leave;
-    Callback::lend(f, call)
+    Callback::lend(f, call).here()
 }
 
 /// True where nothing but a file will see the graph: MLX cannot write custom functions, and
@@ -54,7 +54,7 @@ fn plain_export() -> bool {
 /// Both halves of what a derivative transform returns.
 #[track_caller]
 fn two(lists: Result<TwoLists, cxx::Exception>) -> Result<(Vec<Array>, Vec<Array>)> {
-    let lists = lists.lift()?;
+    let lists = lists.lift().here()?;
     Ok((
         crate::array::unpack(&lists.values)?,
         crate::array::unpack(&lists.extra)?,
@@ -65,5 +65,5 @@ type RawList = cxx::UniquePtr<cxx::CxxVector<RawArray>>;
 
 #[track_caller]
 fn one_list(list: Result<RawList, cxx::Exception>) -> Result<Vec<Array>> {
-    crate::array::unpack(&*list.lift()?)
+    crate::array::unpack(&*list.lift().here()?)
 }
