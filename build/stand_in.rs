@@ -5,13 +5,13 @@
 //! function of MLX that the bridge calls gets a stand-in of that name in a static library: a jump through a slot,
 //! as the linker's own tables have it, and cpp/linux/load.cpp fills the slots before `main`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
 use object::read::archive::ArchiveFile;
-use object::{Object, ObjectSymbol, SymbolKind};
+use object::{Object, ObjectSymbol, ObjectSymbolTable, RelocationTarget, SymbolKind};
 
 use crate::mlx::Mlx;
 use crate::{Result, Target};
@@ -25,7 +25,7 @@ pub fn serves(target: &Target) -> bool {
 pub fn build(target: &Target, mlx: &Mlx, archive: &Path) -> Result<()> {
     println!("cargo::rerun-if-changed=cpp/linux");
     let wanted = wanted(archive)?;
-    let (functions, types) = exported(&mlx.library(), &wanted)?;
+    let (functions, classes) = exported(&mlx.library(), &wanted)?;
 
     let dir = target.out_dir.join("stand-in");
     let write = |name: &str, text: String| -> Result<_> {
@@ -35,7 +35,7 @@ pub fn build(target: &Target, mlx: &Mlx, archive: &Path) -> Result<()> {
             .map_err(|e| format!("cannot write {}: {e}", file.display()))?;
         Ok(file)
     };
-    let assembly = write("stand_in.S", assembly(&functions, &types, &target.arch)?)?;
+    let assembly = write("stand_in.S", assembly(&functions, &classes, &target.arch)?)?;
     let places: Vec<_> = mlx.places().map(|place| quoted(place)).collect();
     let header = format!(
         "#define ZMLX_VERSION {}\n#define ZMLX_PLACES {}\n",
@@ -79,34 +79,83 @@ fn wanted(archive: &Path) -> Result<BTreeSet<String>> {
     Ok(&wanted - &defined)
 }
 
+/// The description of a class that C++ keeps for casts and exceptions, and that of its base.
+struct Class {
+    name: String,
+    base: Option<String>,
+}
+
 /// Those of `wanted` that `library` has: functions, and descriptions of classes.
-fn exported(library: &Path, wanted: &BTreeSet<String>) -> Result<(Vec<String>, Vec<String>)> {
+fn exported(library: &Path, wanted: &BTreeSet<String>) -> Result<(Vec<String>, Vec<Class>)> {
     let wrong = |e: &dyn std::fmt::Display| format!("cannot read {}: {e}", library.display());
     let data = fs::read(library).map_err(|e| wrong(&e))?;
     let file = object::File::parse(&*data).map_err(|e| wrong(&e))?;
-    let (mut functions, mut types) = (Vec::new(), Vec::new());
-    for symbol in file.dynamic_symbols() {
+    let (mut functions, mut described) = (Vec::new(), BTreeMap::new());
+    for symbol in file.dynamic_symbols().filter(|s| !s.is_undefined()) {
         let name = symbol.name().unwrap_or_default();
-        if symbol.is_undefined() || !wanted.contains(name) {
-            continue;
-        }
-        match symbol.kind() {
-            SymbolKind::Text => functions.push(name.to_owned()),
-            // Of a class without bases: two words.
-            _ if name.starts_with("_ZTI") && symbol.size() == 16 => types.push(name.to_owned()),
-            _ => {
+        if name.starts_with("_ZTI") {
+            described.insert(name.to_owned(), (symbol.address(), symbol.size()));
+        } else if wanted.contains(name) {
+            if symbol.kind() != SymbolKind::Text {
                 return Err(format!(
-                    "the bridge uses {name} of {}, which is no function: only functions have stand-ins",
+                    "the bridge uses {name} of {}, which is no function: only functions and descriptions of classes have \
+                     stand-ins",
                     library.display()
                 ));
             }
+            functions.push(name.to_owned());
         }
     }
     functions.sort();
-    Ok((functions, types))
+
+    // A class brings its bases.
+    let (mut classes, mut known) = (Vec::new(), BTreeSet::new());
+    let mut open: Vec<String> = wanted
+        .iter()
+        .filter(|n| described.contains_key(*n))
+        .cloned()
+        .collect();
+    while let Some(name) = open.pop() {
+        if !known.insert(name.clone()) {
+            continue;
+        }
+        let base = match described.get(&name) {
+            Some((_, 16)) => None,
+            Some(&(address, 24)) => match pointed_to(&file, &described, address + 16) {
+                Some(base) => Some(base),
+                None => return Err(format!("{name} of {} names no base", library.display())),
+            },
+            _ => {
+                return Err(format!(
+                    "the bridge casts to {name} of {}: only classes with one base at most have stand-ins",
+                    library.display()
+                ));
+            }
+        };
+        open.extend(base.clone());
+        classes.push(Class { name, base });
+    }
+    Ok((functions, classes))
 }
 
-fn assembly(functions: &[String], types: &[String], arch: &str) -> Result<String> {
+/// What the library's loader will store at `address`: the description of a class.
+fn pointed_to(
+    file: &object::File<'_>,
+    described: &BTreeMap<String, (u64, u64)>,
+    address: u64,
+) -> Option<String> {
+    let mut all = file.dynamic_relocations()?;
+    let (_, found) = all.find(|(at, _)| *at == address)?;
+    if let RelocationTarget::Symbol(index) = found.target() {
+        let table = file.dynamic_symbol_table()?;
+        return Some(table.symbol_by_index(index).ok()?.name().ok()?.to_owned());
+    }
+    let mut all = described.iter();
+    let (name, _) = all.find(|(_, (at, _))| i64::try_from(*at) == Ok(found.addend()))?;
+    Some(name.clone())
+}
+
+fn assembly(functions: &[String], classes: &[Class], arch: &str) -> Result<String> {
     let mut text = String::from("// Written by build/stand_in.rs.\n\t.text\n");
     for (i, name) in functions.iter().enumerate() {
         let slot = format!("zmlx_stand_in_slots+{}", 8 * i);
@@ -125,12 +174,19 @@ fn assembly(functions: &[String], types: &[String], arch: &str) -> Result<String
         );
     }
     // The same class described twice is one class: C++ compares their names.
-    for name in types {
+    for Class { name, base } in classes {
         let spelt = name.trim_start_matches("_ZTI");
+        let (kind, base) = match base {
+            None => ("_ZTVN10__cxxabiv117__class_type_infoE", String::new()),
+            Some(base) => (
+                "_ZTVN10__cxxabiv120__si_class_type_infoE",
+                format!("\t.quad {base}\n"),
+            ),
+        };
         let _ = writeln!(
             text,
             "\t.section .data.rel.ro,\"aw\"\n\t.p2align 3\n\t.globl {name}\n\t.hidden {name}\n\t.type {name}, %object\n\
-             {name}:\n\t.quad _ZTVN10__cxxabiv117__class_type_infoE+16\n\t.quad .Lname_{spelt}\n\t.size {name}, 16\n\
+             {name}:\n\t.quad {kind}+16\n\t.quad .Lname_{spelt}\n{base}\t.size {name}, .-{name}\n\
              \t.section .rodata\n.Lname_{spelt}:\n\t.asciz \"{spelt}\""
         );
     }

@@ -221,6 +221,10 @@ impl Error {
             };
         }
         match kind {
+            b'f' => Error::Mlx {
+                message: readable(message),
+                at,
+            },
             b'i' => Error::Io { message, at },
             _ if is_io(&message) => Error::Io { message, at },
             // A std::overflow_error: the only one MLX throws is about shapes.
@@ -297,6 +301,17 @@ pub(crate) fn launch_message(kernel: &str, message: &str) -> String {
 
 fn from_launch(message: &str) -> Option<(&str, &str)> {
     message.strip_prefix("[zmlx kernel] ")?.split_once(": ")
+}
+
+/// The error of a kernel within the text of what depends on it, as people read it.
+fn readable(message: String) -> String {
+    match message.split_once("[zmlx kernel] ") {
+        Some((before, rest)) => match rest.split_once(": ") {
+            Some((kernel, said)) => format!("{before}kernel `{kernel}`: {said}"),
+            None => message,
+        },
+        None => message,
+    }
 }
 
 fn is_io(message: &str) -> bool {

@@ -262,3 +262,24 @@ fn a_pool_finishes_what_it_has_taken() {
     drop(pool);
     assert_eq!(DONE.load(Ordering::SeqCst), 50);
 }
+
+#[test]
+fn jobs_begin_in_the_order_they_were_sent() {
+    let pool = Pool::new(1).unwrap();
+    let busy = occupy(&pool);
+    let (send, order) = mpsc::channel();
+    let jobs = (0..10).map(|i| {
+        let send = send.clone();
+        pool.run(move || send.send(i).map_err(Error::other))
+    });
+    let jobs: Vec<_> = jobs.collect();
+    assert_eq!(pool.depth(), 10);
+    for (go, job) in busy {
+        go.send(()).unwrap();
+        job.wait().unwrap();
+    }
+    for job in jobs {
+        job.wait().unwrap();
+    }
+    assert!(order.try_iter().eq(0..10));
+}

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 
 use super::queue::{Queue, Task};
 use crate::error::Site;
+use crate::unwanted::drop_quietly;
 use crate::{Error, Result};
 
 /// How a job ended: with its result or with its panic.
@@ -46,7 +47,7 @@ impl<S> Cancel for Queue<S> {
         match self.remove(number) {
             // What it captured goes here, on the thread that cancels.
             Some(task) => {
-                discard(task);
+                drop_quietly(task);
                 true
             }
             None => false,
@@ -67,18 +68,10 @@ pub(super) fn task<S, T: Send + 'static>(
         }));
         // Where nobody waits any more the result comes back; its destructor is the user's code.
         if let Err(unwanted) = done.send(result) {
-            discard(unwanted);
+            drop_quietly(unwanted);
         }
     });
     (task, outcome)
-}
-
-/// Drops what nobody wants. A panic of its destructor has nobody to go to, and must not end the thread.
-pub(super) fn discard<T>(value: T) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
-        // The destructor of what a panic carries can panic, too.
-        std::mem::forget(panic);
-    }
 }
 
 impl<T> Job<T> {

@@ -17,8 +17,9 @@ use std::thread::{self, JoinHandle};
 pub use self::job::{Job, JobFuture};
 pub use self::pool::{Full, Pool, shared};
 
-use self::job::{Outcome, discard};
+use self::job::Outcome;
 use self::queue::Queue;
+use crate::unwanted::drop_quietly;
 use crate::{Error, Result};
 
 /// A thread that owns MLX and a state, and runs jobs one after the other.
@@ -114,7 +115,7 @@ fn start<S: 'static>(
     struct Ends<S>(Arc<Queue<S>>);
     impl<S> Drop for Ends<S> {
         fn drop(&mut self) {
-            self.0.drain().into_iter().for_each(discard);
+            self.0.drain().into_iter().for_each(drop_quietly);
         }
     }
     let (ready, made) = oneshot::channel::<Outcome<()>>();
@@ -142,14 +143,14 @@ fn serve<S>(
 ) {
     let mut state = match catch_unwind(AssertUnwindSafe(make)) {
         Ok(Ok(state)) => state,
-        Ok(Err(e)) => return discard(ready.send(Ok(Err(e)))),
-        Err(panic) => return discard(ready.send(Err(panic))),
+        Ok(Err(e)) => return drop_quietly(ready.send(Ok(Err(e)))),
+        Err(panic) => return drop_quietly(ready.send(Err(panic))),
     };
     let _ = ready.send(Ok(Ok(())));
     while let Some(task) = queue.take() {
         task(&mut state);
     }
-    discard(state);
+    drop_quietly(state);
 }
 
 impl<S: 'static> Drop for Worker<S> {
@@ -158,7 +159,7 @@ impl<S: 'static> Drop for Worker<S> {
         if let Some(thread) = self.thread.take()
             && thread.thread().id() != thread::current().id()
         {
-            let _ = thread.join();
+            drop_quietly(thread.join());
         }
     }
 }

@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 use super::job::{Job, task};
 use super::queue::{Queue, Refused};
 use super::start;
+use crate::unwanted::drop_quietly;
 use crate::{Error, Result};
 
 /// A fixed number of threads without a state that share one queue: MLX on a bounded number of threads.
@@ -149,7 +150,7 @@ impl Drop for Pool {
         self.close();
         for thread in self.threads.drain(..) {
             if thread.thread().id() != thread::current().id() {
-                let _ = thread.join();
+                drop_quietly(thread.join());
             }
         }
     }
