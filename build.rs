@@ -7,6 +7,8 @@
 mod mlx;
 #[path = "build/native.rs"]
 mod native;
+#[path = "build/stand_in.rs"]
+mod stand_in;
 #[path = "build/vendor.rs"]
 mod vendor;
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::vendor::{self, Wheel};
-use crate::{Result, Target, user_env};
+use crate::{Result, Target, stand_in, user_env};
 
 /// Below this, MLX's errors and caches are not safe to bind.
 const OLDEST: (u32, u32, u32) = (0, 32, 1);
@@ -82,8 +82,7 @@ fn without_driver(cpu: &Path, target: &Target) -> Result<Option<PathBuf>> {
     }
     println!(
         "cargo::warning=this machine has no NVIDIA driver (libcuda.so.1 does not load), without which MLX's CUDA \
-         build does not start: programs that cargo runs take MLX's CPU build, and others of this build \
-         run on machines with a driver only"
+         build does not load: programs of this build take MLX's CPU build here"
     );
     let name = target.out_dir.join("no-driver/lib");
     link(cpu, &name)?;
@@ -222,10 +221,6 @@ fn installed(dir: &Path, target: &Target) -> Result<Mlx> {
             dir.display()
         ));
     };
-    if target.os == "linux" && std::env::consts::OS == "linux" {
-        // A CUDA build of MLX needs the driver's library, which may be missing here.
-        println!("cargo::rustc-link-arg=-Wl,--allow-shlib-undefined");
-    }
     // Cargo lets programs that it runs find libraries below OUT_DIR only, so the folder gets a name
     // there. The loader follows it before it looks for the library's own neighbours.
     let name = target.out_dir.join("mlx-dir/lib");
@@ -284,6 +279,18 @@ impl Mlx {
         })
     }
 
+    /// The library of this build; what another one of this version has, it has too.
+    pub fn library(&self) -> PathBuf {
+        self.link_dir.join("libmlx.so")
+    }
+
+    /// Folders where programs of this build find the library, the first that loads: the CUDA build does
+    /// not where there is no driver.
+    pub fn places(&self) -> impl Iterator<Item = &Path> {
+        let other = (self.link_dir != self.run_dir).then_some(self.link_dir.as_path());
+        std::iter::once(self.run_dir.as_path()).chain(other)
+    }
+
     /// How to link, for cargo; `links = "mlx"` hands the metadata to dependents as `DEP_MLX_*`.
     pub fn link(&self, target: &Target) {
         let (link_dir, run_dir) = (self.link_dir.display(), self.run_dir.display());
@@ -293,17 +300,17 @@ impl Mlx {
             let cargo_dir = self.cargo_dir.display();
             println!("cargo::rustc-link-search=dependency={cargo_dir}");
         }
-        println!("cargo::rustc-link-lib=dylib=mlx");
-        let (standard, here) = match target.os.as_str() {
-            "macos" => ("c++", "@executable_path"),
-            _ => ("stdc++", "$ORIGIN"),
-        };
-        println!("cargo::rustc-link-lib=dylib={standard}");
-
-        // Our own tests, examples and benchmarks also run without cargo: from the build tree, and
-        // from where docs/DEPLOYING.md puts them.
-        println!("cargo::rustc-link-arg=-Wl,-rpath,{run_dir}");
-        println!("cargo::rustc-link-arg=-Wl,-rpath,{here}/../lib/mlx/lib");
+        if stand_in::serves(target) {
+            // The program finds the library itself; cpp/linux/load.cpp.
+            println!("cargo::rustc-link-lib=dylib=stdc++");
+        } else {
+            println!("cargo::rustc-link-lib=dylib=mlx");
+            println!("cargo::rustc-link-lib=dylib=c++");
+            // Our own tests, examples and benchmarks also run without cargo: from the build tree, and
+            // from where docs/DEPLOYING.md puts them.
+            println!("cargo::rustc-link-arg=-Wl,-rpath,{run_dir}");
+            println!("cargo::rustc-link-arg=-Wl,-rpath,@executable_path/../lib/mlx/lib");
+        }
 
         println!("cargo::metadata=version={}", self.version);
         println!("cargo::metadata=root={}", self.prefix.display());

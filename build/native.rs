@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use sha2::{Digest, Sha256};
 
 use crate::mlx::Mlx;
-use crate::{Result, Target, user_env, vendor};
+use crate::{Result, Target, stand_in, user_env, vendor};
 
 /// The oldest CMake that cpp/CMakeLists.txt takes.
 const CMAKE: (u32, u32) = (3, 22);
@@ -53,11 +53,12 @@ pub fn build(target: &Target, mlx: &Mlx) -> Result<()> {
         config.define("CMAKE_OSX_DEPLOYMENT_TARGET", oldest);
     }
     config.build();
-    println!(
-        "cargo::rustc-link-search=native={}",
-        out.join("build").display()
-    );
+    let made = out.join("build");
+    println!("cargo::rustc-link-search=native={}", made.display());
     println!("cargo::rustc-link-lib=static=zmlx_bridge");
+    if stand_in::serves(target) {
+        stand_in::build(target, mlx, &made.join("libzmlx_bridge.a"))?;
+    }
     Ok(())
 }
 

@@ -17,7 +17,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub type Site = &'static Location<'static>;
 
 /// An error of this crate or of MLX.
-#[derive(Debug, thiserror::Error)]
+///
+/// `Debug` prints the same text as `Display`, so that a program whose `main` returns a [`Result`], and a failed `unwrap`, show
+/// it as it is meant to be read.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// Shapes do not fit each other or the operation.
@@ -76,7 +79,59 @@ pub enum Error {
     Other(Box<dyn std::error::Error + Send + Sync>),
 }
 
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl Error {
+    /// Where the failing call stands in the user's code, as far as the error knows: an error of your own does not.
+    pub fn site(&self) -> Option<Site> {
+        match self {
+            Error::Shape { at, .. }
+            | Error::Dtype { at, .. }
+            | Error::Argument { at, .. }
+            | Error::Expression { at, .. }
+            | Error::Kernel { at, .. }
+            | Error::Launch { at, .. }
+            | Error::Io { at, .. }
+            | Error::NotReady { at, .. }
+            | Error::Mlx { at, .. }
+            | Error::Worker { at, .. }
+            | Error::Mismatch { at, .. } => Some(at),
+            Error::Earlier { source } => source.site(),
+            Error::Other(_) => None,
+        }
+    }
+
+    /// The same error, said of `place`, if its own place is not one of the user's.
+    pub(crate) fn said_of(mut self, place: Site) -> Self {
+        let mut error = &mut self;
+        while let Error::Earlier { source } = error {
+            error = source;
+        }
+        match error {
+            Error::Shape { at, .. }
+            | Error::Dtype { at, .. }
+            | Error::Argument { at, .. }
+            | Error::Expression { at, .. }
+            | Error::Kernel { at, .. }
+            | Error::Launch { at, .. }
+            | Error::Io { at, .. }
+            | Error::NotReady { at, .. }
+            | Error::Mlx { at, .. }
+            | Error::Worker { at, .. }
+            | Error::Mismatch { at, .. }
+                if !is_of_the_user(at) =>
+            {
+                *at = place;
+            }
+            _ => {}
+        }
+        self
+    }
+
     /// Wraps an error of your own, to return it from a closure given to a transform.
     pub fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Error::Other(error.into())
@@ -210,6 +265,59 @@ impl Error {
             },
             _ => Error::Mlx { message, at },
         }
+    }
+}
+
+/// There is no array called `name` among those of these names.
+#[track_caller]
+pub(crate) fn no_array<'a>(name: &str, names: impl ExactSizeIterator<Item = &'a String>) -> Error {
+    const FEW: usize = 8;
+    let more = names.len().saturating_sub(FEW);
+    let mut known: Vec<_> = names.take(FEW).map(|n| format!("`{n}`")).collect();
+    if more > 0 {
+        known.push(format!("and {more} more"));
+    }
+    let known = match known.is_empty() {
+        true => "none, as there are no arrays".to_owned(),
+        false => known.join(", "),
+    };
+    Error::argument(
+        "name",
+        format_args!("the name of an array ({known})"),
+        format_args!("`{name}`"),
+    )
+}
+
+/// Whether a place lies outside of this crate and of Rust's library. Closures, tables of functions and methods given
+/// as functions do not hand on the caller's place.
+fn is_of_the_user(at: Site) -> bool {
+    const THIS: &str = file!();
+    let ours = THIS.strip_suffix("error.rs").unwrap_or(THIS);
+    let rust = at.file().starts_with("/rustc/") || at.file().contains("/library/core/src/");
+    !rust && !at.file().starts_with(ours)
+}
+
+/// Gives an error the caller's place, where closures in between have lost it.
+pub(crate) trait Here: Sized {
+    /// At the end of what a public function computes by closures.
+    #[track_caller]
+    fn here(self) -> Self;
+
+    /// For closures that are returned: the place where the user asked for them.
+    fn said_of(self, place: Site) -> Self;
+}
+
+impl<T> Here for Result<T> {
+    #[track_caller]
+    fn here(self) -> Self {
+        match self {
+            Ok(value) => Ok(value),
+            Err(e) => Err(e.said_of(Location::caller())),
+        }
+    }
+
+    fn said_of(self, place: Site) -> Self {
+        self.map_err(|e| e.said_of(place))
     }
 }
 

@@ -148,9 +148,10 @@ impl FrozenMap {
     /// [`Error::Argument`] when there is none.
     #[track_caller]
     pub fn get(&self, name: &str) -> Result<&Frozen> {
-        self.arrays.get(name).ok_or_else(|| {
-            Error::argument("name", "the name of an array", format_args!("`{name}`"))
-        })
+        match self.arrays.get(name) {
+            Some(array) => Ok(array),
+            None => Err(crate::error::no_array(name, self.arrays.keys())),
+        }
     }
 
     /// Arrays over the same values for the calling thread, without a copy.

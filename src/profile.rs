@@ -17,6 +17,10 @@ use crate::{Array, Error, Result};
 pub use crate::metal::registry::KernelEntry;
 
 /// What a measured function gives: an array, or several as an array or a vector.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` gives no arrays to evaluate",
+    note = "give an `Array`, an array `[Array; N]` or a `Vec<Array>`"
+)]
 pub trait Outputs {
     /// The arrays to evaluate.
     fn arrays(&self) -> &[Array];

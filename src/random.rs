@@ -30,6 +30,7 @@ mod sequence;
 
 use crate::array::{element_count, maybe};
 use crate::bridge::random::ffi;
+use crate::error::Here;
 use crate::ops::{done, done_list};
 use crate::stream::current;
 use crate::{Array, Dtype, Error, IntoShape, Operand, Result};
@@ -138,6 +139,7 @@ impl<'k> Sampler<'k> {
             Some(key) => body(key),
             None => body(&sequence::next()?),
         }
+        .here()
     }
 
     fn float(self) -> Dtype {

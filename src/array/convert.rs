@@ -34,8 +34,16 @@ from_scalars!(
 
 /// An array, or a number that takes the dtype of the array it meets.
 ///
-/// Numbers are weakly typed, as in MLX: `&x * 2.0` keeps float16 if `x` is float16. A
-/// float that meets an integer array makes float32.
+/// Numbers are weakly typed, as in MLX, whatever their Rust type: `&x * 2.0`, `&x * 2.0f64` and `&x * 2usize` keep float16
+/// if `x` is float16. A float that meets an integer array makes float32, also if it is an f64 or a half type; a number
+/// of a dtype of its own is an array: `Array::scalar(2.0f64)`. To the left of an operator stand f32, i32 and arrays.
+///
+/// A float beyond the largest of the array's dtype is infinite there. A whole number that the integers of the array do not
+/// reach is an [`Error::Argument`](crate::Error::Argument).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is neither an array nor a number",
+    note = "operands are `&Array`, `Array`, numbers and bool; a `Result<Array>` needs its `?` first"
+)]
 pub trait Operand {
     /// The operand as an array that suits an operation with `like`.
     #[track_caller]

@@ -55,11 +55,19 @@ pub fn step(range: impl IntoIndexItem, by: i32) -> IndexItem {
 }
 
 /// One item of an index: a number, a range, [`NewAxis`], [`Ellipsis`], [`step`], an array.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no item of an index",
+    note = "an item is an integer, a range of integers, `step(range, by)`, `NewAxis`, `Ellipsis` or an array of integers (`&Array`)"
+)]
 pub trait IntoIndexItem {
     fn into_item(self) -> IndexItem;
 }
 
 /// An index: one item or a tuple of up to eight.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no index",
+    note = "one item or a tuple of up to eight: an integer, a range of integers, `step(range, by)`, `NewAxis`, `Ellipsis`, an array of integers (`&Array`)"
+)]
 pub trait IntoIndex {
     fn into_index(self) -> Vec<IndexItem>;
 }

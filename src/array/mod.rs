@@ -2,6 +2,7 @@
 
 mod convert;
 mod index;
+mod numbers;
 mod print;
 mod shape;
 

@@ -3,6 +3,11 @@
 use crate::{Error, Result};
 
 /// Anything that names a shape: `()`, `(2, 3)`, `[2, 3]`, `&[2, 3]`, `vec![2, 3]`, `5`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a shape",
+    note = "a shape is a number, or a tuple, array, slice or vector of i32, i64, u32, u64 or usize: `3`, `(2, 3)`, `[2, 3]`, \
+            `()`, `x.shape()`"
+)]
 pub trait IntoShape: Sized {
     /// The numbers as they are; -1 stands for a dimension to infer.
     #[track_caller]
@@ -13,23 +18,43 @@ pub trait IntoShape: Sized {
     fn into_shape(self) -> Result<Vec<i32>> {
         let shape = self.into_dims()?;
         match shape.iter().position(|&d| d < 0) {
-            Some(axis) => Err(bad_dimension(axis)),
+            Some(axis) => Err(bad_dimension(axis, shape[axis], 0)),
             None => Ok(shape),
         }
     }
 }
 
 #[track_caller]
-fn bad_dimension(axis: usize) -> Error {
+fn bad_dimension(axis: usize, got: impl std::fmt::Display, least: i32) -> Error {
+    let infer = if least < 0 { ", or -1" } else { "" };
     Error::shape(format!(
-        "`shape`: expected dimension {axis} between 0 and 2147483647"
+        "`shape`: expected dimension {axis} between 0 and 2147483647{infer}, got {got}"
     ))
 }
 
 /// One dimension as an integer.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a dimension",
+    note = "dimensions are i32, i64, u32, u64 or usize"
+)]
 pub trait Dim: Copy {
     /// As MLX stores it, if it fits.
     fn to_i32(self) -> Option<i32>;
+
+    /// The number for people.
+    fn text(self) -> String {
+        self.to_i32()
+            .map_or_else(|| "a larger number".into(), |n| n.to_string())
+    }
+}
+
+/// One dimension, or -1 for one to infer.
+#[track_caller]
+fn dimension(axis: usize, d: impl Dim) -> Result<i32> {
+    match d.to_i32() {
+        Some(n) if n >= -1 => Ok(n),
+        _ => Err(bad_dimension(axis, d.text(), -1)),
+    }
 }
 
 macro_rules! dims {
@@ -37,6 +62,10 @@ macro_rules! dims {
         impl Dim for $ty {
             fn to_i32(self) -> Option<i32> {
                 i32::try_from(self).ok()
+            }
+
+            fn text(self) -> String {
+                self.to_string()
             }
         }
         impl IntoShape for $ty {
@@ -54,10 +83,7 @@ impl<D: Dim> IntoShape for &[D] {
     fn into_dims(self) -> Result<Vec<i32>> {
         let mut dims = Vec::with_capacity(self.len());
         for (axis, d) in self.iter().enumerate() {
-            match d.to_i32() {
-                Some(n) if n >= -1 => dims.push(n),
-                _ => return Err(bad_dimension(axis)),
-            }
+            dims.push(dimension(axis, *d)?);
         }
         Ok(dims)
     }
@@ -116,6 +142,11 @@ impl Axes {
 }
 
 /// Anything that names axes: `..` for all, `-1`, `[0, 2]`, `(0, 1)`, or [`keepdims`] of those.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not name axes",
+    note = "axes are i32, and negative ones count from the last: `-1`, `[0, 2]`, `(0, 1)`, `..` for all, `keepdims(-1)`; \
+            a usize is `n as i32`"
+)]
 pub trait IntoAxes {
     fn into_axes(self) -> Axes;
 }
@@ -192,7 +223,9 @@ macro_rules! tuples {
             #[track_caller]
             fn into_dims(self) -> Result<Vec<i32>> {
                 let ($($name,)+) = self;
-                [$($name.to_i32().unwrap_or(i32::MIN)),+].into_dims()
+                let mut dims = Vec::new();
+                $(dims.push(dimension(dims.len(), $name)?);)+
+                Ok(dims)
             }
         }
         #[allow(non_snake_case)]

@@ -19,6 +19,10 @@ use crate::{Error, Result};
 /// assert_eq!(text(trace(|x| &x * x.exp()))?, "x * metal::exp(x)");
 /// # Ok::<(), zmlx::Error>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no expression",
+    note = "an expression is text, an `Expr`, or a closure that takes `Expr`s, one for each variable, and gives an `Expr`: \"x * exp(x)\", `|x: Expr| &x * x.exp()`"
+)]
 pub trait IntoExpr<const N: usize, M> {
     /// The expression in these variables.
     ///

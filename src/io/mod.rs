@@ -2,9 +2,9 @@
 //!
 //! Loading is lazy: an array's values are read when it is evaluated, from the file that was
 //! open when it was loaded, which may be renamed, replaced or deleted meanwhile. When that file is
-//! written to or cut short, whoever wants the values gets an [`Error::Io`]. (GGUF is read at once.)
+//! written to or cut short, whoever wants the values gets an [`Error::Io`](crate::Error::Io). (GGUF is read at once.)
 //! Headers are read and checked here, because MLX's readers trust much of them; a damaged file is
-//! an [`Error::Io`], and so is a path to anything but a file: folders, FIFOs, sockets, devices.
+//! an [`Error::Io`](crate::Error::Io), and so is a path to anything but a file: folders, FIFOs, sockets, devices.
 //!
 //! Saving writes a new file beside the old one and renames it, so the old one is whole until
 //! the new one is: an array may even be loaded from the file it is saved to. Through a link
@@ -45,7 +45,7 @@ pub use self::npy::{load_npy, npy_from_bytes, npy_to_bytes, save_npy};
 pub use self::safetensors::{
     load_safetensors, safetensors_from_bytes, safetensors_to_bytes, save_safetensors,
 };
-use crate::{Array, Error, FrozenMap, Result};
+use crate::{Array, FrozenMap, Result};
 
 /// Named arrays, as files of weights hold them.
 #[derive(Clone, Debug, Default)]
@@ -60,12 +60,13 @@ impl ArrayMap {
     /// The array called `name`.
     ///
     /// # Errors
-    /// [`Error::Argument`] when there is none.
+    /// [`Error::Argument`](crate::Error::Argument) when there is none.
     #[track_caller]
     pub fn get(&self, name: &str) -> Result<&Array> {
-        self.arrays.get(name).ok_or_else(|| {
-            Error::argument("name", "the name of an array", format_args!("`{name}`"))
-        })
+        match self.arrays.get(name) {
+            Some(array) => Ok(array),
+            None => Err(crate::error::no_array(name, self.arrays.keys())),
+        }
     }
 
     /// The arrays as values for other threads. **Evaluates** them.

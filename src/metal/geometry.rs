@@ -7,6 +7,10 @@ use crate::{Error, Result};
 pub struct Extent(pub [i64; 3]);
 
 /// Anything that names an extent: `n`, `(x, y)`, `(x, y, z)` or `[x, y, z]`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` names no threads",
+    note = "`n`, `(x, y)`, `(x, y, z)` or an array of those"
+)]
 pub trait IntoExtent {
     fn into_extent(self) -> Extent;
 }

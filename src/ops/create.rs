@@ -143,12 +143,20 @@ windows! {
 }
 
 /// The numbers of [`Array::arange`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` names no numbers for `arange`",
+    note = "a stop or a range of i32, i64, f32 or f64, with `step` if wanted: `5`, `2..8`, `step(0.0..1.0, 0.25)`"
+)]
 pub trait Arange {
     /// Start, stop, step and the type of the numbers.
     fn parts(self) -> (f64, f64, f64, Dtype);
 }
 
 /// The ends of [`Array::linspace`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` names no ends for `linspace`",
+    note = "a range of f64: `0.0..=1.0` with its end, `0.0..1.0` without"
+)]
 pub trait Span {
     /// Start, stop, and whether the stop belongs to it.
     fn span(self) -> (f64, f64, bool);

@@ -227,6 +227,10 @@ impl From<(f64, f64)> for Tolerance {
 }
 
 /// A range of values for [`Array::clip`]: `lo..=hi`, `lo..` or `..=hi`, of numbers or arrays.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no range of values",
+    note = "`low..=high`, `low..` or `..=high`, of numbers or arrays; `..high` without its end is none"
+)]
 pub trait Bounds {
     /// The lower and the upper bound as arrays that suit `like`.
     #[track_caller]

@@ -124,6 +124,10 @@ impl Array {
 }
 
 /// How [`Array::split`] cuts: a number of parts, or positions.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say where to split",
+    note = "a number of parts (i32), or an array, slice or vector of positions (i32): `3`, `[2, 5]`"
+)]
 pub trait Sections {
     /// The number of parts, or else the positions.
     fn sections(self) -> std::result::Result<i32, Vec<i32>>;

@@ -246,6 +246,10 @@ fn check_subscripts<A: AsRef<Array>>(subscripts: &str, operands: &[A]) -> Result
 }
 
 /// The axes of a [`tensordot`](Array::tensordot): how many, or which of both.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say which axes to contract",
+    note = "how many axes (i32), or a pair of lists, one for each array: `1`, `([0, 1], [1, 0])`"
+)]
 pub trait IntoContraction {
     /// Axes of the left and of the right array.
     fn contraction(self) -> (Vec<i32>, Vec<i32>);

@@ -96,6 +96,10 @@ pub(crate) fn one_axis(axes: &Axes) -> Result<&[i32]> {
 }
 
 /// One number, or several: `2`, `[2, 3]`, `&[2, 3]`, `vec![2, 3]`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not one or several integers",
+    note = "an i32, or an array, slice or vector of i32: `2`, `[2, 3]`"
+)]
 pub trait IntoInts {
     fn into_ints(self) -> Vec<i32>;
 }

@@ -11,23 +11,19 @@ use crate::{Array, Operand, Result};
 
 macro_rules! operators {
     ($($op:ident $method:ident $call:ident;)*) => {$(
-        operators!(@arrays $op $method $call, &Array, &Array);
-        operators!(@arrays $op $method $call, &Array, Array);
-        operators!(@arrays $op $method $call, Array, &Array);
-        operators!(@arrays $op $method $call, Array, Array);
-        operators!(@numbers $op $method $call, &Array);
-        operators!(@numbers $op $method $call, Array);
+        operators!(@of $op $method $call, &Array);
+        operators!(@of $op $method $call, Array);
     )*};
-    (@arrays $op:ident $method:ident $call:ident, $left:ty, $right:ty) => {
-        impl $op<$right> for $left {
+    (@of $op:ident $method:ident $call:ident, $array:ty) => {
+        // One implementation for all operands: the compiler knows the result before it knows which
+        // float `2.0` is.
+        impl<T: Operand> $op<T> for $array {
             type Output = Result<Array>;
             #[track_caller]
-            fn $method(self, rhs: $right) -> Result<Array> {
+            fn $method(self, rhs: T) -> Result<Array> {
                 Array::$call(self.as_ref(), rhs)
             }
         }
-    };
-    (@numbers $op:ident $method:ident $call:ident, $array:ty) => {
         impl $op<$array> for Result<Array> {
             type Output = Result<Array>;
             #[track_caller]
@@ -46,13 +42,6 @@ macro_rules! operators {
         operators!(@number $op $method $call, $array, i32);
     };
     (@number $op:ident $method:ident $call:ident, $array:ty, $number:ty) => {
-        impl $op<$number> for $array {
-            type Output = Result<Array>;
-            #[track_caller]
-            fn $method(self, rhs: $number) -> Result<Array> {
-                Array::$call(self.as_ref(), rhs)
-            }
-        }
         impl $op<$array> for $number {
             type Output = Result<Array>;
             #[track_caller]

@@ -302,6 +302,10 @@ pub enum PadMode {
 }
 
 /// Widths of padding before and after each axis.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` names no widths of padding",
+    note = "the same on all sides (i32), before and after all axes, or a pair for each axis: `1`, `(1, 2)`, `[(0, 0), (1, 2)]`"
+)]
 pub trait PadWidths {
     /// One pair for each axis of an array with `ndim` dimensions.
     fn widths(self, ndim: usize) -> Vec<(i32, i32)>;

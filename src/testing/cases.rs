@@ -21,6 +21,10 @@ impl<'a, D> OneShape for &'a [D] where &'a [D]: IntoShape {}
 
 /// Several shapes: a tuple of shapes, which may differ in length, or an array or vector of
 /// shapes of one type.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not several shapes",
+    note = "a tuple, array or vector of shapes: `((2, 3), (64,))`; one shape alone is `[(2, 3)]`"
+)]
 pub trait IntoShapes {
     /// The shapes in order.
     #[track_caller]
@@ -78,6 +82,10 @@ tuples! {
 }
 
 /// The arrays that a function under comparison takes: one [`Array`], or `[Array; N]`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not what a function under comparison takes",
+    note = "it takes `&Array` or `&[Array; N]`"
+)]
 pub trait Inputs: 'static {
     /// How many.
     const COUNT: usize;
@@ -106,6 +114,10 @@ impl<const N: usize> Inputs for [Array; N] {
 }
 
 /// What a function under comparison gives: an [`Array`], `[Array; N]`, a pair or a `Vec`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not what a function under comparison gives",
+    note = "it gives an `Array`, `[Array; N]`, a pair of arrays or a `Vec<Array>`"
+)]
 pub trait Outputs {
     /// The arrays in order.
     fn list(self) -> Vec<Array>;

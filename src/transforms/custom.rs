@@ -8,7 +8,7 @@ use crate::bridge::callback::{
     VmapFunction,
 };
 use crate::bridge::transforms::ffi;
-use crate::error::Lift;
+use crate::error::{Here, Lift};
 use crate::{Array, Result};
 
 use super::one_list;
@@ -97,7 +97,7 @@ impl CustomFunction {
         crate::stream::enter();
         if super::plain_export() {
             let inputs: Vec<Array> = inputs.as_ref().iter().map(|a| a.as_ref().clone()).collect();
-            return (self.forward)(&inputs);
+            return (self.forward)(&inputs).here();
         }
         if self.made.get().is_none() {
             let rules = Rules {
@@ -137,14 +137,19 @@ impl CustomFunction {
 
 /// A function that keeps nothing between its inputs and outputs for the gradient, but
 /// computes it again when the gradient needs it: less memory, more time.
+///
+/// # Errors
+/// The function returned gives what `f` returns as an error, unchanged.
+#[track_caller]
 pub fn checkpoint<F>(f: F) -> Result<impl Fn(&[Array]) -> Result<Vec<Array>>>
 where
     F: Fn(&[Array]) -> Result<Vec<Array>> + 'static,
 {
     let made = ffi::checkpoint(Callback::new(Box::new(f))).lift()?;
+    let at = std::panic::Location::caller();
     Ok(move |inputs: &[Array]| {
         crate::stream::enter();
-        one_list(made.call(&refs(inputs)))
+        one_list(made.call(&refs(inputs))).said_of(at)
     })
 }
 

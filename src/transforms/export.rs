@@ -9,7 +9,7 @@ use crate::array::refs;
 use crate::bridge::callback::Callback;
 use crate::bridge::deep::on_deep_stack;
 use crate::bridge::transforms::ffi;
-use crate::error::Lift;
+use crate::error::{Here, Lift};
 use crate::io::NewFile;
 use crate::io::place::{self, named};
 use crate::{Array, Error, Result};
@@ -63,7 +63,7 @@ pub fn export_function<A: AsRef<Array>>(
         let inputs = refs(inputs.as_ref());
         on_deep_stack(|| ffi::export_function(file, f, &inputs, shapeless))
     });
-    written.lift()?;
+    written.lift().here()?;
     new.publish()
 }
 
@@ -121,6 +121,7 @@ impl ImportedFunction {
 
 #[track_caller]
 fn utf8(path: &Path) -> Result<&str> {
-    path.to_str()
-        .ok_or_else(|| Error::argument("path", "a path in UTF-8", path.display()))
+    let text = path.to_str();
+    text.ok_or_else(|| Error::argument("path", "a path in UTF-8", path.display()))
+        .here()
 }

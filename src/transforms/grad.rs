@@ -1,7 +1,10 @@
 //! Vector-Jacobian and Jacobian-vector products, gradients.
 
+use std::panic::Location;
+
 use crate::array::refs;
 use crate::bridge::transforms::ffi;
+use crate::error::Here;
 use crate::stream::current;
 use crate::{Array, Error, Result};
 
@@ -65,7 +68,8 @@ pub fn jvp<A: AsRef<Array>, B: AsRef<Array>>(
 ///
 /// # Errors
 /// The function returned gives what `f` returns as an error, unchanged, and [`Error::Shape`]
-/// when `f` does not give a single number.
+/// when `f` does not give a single number. Its place is that of the call of `grad`.
+#[track_caller]
 pub fn grad<F>(f: F) -> impl Fn(&Array) -> Result<Array>
 where
     F: Fn(&Array) -> Result<Array>,
@@ -78,15 +82,18 @@ where
 ///
 /// # Errors
 /// As [`grad`].
+#[track_caller]
 pub fn value_and_grad<F>(f: F) -> impl Fn(&Array) -> Result<(Array, Array)>
 where
     F: Fn(&Array) -> Result<Array>,
 {
+    let at = Location::caller();
     move |x: &Array| {
-        let (values, grads) = value_and_grad_of(|p| Ok(vec![f(&p[0])?]), &[0], [x])?;
+        let both = value_and_grad_of(|p| Ok(vec![f(&p[0])?]), &[0], [x]);
+        let (values, grads) = both.said_of(at)?;
         match (values.into_iter().next(), grads.into_iter().next()) {
             (Some(value), Some(grad)) => Ok((value, grad)),
-            _ => Err(Error::argument("f", "one output", "none")),
+            _ => Err(Error::argument("f", "one output", "none")).said_of(at),
         }
     }
 }

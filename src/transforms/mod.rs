@@ -20,7 +20,7 @@ use crate::bridge::array::ffi::Array as RawArray;
 use crate::bridge::callback::Callback;
 use crate::bridge::deep::on_deep_stack;
 use crate::bridge::transforms::ffi::TwoLists;
-use crate::error::Lift;
+use crate::error::{Here, Lift};
 use crate::{Array, Result};
 
 thread_local! {
@@ -55,7 +55,7 @@ fn plain_export() -> bool {
 /// Both halves of what a derivative transform returns.
 #[track_caller]
 fn two(lists: Result<TwoLists, cxx::Exception>) -> Result<(Vec<Array>, Vec<Array>)> {
-    let lists = lists.lift()?;
+    let lists = lists.lift().here()?;
     Ok((
         crate::array::unpack(&lists.values)?,
         crate::array::unpack(&lists.extra)?,
@@ -66,5 +66,5 @@ type RawList = cxx::UniquePtr<cxx::CxxVector<RawArray>>;
 
 #[track_caller]
 fn one_list(list: Result<RawList, cxx::Exception>) -> Result<Vec<Array>> {
-    crate::array::unpack(&*list.lift()?)
+    crate::array::unpack(&*list.lift().here()?)
 }

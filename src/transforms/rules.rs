@@ -5,6 +5,7 @@
 //! a custom function only where a transform can see it: outside of transforms a call costs
 //! nothing beside the launch.
 
+use crate::error::Here;
 use crate::{Array, Error, Result};
 
 use super::custom_function;
@@ -38,7 +39,7 @@ pub(crate) fn traced(inputs: &[&Array]) -> bool {
 #[track_caller]
 pub(crate) fn apply<R: Rules>(op: &R, inputs: &[&Array]) -> Result<Vec<Array>> {
     if !traced(inputs) {
-        return op.forward(inputs);
+        return op.forward(inputs).here();
     }
     let [forward, vjp, jvp, vmap] = std::array::from_fn(|_| op.clone());
     custom_function(move |p: &[Array]| forward.forward(&p.iter().collect::<Vec<_>>()))
@@ -58,6 +59,7 @@ pub(crate) fn apply<R: Rules>(op: &R, inputs: &[&Array]) -> Result<Vec<Array>> {
             Ok((outputs, at.into_iter().map(|a| a as i32).collect()))
         })
         .call(inputs)
+        .here()
 }
 
 /// [`apply`] for an operation with one output.

@@ -1,0 +1,74 @@
+//! Further numbers as operands; see [`Operand`].
+
+use std::borrow::Cow;
+
+use half::{bf16, f16};
+use num_complex::Complex32;
+
+use super::{Array, Operand};
+use crate::{Dtype, Error, Result};
+
+/// A float in the dtype of `like`: of integers and bool it makes float32, as in MLX.
+#[track_caller]
+fn float(value: f64, like: &Array) -> Result<Cow<'static, Array>> {
+    match like.dtype() {
+        Dtype::Float16 => Array::scalar(f16::from_f64(value)),
+        Dtype::Bfloat16 => Array::scalar(bf16::from_f64(value)),
+        Dtype::Float64 => Array::scalar(value),
+        Dtype::Complex64 => Array::scalar(Complex32::new(value as f32, 0.0)),
+        _ => Array::scalar(value as f32),
+    }
+    .map(Cow::Owned)
+}
+
+/// A whole number in the dtype of `like`; of bool it makes int32 where that holds it.
+#[track_caller]
+fn whole(value: i128, like: &Array) -> Result<Cow<'static, Array>> {
+    macro_rules! fit {
+        ($ty:ty) => {
+            <$ty>::try_from(value).ok().map(Array::scalar)
+        };
+    }
+    let dtype = like.dtype();
+    let fits = match dtype {
+        Dtype::Bool => fit!(i32).or(fit!(i64)).or(fit!(u64)),
+        Dtype::Uint8 => fit!(u8),
+        Dtype::Uint16 => fit!(u16),
+        Dtype::Uint32 => fit!(u32),
+        Dtype::Uint64 => fit!(u64),
+        Dtype::Int8 => fit!(i8),
+        Dtype::Int16 => fit!(i16),
+        Dtype::Int32 => fit!(i32),
+        Dtype::Int64 => fit!(i64),
+        _ => return float(value as f64, like),
+    };
+    match fits {
+        Some(made) => made.map(Cow::Owned),
+        None => Err(Error::argument(
+            "number",
+            format_args!("a number that {dtype} holds, as the array's dtype is {dtype}"),
+            value,
+        )),
+    }
+}
+
+macro_rules! operands {
+    ($make:ident($wide:ty): $($ty:ty),*) => {$(
+        impl Operand for $ty {
+            #[track_caller]
+            fn operand(&self, like: &Array) -> Result<Cow<'_, Array>> {
+                $make(<$wide>::from(*self), like)
+            }
+        }
+    )*};
+}
+
+operands!(float(f64): f64, f16, bf16);
+operands!(whole(i128): u8, u16, u32, u64, i8, i16, i64);
+
+impl Operand for usize {
+    #[track_caller]
+    fn operand(&self, like: &Array) -> Result<Cow<'_, Array>> {
+        whole(*self as i128, like)
+    }
+}
