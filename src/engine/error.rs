@@ -112,6 +112,17 @@ pub enum LowerError {
         /// The parameter as written.
         parameter: String,
     },
+    /// A function constant, whose value a Metal pipeline would give.
+    #[error(
+        "the kernel function `{kernel}` reads the function constant `{constant}`, which has no value: \
+         MLX's kernels take template arguments instead"
+    )]
+    FunctionConstant {
+        /// The kernel function.
+        kernel: String,
+        /// The constant.
+        constant: String,
+    },
     /// The function is a template, but nothing instantiates it.
     #[error("the kernel template `{kernel}` is not instantiated")]
     NotInstantiated {

@@ -24,8 +24,13 @@ namespace zmlx {
 template <class H> struct alt_of;
 template <class T> ZMLX_INLINE constexpr T&& fwd(T& x) { return static_cast<T&&>(x); }
 template <class T> T&& declval();
+// T, but not before D is known.
+template <class T, class D> struct dependent { typedef T type; };
 template <class To, class From> ZMLX_FN constexpr To bits(From x) { return __builtin_bit_cast(To, x); }
 }  // namespace zmlx
+
+// No pipeline sets any.
+#define is_function_constant_defined(name) false
 
 namespace metal {
 

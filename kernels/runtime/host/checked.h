@@ -76,6 +76,11 @@ template <class T> [[gnu::noinline, gnu::cold]] static T& sink() {
   __builtin_memset(raw, 0, sizeof(T));
   return *(T*)raw;
 }
+// Where a lane may read after others have run: zeros that nobody writes instead of what is anybody's.
+template <class T> ZMLX_FN const T* kept(const T* p) {
+  alignas(16) static const unsigned char zeros[sizeof(T)] = {};
+  return p == &sink<remove_const_t<T>>() ? (const T*)zeros : p;
+}
 
 // An index and where it was written: `operator[]` takes no default arguments, a conversion does.
 struct index {

@@ -9,7 +9,11 @@
 //! What differs between engines is a [`Target`]: how storage is declared, which header gives the
 //! language its meaning, and the entry points around the kernel function.
 
+mod anonymous;
 pub(crate) mod checked;
+mod constants;
+mod constructors;
+mod designators;
 mod division;
 mod edits;
 mod guards;
@@ -21,9 +25,11 @@ mod reach;
 mod signature;
 mod source;
 mod spaces;
+mod templates;
 mod ternary;
 #[cfg(test)]
 mod tests;
+mod unused;
 mod words;
 
 use std::collections::HashSet;
@@ -148,6 +154,13 @@ pub fn lower(text: &str, single: bool, target: &dyn Target) -> Result<Lowered, L
     let single = single && (mode == Mode::Single || signature.asks_for_group());
 
     let mut edits = Edits::new(&source);
+    let program = source.cursor(&source.program);
+    if let Some(read) = constants::initialize(program, &words, &mut edits) {
+        return Err(LowerError::FunctionConstant {
+            kernel: signature.name,
+            constant: program.str(read).to_owned(),
+        });
+    }
     rewrite(&source, &signature, target, &mut edits);
     let types = signature
         .params
@@ -202,13 +215,15 @@ pub fn lower(text: &str, single: bool, target: &dyn Target) -> Result<Lowered, L
 fn rewrite(source: &Source<'_>, signature: &Signature, target: &dyn Target, edits: &mut Edits) {
     let aliases = spaces::aliases(source);
     let own = words::own_members(source);
+    let templates = templates::names(source);
+    let void = source.program[signature.void];
     let bodies = source
         .macros
         .iter()
         .map(|m| (m.body.as_slice(), Some(m.name)));
     for (tokens, name) in std::iter::once((source.program.as_slice(), None)).chain(bodies) {
         let stream = source.cursor(tokens);
-        words::attributes(stream, edits);
+        words::attributes(stream, void, edits);
         if target.checked() {
             checked::rewrite(stream, &aliases, edits);
         }
@@ -216,7 +231,7 @@ fn rewrite(source: &Source<'_>, signature: &Signature, target: &dyn Target, edit
         words::literals(stream, edits);
         words::swizzles(stream, &own, edits);
         if let Some(function) = target.alternative() {
-            ternary::mark(stream, function, edits);
+            ternary::mark(stream, function, &templates, edits);
         }
         let dividing = name.is_none_or(|name| !division::in_condition(source, name));
         if let Some(function) = target.divisor().filter(|_| dividing) {
@@ -240,7 +255,14 @@ fn rewrite(source: &Source<'_>, signature: &Signature, target: &dyn Target, edit
             .iter()
             .for_each(|&token| edits.erase(token));
     }
+    unused::erase(source, signature, edits);
+    constructors::erase(program, edits);
+    anonymous::rewrite(program, &aliases, target.checked(), edits);
     overloads::unify(program, signature.start, &aliases, target.checked(), edits);
+    // What values have become by now is what lists copy.
+    for tokens in std::iter::once(&source.program).chain(source.macros.iter().map(|m| &m.body)) {
+        designators::rewrite(source, source.cursor(tokens), edits);
+    }
 }
 
 /// Puts the target's qualifiers on the kernel function and its buffers.

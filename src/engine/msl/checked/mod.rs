@@ -11,6 +11,7 @@ mod pointers;
 mod refusals;
 mod variables;
 
+pub use pointers::type_after;
 pub use refusals::refuse;
 
 use super::{edits::Edits, source::Stream, spaces::Aliases};

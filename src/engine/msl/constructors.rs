@@ -1,0 +1,74 @@
+//! Constructors that do nothing but say so.
+//!
+//! Metal's C++ is older: there a structure with `S() = default;` is an aggregate still, in C++20 it is none. A
+//! constructor that is defaulted means what none would, unless there are others.
+
+use super::{edits::Edits, reach::chunks, source::Stream};
+
+/// Takes defaulted constructors out of structures that have no others.
+pub fn erase(stream: Stream<'_>, edits: &mut Edits) {
+    for at in 0..stream.len() {
+        if !matches!(stream.str(at), "struct" | "class") || !stream.is_ident(at + 1) {
+            continue;
+        }
+        let Some((name, open)) = head(stream, at) else {
+            continue;
+        };
+        let Some(close) = stream.close(open) else {
+            continue;
+        };
+        let mut defaulted = Vec::new();
+        let mut others = false;
+        for (from, to) in chunks(stream, open + 1, close) {
+            let end = (from..to).find(|&p| stream.str(p) == "{").unwrap_or(to);
+            if !(from..end).any(|p| is_constructor(stream, p, name)) {
+                continue;
+            }
+            if stream.str(to - 1) == ";" && stream.str(to - 2) == "default" {
+                defaulted.push((from, to));
+            } else {
+                others = true;
+            }
+        }
+        if !others {
+            for (from, to) in defaulted {
+                stream.tokens[from..to]
+                    .iter()
+                    .for_each(|&token| edits.erase(token));
+            }
+        }
+    }
+}
+
+/// The name of the structure defined at `at`, and where its body opens.
+fn head<'s>(stream: Stream<'s>, at: usize) -> Option<(&'s str, usize)> {
+    let mut p = at + 1;
+    let mut name = "";
+    loop {
+        match stream.str(p) {
+            "{" => return (!name.is_empty()).then_some((name, p)),
+            "" | ";" | "(" | ")" | "}" | ">" | "," | "=" | "*" | "&" => return None,
+            "alignas" => p = stream.close(p + 1)?,
+            "[" => p = stream.close(p)?,
+            "<" => p = stream.close_angle(p)?,
+            // What it derives from says nothing here.
+            ":" => {
+                p = (p..stream.len()).find(|&q| matches!(stream.str(q), "{" | ";"))?;
+                continue;
+            }
+            word if stream.is_ident(p) => name = word,
+            _ => {}
+        }
+        p += 1;
+    }
+}
+
+/// Whether a declaration of a constructor of `name` has its name at `at`.
+fn is_constructor(stream: Stream<'_>, at: usize, name: &str) -> bool {
+    stream.str(at) == name
+        && stream.str(at + 1) == "("
+        && !matches!(
+            stream.before(at),
+            "~" | "." | "->" | "::" | "(" | "," | "=" | "return" | "<"
+        )
+}
