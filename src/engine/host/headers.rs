@@ -38,6 +38,7 @@ const FILES: &[(&str, &str)] = runtime![
     "common/pack.h",
     "common/packed.h",
     "common/simdgroup_matrix.h",
+    "common/spaces.h",
     "common/vec.h",
     "cuda/atomic.h",
     "cuda/convert.h",

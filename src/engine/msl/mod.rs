@@ -16,6 +16,7 @@ mod constructors;
 mod designators;
 mod division;
 mod edits;
+mod functions;
 mod guards;
 pub(crate) mod items;
 mod lexer;
@@ -36,6 +37,7 @@ use std::collections::HashSet;
 
 use edits::{Edits, Output};
 use lexer::Kind;
+use overloads::Plan;
 pub use map::SourceMap;
 pub use signature::{Binding, GridType, Param, Signature};
 use source::Source;
@@ -161,13 +163,21 @@ pub fn lower(text: &str, single: bool, target: &dyn Target) -> Result<Lowered, L
             constant: program.str(read).to_owned(),
         });
     }
-    rewrite(&source, &signature, target, &mut edits);
+    let aliases = spaces::aliases(&source);
+    let plan = overloads::plan(program, signature.start, &aliases, &words);
+    rewrite(&source, &signature, &plan, target, &mut edits);
+    // Entry points have plain pointers for the buffers.
+    let plain = (plan.typed && !target.checked()).then(|| {
+        let mut edits = Edits::new(&source);
+        rewrite(&source, &signature, &Plan::default(), target, &mut edits);
+        edits
+    });
     let types = signature
         .params
         .iter()
-        .map(|p| type_text(&source, p, &edits))
+        .map(|p| type_text(&source, p, plain.as_ref().unwrap_or(&edits)))
         .collect();
-    declare_kernel(&source, &signature, target, &mut edits);
+    declare_kernel(&source, &signature, &plan, target, &mut edits);
     let facts = Facts {
         signature: &signature,
         mode,
@@ -177,6 +187,9 @@ pub fn lower(text: &str, single: bool, target: &dyn Target) -> Result<Lowered, L
 
     let mut out = Output::default();
     out.line(&target.prologue(mode));
+    if plan.typed && !target.checked() {
+        out.line("#include \"common/spaces.h\"");
+    }
     let mut map = SourceMap::new(text);
     let token = |position: usize| source.program[position];
     let parts = [
@@ -212,7 +225,14 @@ pub fn lower(text: &str, single: bool, target: &dyn Target) -> Result<Lowered, L
 }
 
 /// All passes over the program and the macro bodies.
-fn rewrite(source: &Source<'_>, signature: &Signature, target: &dyn Target, edits: &mut Edits) {
+fn rewrite(
+    source: &Source<'_>,
+    signature: &Signature,
+    plan: &Plan<'_>,
+    target: &dyn Target,
+    edits: &mut Edits,
+) {
+    let typed = plan.typed || target.checked();
     let aliases = spaces::aliases(source);
     let own = words::own_members(source);
     let templates = templates::names(source);
@@ -224,7 +244,7 @@ fn rewrite(source: &Source<'_>, signature: &Signature, target: &dyn Target, edit
     for (tokens, name) in std::iter::once((source.program.as_slice(), None)).chain(bodies) {
         let stream = source.cursor(tokens);
         words::attributes(stream, void, edits);
-        if target.checked() {
+        if typed {
             checked::rewrite(stream, &aliases, edits);
         }
         spaces::rewrite(stream, name.is_some(), &aliases, target, edits);
@@ -257,8 +277,8 @@ fn rewrite(source: &Source<'_>, signature: &Signature, target: &dyn Target, edit
     }
     unused::erase(source, signature, edits);
     constructors::erase(program, edits);
-    anonymous::rewrite(program, &aliases, target.checked(), edits);
-    overloads::unify(program, signature.start, &aliases, target.checked(), edits);
+    anonymous::rewrite(program, &aliases, typed, edits);
+    overloads::unify(program, signature.start, &aliases, typed, plan, edits);
     // What values have become by now is what lists copy.
     for tokens in std::iter::once(&source.program).chain(source.macros.iter().map(|m| &m.body)) {
         designators::rewrite(source, source.cursor(tokens), edits);
@@ -269,12 +289,15 @@ fn rewrite(source: &Source<'_>, signature: &Signature, target: &dyn Target, edit
 fn declare_kernel(
     source: &Source<'_>,
     signature: &Signature,
+    plan: &Plan<'_>,
     target: &dyn Target,
     edits: &mut Edits,
 ) {
     edits.insert_before(source.program[signature.void], target.kernel_function());
     for param in &signature.params {
-        if let Binding::Buffer(_) = param.binding {
+        if let Binding::Buffer(_) = param.binding
+            && !(plan.typed && param.pointer)
+        {
             // The type's last token is the star or the ampersand.
             let star = source.program[param.type_span.1 - 1];
             edits.insert_after(star, target.buffer_qualifier());
