@@ -133,3 +133,5 @@ template <class T> ZMLX_INLINE zmlx_threadgroup_ptr<T> zmlx_tg_addr(T& x) { retu
 template <class T, class S> ZMLX_INLINE constexpr T* zmlx_arrow(zmlx::ptr<T, S> p) { return p.raw(); }
 template <class T> ZMLX_INLINE constexpr T* zmlx_arrow(T* p) { return p; }
 template <class To, class From> ZMLX_INLINE To zmlx_pointer_cast(From p) { return (To)p; }
+
+#include "references.h"

@@ -305,4 +305,5 @@ template <class T, class S> ZMLX_INLINE T* zmlx_arrow(zmlx::ptr<T, S> p, ZMLX_WH
 template <class T> ZMLX_INLINE T* zmlx_arrow(T* p) { return p; }
 template <class To, class From> ZMLX_INLINE To zmlx_pointer_cast(From p) { return (To)p; }
 
+#include "../common/references.h"
 #include "checked_library.h"

@@ -37,6 +37,7 @@ const FILES: &[(&str, &str)] = runtime![
     "common/order.h",
     "common/pack.h",
     "common/packed.h",
+    "common/references.h",
     "common/simdgroup_matrix.h",
     "common/spaces.h",
     "common/vec.h",

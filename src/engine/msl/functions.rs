@@ -38,7 +38,9 @@ pub struct Param<'s> {
 
 impl Param<'_> {
     fn is_generic(&self) -> bool {
-        self.ty.iter().any(|word| word.starts_with('$') || word == "auto")
+        self.ty
+            .iter()
+            .any(|word| word.starts_with('$') || word == "auto")
     }
 
     /// Whether a type alone decides, whatever it is.
@@ -93,6 +95,11 @@ impl<'s> Item<'s> {
         self.name.last().copied().unwrap_or("")
     }
 
+    /// What stands for a name that is its own: names make no difference.
+    pub fn called(&self, word: &str) -> Option<&str> {
+        self.names.get(word).map(String::as_str)
+    }
+
     /// Whether what it does is here.
     pub fn has_body(&self, stream: Stream<'s>) -> bool {
         matches!(stream.str(self.head_end), "{" | "=")
@@ -120,15 +127,35 @@ impl<'s> Item<'s> {
         self.scope == other.scope
             && self.name == other.name
             && self.params.len() == other.params.len()
-            && self.params.iter().zip(&other.params).all(|(a, b)| a.meets(b))
+            && self
+                .params
+                .iter()
+                .zip(&other.params)
+                .all(|(a, b)| a.meets(b))
             && (self.this != other.this
-                || self.params.iter().zip(&other.params).any(|(a, b)| a.differs(b)))
+                || self
+                    .params
+                    .iter()
+                    .zip(&other.params)
+                    .any(|(a, b)| a.differs(b)))
+    }
+
+    /// Whether two operators differ in where a reference leads: an operand says nothing of that.
+    pub fn is_binary_on_references(&self, other: &Self) -> bool {
+        self.own_name() != ")"
+            && self.params.iter().zip(&other.params).any(|(a, b)| {
+                a.space != b.space && a.form == Form::Reference && b.form == Form::Reference
+            })
     }
 
     /// Whether one takes an array where the other takes a pointer.
     pub fn differs_in_form(&self, other: &Self) -> bool {
-        let array = |a: &Param<'_>, b: &Param<'_>| (a.form == Form::Array) != (b.form == Form::Array);
-        self.params.iter().zip(&other.params).any(|(a, b)| array(a, b))
+        let array =
+            |a: &Param<'_>, b: &Param<'_>| (a.form == Form::Array) != (b.form == Form::Array);
+        self.params
+            .iter()
+            .zip(&other.params)
+            .any(|(a, b)| array(a, b))
     }
 }
 
@@ -158,7 +185,14 @@ fn collect<'s>(
         scope.extend(outer);
         let structure = (template_end(stream, from)..head_end)
             .find(|&at| matches!(stream.str(at), "struct" | "class" | "union"));
-        let item = item(stream, (from, to), head_end, scope, structure.is_some(), aliases);
+        let item = item(
+            stream,
+            (from, to),
+            head_end,
+            scope,
+            structure.is_some(),
+            aliases,
+        );
         if let Some(at) = structure
             && stream.str(head_end) == "{"
         {
@@ -176,7 +210,8 @@ fn namespaces<'s>(stream: Stream<'s>, end: usize) -> Vec<(&'s str, usize, usize)
     (0..end)
         .filter(|&at| stream.str(at) == "namespace" && stream.before(at) != "using")
         .filter_map(|at| {
-            let open = (at + 1..(at + 12).min(end)).find(|&p| matches!(stream.str(p), "{" | ";" | "="))?;
+            let open =
+                (at + 1..(at + 12).min(end)).find(|&p| matches!(stream.str(p), "{" | ";" | "="))?;
             (stream.str(open) == "{").then_some(())?;
             Some((stream.slice(at + 1, open), open, stream.close(open)?))
         })
@@ -228,7 +263,9 @@ fn item<'s>(
         this: None,
         names: template_names(stream, span.0),
     };
-    let Some(open) = parameters(stream, template_end(stream, span.0), head_end).filter(|_| !structure) else {
+    let Some(open) =
+        parameters(stream, template_end(stream, span.0), head_end).filter(|_| !structure)
+    else {
         return item;
     };
     let Some(close) = stream.close(open).filter(|&close| close <= head_end) else {
@@ -278,10 +315,16 @@ fn parameters(stream: Stream<'_>, from: usize, end: usize) -> Option<usize> {
         match stream.str(at) {
             "[" => at = stream.close(at)?,
             "<" if stream.before(at) != "operator" => at = stream.close_angle(at).unwrap_or(at),
-            "(" if matches!(stream.before(at), "alignas" | "decltype" | "__attribute__" | "explicit") => {
+            "(" if matches!(
+                stream.before(at),
+                "alignas" | "decltype" | "__attribute__" | "explicit"
+            ) =>
+            {
                 at = stream.close(at)?;
             }
-            "(" if stream.before(at) == "operator" && stream.str(at + 1) == ")" => return Some(at + 2),
+            "(" if stream.before(at) == "operator" && stream.str(at + 1) == ")" => {
+                return Some(at + 2);
+            }
             "(" if at > from => return Some(at),
             _ => {}
         }
@@ -301,7 +344,9 @@ fn name<'s>(stream: Stream<'s>, from: usize, open: usize) -> Vec<&'s str> {
     let mut first = last;
     while first >= from + 2 && stream.str(first - 1) == "::" {
         let before = first - 2;
-        let opens = (from..before).rev().find(|&at| stream.close_angle(at) == Some(before));
+        let opens = (from..before)
+            .rev()
+            .find(|&at| stream.close_angle(at) == Some(before));
         first = match (stream.is_ident(before), opens) {
             (true, _) => before,
             (false, Some(open)) if stream.str(before) == ">" && open > from => open - 1,
@@ -320,7 +365,9 @@ fn template_names<'s>(stream: Stream<'s>, from: usize) -> HashMap<&'s str, Strin
         let ends = matches!(stream.str(at + 1), "," | ">" | "=");
         if ends && stream.is_ident(at) && !matches!(stream.before(at), "<" | ",") {
             let number = names.len();
-            names.entry(stream.str(at)).or_insert_with(|| format!("${number}"));
+            names
+                .entry(stream.str(at))
+                .or_insert_with(|| format!("${number}"));
         }
         // A default may name anything.
         if stream.str(at + 1) == "=" {
@@ -350,14 +397,19 @@ fn param<'s>(
         match word {
             "[" if stream.opens_attribute(at) => at = stream.close(at).unwrap_or(end),
             "[" => {
-                form = if form == Form::Reference { Form::Array } else { Form::Pointer };
+                form = if form == Form::Reference {
+                    Form::Array
+                } else {
+                    Form::Pointer
+                };
                 at = stream.close(at).unwrap_or(end);
             }
             "(" => form = Form::Value,
-            "&" | "&&" => form = Form::Reference,
+            // A reference to a pointer is told apart as the pointer is.
+            "&" | "&&" if form != Form::Pointer => form = Form::Reference,
             "*" if form == Form::Pointer => ty.push("*".to_owned()),
             "*" => form = Form::Pointer,
-            "const" | "volatile" | "typename" | "struct" | ")" => {}
+            "const" | "volatile" | "typename" | "struct" | ")" | "&" | "&&" => {}
             _ if space(at).is_some() => found = found.or(space(at)),
             _ => {
                 // The last word is the name, if a type stands before it.
@@ -371,5 +423,11 @@ fn param<'s>(
         }
         at += 1;
     }
-    Param { span: (from, to), name, space: found, form, ty }
+    Param {
+        span: (from, to),
+        name,
+        space: found,
+        form,
+        ty,
+    }
 }

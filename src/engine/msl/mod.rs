@@ -26,6 +26,7 @@ mod reach;
 mod signature;
 mod source;
 mod spaces;
+mod tags;
 mod templates;
 mod ternary;
 #[cfg(test)]
@@ -37,8 +38,8 @@ use std::collections::HashSet;
 
 use edits::{Edits, Output};
 use lexer::Kind;
-use overloads::Plan;
 pub use map::SourceMap;
+use overloads::Plan;
 pub use signature::{Binding, GridType, Param, Signature};
 use source::Source;
 
@@ -165,6 +166,12 @@ pub fn lower(text: &str, single: bool, target: &dyn Target) -> Result<Lowered, L
     }
     let aliases = spaces::aliases(&source);
     let plan = overloads::plan(program, signature.start, &aliases, &words);
+    if let Some(operator) = plan.refused {
+        return Err(LowerError::Overloads {
+            kernel: signature.name,
+            function: operator,
+        });
+    }
     rewrite(&source, &signature, &plan, target, &mut edits);
     // Entry points have plain pointers for the buffers.
     let plain = (plan.typed && !target.checked()).then(|| {
@@ -244,8 +251,12 @@ fn rewrite(
     for (tokens, name) in std::iter::once((source.program.as_slice(), None)).chain(bodies) {
         let stream = source.cursor(tokens);
         words::attributes(stream, void, edits);
+        constructors::erase(stream, edits);
         if typed {
             checked::rewrite(stream, &aliases, edits);
+        }
+        if typed && name.is_none() {
+            tags::rewrite(stream, signature.start, plan, &aliases, edits);
         }
         spaces::rewrite(stream, name.is_some(), &aliases, target, edits);
         words::literals(stream, edits);
@@ -276,7 +287,6 @@ fn rewrite(
             .for_each(|&token| edits.erase(token));
     }
     unused::erase(source, signature, edits);
-    constructors::erase(program, edits);
     anonymous::rewrite(program, &aliases, typed, edits);
     overloads::unify(program, signature.start, &aliases, typed, plan, edits);
     // What values have become by now is what lists copy.

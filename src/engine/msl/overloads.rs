@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::{
     edits::Edits,
-    functions::{Form, Item, items},
+    functions::{Item, items},
     source::Stream,
     spaces::{Aliases, SPACES},
 };
@@ -18,10 +18,12 @@ use super::{
 pub struct Plan<'s> {
     /// Pointers have to know their address space.
     pub typed: bool,
-    /// Functions that differ in where a reference leads, and which of their parameters do.
-    pub references: HashMap<&'s str, HashSet<usize>>,
+    /// Functions that differ in where a parameter leads, and which of their parameters do.
+    pub places: HashMap<&'s str, HashSet<usize>>,
     /// Member functions that differ in where their object is.
     pub members: HashSet<&'s str>,
+    /// An operator whose overloads differ there: none can be told apart.
+    pub refused: Option<String>,
 }
 
 /// Finds out which overloads before token `end` matter. `reached` are the words that the kernel can reach.
@@ -33,7 +35,8 @@ pub fn plan<'s>(
 ) -> Plan<'s> {
     let mut plan = Plan::default();
     let mentions = |span: (usize, usize)| {
-        (span.0..span.1).any(|at| SPACES.contains(&stream.str(at)) || aliases.contains_key(stream.str(at)))
+        (span.0..span.1)
+            .any(|at| SPACES.contains(&stream.str(at)) || aliases.contains_key(stream.str(at)))
     };
     let items: Vec<Item<'s>> = items(stream, end, aliases)
         .into_iter()
@@ -41,11 +44,20 @@ pub fn plan<'s>(
         .collect();
     let mut groups: HashMap<(&[&str], &[&str]), Vec<&Item<'s>>> = HashMap::new();
     for item in &items {
-        groups.entry((&item.scope, &item.name)).or_default().push(item);
+        groups
+            .entry((&item.scope, &item.name))
+            .or_default()
+            .push(item);
     }
-    for ((_, name), group) in groups {
+    for ((scope, name), group) in groups {
         let own = name.last().copied().unwrap_or("");
-        let known = own.is_empty() || name.first() == Some(&"operator") || reached.contains(own);
+        let known = match name.first() {
+            None => true,
+            Some(&"operator") => scope
+                .last()
+                .is_none_or(|structure| reached.contains(structure)),
+            Some(_) => reached.contains(own),
+        };
         if group.len() < 2 || !known {
             continue;
         }
@@ -60,7 +72,7 @@ pub fn plan<'s>(
 
 /// Whether specializations for pointers into different spaces are different.
 fn types_differ<'s>(stream: Stream<'s>, group: &[&Item<'s>], aliases: &Aliases<'s>) -> bool {
-    let mut bodies: HashMap<Vec<&str>, Vec<String>> = HashMap::new();
+    let mut bodies: HashMap<Vec<String>, Vec<String>> = HashMap::new();
     group.iter().any(|item| {
         let head = head(stream, item, aliases, false);
         let body = item.body(stream, aliases);
@@ -74,20 +86,29 @@ fn functions_differ<'s>(
     aliases: &Aliases<'s>,
     plan: &mut Plan<'s>,
 ) {
-    let bodies: Vec<Vec<String>> = group.iter().map(|item| item.body(stream, aliases)).collect();
+    let bodies: Vec<Vec<String>> = group
+        .iter()
+        .map(|item| item.body(stream, aliases))
+        .collect();
     for (index, a) in group.iter().enumerate() {
         for (b, body) in group[..index].iter().zip(&bodies) {
             if !a.collides(b) || (*body == bodies[index] && !a.differs_in_form(b)) {
                 continue;
             }
+            // Objects elsewhere are not made by constructors.
+            if a.this != b.this && a.scope.last() == Some(&a.own_name()) {
+                continue;
+            }
             plan.typed = true;
-            if a.this != b.this {
+            let operator = a.name.first() == Some(&"operator");
+            if operator && (a.this != b.this || a.is_binary_on_references(b)) {
+                plan.refused = Some(a.name.join(" "));
+            } else if a.this != b.this {
                 plan.members.insert(a.own_name());
             }
             for (at, (p, q)) in a.params.iter().zip(&b.params).enumerate() {
-                let refers = |form| matches!(form, Form::Reference | Form::Value);
-                if p.space != q.space && refers(p.form) && refers(q.form) {
-                    plan.references.entry(a.own_name()).or_default().insert(at);
+                if p.space != q.space {
+                    plan.places.entry(a.own_name()).or_default().insert(at);
                 }
             }
         }
@@ -104,8 +125,9 @@ pub fn unify<'s>(
     plan: &Plan<'s>,
     edits: &mut Edits,
 ) {
-    let has_spaces = |at: usize| SPACES.contains(&stream.str(at)) || aliases.contains_key(stream.str(at));
-    let mut seen: HashSet<(Vec<&str>, bool, Vec<&str>)> = HashSet::new();
+    let has_spaces =
+        |at: usize| SPACES.contains(&stream.str(at)) || aliases.contains_key(stream.str(at));
+    let mut seen: HashSet<(Vec<&str>, bool, Vec<String>)> = HashSet::new();
     let mut items = items(stream, end, aliases);
     items.sort_by_key(|item| item.span);
     for item in items {
@@ -121,7 +143,7 @@ pub fn unify<'s>(
             continue;
         }
         let name = item.own_name();
-        let tagged = plan.members.contains(name) || plan.references.contains_key(name);
+        let tagged = plan.members.contains(name) || plan.places.contains_key(name);
         let head = head(stream, &item, aliases, typed);
         let repeated = !seen.insert((item.scope.clone(), body, head));
         if repeated && spaces && !tagged {
@@ -138,15 +160,17 @@ fn head<'s>(
     item: &Item<'s>,
     aliases: &Aliases<'s>,
     typed: bool,
-) -> Vec<&'s str> {
+) -> Vec<String> {
     let (from, open) = (item.span.0, item.head_end);
     let points = |at: usize| {
         (at..open)
             .map(|p| (p, stream.str(p)))
             .find(|(_, word)| matches!(*word, "*" | "&" | "[" | "," | ")" | ">"))
-            .is_some_and(|(p, word)| matches!(word, "*" | "[") || (word == "&" && stream.before(p) == "("))
+            .is_some_and(|(p, word)| {
+                matches!(word, "*" | "[") || (word == "&" && stream.before(p) == "(")
+            })
     };
-    let mut head: Vec<&str> = Vec::new();
+    let mut head: Vec<String> = Vec::new();
     for at in from..open {
         let word = stream.str(at);
         let word = match aliases.get(word).copied().unwrap_or(word) {
@@ -156,8 +180,8 @@ fn head<'s>(
             space if SPACES.contains(&space) => continue,
             _ => word,
         };
-        if word != "const" || head.last() != Some(&"const") {
-            head.push(word);
+        if word != "const" || head.last().is_none_or(|last| last != "const") {
+            head.push(item.called(word).unwrap_or(word).to_owned());
         }
     }
     head

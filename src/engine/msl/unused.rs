@@ -130,7 +130,7 @@ fn used<'s>(
 }
 
 /// `template [[host_name("x")]] kernel ...;`, which makes a kernel for Metal's library.
-fn is_instantiation(stream: Stream<'_>, from: usize, to: usize) -> bool {
+pub fn is_instantiation(stream: Stream<'_>, from: usize, to: usize) -> bool {
     stream.str(from) == "template"
         && stream.str(from + 1) != "<"
         && (from..to).any(|at| matches!(stream.str(at), "kernel" | "host_name"))

@@ -5,13 +5,13 @@
 //! although C++ takes it is refused here. All of it is lexical: what these passes do not recognize
 //! stays a raw pointer, which goes unchecked or does not compile.
 
-mod addresses;
+pub(super) mod addresses;
 mod calls;
 mod pointers;
 mod refusals;
-mod variables;
+pub(super) mod variables;
 
-pub use pointers::type_after;
+pub use pointers::{type_after, type_around};
 pub use refusals::refuse;
 
 use super::{edits::Edits, source::Stream, spaces::Aliases};
