@@ -80,8 +80,8 @@ fn types_and_constness() {
          inline float writes(device float* p) { return 7; }
          inline float writes(const thread float* p) { return 8; }
          struct Load {
-           float get(const device float* p) { return p[1]; }
-           float get(const threadgroup float* p) { return 50 + p[1]; }
+           float get(const device float* p) const { return p[1]; }
+           float get(const threadgroup float* p) const { return 50 + p[1]; }
            float get(const thread float* p) const { return 70 + p[1]; }
          };
          inline float first(const device float* p) { return p[0]; }

@@ -78,6 +78,16 @@ impl Edits {
         out.text.trim().to_owned()
     }
 
+    /// Writes `text` right after the token, ahead of what already stands there.
+    pub fn insert_behind(&mut self, token: usize, text: &str) {
+        self.after.entry(token).or_default().insert_str(0, text);
+    }
+
+    /// What a pass has made of the token.
+    pub fn replacement(&self, token: usize) -> Option<&str> {
+        self.replaced[token].as_deref()
+    }
+
     /// Appends the edited tokens `from..to` to `out`.
     pub fn write(&self, source: &Source<'_>, from: usize, to: usize, out: &mut Output) {
         for index in from..to {

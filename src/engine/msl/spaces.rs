@@ -137,12 +137,17 @@ fn typed(
     split_pointers(stream, at, edits);
     let mut variables = String::new();
     for &name in names {
-        let (token, name) = (stream.tokens[name], stream.str(name));
+        let token = stream.tokens[name];
+        // Where spaces are types, the name is a handle's.
+        let name = edits
+            .replacement(token)
+            .unwrap_or(stream.str(name))
+            .to_owned();
         edits.insert_before(token, "zmlx_t_");
         let _ = write!(variables, " {function}(zmlx_t_{name}, {name}, {token});");
     }
     if stream.str(end) == ";" {
-        edits.insert_after(stream.tokens[end], &variables);
+        edits.insert_behind(stream.tokens[end], &variables);
     } else {
         edits.insert_before(stream.tokens[end], &format!(";{variables}"));
     }
