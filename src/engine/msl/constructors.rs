@@ -3,7 +3,7 @@
 //! Metal's C++ is older: there a structure with `S() = default;` is an aggregate still, in C++20 it is none. A
 //! constructor that is defaulted means what none would, unless there are others.
 
-use super::{edits::Edits, reach::chunks, source::Stream};
+use super::{checked::is_struct_body, edits::Edits, reach::chunks, source::Stream, spaces::SPACES};
 
 /// Takes defaulted constructors out of structures that have no others.
 pub fn erase(stream: Stream<'_>, edits: &mut Edits) {
@@ -21,9 +21,15 @@ pub fn erase(stream: Stream<'_>, edits: &mut Edits) {
         let mut others = false;
         for (from, to) in chunks(stream, open + 1, close) {
             let end = (from..to).find(|&p| stream.str(p) == "{").unwrap_or(to);
-            if !(from..end).any(|p| is_constructor(stream, p, name)) {
+            let Some(p) = (from..end).find(|&p| is_constructor(stream, p, name)) else {
                 continue;
-            }
+            };
+            // `S() constant = default;`: no constructor is const.
+            let after = stream.close(p + 1).map_or(end, |close| close + 1);
+            (after..end)
+                .take_while(|&q| !matches!(stream.str(q), ":" | "="))
+                .filter(|&q| SPACES.contains(&stream.str(q)))
+                .for_each(|q| edits.blank(stream.tokens[q]));
             if stream.str(to - 1) == ";" && stream.str(to - 2) == "default" {
                 defaulted.push((from, to));
             } else {
@@ -36,6 +42,26 @@ pub fn erase(stream: Stream<'_>, edits: &mut Edits) {
                     .iter()
                     .for_each(|&token| edits.erase(token));
             }
+        }
+    }
+}
+
+/// Full specializations of member templates, which g++ takes outside of the structure only, become overloads: a
+/// call prefers them just so.
+pub fn specializations(stream: Stream<'_>, edits: &mut Edits) {
+    let mut open: Vec<bool> = Vec::new();
+    for at in 0..stream.len() {
+        match stream.str(at) {
+            "{" => open.push(is_struct_body(stream, at)),
+            "}" => drop(open.pop()),
+            "template"
+                if open.last() == Some(&true)
+                    && (stream.str(at + 1), stream.str(at + 2)) == ("<", ">")
+                    && !matches!(stream.str(at + 3), "struct" | "class") =>
+            {
+                (at..at + 3).for_each(|p| edits.blank(stream.tokens[p]));
+            }
+            _ => {}
         }
     }
 }

@@ -252,6 +252,7 @@ fn rewrite(
         let stream = source.cursor(tokens);
         words::attributes(stream, void, edits);
         constructors::erase(stream, edits);
+        constructors::specializations(stream, edits);
         if typed {
             checked::rewrite(stream, &aliases, edits);
         }

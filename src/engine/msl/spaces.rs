@@ -189,8 +189,9 @@ fn split_pointers(stream: Stream<'_>, at: usize, edits: &mut Edits) {
 fn constant(stream: Stream<'_>, at: usize, variable: bool) -> &'static str {
     let specifiers = specifiers(stream, at);
     let has = |word: &str| specifiers.contains(&word);
+    let member = is_member(stream, at);
     match (
-        variable && !has("static") && !has("extern"),
+        variable && !has("static") && !has("extern") && !member,
         has("const") || has("constexpr"),
     ) {
         (true, true) => "static",
@@ -198,6 +199,27 @@ fn constant(stream: Stream<'_>, at: usize, variable: bool) -> &'static str {
         (false, true) => " ",
         (false, false) => "const",
     }
+}
+
+/// Whether the declaration at `at` defines what a structure has declared: `constant T S<N>::table[4];`
+fn is_member(stream: Stream<'_>, at: usize) -> bool {
+    let mut words = 0;
+    let mut p = at + 1;
+    while p < stream.len() {
+        match stream.str(p) {
+            "<" => match stream.close_angle(p) {
+                Some(close) => p = close,
+                None => return false,
+            },
+            "const" | "constexpr" | "static" => {}
+            // A type, then a name that is not a type's second half.
+            "::" => words -= 1,
+            _ if stream.is_ident(p) => words += 1,
+            _ => return words >= 2 && stream.is_ident(p - 1) && stream.str(p - 2) == "::",
+        }
+        p += 1;
+    }
+    false
 }
 
 /// The words around `at` that qualify the same declaration.

@@ -44,7 +44,7 @@ fn open_of(stream: Stream<'_>, close: usize) -> Option<usize> {
 }
 
 /// Whether the bracket at `open` begins the body of a structure.
-fn is_struct_body(stream: Stream<'_>, open: usize) -> bool {
+pub fn is_struct_body(stream: Stream<'_>, open: usize) -> bool {
     (0..open)
         .rev()
         .take_while(|&at| !matches!(stream.str(at), ";" | "{" | "}" | ")"))
