@@ -21,11 +21,11 @@ pub fn erase(stream: Stream<'_>, edits: &mut Edits) {
         let mut others = false;
         for (from, to) in chunks(stream, open + 1, close) {
             let end = (from..to).find(|&p| stream.str(p) == "{").unwrap_or(to);
-            let Some(p) = (from..end).find(|&p| is_constructor(stream, p, name)) else {
+            let Some(open) = (from..end).find_map(|p| constructor(stream, p, name)) else {
                 continue;
             };
             // `S() constant = default;`: no constructor is const.
-            let after = stream.close(p + 1).map_or(end, |close| close + 1);
+            let after = stream.close(open).map_or(end, |close| close + 1);
             (after..end)
                 .take_while(|&q| !matches!(stream.str(q), ":" | "="))
                 .filter(|&q| SPACES.contains(&stream.str(q)))
@@ -89,12 +89,20 @@ fn head<'s>(stream: Stream<'s>, at: usize) -> Option<(&'s str, usize)> {
     }
 }
 
-/// Whether a declaration of a constructor of `name` has its name at `at`.
-fn is_constructor(stream: Stream<'_>, at: usize, name: &str) -> bool {
-    stream.str(at) == name
-        && stream.str(at + 1) == "("
-        && !matches!(
-            stream.before(at),
+/// The bracket of the parameters, if a declaration of a constructor of `name` has its name at `at`: `S(` or `S<T>(`.
+fn constructor(stream: Stream<'_>, at: usize, name: &str) -> Option<usize> {
+    let before = stream.before(at);
+    if stream.str(at) != name
+        || matches!(
+            before,
             "~" | "." | "->" | "::" | "(" | "," | "=" | "return" | "<"
         )
+    {
+        return None;
+    }
+    let open = match stream.str(at + 1) {
+        "<" => stream.close_angle(at + 1)? + 1,
+        _ => at + 1,
+    };
+    (stream.str(open) == "(").then_some(open)
 }

@@ -85,6 +85,18 @@ pub struct Item<'s> {
 }
 
 impl<'s> Item<'s> {
+    /// The structure that it is a member of, without what that specializes.
+    pub fn structure(&self) -> Option<&'s str> {
+        let name = self.scope.last()?;
+        name.split(|c: char| !c.is_alphanumeric() && c != '_')
+            .next()
+    }
+
+    /// Whether it is a constructor.
+    pub fn is_constructor(&self) -> bool {
+        self.is_function() && self.structure() == Some(self.own_name())
+    }
+
     /// Whether it is a function.
     pub fn is_function(&self) -> bool {
         !self.name.is_empty()
@@ -197,7 +209,9 @@ fn collect<'s>(
             && stream.str(head_end) == "{"
         {
             let mut inner = item.scope.clone();
-            inner.push(stream.str(at + 1));
+            // With what it specializes.
+            let name = (at + 1..head_end).find(|&p| stream.str(p) == ":" || stream.str(p) == "{");
+            inner.push(stream.slice(at + 1, name.unwrap_or(head_end)));
             let close = stream.close(head_end).unwrap_or(to).min(to);
             collect(stream, (head_end + 1, close), &[], &inner, aliases, found);
         }
@@ -338,9 +352,19 @@ fn name<'s>(stream: Stream<'s>, from: usize, open: usize) -> Vec<&'s str> {
     if let Some(operator) = (from..open).rev().find(|&at| stream.str(at) == "operator") {
         return (operator..open).map(|at| stream.str(at)).collect();
     }
-    let Some(last) = open.checked_sub(1).filter(|&at| stream.is_ident(at)) else {
+    let Some(mut last) = open.checked_sub(1) else {
         return Vec::new();
     };
+    // `S<T>() = default;`
+    if stream.str(last) == ">" {
+        let opens = (from..last)
+            .rev()
+            .find(|&at| stream.close_angle(at) == Some(last));
+        last = opens.and_then(|open| open.checked_sub(1)).unwrap_or(last);
+    }
+    if !stream.is_ident(last) {
+        return Vec::new();
+    }
     let mut first = last;
     while first >= from + 2 && stream.str(first - 1) == "::" {
         let before = first - 2;

@@ -49,12 +49,12 @@ pub fn plan<'s>(
             .or_default()
             .push(item);
     }
-    for ((scope, name), group) in groups {
+    for ((_, name), group) in groups {
         let own = name.last().copied().unwrap_or("");
         let known = match name.first() {
             None => true,
-            Some(&"operator") => scope
-                .last()
+            Some(&"operator") => group[0]
+                .structure()
                 .is_none_or(|structure| reached.contains(structure)),
             Some(_) => reached.contains(own),
         };
@@ -96,7 +96,7 @@ fn functions_differ<'s>(
                 continue;
             }
             // Objects elsewhere are not made by constructors.
-            if a.this != b.this && a.scope.last() == Some(&a.own_name()) {
+            if a.this != b.this && a.is_constructor() {
                 continue;
             }
             plan.typed = true;
@@ -173,6 +173,9 @@ fn head<'s>(
     let mut head: Vec<String> = Vec::new();
     for at in from..open {
         let word = stream.str(at);
+        if item.is_constructor() && at > item.parens.1 && SPACES.contains(&word) {
+            continue;
+        }
         let word = match aliases.get(word).copied().unwrap_or(word) {
             "thread" => continue,
             space if typed && SPACES.contains(&space) && points(at) => space,
