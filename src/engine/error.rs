@@ -112,6 +112,28 @@ pub enum LowerError {
         /// The parameter as written.
         parameter: String,
     },
+    /// A function constant, whose value a Metal pipeline would give.
+    #[error(
+        "the kernel function `{kernel}` reads the function constant `{constant}`, which has no value: \
+         MLX's kernels take template arguments instead"
+    )]
+    FunctionConstant {
+        /// The kernel function.
+        kernel: String,
+        /// The constant.
+        constant: String,
+    },
+    /// Overloads of an operator that only Metal can tell apart.
+    #[error(
+        "the kernel function `{kernel}` uses overloads of `{function}` that do different things by the address \
+         space of an operand, which this engine does not know; make it a function that takes pointers"
+    )]
+    Overloads {
+        /// The kernel function.
+        kernel: String,
+        /// The operator.
+        function: String,
+    },
     /// The function is a template, but nothing instantiates it.
     #[error("the kernel template `{kernel}` is not instantiated")]
     NotInstantiated {

@@ -164,13 +164,29 @@ impl KernelBuilder {
             name: self.identifier(),
             input_names: self.inputs.clone(),
             output_names: self.outputs.clone(),
-            source: self.source.clone(),
-            header: self.header.clone(),
+            source: ended(&self.source, false),
+            header: ended(&self.header, true),
             ensure_row_contiguous: self.ensure_row_contiguous,
             atomic_outputs: self.atomic_outputs,
             math_mode: self.math_mode as i32,
         }
     }
+}
+
+/// A text that does not reach into what MLX puts behind it: a directive or comment on the last line ends with
+/// the line, also behind a backslash. `line`: whether MLX begins no line of its own.
+fn ended(text: &str, line: bool) -> String {
+    let mut text = text.to_owned();
+    let open = !text.is_empty() && !text.ends_with('\n');
+    let last = text.strip_suffix('\n').unwrap_or(&text);
+    let joined = last.trim_end_matches([' ', '\t', '\r']).ends_with('\\');
+    if open && (line || joined) {
+        text.push('\n');
+    }
+    if joined && line {
+        text.push('\n');
+    }
+    text
 }
 
 /// Refuses what cannot name a parameter of the kernel function.

@@ -5,8 +5,11 @@ mod language;
 mod library;
 mod memory;
 mod numbers;
+mod overloads;
 mod simd;
+mod step;
 mod text;
+mod whole_files;
 mod wild;
 
 use half::{bf16, f16};
@@ -22,6 +25,7 @@ pub struct Probe {
     threadgroup: (usize, usize, usize),
     init: Option<f64>,
     atomic: bool,
+    checked: bool,
 }
 
 /// Elements of each input.
@@ -36,6 +40,7 @@ impl Probe {
             threadgroup: (1, 1, 1),
             init: None,
             atomic: false,
+            checked: false,
         }
     }
 
@@ -68,6 +73,12 @@ impl Probe {
         self
     }
 
+    /// The same with pointers that know their buffer.
+    pub fn checked(mut self) -> Self {
+        self.checked = true;
+        self
+    }
+
     /// The output `out` of `n` elements.
     pub fn try_run<T: Element>(&self, n: usize) -> Result<Vec<T>> {
         let numbers = || (0..LENGTH as u32).map(|i| i as f32);
@@ -81,6 +92,11 @@ impl Probe {
             .source(self.body.clone())
             .atomic_outputs(self.atomic)
             .build()?;
+        let kernel = if self.checked {
+            kernel.checked()
+        } else {
+            kernel
+        };
         let inputs = [&x, &u, &h, &b];
         let mut launch = kernel
             .launch(&inputs)
@@ -93,6 +109,15 @@ impl Probe {
         }
         let [out] = launch.run()?;
         out.to_vec::<T>()
+    }
+
+    /// The output in the ordinary mode, and in the checked mode too, where it has to be the same.
+    #[track_caller]
+    pub fn run_both<T: Element + PartialEq + std::fmt::Debug>(self, n: usize) -> Vec<T> {
+        let ordinary = self.run::<T>(n);
+        let checked = self.checked().run::<T>(n);
+        assert_eq!(checked, ordinary, "checked mode");
+        ordinary
     }
 
     #[track_caller]

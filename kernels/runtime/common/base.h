@@ -24,8 +24,13 @@ namespace zmlx {
 template <class H> struct alt_of;
 template <class T> ZMLX_INLINE constexpr T&& fwd(T& x) { return static_cast<T&&>(x); }
 template <class T> T&& declval();
+// T, but not before D is known.
+template <class T, class D> struct dependent { typedef T type; };
 template <class To, class From> ZMLX_FN constexpr To bits(From x) { return __builtin_bit_cast(To, x); }
 }  // namespace zmlx
+
+// No pipeline sets any.
+#define is_function_constant_defined(name) false
 
 namespace metal {
 
@@ -124,6 +129,16 @@ ZMLX_TRAIT(is_class) ZMLX_TRAIT(is_unsigned) ZMLX_TRAIT(is_signed) ZMLX_TRAIT(is
 #undef ZMLX_TRAIT
 template <class F, class T> struct is_convertible : bool_constant<is_convertible_v<F, T>> {};
 
+template <class... B> using _disjunction = bool_constant<(false || ... || bool(B::value))>;
+template <class... B> using _conjunction = bool_constant<(true && ... && bool(B::value))>;
+template <class... B> using disjunction = _disjunction<B...>;
+template <class... B> using conjunction = _conjunction<B...>;
+template <class B> using negation = bool_constant<!bool(B::value)>;
+
+// A promise that all threads have the same value, which changes nothing here.
+template <class T> using uniform = T;
+template <class T> ZMLX_INLINE constexpr T make_uniform(T x) { return x; }
+
 template <class T> struct make_unsigned { typedef T type; };
 template <class T> struct make_signed { typedef T type; };
 #define ZMLX_TRAIT(S, U)                                 \
@@ -139,7 +154,6 @@ template <class T> using make_signed_t = typename make_signed<T>::type;
 template <class T> ZMLX_INLINE constexpr remove_reference_t<T>&& move(T&& x) {
   return static_cast<remove_reference_t<T>&&>(x);
 }
-template <class T> ZMLX_INLINE constexpr T&& forward(remove_reference_t<T>& x) { return static_cast<T&&>(x); }
 template <class T> ZMLX_INLINE constexpr void swap(T& a, T& b) { T t = a; a = b; b = t; }
 }  // namespace metal
 

@@ -92,6 +92,9 @@ namespace zmlx {
 template <class H> struct alt_of {
   H h;
   alt_of() = default;
+  constexpr alt_of(const alt_of&) = default;
+  // What stands for a value is not assigned to: it would be lost.
+  constexpr alt_of& operator=(const alt_of&) & = default;
   ZMLX_INLINE constexpr alt_of(H x) : h(x) {}
   template <class T> requires integer<T> ZMLX_INLINE constexpr alt_of(T i) : h(i) {}
   template <class T> requires native_float<T> ZMLX_INLINE constexpr explicit alt_of(T f) : h(f) {}

@@ -26,6 +26,9 @@ template <class T> ZMLX_FN T zero_of() {
 }  // namespace zmlx
 
 namespace metal {
+// What Metal's own library calls the question whether a simdgroup function takes a type.
+template <class T> struct __is_valid_simdgroup_type : bool_constant<is_arithmetic_v<zmlx::element_t<T>>> {};
+
 // Votes.
 template <int W> struct zmlx_vote {
   typedef uint64_t vote_t;

@@ -82,9 +82,18 @@
 #define M_SQRT1_2_H half(M_SQRT1_2_F)
 
 namespace metal {
-template <class T> struct numeric_limits {
+// What Metal's own library calls its parts; programs specialize and read them.
+template <class T> struct _numeric_limits_impl {
   static constexpr bool is_specialized = false;
 };
+template <class T> struct _fp_encoding_traits;
+template <> struct _fp_encoding_traits<float> {
+  static constexpr uint32_t sign_mask = 0x80000000u, inf_mask = 0x7f800000u;
+};
+template <> struct _fp_encoding_traits<half> {
+  static constexpr uint16_t sign_mask = 0x8000u, inf_mask = 0x7c00u;
+};
+template <class T> struct numeric_limits : _numeric_limits_impl<T> {};
 template <class T> requires is_integral_v<T> struct numeric_limits<T> {
   static constexpr bool is_specialized = true, is_integer = true, is_exact = true, is_signed = is_signed_v<T>;
   static constexpr bool has_infinity = false, has_quiet_NaN = false;

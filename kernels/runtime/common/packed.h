@@ -75,6 +75,12 @@ ZMLX_VECTORS(bool) ZMLX_VECTORS(char) ZMLX_VECTORS(uchar) ZMLX_VECTORS(short) ZM
 ZMLX_VECTORS(int) ZMLX_VECTORS(uint) ZMLX_VECTORS(long) ZMLX_VECTORS(ulong)
 ZMLX_VECTORS(half) ZMLX_VECTORS(bfloat) ZMLX_VECTORS(float)
 #undef ZMLX_VECTORS
+
+template <class T> struct vec_elements : integral_constant<uint, 1> {};
+template <class T, int N> struct vec_elements<vec<T, N>> : integral_constant<uint, uint(N)> {};
+template <class T, int N> struct vec_elements<packed_vec<T, N>> : integral_constant<uint, uint(N)> {};
+template <class T> struct vec_elements<const T> : vec_elements<T> {};
+template <class T> inline constexpr uint vec_elements_v = vec_elements<T>::value;
 }  // namespace metal
 #undef ZMLX_PACKED
 #undef ZMLX_PACKED_OP

@@ -1,7 +1,8 @@
 // simdgroup_matrix: an 8x8 matrix spread over the 32 lanes of a simdgroup, two neighbouring
 // elements of one row a lane, in the layout of Apple's GPUs (kernels index thread_elements()
 // by it), or with ZMLX_MATRIX_TENSOR, in kernels that never look, in that of NVIDIA's tensor cores.
-// Loads and stores touch a lane's own elements only; products are each device's own.
+// A simdgroup loads and stores a matrix as one: all lanes come before any element is touched, and none goes on
+// before all are (`zmlx::at_once`, each device's own, as products are).
 #pragma once
 #include "lanes.h"
 
@@ -22,10 +23,20 @@ ZMLX_FN constexpr uint32_t matrix_lane(uint32_t row, uint32_t col) {
   return (row & 4u) << 2 | (row & 3u) << 1 | (col & 4u) << 1 | (col >> 1 & 1u);
 }
 #endif
+
+// Where a lane's two elements lie, as indices from the matrix's pointer.
+struct matrix_place {
+  ulong first, second;
+  ZMLX_INLINE matrix_place(ulong row_length, metal::ulong2 origin, bool transpose) {
+    const uint32_t l = current_lane(), r = matrix_row(l), c = matrix_col(l);
+    first = transpose ? (origin.y + c) * row_length + origin.x + r : (origin.y + r) * row_length + origin.x + c;
+    second = first + (transpose ? row_length : 1);
+  }
+};
 }  // namespace zmlx
 
 namespace metal {
-template <class T, int Cols, int Rows> struct simdgroup_matrix {
+template <class T, int Cols, int Rows = Cols> struct simdgroup_matrix {
   static_assert(Cols == 8 && Rows == 8, "Metal knows 8x8 simdgroup matrices only");
   typedef vec<T, 2> storage_type;
   storage_type ze;
@@ -42,12 +53,12 @@ typedef simdgroup_matrix<float, 8, 8> simdgroup_float8x8;
 typedef simdgroup_matrix<half, 8, 8> simdgroup_half8x8;
 typedef simdgroup_matrix<bfloat, 8, 8> simdgroup_bfloat8x8;
 
-template <class T, int C, int R> ZMLX_FN simdgroup_matrix<T, C, R> make_filled_simdgroup_matrix(T x) {
+template <class T, int C, int R = C> ZMLX_FN simdgroup_matrix<T, C, R> make_filled_simdgroup_matrix(T x) {
   simdgroup_matrix<T, C, R> m;
   m.ze = vec<T, 2>(x);
   return m;
 }
-template <class T, int C, int R> ZMLX_FN simdgroup_matrix<T, C, R> make_diagonal_simdgroup_matrix(T x) {
+template <class T, int C, int R = C> ZMLX_FN simdgroup_matrix<T, C, R> make_diagonal_simdgroup_matrix(T x) {
   return simdgroup_matrix<T, C, R>(x);
 }
 
@@ -55,19 +66,14 @@ template <class T, int C, int R> ZMLX_FN simdgroup_matrix<T, C, R> make_diagonal
 // memory's rows become columns.
 template <class T, int C, int R, class P>
 ZMLX_FN void simdgroup_load(simdgroup_matrix<T, C, R>& m, P src, ulong elements_per_row = C, ulong2 origin = ulong2(0),
-                            bool transpose = false) {
-  uint32_t l = zmlx::current_lane(), r = zmlx::matrix_row(l), c = zmlx::matrix_col(l);
-  ulong step = transpose ? elements_per_row : 1;
-  ulong at = transpose ? (origin.y + c) * elements_per_row + origin.x + r : (origin.y + r) * elements_per_row + origin.x + c;
-  m.ze = vec<T, 2>(T(src[at]), T(src[at + step]));
+                            bool transpose = false, ZMLX_SITE) {
+  const zmlx::matrix_place at(elements_per_row, origin, transpose);
+  zmlx::at_once(&m.ze, &src[at.first], &src[at.second], [](auto* ze, auto* a, auto* b) { *ze = vec<T, 2>(T(*a), T(*b)); }, site);
 }
 template <class T, int C, int R, class P>
 ZMLX_FN void simdgroup_store(const simdgroup_matrix<T, C, R>& m, P dst, ulong elements_per_row = C, ulong2 origin = ulong2(0),
-                             bool transpose = false) {
-  uint32_t l = zmlx::current_lane(), r = zmlx::matrix_row(l), c = zmlx::matrix_col(l);
-  ulong step = transpose ? elements_per_row : 1;
-  ulong at = transpose ? (origin.y + c) * elements_per_row + origin.x + r : (origin.y + r) * elements_per_row + origin.x + c;
-  dst[at] = m.ze.x;
-  dst[at + step] = m.ze.y;
+                             bool transpose = false, ZMLX_SITE) {
+  const zmlx::matrix_place at(elements_per_row, origin, transpose);
+  zmlx::at_once(&m.ze, &dst[at.first], &dst[at.second], [](auto* ze, auto* a, auto* b) { *a = ze->x; *b = ze->y; }, site);
 }
 }  // namespace metal

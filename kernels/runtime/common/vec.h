@@ -103,6 +103,9 @@ template <class T> struct vec<T, 3> {
   ZMLX_INLINE constexpr vec(A s) : x(T(s)), y(T(s)), z(T(s)) {}
   template <class A, class B, class C> requires(zmlx::scalar<A> && zmlx::scalar<B> && zmlx::scalar<C>)
   ZMLX_INLINE constexpr vec(A a, B b, C c) : x(T(a)), y(T(b)), z(T(c)) {}
+  // `{a, b}`, as in a list of which the rest is zero.
+  template <class A, class B> requires(zmlx::scalar<A> && zmlx::scalar<B>)
+  ZMLX_INLINE constexpr vec(A a, B b) : x(T(a)), y(T(b)), z(T(0)) {}
   template <class U, class C> requires zmlx::scalar<C>
   ZMLX_INLINE constexpr vec(vec<U, 2> v, C c) : x(T(v.x)), y(T(v.y)), z(T(c)) {}
   template <class U, class A> requires zmlx::scalar<A>
@@ -125,6 +128,10 @@ template <class T> struct vec<T, 4> {
   template <class A, class B, class C, class D>
     requires(zmlx::scalar<A> && zmlx::scalar<B> && zmlx::scalar<C> && zmlx::scalar<D>)
   ZMLX_INLINE constexpr vec(A a, B b, C c, D d) : x(T(a)), y(T(b)), z(T(c)), w(T(d)) {}
+  template <class A, class B> requires(zmlx::scalar<A> && zmlx::scalar<B>)
+  ZMLX_INLINE constexpr vec(A a, B b) : x(T(a)), y(T(b)), z(T(0)), w(T(0)) {}
+  template <class A, class B, class C> requires(zmlx::scalar<A> && zmlx::scalar<B> && zmlx::scalar<C>)
+  ZMLX_INLINE constexpr vec(A a, B b, C c) : x(T(a)), y(T(b)), z(T(c)), w(T(0)) {}
   template <class U, class C, class D> requires(zmlx::scalar<C> && zmlx::scalar<D>)
   ZMLX_INLINE constexpr vec(vec<U, 2> v, C c, D d) : x(T(v.x)), y(T(v.y)), z(T(c)), w(T(d)) {}
   template <class U, class A, class D> requires(zmlx::scalar<A> && zmlx::scalar<D>)

@@ -3,8 +3,8 @@
 // otherwise each lane fetches the elements it needs from the lanes that hold them, in the order of
 // host/simdgroup_matrix.h. Tensor cores would take float factors as TF32, which loses digits.
 #pragma once
-#include "../common/simdgroup_matrix.h"
 #include "simd.h"
+#include "../common/simdgroup_matrix.h"
 
 namespace zmlx {
 #if defined(ZMLX_MATRIX_MMA) && __CUDA_ARCH__ >= 800

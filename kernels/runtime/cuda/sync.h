@@ -15,6 +15,20 @@ ZMLX_FN uint32_t current_lane() {
 }
 ZMLX_FN uint32_t active() { return ::__activemask(); }
 
+// What all lanes do at one moment: they meet, see what was written before, and see it done before they go on.
+// Lanes of a warp need not be in step by themselves, nor does the compiler keep what they do to memory in order.
+#define ZMLX_SITE uint32_t site = 0
+template <class V, class A, class B, class F> ZMLX_FN void at_once(V* v, A* a, B* b, F f, uint32_t) {
+#if defined(ZMLX_MATRIX_MMA)
+  const uint32_t mask = ~0u;
+#else
+  const uint32_t mask = active();
+#endif
+  ::__syncwarp(mask);
+  f(v, a, b);
+  ::__syncwarp(mask);
+}
+
 // A value of up to 16 bytes through an exchange of words.
 template <class T, class F> ZMLX_FN T by_words(T v, F f) {
   if constexpr (sizeof(T) == 4) {

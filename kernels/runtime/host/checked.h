@@ -76,6 +76,11 @@ template <class T> [[gnu::noinline, gnu::cold]] static T& sink() {
   __builtin_memset(raw, 0, sizeof(T));
   return *(T*)raw;
 }
+// Where a lane may read after others have run: zeros that nobody writes instead of what is anybody's.
+template <class T> ZMLX_FN const T* kept(const T* p) {
+  alignas(16) static const unsigned char zeros[sizeof(T)] = {};
+  return p == &sink<remove_const_t<T>>() ? (const T*)zeros : p;
+}
 
 // An index and where it was written: `operator[]` takes no default arguments, a conversion does.
 struct index {
@@ -98,6 +103,11 @@ template <class T, class S> inline constexpr bool is_checked<ptr<T, S>> = true;
 // One row of an array of arrays: subscripts stay within it, pointers made from it do not have to.
 template <class E, class S, size_t N> struct row;
 template <class E, class S, size_t N> inline constexpr bool is_checked<row<E, S, N>> = true;
+template <class T> struct space_in { typedef void type; };
+template <class T, class S> struct space_in<ptr<T, S>> { typedef S type; };
+template <class E, class S, size_t N> struct space_in<row<E, S, N>> { typedef S type; };
+// The space that what a variable of type R leads to is in; void for thread memory.
+template <class R> using space_of = typename space_in<remove_cvref_t<R>>::type;
 
 // Element i from p, within the buffer from b up to e.
 template <class S, class T> ZMLX_INLINE constexpr decltype(auto) access(T* p, const void* b, const void* e, const char* n, index x) {
@@ -272,12 +282,20 @@ template <class T> using zmlx_device_ptr = zmlx::ptr<T, zmlx::device_space>;
 template <class T> using zmlx_constant_ptr = zmlx::ptr<const T, zmlx::constant_space>;
 template <class T> using zmlx_threadgroup_ptr = zmlx::ptr<T, zmlx::threadgroup_space>;
 
+// `&a[i].m`, `&p->m`: the buffer is looked up. R is the type of the variable that the expression begins with.
+template <class R, class T> ZMLX_INLINE auto zmlx_addr_of(T& x) {
+  if constexpr (is_void_v<zmlx::space_of<R>>) return zmlx::any_ptr<T>{&x};
+  else return zmlx::ptr<T, zmlx::space_of<R>>(&x, zmlx::span_of(&x));
+}
 // `&a[i]`, which must neither test the element nor lose the buffer.
-template <class T, class S, class I> ZMLX_INLINE constexpr zmlx::ptr<T, S> zmlx_addr(zmlx::ptr<T, S> a, I i) { return a + i; }
-template <class A, class I> requires(!zmlx::is_checked<remove_cvref_t<A>>)
-ZMLX_INLINE constexpr auto zmlx_addr(A&& a, I&& i) { return &a[i]; }
-// `&a[i].m`, `&p->m`: the space is not known any more, the buffer is looked up.
-template <class T> ZMLX_INLINE zmlx::any_ptr<T> zmlx_addr_of(T& x) { return {&x}; }
+template <class R, class T, class S, class I> ZMLX_INLINE constexpr zmlx::ptr<T, S> zmlx_addr(zmlx::ptr<T, S> a, I i) {
+  return a + i;
+}
+template <class R, class A, class I> requires(!zmlx::is_checked<remove_cvref_t<A>>)
+ZMLX_INLINE constexpr auto zmlx_addr(A&& a, I&& i) {
+  if constexpr (is_void_v<zmlx::space_of<R>>) return &a[i];
+  else return zmlx_addr_of<R>(a[i]);
+}
 // `&v` of a variable in threadgroup memory.
 template <class T> ZMLX_INLINE zmlx_threadgroup_ptr<T> zmlx_tg_addr(T& x) { return {&x, &x, &x + 1, "a threadgroup variable"}; }
 // `p->m`, on the line that says so.
@@ -287,4 +305,5 @@ template <class T, class S> ZMLX_INLINE T* zmlx_arrow(zmlx::ptr<T, S> p, ZMLX_WH
 template <class T> ZMLX_INLINE T* zmlx_arrow(T* p) { return p; }
 template <class To, class From> ZMLX_INLINE To zmlx_pointer_cast(From p) { return (To)p; }
 
+#include "../common/references.h"
 #include "checked_library.h"

@@ -42,23 +42,21 @@ ZMLX_FN bool atomic_compare_exchange_weak_explicit(zmlx::any_ptr<atomic<T>> p, T
 #undef ZMLX_ATOMIC_AT
 #undef ZMLX_SCOPE
 
+// Each lane's elements are tested before the lanes meet, so that a violation names the lane.
 template <class T, int C, int R, class U, class S>
 ZMLX_FN void simdgroup_load(simdgroup_matrix<T, C, R>& m, zmlx::ptr<U, S> src, ulong elements_per_row = C,
                             ulong2 origin = ulong2(0), bool transpose = false, ZMLX_WHERE) {
-  uint32_t l = zmlx::current_lane(), r = zmlx::matrix_row(l), c = zmlx::matrix_col(l);
-  ulong step = transpose ? elements_per_row : 1;
-  ulong at = transpose ? (origin.y + c) * elements_per_row + origin.x + r : (origin.y + r) * elements_per_row + origin.x + c;
-  m.ze.x = T(src[zmlx::index(at, zmlx_line, zmlx_file)]);
-  m.ze.y = T(src[zmlx::index(at + step, zmlx_line, zmlx_file)]);
+  const zmlx::matrix_place at(elements_per_row, origin, transpose);
+  const U* a = zmlx::kept(&src[zmlx::index(at.first, zmlx_line, zmlx_file)]);
+  const U* b = zmlx::kept(&src[zmlx::index(at.second, zmlx_line, zmlx_file)]);
+  zmlx::at_once(&m.ze, a, b, [](auto* ze, auto* a, auto* b) { *ze = vec<T, 2>(T(*a), T(*b)); }, zmlx_line);
 }
 template <class T, int C, int R, class U, class S>
 ZMLX_FN void simdgroup_store(const simdgroup_matrix<T, C, R>& m, zmlx::ptr<U, S> dst, ulong elements_per_row = C,
                              ulong2 origin = ulong2(0), bool transpose = false, ZMLX_WHERE) {
-  uint32_t l = zmlx::current_lane(), r = zmlx::matrix_row(l), c = zmlx::matrix_col(l);
-  ulong step = transpose ? elements_per_row : 1;
-  ulong at = transpose ? (origin.y + c) * elements_per_row + origin.x + r : (origin.y + r) * elements_per_row + origin.x + c;
-  dst[zmlx::index(at, zmlx_line, zmlx_file)] = m.ze.x;
-  dst[zmlx::index(at + step, zmlx_line, zmlx_file)] = m.ze.y;
+  const zmlx::matrix_place at(elements_per_row, origin, transpose);
+  U *a = &dst[zmlx::index(at.first, zmlx_line, zmlx_file)], *b = &dst[zmlx::index(at.second, zmlx_line, zmlx_file)];
+  zmlx::at_once(&m.ze, a, b, [](auto* ze, auto* a, auto* b) { *a = ze->x; *b = ze->y; }, zmlx_line);
 }
 }  // namespace metal
 

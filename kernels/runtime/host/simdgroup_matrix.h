@@ -1,8 +1,8 @@
 // simdgroup_matrix over coroutines: a product exchanges both factors through the simdgroup's slots
 // and sums in float, rounding once.
 #pragma once
-#include "../common/simdgroup_matrix.h"
 #include "simd.h"
+#include "../common/simdgroup_matrix.h"
 
 namespace metal {
 template <class D, class A, class B, class C>

@@ -83,6 +83,19 @@ template <class T> struct lanes {
   }
 };
 ZMLX_FN uint32_t current_lane() { return zmlx_cur->lane; }
+
+// What all lanes do at one moment, each with its own three pointers: when all have come, the first that goes on
+// does it for every one of them, so that no other thread of the simdgroup runs in between.
+template <class V, class A, class B, class F> ZMLX_FN void at_once(V* v, A* a, B* b, F f, uint32_t site) {
+  struct record { V* v; A* a; B* b; bool done; } mine{v, a, b, false};
+  lanes<record*> l(&mine, site);
+  if (mine.done) return;
+  for (uint32_t rest = l.mask; rest; rest &= rest - 1) {
+    record* r = l.at(uint32_t(__builtin_ctz(rest)));
+    f(r->v, r->a, r->b);
+    r->done = true;
+  }
+}
 #else
 ZMLX_FN void sync(uint32_t) {}
 ZMLX_FN uint32_t current_lane() { return 0; }
@@ -94,6 +107,7 @@ template <class T> struct lanes {
   ZMLX_INLINE T at(uint32_t) const { return v; }
   ZMLX_INLINE T at_or(uint32_t lane, T other) const { return lane == 0 ? v : other; }
 };
+template <class V, class A, class B, class F> ZMLX_FN void at_once(V* v, A* a, B* b, F f, uint32_t) { f(v, a, b); }
 #endif
 }  // namespace zmlx
 

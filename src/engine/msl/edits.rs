@@ -2,7 +2,10 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use super::{lexer::Token, source::Source};
+use super::{
+    lexer::{Kind, Token},
+    source::{Source, Stream},
+};
 
 /// What the passes want changed, by token index.
 #[derive(Debug)]
@@ -53,6 +56,36 @@ impl Edits {
     /// Writes `text` after the token, behind what already stands there.
     pub fn insert_after(&mut self, token: usize, text: &str) {
         self.after.entry(token).or_default().push_str(text);
+    }
+
+    /// What `from..to` of a stream have become, on one line.
+    pub fn render(
+        &self,
+        source: &Source<'_>,
+        stream: Stream<'_>,
+        (from, to): (usize, usize),
+    ) -> String {
+        let span = stream.tokens.get(from..to).unwrap_or_default();
+        let mut out = Output::default();
+        if let (Some(&first), Some(&last)) = (span.first(), span.last()) {
+            for index in first..=last {
+                match source.tokens[index].kind {
+                    Kind::Comment | Kind::Newline | Kind::Continuation => out.text.push(' '),
+                    _ => self.write(source, index, index + 1, &mut out),
+                }
+            }
+        }
+        out.text.trim().to_owned()
+    }
+
+    /// Writes `text` right after the token, ahead of what already stands there.
+    pub fn insert_behind(&mut self, token: usize, text: &str) {
+        self.after.entry(token).or_default().insert_str(0, text);
+    }
+
+    /// What a pass has made of the token.
+    pub fn replacement(&self, token: usize) -> Option<&str> {
+        self.replaced[token].as_deref()
     }
 
     /// Appends the edited tokens `from..to` to `out`.

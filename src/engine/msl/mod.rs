@@ -9,9 +9,14 @@
 //! What differs between engines is a [`Target`]: how storage is declared, which header gives the
 //! language its meaning, and the entry points around the kernel function.
 
+mod anonymous;
 pub(crate) mod checked;
+mod constants;
+mod constructors;
+mod designators;
 mod division;
 mod edits;
+mod functions;
 mod guards;
 pub(crate) mod items;
 mod lexer;
@@ -21,9 +26,12 @@ mod reach;
 mod signature;
 mod source;
 mod spaces;
+mod tags;
+mod templates;
 mod ternary;
 #[cfg(test)]
 mod tests;
+mod unused;
 mod words;
 
 use std::collections::HashSet;
@@ -31,6 +39,7 @@ use std::collections::HashSet;
 use edits::{Edits, Output};
 use lexer::Kind;
 pub use map::SourceMap;
+use overloads::Plan;
 pub use signature::{Binding, GridType, Param, Signature};
 use source::Source;
 
@@ -148,13 +157,34 @@ pub fn lower(text: &str, single: bool, target: &dyn Target) -> Result<Lowered, L
     let single = single && (mode == Mode::Single || signature.asks_for_group());
 
     let mut edits = Edits::new(&source);
-    rewrite(&source, &signature, target, &mut edits);
+    let program = source.cursor(&source.program);
+    if let Some(read) = constants::initialize(program, &words, &mut edits) {
+        return Err(LowerError::FunctionConstant {
+            kernel: signature.name,
+            constant: program.str(read).to_owned(),
+        });
+    }
+    let aliases = spaces::aliases(&source);
+    let plan = overloads::plan(program, signature.start, &aliases, &words);
+    if let Some(operator) = plan.refused {
+        return Err(LowerError::Overloads {
+            kernel: signature.name,
+            function: operator,
+        });
+    }
+    rewrite(&source, &signature, &plan, target, &mut edits);
+    // Entry points have plain pointers for the buffers.
+    let plain = (plan.typed && !target.checked()).then(|| {
+        let mut edits = Edits::new(&source);
+        rewrite(&source, &signature, &Plan::default(), target, &mut edits);
+        edits
+    });
     let types = signature
         .params
         .iter()
-        .map(|p| type_text(&source, p, &edits))
+        .map(|p| type_text(&source, p, plain.as_ref().unwrap_or(&edits)))
         .collect();
-    declare_kernel(&source, &signature, target, &mut edits);
+    declare_kernel(&source, &signature, &plan, target, &mut edits);
     let facts = Facts {
         signature: &signature,
         mode,
@@ -164,6 +194,9 @@ pub fn lower(text: &str, single: bool, target: &dyn Target) -> Result<Lowered, L
 
     let mut out = Output::default();
     out.line(&target.prologue(mode));
+    if plan.typed && !target.checked() {
+        out.line("#include \"common/spaces.h\"");
+    }
     let mut map = SourceMap::new(text);
     let token = |position: usize| source.program[position];
     let parts = [
@@ -199,24 +232,38 @@ pub fn lower(text: &str, single: bool, target: &dyn Target) -> Result<Lowered, L
 }
 
 /// All passes over the program and the macro bodies.
-fn rewrite(source: &Source<'_>, signature: &Signature, target: &dyn Target, edits: &mut Edits) {
+fn rewrite(
+    source: &Source<'_>,
+    signature: &Signature,
+    plan: &Plan<'_>,
+    target: &dyn Target,
+    edits: &mut Edits,
+) {
+    let typed = plan.typed || target.checked();
     let aliases = spaces::aliases(source);
     let own = words::own_members(source);
+    let templates = templates::names(source);
+    let void = source.program[signature.void];
     let bodies = source
         .macros
         .iter()
         .map(|m| (m.body.as_slice(), Some(m.name)));
     for (tokens, name) in std::iter::once((source.program.as_slice(), None)).chain(bodies) {
         let stream = source.cursor(tokens);
-        words::attributes(stream, edits);
-        if target.checked() {
+        words::attributes(stream, void, edits);
+        constructors::erase(stream, edits);
+        constructors::specializations(stream, edits);
+        if typed {
             checked::rewrite(stream, &aliases, edits);
+        }
+        if typed && name.is_none() {
+            tags::rewrite(stream, signature.start, plan, &aliases, edits);
         }
         spaces::rewrite(stream, name.is_some(), &aliases, target, edits);
         words::literals(stream, edits);
         words::swizzles(stream, &own, edits);
         if let Some(function) = target.alternative() {
-            ternary::mark(stream, function, edits);
+            ternary::mark(stream, function, &templates, edits);
         }
         let dividing = name.is_none_or(|name| !division::in_condition(source, name));
         if let Some(function) = target.divisor().filter(|_| dividing) {
@@ -240,19 +287,28 @@ fn rewrite(source: &Source<'_>, signature: &Signature, target: &dyn Target, edit
             .iter()
             .for_each(|&token| edits.erase(token));
     }
-    overloads::unify(program, signature.start, &aliases, target.checked(), edits);
+    unused::erase(source, signature, edits);
+    anonymous::rewrite(program, &aliases, typed, edits);
+    overloads::unify(program, signature.start, &aliases, typed, plan, edits);
+    // What values have become by now is what lists copy.
+    for tokens in std::iter::once(&source.program).chain(source.macros.iter().map(|m| &m.body)) {
+        designators::rewrite(source, source.cursor(tokens), edits);
+    }
 }
 
 /// Puts the target's qualifiers on the kernel function and its buffers.
 fn declare_kernel(
     source: &Source<'_>,
     signature: &Signature,
+    plan: &Plan<'_>,
     target: &dyn Target,
     edits: &mut Edits,
 ) {
     edits.insert_before(source.program[signature.void], target.kernel_function());
     for param in &signature.params {
-        if let Binding::Buffer(_) = param.binding {
+        if let Binding::Buffer(_) = param.binding
+            && !(plan.typed && param.pointer)
+        {
             // The type's last token is the star or the ampersand.
             let star = source.program[param.type_span.1 - 1];
             edits.insert_after(star, target.buffer_qualifier());

@@ -10,6 +10,7 @@ use std::collections::{HashMap, HashSet};
 use super::{
     lexer::Kind,
     source::{Source, Stream},
+    unused::is_instantiation,
 };
 
 /// All words that the tokens from `start` on use, directly or through definitions before `start`.
@@ -18,6 +19,9 @@ pub fn words<'a>(source: &'a Source<'a>, start: usize) -> HashSet<&'a str> {
     let mut definitions: HashMap<&str, Vec<Vec<&str>>> = HashMap::new();
     let mut queue: Vec<&str> = idents(stream, start, stream.len()).collect();
     for (from, to) in chunks(stream, 0, start) {
+        if is_instantiation(stream, from, to) {
+            continue;
+        }
         let body: Vec<&str> = idents(stream, from, to).collect();
         match names(stream, from, to) {
             names if names.is_empty() => queue.extend(body),
@@ -112,9 +116,16 @@ pub fn names<'s>(stream: Stream<'s>, from: usize, to: usize) -> Vec<&'s str> {
                 names.extend(idents(stream, at, to));
                 return names;
             }
-            "(" if at > from && stream.is_ident(at - 1) && stream.before(at) != "alignas" => {
+            "(" if matches!(stream.before(at), "alignas" | "decltype" | "__attribute__") => {
+                at = stream.close(at).unwrap_or(to);
+            }
+            "(" if at > from && stream.is_ident(at - 1) => {
                 names.push(stream.before(at));
-                return names;
+                match stream.close(at) {
+                    // A macro's call, which needs no semicolon, and then something else.
+                    Some(close) if goes_on(stream, close + 1, to) => at = close,
+                    _ => return names,
+                }
             }
             "=" | ";" if at > from => {
                 // The declared name is the last word before; arrays have been skipped.
@@ -131,6 +142,26 @@ pub fn names<'s>(stream: Stream<'s>, from: usize, to: usize) -> Vec<&'s str> {
         at += 1;
     }
     names
+}
+
+/// Whether a definition begins at `at`, behind a bracket that closes.
+fn goes_on(stream: Stream<'_>, at: usize, to: usize) -> bool {
+    const BEHIND: [&str; 9] = [
+        "const",
+        "volatile",
+        "noexcept",
+        "override",
+        "final",
+        "requires",
+        "thread",
+        "device",
+        "threadgroup",
+    ];
+    at < to
+        && (stream.is_ident(at)
+            && !BEHIND.contains(&stream.str(at))
+            && stream.str(at) != "constant"
+            || (stream.opens_attribute(at) && stream.str(at + 2) == "kernel"))
 }
 
 #[cfg(test)]
@@ -164,5 +195,7 @@ mod tests {
         assert!(reaches(HEADER, "RED(x);", "simd_sum"));
         assert!(reaches(HEADER, "n::other(x);", "simd_sum"));
         assert!(reaches(HEADER, "Sum s; s(x);", "simd_max"));
+        let behind = "USE(x)\ninline float after(float x) { return simd_min(x); }\n";
+        assert!(reaches(behind, "out[0] = after(1);", "simd_min"));
     }
 }

@@ -150,7 +150,7 @@ pub fn find(source: &Source<'_>) -> Result<Signature, LowerError> {
 }
 
 /// The position of `void` when `[[kernel]] void name(` or `kernel void name(` starts at `at`.
-fn kernel_void(stream: Stream<'_>, at: usize) -> Option<usize> {
+pub fn kernel_void(stream: Stream<'_>, at: usize) -> Option<usize> {
     let mut void = if stream.opens_attribute(at) && stream.str(at + 2) == "kernel" {
         stream.close(at)? + 1
     } else if stream.str(at) == "kernel" && stream.before(at) != "[" {
@@ -166,7 +166,7 @@ fn kernel_void(stream: Stream<'_>, at: usize) -> Option<usize> {
 }
 
 /// The `template` keyword whose parameter list ends just before `mark`.
-fn template_start(stream: Stream<'_>, mark: usize) -> Option<usize> {
+pub fn template_start(stream: Stream<'_>, mark: usize) -> Option<usize> {
     // Further attributes may stand between the list and the mark.
     (0..mark).rev().take(4096).find(|&at| {
         stream.str(at) == "template"

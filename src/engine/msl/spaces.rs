@@ -137,12 +137,17 @@ fn typed(
     split_pointers(stream, at, edits);
     let mut variables = String::new();
     for &name in names {
-        let (token, name) = (stream.tokens[name], stream.str(name));
+        let token = stream.tokens[name];
+        // Where spaces are types, the name is a handle's.
+        let name = edits
+            .replacement(token)
+            .unwrap_or(stream.str(name))
+            .to_owned();
         edits.insert_before(token, "zmlx_t_");
         let _ = write!(variables, " {function}(zmlx_t_{name}, {name}, {token});");
     }
     if stream.str(end) == ";" {
-        edits.insert_after(stream.tokens[end], &variables);
+        edits.insert_behind(stream.tokens[end], &variables);
     } else {
         edits.insert_before(stream.tokens[end], &format!(";{variables}"));
     }
@@ -184,8 +189,9 @@ fn split_pointers(stream: Stream<'_>, at: usize, edits: &mut Edits) {
 fn constant(stream: Stream<'_>, at: usize, variable: bool) -> &'static str {
     let specifiers = specifiers(stream, at);
     let has = |word: &str| specifiers.contains(&word);
+    let member = is_member(stream, at);
     match (
-        variable && !has("static") && !has("extern"),
+        variable && !has("static") && !has("extern") && !member,
         has("const") || has("constexpr"),
     ) {
         (true, true) => "static",
@@ -193,6 +199,27 @@ fn constant(stream: Stream<'_>, at: usize, variable: bool) -> &'static str {
         (false, true) => " ",
         (false, false) => "const",
     }
+}
+
+/// Whether the declaration at `at` defines what a structure has declared: `constant T S<N>::table[4];`
+fn is_member(stream: Stream<'_>, at: usize) -> bool {
+    let mut words = 0;
+    let mut p = at + 1;
+    while p < stream.len() {
+        match stream.str(p) {
+            "<" => match stream.close_angle(p) {
+                Some(close) => p = close,
+                None => return false,
+            },
+            "const" | "constexpr" | "static" => {}
+            // A type, then a name that is not a type's second half.
+            "::" => words -= 1,
+            _ if stream.is_ident(p) => words += 1,
+            _ => return words >= 2 && stream.is_ident(p - 1) && stream.str(p - 2) == "::",
+        }
+        p += 1;
+    }
+    false
 }
 
 /// The words around `at` that qualify the same declaration.

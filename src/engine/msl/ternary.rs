@@ -4,28 +4,94 @@
 //! finds two ways to convert and refuses; a function around each alternative settles it, and is
 //! the identity for all other types.
 
-use super::{edits::Edits, lexer::Kind, source::Stream};
+use std::collections::HashSet;
 
-/// Calls `function` on the alternatives of all conditional expressions of one stream.
-pub fn mark(stream: Stream<'_>, function: &str, edits: &mut Edits) {
-    for question in (0..stream.len()).filter(|&at| stream.str(at) == "?") {
-        let Some(colon) = colon(stream, question) else {
-            continue;
-        };
-        let end = end(stream, colon + 1);
-        for (from, to) in [(question + 1, colon), (colon + 1, end)] {
-            if from < to && !is_plain(stream, from, to) {
-                edits.insert_before(stream.tokens[from], &format!("{function}("));
-                edits.insert_after(stream.tokens[to - 1], ")");
+use super::{
+    edits::Edits,
+    lexer::Kind,
+    source::Stream,
+    templates,
+    words::{is_assigned, is_small_literal},
+};
+
+/// Calls `function` on the alternatives of the conditional expressions of one stream. `templates` are the names
+/// behind which `<` opens a list of arguments.
+pub fn mark(stream: Stream<'_>, function: &str, templates: &HashSet<&str>, edits: &mut Edits) {
+    // What is open around the current token, each with its end.
+    let mut open: Vec<(usize, usize)> = Vec::new();
+    for at in 0..stream.len() {
+        while open.last().is_some_and(|&(_, end)| end <= at) {
+            open.pop();
+        }
+        let end = match stream.str(at) {
+            "(" | "[" | "{" => stream.close(at),
+            "<" => templates::close(stream, at, templates),
+            "?" if !stays(stream, at, open.last().copied()) => {
+                alternatives(stream, at, function, edits);
+                None
             }
+            _ => None,
+        };
+        open.extend(end.map(|end| (at, end)));
+    }
+}
+
+fn alternatives(stream: Stream<'_>, question: usize, function: &str, edits: &mut Edits) {
+    let Some(colon) = colon(stream, question) else {
+        return;
+    };
+    let end = end(stream, colon + 1);
+    for (from, to) in [(question + 1, colon), (colon + 1, end)] {
+        if from < to && !is_plain(stream, from, to) {
+            edits.insert_before(stream.tokens[from], &format!("{function}("));
+            edits.insert_after(stream.tokens[to - 1], ")");
         }
     }
 }
 
+/// Whether the conditional at `question` works as it is, and only so: among template arguments, which are
+/// constants or types, and where an object is chosen, not a value.
+fn stays(stream: Stream<'_>, question: usize, around: Option<(usize, usize)>) -> bool {
+    let begin = around.map_or(0, |(open, _)| open + 1);
+    match around {
+        Some((open, _)) if stream.str(open) == "<" => return true,
+        // `(c ? a : b) = x`, `&(c ? a : b)`, `++(c ? a : b)`
+        Some((open, close)) if stream.str(open) == "(" => {
+            let before = stream.before(open);
+            let address = before == "&"
+                && open.checked_sub(2).is_none_or(|p| {
+                    matches!(stream.str(p), "(" | "," | "=" | "return" | "{" | ";")
+                });
+            if address || matches!(before, "++" | "--") || is_assigned(stream, close + 1) {
+                return true;
+            }
+        }
+        _ => {}
+    }
+    // `thread half& r = c ? a : b;`
+    let assignment = (begin..question)
+        .rev()
+        .take_while(|&p| !matches!(stream.str(p), ";" | "{" | "}" | ","))
+        .find(|&p| stream.str(p) == "=");
+    assignment.is_some_and(|p| {
+        p >= begin + 3
+            && stream.is_ident(p - 1)
+            && stream.str(p - 2) == "&"
+            && (stream.is_ident(p - 3) || stream.str(p - 3) == ">")
+            && !(begin..p)
+                .rev()
+                .take_while(|&q| !matches!(stream.str(q), ";" | "{" | "}" | "("))
+                .any(|q| stream.str(q) == "const")
+    })
+}
+
 /// Alternatives that convert without help, or that no function can take.
 fn is_plain(stream: Stream<'_>, from: usize, to: usize) -> bool {
-    let literal = matches!(stream.kind(from), Some(Kind::Number | Kind::Text))
-        || matches!(stream.str(from), "true" | "false" | "nullptr");
+    let literal = match stream.kind(from) {
+        Some(Kind::Number) => !is_small_literal(stream.str(from)),
+        Some(Kind::Text) => true,
+        _ => matches!(stream.str(from), "true" | "false" | "nullptr"),
+    };
     let nothing = stream.str(from) == "throw"
         || (stream.str(from) == "("
             && stream.str(from + 1) == "void"

@@ -20,8 +20,9 @@ const RENAMED: [(&str, &str); 8] = [
     ("requires", "zmlx_kw_requires"),
 ];
 
-/// Takes all `[[attributes]]` out of a stream, and the word `kernel` before functions.
-pub fn attributes(stream: Stream<'_>, edits: &mut Edits) {
+/// Takes all `[[attributes]]` out of a stream, and the word `kernel` before functions. Functions but the one whose
+/// `void` is token `own` become inline: nothing is compiled of those that nothing calls.
+pub fn attributes(stream: Stream<'_>, own: usize, edits: &mut Edits) {
     let mut at = 0;
     while at < stream.len() {
         if stream.opens_attribute(at)
@@ -30,9 +31,19 @@ pub fn attributes(stream: Stream<'_>, edits: &mut Edits) {
             stream.tokens[at..=close]
                 .iter()
                 .for_each(|&token| edits.erase(token));
+            let next = stream.tokens.get(close + 1).copied();
+            if stream.str(at + 2) == "kernel"
+                && stream.str(close + 1) == "void"
+                && next.is_some_and(|next| next != own)
+            {
+                edits.insert_before(stream.tokens[close + 1], "inline ");
+            }
             at = close;
         } else if stream.str(at) == "kernel" && stream.str(at + 1) == "void" {
-            edits.blank(stream.tokens[at]);
+            match stream.tokens[at + 1] == own {
+                true => edits.blank(stream.tokens[at]),
+                false => edits.replace(stream.tokens[at], "inline"),
+            }
         }
         at += 1;
     }
@@ -79,6 +90,11 @@ fn float_literal(text: &str) -> Option<Cow<'static, str>> {
         "bf" => Some(format!("bfloat({number}f)").into()),
         _ => None,
     }
+}
+
+/// Whether a literal is one of a type that is a class on the host.
+pub fn is_small_literal(text: &str) -> bool {
+    float_literal(text).is_some_and(|new| new.ends_with(')'))
 }
 
 /// The members that swizzles may name, as a swizzle word spells them.
@@ -149,7 +165,7 @@ pub fn swizzles(stream: Stream<'_>, own: &HashSet<&str>, edits: &mut Edits) {
 }
 
 /// Whether the operator at `at` assigns to what stands before it.
-fn is_assigned(stream: Stream<'_>, at: usize) -> bool {
+pub fn is_assigned(stream: Stream<'_>, at: usize) -> bool {
     match stream.str(at) {
         "=" | "+=" | "-=" | "*=" | "/=" | "%=" | "&=" | "|=" | "^=" | "<<=" | "++" | "--" => true,
         // The lexer leaves `>>=` in pieces.

@@ -7,7 +7,7 @@ use super::open_of;
 use crate::engine::msl::{edits::Edits, source::Stream};
 
 /// How an operand ends.
-enum Last {
+pub enum Last {
     /// With a subscript, whose bracket opens here.
     Subscript(usize),
     /// With a member.
@@ -42,6 +42,7 @@ pub fn rewrite(stream: Stream<'_>, variables: &HashSet<&str>, edits: &mut Edits)
         let operator = stream.tokens[at];
         // Brackets that are there already serve the call.
         let (open, close) = if parens { ("", "") } else { ("(", ")") };
+        let root = root(stream, start);
         let shared = variables.contains(stream.str(start)) && stream.before(at) != "[";
         match last {
             _ if shared => {
@@ -49,16 +50,24 @@ pub fn rewrite(stream: Stream<'_>, variables: &HashSet<&str>, edits: &mut Edits)
                 edits.insert_after(stream.tokens[end - 1], close);
             }
             Last::Subscript(bracket) => {
-                edits.replace(operator, format!("zmlx_addr{open}"));
+                edits.replace(operator, format!("zmlx_addr<{root}>{open}"));
                 edits.replace(stream.tokens[bracket], ", (");
                 edits.replace(stream.tokens[end - 1], format!("){close}"));
             }
             Last::Member if through => {
-                edits.replace(operator, format!("zmlx_addr_of{open}"));
+                edits.replace(operator, format!("zmlx_addr_of<{root}>{open}"));
                 edits.insert_after(stream.tokens[end - 1], close);
             }
             _ => {}
         }
+    }
+}
+
+/// The type of the variable that the operand at `start` begins with: it tells in which space the rest is.
+pub fn root(stream: Stream<'_>, start: usize) -> String {
+    match stream.str(start + 1) {
+        "->" | "." | "[" if stream.is_ident(start) => format!("decltype({})", stream.str(start)),
+        _ => "void".to_owned(),
     }
 }
 
@@ -73,7 +82,7 @@ pub fn arrows(stream: Stream<'_>, edits: &mut Edits) {
 }
 
 /// Where the operand of the `->` at `at` begins.
-fn operand_before(stream: Stream<'_>, at: usize) -> Option<usize> {
+pub fn operand_before(stream: Stream<'_>, at: usize) -> Option<usize> {
     let mut end = at;
     loop {
         let last = end.checked_sub(1)?;
@@ -123,7 +132,7 @@ fn is_unary(stream: Stream<'_>, at: usize) -> bool {
 
 /// The operand that begins at `start`: one past it, how it ends, and whether it goes through a
 /// pointer or an array on its way.
-fn operand(stream: Stream<'_>, start: usize) -> Option<(usize, Last, bool)> {
+pub fn operand(stream: Stream<'_>, start: usize) -> Option<(usize, Last, bool)> {
     let mut at = match stream.str(start) {
         "(" => stream.close(start)? + 1,
         _ if stream.is_ident(start) => start + 1,

@@ -5,12 +5,13 @@
 //! although C++ takes it is refused here. All of it is lexical: what these passes do not recognize
 //! stays a raw pointer, which goes unchecked or does not compile.
 
-mod addresses;
+pub(super) mod addresses;
 mod calls;
 mod pointers;
 mod refusals;
-mod variables;
+pub(super) mod variables;
 
+pub use pointers::{type_after, type_around};
 pub use refusals::{Refusal, recursion, refuse};
 
 use super::{edits::Edits, source::Stream, spaces::Aliases};
@@ -43,7 +44,7 @@ fn open_of(stream: Stream<'_>, close: usize) -> Option<usize> {
 }
 
 /// Whether the bracket at `open` begins the body of a structure.
-fn is_struct_body(stream: Stream<'_>, open: usize) -> bool {
+pub fn is_struct_body(stream: Stream<'_>, open: usize) -> bool {
     (0..open)
         .rev()
         .take_while(|&at| !matches!(stream.str(at), ";" | "{" | "}" | ")"))

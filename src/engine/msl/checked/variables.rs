@@ -17,13 +17,15 @@ pub fn rewrite<'s>(
     edits: &mut Edits,
 ) -> HashSet<&'s str> {
     let mut scalars = HashSet::new();
+    // Arrays that got a handle, and the tokens among which their names mean it.
+    let mut arrays: Vec<(&str, usize, usize)> = Vec::new();
     // For each open bracket, whether it is a structure's, and whether it is a function's.
-    let mut open: Vec<(&str, bool)> = Vec::new();
+    let mut open: Vec<(&str, bool, usize)> = Vec::new();
     for at in 0..stream.len() {
         let word = stream.str(at);
         match word {
-            "{" => open.push((word, is_struct_body(stream, at))),
-            "(" | "[" => open.push((word, false)),
+            "{" => open.push((word, is_struct_body(stream, at), at)),
+            "(" | "[" => open.push((word, false, at)),
             ")" | "]" | "}" => drop(open.pop()),
             _ => {}
         }
@@ -35,7 +37,7 @@ pub fn rewrite<'s>(
         };
         let outside = open
             .last()
-            .is_none_or(|&(bracket, structure)| bracket == "{" && !structure);
+            .is_none_or(|&(bracket, structure, _)| bracket == "{" && !structure);
         if !outside
             || edits.touched(stream.tokens[at])
             || matches!(stream.before(at), "." | "->" | "::")
@@ -52,7 +54,7 @@ pub fn rewrite<'s>(
             _ => "const auto",
         };
         for name in declarators(stream, name) {
-            if stream.str(name + 1) != "[" {
+            if stream.str(name + 1) != "[" || stream.opens_attribute(name + 1) {
                 if space == "threadgroup" {
                     scalars.insert(stream.str(name));
                 }
@@ -63,17 +65,34 @@ pub fn rewrite<'s>(
                 continue;
             };
             edits.replace(stream.tokens[name], format!("zmlx_v_{word}"));
+            let block = open.last().and_then(|&(.., at)| stream.close(at));
+            arrays.push((word, name, block.unwrap_or(stream.len())));
             edits.insert_after(
                 stream.tokens[end],
                 &format!(" {handle} {word} = zmlx::view<{class}>(zmlx_v_{word}, \"{word}\");"),
             );
         }
     }
+    // The size is the array's, not that of its handle.
+    for at in 0..stream.len() {
+        let name = match (stream.str(at), stream.str(at + 1)) {
+            ("sizeof", "(") if stream.str(at + 3) == ")" => at + 2,
+            ("sizeof", _) => at + 1,
+            _ => continue,
+        };
+        let word = stream.str(name);
+        if arrays
+            .iter()
+            .any(|&(array, from, to)| array == word && (from..to).contains(&at))
+        {
+            edits.replace(stream.tokens[name], format!("zmlx_v_{word}"));
+        }
+    }
     scalars
 }
 
 /// The names that a declaration declares, of which the first stands at `name`.
-fn declarators(stream: Stream<'_>, name: usize) -> Vec<usize> {
+pub fn declarators(stream: Stream<'_>, name: usize) -> Vec<usize> {
     let mut names = Vec::new();
     let mut at = name;
     if stream.is_ident(at) {
