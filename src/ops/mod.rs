@@ -22,8 +22,10 @@
 
 mod cast;
 mod conv;
+mod conv64;
 mod create;
 mod elementwise;
+mod fit;
 mod index;
 mod join;
 mod macros;
@@ -31,6 +33,7 @@ mod math;
 mod matrix;
 mod operators;
 mod quantized;
+mod range;
 mod reduce;
 mod scan;
 mod shape;
@@ -44,14 +47,17 @@ use crate::bridge::array::ffi;
 use crate::error::Lift;
 use crate::{Array, Axes, Error, Result};
 
+pub(crate) use self::fit::Number;
+
 pub use self::conv::Conv;
-pub use self::create::{Arange, Span, bartlett, blackman, hamming, hanning};
+pub use self::create::{bartlett, blackman, hamming, hanning};
 pub use self::elementwise::{Bounds, Tolerance, where_};
 pub use self::join::{
     Indexing, Sections, broadcast_arrays, concatenate, concatenate_flat, depends, meshgrid, stack,
 };
 pub use self::matrix::{IntoContraction, einsum, einsum_path};
 pub use self::quantized::{Pick, QuantMode, Quantization, Quantized};
+pub use self::range::{Arange, Span};
 pub use self::scan::Scan;
 pub use self::shape::{PadMode, PadWidths};
 pub use self::sort::{Unique, UniqueParts};
