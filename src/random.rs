@@ -179,11 +179,18 @@ impl<'k> Sampler<'k> {
         let (low, high) = (low.operand(&like)?, high.operand(&like)?);
         if !bounds::apart(&low, &high, dtype) {
             // Their difference is no number of the dtype, so what lies between is mixed.
-            let wide = if current().gpu { Dtype::Float32 } else { Dtype::Float64 };
+            let wide = if current().gpu {
+                Dtype::Float32
+            } else {
+                Dtype::Float64
+            };
             let part = self.of_type(Dtype::Float32).uniform(shape)?.astype(wide)?;
             let rest = part.negative()?.add(1.0)?;
             let (low, high) = (low.astype(wide)?, high.astype(wide)?);
-            return low.multiply(&rest)?.add(&high.multiply(&part)?)?.astype(dtype);
+            return low
+                .multiply(&rest)?
+                .add(&high.multiply(&part)?)?
+                .astype(dtype);
         }
         self.draw(|key| {
             let (low, high) = (low.raw(), high.raw());

@@ -89,7 +89,11 @@ fn slice(start: Option<i64>, stop: Option<i64>) -> IndexItem {
 
 /// The stop after an included last position; after -1 comes the end.
 fn after(last: i64) -> Option<i64> {
-    if last == -1 { None } else { Some(last.saturating_add(1)) }
+    if last == -1 {
+        None
+    } else {
+        Some(last.saturating_add(1))
+    }
 }
 
 items! {
@@ -317,7 +321,11 @@ fn position(n: i32, at: i64, axis: usize) -> Result<i32> {
     }
     let expected = format_args!("a position from -{n} to below {n} on axis {axis}");
     if at == i64::MAX {
-        return Err(Error::argument("index", expected, format_args!("{at} or more")));
+        return Err(Error::argument(
+            "index",
+            expected,
+            format_args!("{at} or more"),
+        ));
     }
     Err(Error::argument("index", expected, at))
 }

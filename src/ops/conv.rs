@@ -256,9 +256,14 @@ impl Array {
 
 #[track_caller]
 fn whole(argument: &str, value: i64) -> Result<i32> {
-    i32::try_from(value).map_err(|_| {
-        Error::argument(argument, "numbers whose sums stay within 32 bits", value)
-    })
+    match i32::try_from(value) {
+        Ok(value) => Ok(value),
+        Err(_) => Err(Error::argument(
+            argument,
+            "numbers whose sums stay within 32 bits",
+            value,
+        )),
+    }
 }
 
 impl Conv {
@@ -284,29 +289,33 @@ impl Conv {
             )));
         }
         if self.groups > 1 && n == 3 {
-            return Err(Error::argument("groups", "1 in three dimensions", self.groups));
+            return Err(Error::argument(
+                "groups",
+                "1 in three dimensions",
+                self.groups,
+            ));
         }
-        (0..n)
-            .map(|i| {
-                let reach = i64::from(self.dilation[i]) * (i64::from(w.shape()[i + 1]) - 1) + 1;
-                let dilated = self.dilated(x, i);
-                let (low, high) = (i64::from(self.low[i]), i64::from(self.high[i]));
-                whole("dilation", reach)?;
-                whole("input_dilation", dilated)?;
-                whole("padding", dilated + low.max(0) + high.max(0))?;
-                let left = dilated + low + high - reach;
-                if left < 0 {
-                    return Err(Error::shape(format!(
-                        "[conv] expected an input that is, padded, no smaller than the filter, got {} \
+        let mut lengths = Vec::with_capacity(n);
+        for i in 0..n {
+            let reach = i64::from(self.dilation[i]) * (i64::from(w.shape()[i + 1]) - 1) + 1;
+            let dilated = self.dilated(x, i);
+            let (low, high) = (i64::from(self.low[i]), i64::from(self.high[i]));
+            whole("dilation", reach)?;
+            whole("input_dilation", dilated)?;
+            whole("padding", dilated + low.max(0) + high.max(0))?;
+            let left = dilated + low + high - reach;
+            if left < 0 {
+                return Err(Error::shape(format!(
+                    "[conv] expected an input that is, padded, no smaller than the filter, got {} \
                          and {reach} along spatial dimension {i} of {:?} and {:?}",
-                        dilated + low + high,
-                        x.shape(),
-                        w.shape()
-                    )));
-                }
-                Ok((left / i64::from(self.stride[i]) + 1) as i32)
-            })
-            .collect()
+                    dilated + low + high,
+                    x.shape(),
+                    w.shape()
+                )));
+            }
+            lengths.push((left / i64::from(self.stride[i]) + 1) as i32);
+        }
+        Ok(lengths)
     }
 
     /// Length of spatial dimension `i` with the zeros between its elements.

@@ -1,8 +1,8 @@
 //! Convolutions of float64, which MLX would compute in float32: one product of matrices for each
 //! element of the filter.
 
-use super::conv::{Along, Conv};
 use super::PadMode;
+use super::conv::{Along, Conv};
 use crate::{Array, Dtype, Result, keepdims};
 
 /// `x`: (batch, spatial dimensions, channels), `w`: (outputs, spatial dimensions, channels of a group),
@@ -45,7 +45,9 @@ pub(super) fn convolve(x: &Array, w: &Array, conv: &Conv, n: usize) -> Result<Ar
         let mut rows = part.shape()[..=n].to_vec();
         rows.extend([groups, 1, each]);
         let column = w.slice(first, last, vec![1; n + 2])?;
-        let column = column.reshape((groups, outputs / groups, each))?.swapaxes(-1, -2)?;
+        let column = column
+            .reshape((groups, outputs / groups, each))?
+            .swapaxes(-1, -2)?;
         let product = part.reshape(rows)?.matmul(&column)?;
         sum = Some(match sum {
             Some(sum) => sum.add(&product)?,
@@ -71,7 +73,9 @@ fn spread(x: &Array, axis: usize, step: i32) -> Result<Array> {
     }
     let mut widths = vec![(0, 0); x.ndim() + 1];
     widths[axis + 1] = (0, step - 1);
-    let apart = x.expand_dims(axis as i32 + 1)?.pad(widths.as_slice(), PadMode::Constant(0.0))?;
+    let apart = x
+        .expand_dims(axis as i32 + 1)?
+        .pad(widths.as_slice(), PadMode::Constant(0.0))?;
     let mut shape = x.shape().to_vec();
     let stop = (shape[axis] - 1) * step + 1;
     shape[axis] *= step;

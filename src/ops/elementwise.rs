@@ -283,7 +283,10 @@ fn bound(value: &impl Operand, like: &Array, lower: bool) -> Result<Option<Array
 impl<T: Operand> Bounds for RangeInclusive<T> {
     #[track_caller]
     fn bounds(&self, like: &Array) -> Result<(Option<Array>, Option<Array>)> {
-        Ok((bound(self.start(), like, true)?, bound(self.end(), like, false)?))
+        Ok((
+            bound(self.start(), like, true)?,
+            bound(self.end(), like, false)?,
+        ))
     }
 }
 

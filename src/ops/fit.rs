@@ -47,14 +47,14 @@ impl Number {
     pub(crate) fn fits(self, dtype: Dtype, cut: bool) -> bool {
         match (self, reach(dtype)) {
             (Number::Complex(c), _) if dtype != Dtype::Complex64 => c.im == 0.0,
-            (Number::Whole(n), Some((low, high))) => dtype == Dtype::Bool || (low..=high).contains(&n),
+            (Number::Whole(n), Some((low, high))) => {
+                dtype == Dtype::Bool || (low..=high).contains(&n)
+            }
             (Number::Real(v), Some((low, high))) => {
                 let whole = v.trunc();
                 // 2^53 and more are whole, so the comparison with bounds as f64 is exact but at the top.
                 dtype == Dtype::Bool && !v.is_nan()
-                    || whole >= low as f64
-                        && whole < (high + 1) as f64
-                        && (cut || whole == v)
+                    || whole >= low as f64 && whole < (high + 1) as f64 && (cut || whole == v)
             }
             (Number::Whole(n), None) => (n as f64).abs() <= largest(dtype),
             (Number::Real(v), None) => !v.is_finite() || v.abs() <= largest(dtype),

@@ -299,7 +299,11 @@ fn check_contraction(x: &Array, y: &Array, a: &[i32], b: &[i32]) -> Result<()> {
         let n = array.ndim() as i32;
         let mut seen = std::collections::BTreeSet::new();
         for &axis in axes {
-            let place = if axis < 0 { axis.saturating_add(n) } else { axis };
+            let place = if axis < 0 {
+                axis.saturating_add(n)
+            } else {
+                axis
+            };
             if !(0..n).contains(&place) || !seen.insert(place) {
                 return Err(Error::argument(
                     "axes",
@@ -308,8 +312,11 @@ fn check_contraction(x: &Array, y: &Array, a: &[i32], b: &[i32]) -> Result<()> {
                 ));
             }
         }
-        let product = |of: &mut dyn Iterator<Item = i32>| of.map(i64::from).fold(1, i64::saturating_mul);
-        let mut kept = (0..n).filter(|i| !seen.contains(i)).map(|i| array.shape()[i as usize]);
+        let product =
+            |of: &mut dyn Iterator<Item = i32>| of.map(i64::from).fold(1, i64::saturating_mul);
+        let mut kept = (0..n)
+            .filter(|i| !seen.contains(i))
+            .map(|i| array.shape()[i as usize]);
         sizes.push(product(&mut kept));
         let mut gone = seen.iter().map(|&i| array.shape()[i as usize]);
         sizes.push(product(&mut gone));
@@ -394,8 +401,14 @@ fn check_subscripts<A: AsRef<Array>>(subscripts: &str, operands: &[A]) -> Result
         ));
     }
     let text = subscripts.replace(' ', "");
-    let (inputs, output) = text.split_once("->").map_or((text.as_str(), None), |(i, o)| (i, Some(o)));
-    if let Some(c) = output.unwrap_or("").chars().find(|&c| c != '.' && !inputs.contains(c)) {
+    let (inputs, output) = text
+        .split_once("->")
+        .map_or((text.as_str(), None), |(i, o)| (i, Some(o)));
+    if let Some(c) = output
+        .unwrap_or("")
+        .chars()
+        .find(|&c| c != '.' && !inputs.contains(c))
+    {
         return Err(Error::argument(
             "subscripts",
             "letters of the output that an input has",

@@ -19,6 +19,24 @@
 //! index values are known at the call (evaluated, and not traced by a transformation);
 //! otherwise operations in the graph clamp it to the nearest valid one. Dividing integers
 //! by zero, which ends the process on x86, gives 0 here, as in NumPy.
+//!
+//! # Numbers and their types
+//! A number that the integers of an array do not reach (`256` and uint8) is an [`Error::Argument`]
+//! that names both; comparisons answer as mathematics does: `x.less(300)` is true for every int8. Floats beyond the
+//! range of float16 are infinite, except in comparisons. Sums inside a mean, variance, median or rounding have more room
+//! than the dtype; where only the result does not fit, it is infinite, or for [`Array::round`] of integers the
+//! nearest number. Arrays of uint64 and signed integers are compared exactly; in arithmetic their common type is float32,
+//! and operations on bits refuse them.
+//!
+//! # float64
+//! It exists on the CPU only. Functions there have the accuracy of float64, also where MLX's own compute in float32
+//! (`exp`, `sin`, `cos`, `erf`, `erfinv`, `sigmoid`, `logaddexp`, `softmax`, `logsumexp`, convolutions,
+//! `round`, derivatives of `expm1` and `tan`), but for
+//! - [`Array::logcumsumexp`], [`crate::fast`], and the normal numbers of [`crate::random`], which have that of float32,
+//! - functions read from a file: it holds MLX's operations.
+//!
+//! # Memory
+//! A result that memory cannot hold is an [`Error::Memory`] of the evaluation; the process goes on.
 
 mod cast;
 mod conv;

@@ -169,7 +169,11 @@ impl Quantized {
             return Err(Error::argument(
                 "global_scale",
                 "one number, for nvfp4",
-                format_args!("shape {:?} for {}", scale.shape(), self.quantization.mode.name()),
+                format_args!(
+                    "shape {:?} for {}",
+                    scale.shape(),
+                    self.quantization.mode.name()
+                ),
             ));
         }
         match &self.biases {

@@ -18,7 +18,9 @@ pub(super) fn apart(low: &Array, high: &Array, dtype: Dtype) -> bool {
 pub(super) fn single(low: &Array, high: &Array, dtype: Dtype) -> Result<bool> {
     for (name, bound) in [("low", low), ("high", high)] {
         if bound.dtype() == Dtype::Complex64 {
-            return Err(Error::dtype(format!("`{name}`: expected real numbers, got complex64")));
+            return Err(Error::dtype(format!(
+                "`{name}`: expected real numbers, got complex64"
+            )));
         }
     }
     let known = (Number::known(low), Number::known(high));
@@ -69,6 +71,13 @@ pub(super) fn between(
     let (rest, _) = halves(&w0.multiply(&r1)?.add(&middle0)?)?;
     let offset = w1.multiply(&r1)?.add(&middle1)?.add(&rest)?;
     let drawn = first.add(&offset)?;
-    let signed = matches!(dtype, Dtype::Int8 | Dtype::Int16 | Dtype::Int32 | Dtype::Int64);
-    if signed { drawn.view(Dtype::Int64)?.astype(dtype) } else { drawn.astype(dtype) }
+    let signed = matches!(
+        dtype,
+        Dtype::Int8 | Dtype::Int16 | Dtype::Int32 | Dtype::Int64
+    );
+    if signed {
+        drawn.view(Dtype::Int64)?.astype(dtype)
+    } else {
+        drawn.astype(dtype)
+    }
 }
