@@ -62,6 +62,9 @@ pub enum Error {
     /// Data was asked for that is not there yet, or not in the layout asked for.
     #[error("{message} (at {at})")]
     NotReady { message: String, at: Site },
+    /// There is not enough memory for a result. Nothing is lost but that.
+    #[error("{message} (at {at})")]
+    Memory { message: String, at: Site },
     /// MLX failed in another way; its own message.
     #[error("{message} (at {at})")]
     Mlx { message: String, at: Site },
@@ -253,6 +256,7 @@ impl Error {
                 at,
             },
             b'i' => Error::Io { message, at },
+            b'm' => Error::Memory { message, at },
             _ if is_io(&message) => Error::Io { message, at },
             // A std::overflow_error: the only one MLX throws is about shapes.
             b'r' if message.contains("Shape dimension") => Error::Shape { message, at },

@@ -26,6 +26,7 @@
 //! Inside a compiled function the thread's sequence advances while the function is traced,
 //! once; give it a key as an argument to draw anew at each call.
 
+mod bounds;
 mod sequence;
 
 use crate::array::{element_count, maybe};
@@ -165,7 +166,7 @@ impl<'k> Sampler<'k> {
     /// Uniform in `[low, high)`; float16, bfloat16 or float32.
     ///
     /// # Errors
-    /// [`Error::Shape`] when the bounds do not broadcast to the shape, [`Error::Argument`] for
+    /// [`Error::Shape`] when the bounds do not broadcast to the shape, [`Error::Dtype`] for
     /// another dtype.
     #[track_caller]
     pub fn uniform_between(
@@ -175,13 +176,24 @@ impl<'k> Sampler<'k> {
         shape: impl IntoShape,
     ) -> Result<Array> {
         let (shape, dtype) = (checked(shape)?, self.float());
-        if dtype == Dtype::Float64 {
-            return Err(Error::dtype(
-                "`dtype`: expected float16, bfloat16 or float32, got float64".into(),
-            ));
-        }
+        single("uniform", dtype)?;
         let like = Array::empty(&[0], dtype)?;
         let (low, high) = (low.operand(&like)?, high.operand(&like)?);
+        if !bounds::apart(&low, &high, dtype) {
+            // Their difference is no number of the dtype, so what lies between is mixed.
+            let wide = if current().gpu {
+                Dtype::Float32
+            } else {
+                Dtype::Float64
+            };
+            let part = self.of_type(Dtype::Float32).uniform(shape)?.astype(wide)?;
+            let rest = part.negative()?.add(1.0)?;
+            let (low, high) = (low.astype(wide)?, high.astype(wide)?);
+            return low
+                .multiply(&rest)?
+                .add(&high.multiply(&part)?)?
+                .astype(dtype);
+        }
         self.draw(|key| {
             let (low, high) = (low.raw(), high.raw());
             done(ffi::uniform(low, high, &shape, dtype, key.raw(), current()))
@@ -249,7 +261,12 @@ impl<'k> Sampler<'k> {
 
     /// Uniform integers in `[low, high)`; an integer dtype or bool.
     ///
-    /// MLX draws a float32 and rounds it down: ranges beyond 2^24 are not filled evenly.
+    /// Bounds are numbers or arrays. Where MLX's numbers, float32 rounded down, do not reach
+    /// every integer between them, or the bounds are not known at the call and their dtype has more than 16 bits,
+    /// the numbers are drawn from 64 random bits.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for bounds without an integer between them, or beyond the dtype.
     #[track_caller]
     pub fn randint(
         self,
@@ -258,11 +275,24 @@ impl<'k> Sampler<'k> {
         shape: impl IntoShape,
     ) -> Result<Array> {
         let (shape, dtype) = (checked(shape)?, self.dtype.unwrap_or(Dtype::Int32));
-        let like = Array::empty(&[0], dtype)?;
+        if !dtype.is_integral() {
+            return Err(Error::dtype(format!(
+                "`dtype`: expected integers or bool, got {dtype}"
+            )));
+        }
+        // Bounds have a type that holds them: the upper one may be the dtype's largest number and one more.
+        let like = Array::empty(&[0], Dtype::Int64)?;
         let (low, high) = (low.operand(&like)?, high.operand(&like)?);
+        if bounds::single(&low, &high, dtype)? {
+            return self.draw(|key| {
+                let (low, high) = (low.raw(), high.raw());
+                done(ffi::randint(low, high, &shape, dtype, key.raw(), current()))
+            });
+        }
+        let half = |key: &Array| done(ffi::bits(&shape, 4, key.raw(), current()));
         self.draw(|key| {
-            let (low, high) = (low.raw(), high.raw());
-            done(ffi::randint(low, high, &shape, dtype, key.raw(), current()))
+            let (first, second) = split(key)?;
+            bounds::between(&low, &high, dtype, &half(&first)?, &half(&second)?)
         })
     }
 
@@ -284,6 +314,7 @@ impl<'k> Sampler<'k> {
         shape: impl IntoShape,
     ) -> Result<Array> {
         let (shape, dtype) = (checked(shape)?, self.float());
+        single("truncated_normal", dtype)?;
         let like = Array::empty(&[0], dtype)?;
         let (lower, upper) = (lower.operand(&like)?, upper.operand(&like)?);
         self.draw(|key| {
@@ -303,6 +334,7 @@ impl<'k> Sampler<'k> {
     #[track_caller]
     pub fn gumbel(self, shape: impl IntoShape) -> Result<Array> {
         let (shape, dtype) = (checked(shape)?, self.float());
+        single("gumbel", dtype)?;
         self.draw(|key| done(ffi::gumbel(&shape, dtype, key.raw(), current())))
     }
 
@@ -361,6 +393,17 @@ impl<'k> Sampler<'k> {
     pub fn permutation_of(self, n: usize) -> Result<Array> {
         let shape = checked((n,))?;
         self.draw(|key| done(ffi::permutation_of(shape[0], key.raw(), current())))
+    }
+}
+
+/// MLX draws no more than 32 bits for a number.
+#[track_caller]
+fn single(name: &str, dtype: Dtype) -> Result<()> {
+    match dtype {
+        Dtype::Float16 | Dtype::Bfloat16 | Dtype::Float32 => Ok(()),
+        _ => Err(Error::dtype(format!(
+            "[{name}] `dtype`: expected float16, bfloat16 or float32, got {dtype}"
+        ))),
     }
 }
 

@@ -4,10 +4,13 @@
 #include <cstring>
 #include <sstream>
 
+#include "zmlx/memory.h"
+
 namespace zmlx {
 
 ArrayPtr from_bytes(rust::Slice<const uint8_t> bytes, Ints dims, Dtype type) {
   auto dt = dtype(type);
+  guard_memory();
   auto data = mx::allocator::malloc(bytes.size());
   if (dt == mx::bool_) {
     auto* out = static_cast<uint8_t*>(data.buffer().raw_ptr());

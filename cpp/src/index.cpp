@@ -1,7 +1,12 @@
 #include "zmlx/ops/index.h"
 
+#include <limits>
 #include <sstream>
 #include <stdexcept>
+
+#include "mlx/backend/cpu/encoder.h"
+#include "mlx/ops.h"
+#include "mlx/primitives.h"
 
 namespace zmlx::ops {
 
@@ -126,6 +131,115 @@ ArrayVec targets(
       "[scatter] Updates need the dimensions of the indices and of the array.");
   mx::Shape sizes(updates.shape().end() - static_cast<int64_t>(a.ndim()), updates.shape().end());
   return inside(op, a, indices, axes, sizes, s);
+}
+
+namespace {
+
+// A reduction by `scatter`, with NaN where one of the values is.
+template <typename F>
+ArrayPtr with_nan(
+    F&& scatter,
+    std::string_view op,
+    const Array& a,
+    Arrays indices,
+    const Array& updates,
+    Ints axes,
+    StreamRef s) {
+  auto at = targets(op, a, indices, updates, axes, on(s));
+  auto out = scatter(a, at, updates, ints(axes), on(s));
+  if (!mx::issubdtype(a.dtype(), mx::floating) || updates.size() == 0) {
+    return box(out);
+  }
+  mx::Shape block(updates.shape().end() - static_cast<int64_t>(a.ndim()), updates.shape().end());
+  auto old = mx::gather(a, at, ints(axes), block, on(s));
+  auto u = mx::astype(updates, a.dtype(), on(s));
+  auto nan = mx::logical_or(mx::isnan(old, on(s)), mx::isnan(u, on(s)), on(s));
+  // A sum keeps NaN. Negative zero changes no number, zeros included.
+  auto mark = mx::where(
+      nan,
+      Array(std::numeric_limits<float>::quiet_NaN(), a.dtype()),
+      Array(-0.0f, a.dtype()),
+      on(s));
+  return box(mx::scatter_add(out, at, mark, ints(axes), on(s)));
+}
+
+} // namespace
+
+ArrayPtr scatter_max(
+    const Array& a, Arrays indices, const Array& updates, Ints axes, StreamRef s) {
+  auto f = [](auto&&... v) { return mx::scatter_max(v...); };
+  return with_nan(f, "scatter_max", a, indices, updates, axes, s);
+}
+
+ArrayPtr scatter_min(
+    const Array& a, Arrays indices, const Array& updates, Ints axes, StreamRef s) {
+  auto f = [](auto&&... v) { return mx::scatter_min(v...); };
+  return with_nan(f, "scatter_min", a, indices, updates, axes, s);
+}
+
+namespace {
+
+// An array as it is, if a bool, known to the evaluation, does not ask for more.
+class NothingTaken : public mx::Primitive {
+ public:
+  explicit NothingTaken(mx::Stream s) : Primitive(s) {}
+
+  void eval_cpu(const ArrayVec& inputs, ArrayVec& outputs) override {
+    outputs[0].copy_shared_buffer(inputs[0]);
+    mx::cpu::get_command_encoder(stream()).dispatch([asks = inputs[1].data<bool>()] {
+      if (*asks) {
+        throw std::invalid_argument(
+            "[masked_scatter] `source`: expected an element for each true of the mask, got none");
+      }
+    });
+  }
+
+  // As MLX's kernel there: what has no source stays.
+  void eval_gpu(const ArrayVec& inputs, ArrayVec& outputs) override {
+    outputs[0].copy_shared_buffer(inputs[0]);
+  }
+
+  ArrayVec jvp(
+      const ArrayVec& primals, const ArrayVec& tangents, const std::vector<int>& argnums) override {
+    bool first = !argnums.empty() && argnums[0] == 0;
+    return {first ? tangents[0] : mx::zeros_like(primals[0], stream())};
+  }
+
+  ArrayVec vjp(
+      const ArrayVec& primals,
+      const ArrayVec& cotangents,
+      const std::vector<int>& argnums,
+      const ArrayVec&) override {
+    ArrayVec out;
+    for (int i : argnums) {
+      out.push_back(i == 0 ? cotangents[0] : mx::zeros_like(primals[1], stream()));
+    }
+    return out;
+  }
+
+  std::pair<ArrayVec, std::vector<int>> vmap(
+      const ArrayVec& inputs, const std::vector<int>& axes) override {
+    return {{of(inputs[0], mx::any(inputs[1], stream()), stream())}, {axes[0]}};
+  }
+
+  const char* name() const override {
+    return "ZmlxNothingTaken";
+  }
+
+  static Array of(const Array& a, const Array& asks, mx::Stream s) {
+    return Array(a.shape(), a.dtype(), std::make_shared<NothingTaken>(s), {a, asks});
+  }
+};
+
+} // namespace
+
+ArrayPtr masked_scatter(const Array& a, const Array& mask, const Array& src, StreamRef s) {
+  if (src.size() > 0) {
+    return box(mx::masked_scatter(a, mask, src, on(s)));
+  }
+  // MLX divides by the size of the source. Another one shows whether shapes and types fit.
+  mx::masked_scatter(a, mask, mx::zeros({1}, src.dtype(), on(s)), on(s));
+  return box(NothingTaken::of(a, mx::any(mask, on(s)), mx::to_stream(on(s))));
 }
 
 ArrayPtr gather(const Array& a, Arrays indices, Ints axes, Ints slice_sizes, StreamRef s) {

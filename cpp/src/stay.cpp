@@ -1,6 +1,9 @@
 #include "zmlx/ops/stay.h"
 
+#include <limits>
+
 #include "mlx/ops.h"
+#include "zmlx/ops/double.h"
 
 namespace zmlx::ops {
 
@@ -8,10 +11,42 @@ bool may_stray(const Array& a) {
   return a.dtype() == mx::float64 && mx::default_device() == mx::Device::gpu;
 }
 
-Array staying_softmax(
-    const Array& a, const std::vector<int>& axes, mx::StreamOrDevice s) {
-  auto most = mx::stop_gradient(mx::max(a, axes, true, s), s);
-  auto e = mx::exp(mx::subtract(a, most, s), s);
+namespace {
+
+Array exp(const Array& a, StreamRef s) {
+  return in_double(a, s) ? in_double(Function::exp, a, on(s)) : mx::exp(a, on(s));
+}
+
+Array floats(const Array& a, StreamRef s) {
+  return mx::issubdtype(a.dtype(), mx::inexact) ? a : mx::astype(a, mx::float32, on(s));
+}
+
+// True for the axes that MLX has a kernel for.
+bool is_last(const Array& a, const std::vector<int>& axes) {
+  int ndim = static_cast<int>(a.ndim());
+  return axes.size() == 1 && (axes[0] == -1 || axes[0] == ndim - 1);
+}
+
+// The array reduced by an operation that has a result for everything, to check the axes.
+Array reduced(const Array& a, const std::vector<int>& axes, bool keepdims, StreamRef s) {
+  return mx::any(a, axes, keepdims, on(s));
+}
+
+} // namespace
+
+Array any_softmax(const Array& a, const std::vector<int>& axes, bool precise, StreamRef st) {
+  auto s = on(st);
+  auto x = floats(a, st);
+  if (a.size() == 0) {
+    reduced(a, axes, true, st);
+    return x;
+  }
+  bool twice = x.dtype() == mx::float64;
+  if (!twice) {
+    return mx::softmax(x, axes, precise, s);
+  }
+  auto most = mx::stop_gradient(mx::max(x, axes, true, s), s);
+  auto e = exp(mx::subtract(x, most, s), st);
   return mx::divide(e, mx::sum(e, axes, true, s), s);
 }
 
@@ -22,13 +57,25 @@ Array staying_where(
   return mx::add(mx::where(c, x, none, s), mx::where(c, none, y, s), s);
 }
 
-Array staying_logsumexp(
-    const Array& a,
-    const std::vector<int>& axes,
-    bool keepdims,
-    mx::StreamOrDevice s) {
-  auto most = mx::stop_gradient(mx::max(a, axes, true, s), s);
-  auto e = mx::exp(mx::subtract(a, most, s), s);
+Array any_logsumexp(
+    const Array& a, const std::vector<int>& axes, bool keepdims, StreamRef st) {
+  auto s = on(st);
+  auto x = floats(a, st);
+  if (a.size() == 0) {
+    // The logarithm of an empty sum.
+    auto shape = reduced(a, axes, keepdims, st).shape();
+    return mx::full(shape, Array(-std::numeric_limits<float>::infinity(), x.dtype()), s);
+  }
+  bool half = x.dtype() == mx::float16 || x.dtype() == mx::bfloat16;
+  if (half && !is_last(a, axes)) {
+    auto y = mx::logsumexp(mx::astype(x, mx::float32, s), axes, keepdims, s);
+    return mx::astype(y, x.dtype(), s);
+  }
+  if (x.dtype() != mx::float64) {
+    return mx::logsumexp(x, axes, keepdims, s);
+  }
+  auto most = mx::stop_gradient(mx::max(x, axes, true, s), s);
+  auto e = exp(mx::subtract(x, most, s), st);
   auto total = mx::add(mx::log(mx::sum(e, axes, true, s), s), most, s);
   // Infinity less itself is no number.
   auto out = staying_where(mx::isinf(most, s), most, total, s);

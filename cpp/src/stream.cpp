@@ -3,6 +3,8 @@
 #include "mlx/backend/cuda/cuda.h"
 #include "mlx/backend/metal/metal.h"
 
+#include "zmlx/memory.h"
+
 #include "zmlx/src/bridge/stream.rs.h"
 
 namespace zmlx {
@@ -19,6 +21,7 @@ rust::Vec<Fact> device_info(StreamRef d) {
 }
 
 void keep_buffers() {
+  guard_memory();
   if (!mx::metal::is_available() && !mx::cu::is_available()) {
     mx::set_cache_limit(mx::get_memory_limit() / 8);
   }

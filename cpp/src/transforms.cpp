@@ -1,3 +1,4 @@
+#include "zmlx/ops/double.h"
 #include "zmlx/transforms.h"
 
 #include <unordered_map>
@@ -366,6 +367,8 @@ void export_function(
     rust::Box<Callback> f,
     Arrays inputs,
     bool shapeless) {
+  // It traces `f` while it is made, and only then.
+  ops::Exporting here;
   mx::export_function(text(path), fn(std::move(f)), list(inputs), shapeless);
 }
 

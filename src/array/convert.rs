@@ -6,6 +6,7 @@ use half::{bf16, f16};
 use num_complex::Complex32;
 
 use super::Array;
+use crate::ops::Number;
 use crate::{Dtype, Result};
 
 macro_rules! from_scalars {
@@ -46,8 +47,18 @@ from_scalars!(
 )]
 pub trait Operand {
     /// The operand as an array that suits an operation with `like`.
+    ///
+    /// # Errors
+    /// [`Error::Argument`](crate::Error::Argument) for a number that the integers of `like` do not reach.
     #[track_caller]
     fn operand(&self, like: &Array) -> Result<Cow<'_, Array>>;
+
+    /// The operand for a comparison with `like`: a number outside of what its dtype holds keeps a type
+    /// of its own, so that the answer is that of mathematics.
+    #[track_caller]
+    fn compared(&self, like: &Array) -> Result<Cow<'_, Array>> {
+        self.operand(like)
+    }
 
     /// The array, if it is one.
     fn as_array(&self) -> Option<&Array> {
@@ -80,6 +91,16 @@ impl Operand for f32 {
     fn operand(&self, like: &Array) -> Result<Cow<'_, Array>> {
         weak(*self, like.dtype())
     }
+
+    #[track_caller]
+    fn compared(&self, like: &Array) -> Result<Cow<'_, Array>> {
+        match like.dtype() {
+            d if !Number::Real(f64::from(*self)).fits(d, true) => {
+                Array::scalar(*self).map(Cow::Owned)
+            }
+            d => weak(*self, d),
+        }
+    }
 }
 
 impl Operand for i32 {
@@ -88,7 +109,26 @@ impl Operand for i32 {
         match like.dtype() {
             Dtype::Bool => Array::scalar(*self).map(Cow::Owned),
             // Through f64: every i32 is exact there.
-            d => exact(f64::from(*self), d),
+            d => {
+                if d.is_integral() {
+                    Number::Whole((*self).into()).check("number", d, false)?;
+                }
+                exact(f64::from(*self), d)
+            }
+        }
+    }
+
+    #[track_caller]
+    fn compared(&self, like: &Array) -> Result<Cow<'_, Array>> {
+        match like.dtype() {
+            d if !Number::Whole((*self).into()).fits(d, false) => {
+                if d.is_integral() {
+                    Array::scalar(*self).map(Cow::Owned)
+                } else {
+                    Array::scalar(*self as f32).map(Cow::Owned)
+                }
+            }
+            _ => self.operand(like),
         }
     }
 }

@@ -97,7 +97,11 @@ fn slice(start: Option<i64>, stop: Option<i64>) -> IndexItem {
 
 /// The stop after an included last position; after -1 comes the end.
 fn after(last: i64) -> Option<i64> {
-    if last == -1 { None } else { Some(last + 1) }
+    if last == -1 {
+        None
+    } else {
+        Some(last.saturating_add(1))
+    }
 }
 
 items! {
@@ -109,15 +113,25 @@ items! {
     Array: self => IndexItem::Take(self);
 }
 
+/// A position as it is; what an i64 does not reach is beyond every array.
+trait Position: Copy {
+    fn position(self) -> i64;
+}
+
 macro_rules! numbers {
     ($($ty:ty)*) => {$(
+        impl Position for $ty {
+            fn position(self) -> i64 {
+                i64::try_from(self).unwrap_or(i64::MAX)
+            }
+        }
         items! {
-            $ty: self => IndexItem::At(self as i64);
-            Range<$ty>: self => slice(Some(self.start as i64), Some(self.end as i64));
-            RangeFrom<$ty>: self => slice(Some(self.start as i64), None);
-            RangeTo<$ty>: self => slice(None, Some(self.end as i64));
-            RangeInclusive<$ty>: self => slice(Some(*self.start() as i64), after(*self.end() as i64));
-            RangeToInclusive<$ty>: self => slice(None, after(self.end as i64));
+            $ty: self => IndexItem::At(self.position());
+            Range<$ty>: self => slice(Some(self.start.position()), Some(self.end.position()));
+            RangeFrom<$ty>: self => slice(Some(self.start.position()), None);
+            RangeTo<$ty>: self => slice(None, Some(self.end.position()));
+            RangeInclusive<$ty>: self => slice(Some(self.start().position()), after(self.end().position()));
+            RangeToInclusive<$ty>: self => slice(None, after(self.end.position()));
         }
     )*};
 }
@@ -313,11 +327,15 @@ fn position(n: i32, at: i64, axis: usize) -> Result<i32> {
     if (0..i64::from(n)).contains(&i) {
         return Ok(i as i32);
     }
-    Err(Error::argument(
-        "index",
-        format_args!("a position from -{n} to below {n} on axis {axis}"),
-        at,
-    ))
+    let expected = format_args!("a position from -{n} to below {n} on axis {axis}");
+    if at == i64::MAX {
+        return Err(Error::argument(
+            "index",
+            expected,
+            format_args!("{at} or more"),
+        ));
+    }
+    Err(Error::argument("index", expected, at))
 }
 
 /// Start, stop and step as MLX's slice takes them, where a stop of -1 means the end.

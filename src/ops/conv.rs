@@ -3,7 +3,7 @@
 use super::{IntoInts, done};
 use crate::bridge::ops::conv::ffi;
 use crate::stream::current;
-use crate::{Array, Error, Result};
+use crate::{Array, Dtype, Error, Result};
 
 /// Settings of a convolution. Each takes one number for all spatial dimensions or one for
 /// each: `Conv::new().stride(2).padding([1, 2])`.
@@ -199,8 +199,48 @@ impl Array {
     #[track_caller]
     fn convolve(&self, weight: &Array, conv: &Conv, n: usize) -> Result<Array> {
         let c = conv.spread(self, weight, n)?;
+        self.convolve_spread(weight, c, n)
+    }
+
+    /// The gradient of a convolution: one with the stride between the elements of the input, of the
+    /// mirrored filter, padded by what the filter reaches beyond.
+    #[track_caller]
+    fn convolve_back(&self, weight: &Array, conv: &Conv, n: usize) -> Result<Array> {
+        let mut c = conv.spread(self, weight, n)?;
+        if c.low != c.high {
+            return Err(Error::argument(
+                "padding",
+                "the same at both ends",
+                format_args!("{:?} and {:?}", c.low, c.high),
+            ));
+        }
+        for i in 0..n {
+            let reach = i64::from(c.dilation[i]) * (i64::from(weight.shape()[i + 1]) - 1);
+            let low = reach - i64::from(c.low[i]);
+            c.low[i] = whole("padding", low)?;
+            c.high[i] = whole("padding", low + i64::from(c.output_padding[i]))?;
+        }
+        c.input_dilation = std::mem::replace(&mut c.stride, vec![1; n]);
+        c.flip = true;
+        self.convolve_spread(weight, c, n)
+    }
+
+    #[track_caller]
+    fn convolve_spread(&self, weight: &Array, mut c: Conv, n: usize) -> Result<Array> {
+        let lengths = c.lengths(self, weight, n)?;
+        let Some(x) = c.cut(self, n)? else {
+            // The padding cuts every element of the input.
+            let mut shape = vec![self.shape()[0]];
+            shape.extend(lengths);
+            shape.push(weight.shape()[0]);
+            let none = |a: &Array| Array::zeros((), a.dtype());
+            return none(self)?.add(none(weight)?)?.broadcast_to(shape);
+        };
+        if x.dtype() == Dtype::Float64 || weight.dtype() == Dtype::Float64 {
+            return super::conv64::convolve(&x, weight, &c, n);
+        }
         done(ffi::conv_general(
-            self.raw(),
+            x.raw(),
             weight.raw(),
             &c.stride,
             &c.low,
@@ -212,26 +252,132 @@ impl Array {
             current(),
         ))
     }
+}
 
+#[track_caller]
+fn whole(argument: &str, value: i64) -> Result<i32> {
+    match i32::try_from(value) {
+        Ok(value) => Ok(value),
+        Err(_) => Err(Error::argument(
+            argument,
+            "numbers whose sums stay within 32 bits",
+            value,
+        )),
+    }
+}
+
+impl Conv {
+    /// Lengths of the result along the spatial dimensions. What MLX computes with on the way must
+    /// stay within 32 bits.
     #[track_caller]
-    fn convolve_back(&self, weight: &Array, conv: &Conv, n: usize) -> Result<Array> {
-        let c = conv.spread(self, weight, n)?;
-        if c.low != c.high {
+    fn lengths(&self, x: &Array, w: &Array, n: usize) -> Result<Vec<i32>> {
+        if !x.dtype().is_floating() || !w.dtype().is_floating() {
+            return Err(Error::dtype(format!(
+                "[conv] expected floating-point arrays, got {} and {}",
+                x.dtype(),
+                w.dtype()
+            )));
+        }
+        let (channels, outputs) = (x.shape()[n + 1], w.shape()[0]);
+        let each = i64::from(w.shape()[n + 1]) * i64::from(self.groups);
+        if each != i64::from(channels) || outputs % self.groups != 0 {
+            return Err(Error::shape(format!(
+                "[conv] expected {each} channels, and outputs in {} groups, got {:?} and {:?}",
+                self.groups,
+                x.shape(),
+                w.shape()
+            )));
+        }
+        if self.groups > 1 && n == 3 {
             return Err(Error::argument(
-                "padding",
-                "the same at both ends",
-                format_args!("{:?} and {:?}", c.low, c.high),
+                "groups",
+                "1 in three dimensions",
+                self.groups,
             ));
         }
-        done(ffi::conv_transpose(
-            self.raw(),
-            weight.raw(),
-            &c.stride,
-            &c.low,
-            &c.dilation,
-            &c.output_padding,
-            c.groups,
-            current(),
-        ))
+        let mut lengths = Vec::with_capacity(n);
+        for i in 0..n {
+            let reach = i64::from(self.dilation[i]) * (i64::from(w.shape()[i + 1]) - 1) + 1;
+            let dilated = self.dilated(x, i);
+            let (low, high) = (i64::from(self.low[i]), i64::from(self.high[i]));
+            whole("dilation", reach)?;
+            whole("input_dilation", dilated)?;
+            whole("padding", dilated + low.max(0) + high.max(0))?;
+            let left = dilated + low + high - reach;
+            if left < 0 {
+                return Err(Error::shape(format!(
+                    "[conv] expected an input that is, padded, no smaller than the filter, got {} \
+                         and {reach} along spatial dimension {i} of {:?} and {:?}",
+                    dilated + low + high,
+                    x.shape(),
+                    w.shape()
+                )));
+            }
+            lengths.push((left / i64::from(self.stride[i]) + 1) as i32);
+        }
+        Ok(lengths)
     }
+
+    /// Length of spatial dimension `i` with the zeros between its elements.
+    fn dilated(&self, x: &Array, i: usize) -> i64 {
+        (i64::from(x.shape()[i + 1]) - 1) * i64::from(self.input_dilation[i]) + 1
+    }
+
+    /// The input without what negative padding cuts. Zeros between the elements that are left over
+    /// become padding, so that none is negative then. `None` when no element is left.
+    #[track_caller]
+    fn cut(&mut self, x: &Array, n: usize) -> Result<Option<Array>> {
+        let (mut start, mut stop) = (vec![0; n + 2], x.shape().to_vec());
+        for i in 0..n {
+            let step = i64::from(self.input_dilation[i]);
+            let length = i64::from(x.shape()[i + 1]);
+            let take = |pad: &mut i32| -> i64 {
+                let cut = (-i64::from(*pad)).max(0);
+                let gone = (cut + step - 1) / step;
+                if gone < length && cut > 0 {
+                    *pad = (gone * step - cut) as i32;
+                }
+                gone
+            };
+            let (first, last) = (take(&mut self.low[i]), take(&mut self.high[i]));
+            if first + last >= length {
+                return Ok(None);
+            }
+            start[i + 1] = first as i32;
+            stop[i + 1] -= last as i32;
+        }
+        if start.iter().all(|&s| s == 0) && stop == x.shape() {
+            return Ok(Some(x.clone()));
+        }
+        x.slice(start, stop, vec![1; n + 2]).map(Some)
+    }
+
+    /// Settings of spatial dimension `i` for [`convolve`](super::conv64::convolve).
+    pub(super) fn along(&self, i: usize) -> Along {
+        Along {
+            stride: self.stride[i],
+            low: self.low[i],
+            high: self.high[i],
+            dilation: self.dilation[i],
+            input_dilation: self.input_dilation[i],
+        }
+    }
+
+    pub(super) fn group_count(&self) -> i32 {
+        self.groups
+    }
+
+    pub(super) fn flips(&self) -> bool {
+        self.flip
+    }
+}
+
+/// A convolution along one dimension.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Along {
+    pub stride: i32,
+    pub low: i32,
+    pub high: i32,
+    pub dilation: i32,
+    pub input_dilation: i32,
 }

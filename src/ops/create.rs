@@ -1,12 +1,10 @@
-//! New arrays: constants, ranges, windows.
-
-use std::ops::{Range, RangeInclusive};
+//! New arrays: constants and windows.
 
 use super::macros::unary;
-use super::{between, done};
+use super::{Number, between, done};
 use crate::bridge::ops::create::ffi;
 use crate::stream::current;
-use crate::{Array, Dtype, Element, IntoShape, Operand, Result};
+use crate::{Array, Dtype, Error, IntoShape, Operand, Result};
 
 impl Array {
     /// Zeros of the given shape.
@@ -30,9 +28,25 @@ impl Array {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when `value` does not broadcast; [`Error::Argument`] for a number that an
+    /// integer `dtype` does not reach; [`Error::Dtype`] for complex values and another `dtype`. A fraction is
+    /// cut off.
     #[track_caller]
     pub fn full(shape: impl IntoShape, value: impl Into<Array>, dtype: Dtype) -> Result<Array> {
         let value = value.into();
+        if value.dtype() == Dtype::Complex64 && dtype != Dtype::Complex64 {
+            return Err(Error::dtype(format!(
+                "`value`: expected real numbers for {dtype}, got complex64"
+            )));
+        }
+        if dtype.is_integral()
+            && value.dtype() != dtype
+            && let Some(n) = Number::known(&value)
+        {
+            n.check("value", dtype, true)?;
+        }
         done(ffi::full(
             &shape.into_shape()?,
             value.raw(),
@@ -64,51 +78,11 @@ impl Array {
         done(ffi::tri(n, m, k.clamp(-n, m), dtype, current()))
     }
 
-    /// Evenly spaced numbers from a start (0) up to, and without, a stop: `5`, `2..5`, or
-    /// `(start, stop, step)`. Integers give int32 or int64, floats float32.
-    ///
-    /// ```
-    /// use zmlx::Array;
-    /// # fn main() -> zmlx::Result<()> {
-    /// assert_eq!(Array::arange(3)?.to_vec::<i32>()?, [0, 1, 2]);
-    /// assert_eq!(Array::arange((6, 0, -2))?.to_vec::<i32>()?, [6, 4, 2]);
-    /// assert_eq!(Array::arange(1.0..2.5)?.to_vec::<f32>()?, [1.0, 2.0]);
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// [`Error::Argument`](crate::Error::Argument) or [`Error::Shape`](crate::Error::Shape)
-    /// for a step of zero, bounds that are not finite, or more than 2147483647 numbers.
-    #[track_caller]
-    pub fn arange(range: impl Arange) -> Result<Array> {
-        let (start, stop, step, dtype) = range.parts();
-        if (stop - start) / step <= 0.0 {
-            return Array::zeros(0, dtype); // MLX casts the count to an int before it looks.
-        }
-        done(ffi::arange(start, stop, step, dtype, current()))
-    }
-
-    /// `n` evenly spaced numbers: `0.0..=1.0` with the end, `0.0..1.0` without it.
-    ///
-    /// ```
-    /// use zmlx::prelude::*;
-    /// # fn main() -> zmlx::Result<()> {
-    /// assert_eq!(Array::linspace(0.0..=1.0, 3, F32)?.to_vec::<f32>()?, [0.0, 0.5, 1.0]);
-    /// assert_eq!(Array::linspace(0.0..1.0, 4, F32)?.to_vec::<f32>()?, [0.0, 0.25, 0.5, 0.75]);
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[track_caller]
-    pub fn linspace(span: impl Span, n: i32, dtype: Dtype) -> Result<Array> {
-        let (start, stop, endpoint) = span.span();
-        done(ffi::linspace(start, stop, n, endpoint, dtype, current()))
-    }
-
     /// `value` in the shape and type of this array.
     #[track_caller]
     pub fn full_like(&self, value: impl Operand) -> Result<Array> {
         let value = value.operand(self)?;
+        super::fit::check_update("value", &value, self.dtype())?;
         done(ffi::full_like(self.raw(), value.raw(), current()))
     }
 }
@@ -140,57 +114,4 @@ windows! {
     bartlett;
     /// Blackman window, `0.42 - 0.5 cos(2 pi i / (n - 1)) + 0.08 cos(4 pi i / (n - 1))` (float32).
     blackman;
-}
-
-/// The numbers of [`Array::arange`].
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` names no numbers for `arange`",
-    note = "a stop or a range of i32, i64, f32 or f64, with `step` if wanted: `5`, `2..8`, `step(0.0..1.0, 0.25)`"
-)]
-pub trait Arange {
-    /// Start, stop, step and the type of the numbers.
-    fn parts(self) -> (f64, f64, f64, Dtype);
-}
-
-/// The ends of [`Array::linspace`].
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` names no ends for `linspace`",
-    note = "a range of f64: `0.0..=1.0` with its end, `0.0..1.0` without"
-)]
-pub trait Span {
-    /// Start, stop, and whether the stop belongs to it.
-    fn span(self) -> (f64, f64, bool);
-}
-
-macro_rules! aranges {
-    ($($ty:ty),*) => {$(
-        impl Arange for $ty {
-            fn parts(self) -> (f64, f64, f64, Dtype) {
-                (0.0, self as f64, 1.0, <$ty>::DTYPE)
-            }
-        }
-        impl Arange for Range<$ty> {
-            fn parts(self) -> (f64, f64, f64, Dtype) {
-                (self.start as f64, self.end as f64, 1.0, <$ty>::DTYPE)
-            }
-        }
-        impl Arange for ($ty, $ty, $ty) {
-            fn parts(self) -> (f64, f64, f64, Dtype) {
-                (self.0 as f64, self.1 as f64, self.2 as f64, <$ty>::DTYPE)
-            }
-        }
-    )*};
-}
-aranges!(i32, i64, f32);
-
-impl Span for RangeInclusive<f64> {
-    fn span(self) -> (f64, f64, bool) {
-        (*self.start(), *self.end(), true)
-    }
-}
-
-impl Span for Range<f64> {
-    fn span(self) -> (f64, f64, bool) {
-        (self.start, self.end, false)
-    }
 }

@@ -2,12 +2,13 @@
 
 use std::ops::{RangeFrom, RangeInclusive, RangeToInclusive};
 
-use super::macros::binary;
-use super::{done, done_list};
+use super::fit::reach;
+use super::macros::{binary, comparison};
+use super::{Number, done, done_list};
 use crate::array::maybe;
 use crate::bridge::ops::elementwise::ffi;
 use crate::stream::current;
-use crate::{Array, Error, Operand, Result};
+use crate::{Array, Dtype, Error, Operand, Result};
 
 binary! {
     /// Sum, `self + other`.
@@ -33,7 +34,9 @@ binary! {
     remainder;
     /// `floor(self / other)`; between integers in their own type. Integers divided by 0 give 0.
     floor_divide;
+}
 
+comparison! {
     /// True where the values are equal (bool).
     equal;
     /// True where the values differ (bool).
@@ -61,7 +64,8 @@ macro_rules! bits {
             $(#[$doc])*
             ///
             /// # Errors
-            /// [`Error::Dtype`] unless both are integers or bool.
+            /// [`Error::Dtype`] unless both are integers or bool and have a common type, which uint64
+            /// and signed integers have not.
             #[track_caller]
             pub fn $name(&self, other: impl Operand) -> Result<Array> {
                 let other = other.operand(self)?;
@@ -73,10 +77,23 @@ macro_rules! bits {
                         )));
                     }
                 }
+                if no_common_integer(self.dtype(), other.dtype()) {
+                    return Err(Error::dtype(format!(
+                        concat!("[", stringify!($name), "] expected integers with a common type, got {} and {}"),
+                        self.dtype(),
+                        other.dtype()
+                    )));
+                }
                 done(ffi::$name(self.raw(), other.raw(), current()))
             }
         )*}
     };
+}
+
+/// Whether no integer type holds the values of both.
+fn no_common_integer(a: Dtype, b: Dtype) -> bool {
+    let signed = |d| matches!(d, Dtype::Int8 | Dtype::Int16 | Dtype::Int32 | Dtype::Int64);
+    (a == Dtype::Uint64 && signed(b)) || (b == Dtype::Uint64 && signed(a))
 }
 
 bits! {
@@ -116,9 +133,19 @@ impl Array {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// A bound beyond what the integers of the array reach limits nothing: uint8 clipped to
+    /// `-1..=300` is as it was.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a bound that no number of the array's dtype meets, such as uint8
+    /// from 300.
     #[track_caller]
     pub fn clip(&self, bounds: impl Bounds) -> Result<Array> {
         let (lo, hi) = bounds.bounds(self)?;
+        if lo.is_none() && hi.is_none() {
+            return Ok(self.clone()); // both limit nothing
+        }
         done(ffi::clip(
             self.raw(),
             maybe(lo.as_ref()),
@@ -130,7 +157,7 @@ impl Array {
     /// True where the values are close, `|self - other| <= atol + rtol * |other|` (bool).
     #[track_caller]
     pub fn isclose(&self, other: impl Operand, within: impl Into<Tolerance>) -> Result<Array> {
-        let other = other.operand(self)?;
+        let other = other.compared(self)?;
         let t = within.into();
         done(ffi::isclose(
             self.raw(),
@@ -145,7 +172,7 @@ impl Array {
     /// One bool: whether all values are close, as in [`isclose`](Array::isclose).
     #[track_caller]
     pub fn allclose(&self, other: impl Operand, within: impl Into<Tolerance>) -> Result<Array> {
-        let other = other.operand(self)?;
+        let other = other.compared(self)?;
         let t = within.into();
         done(ffi::allclose(
             self.raw(),
@@ -237,28 +264,46 @@ pub trait Bounds {
     fn bounds(&self, like: &Array) -> Result<(Option<Array>, Option<Array>)>;
 }
 
+/// One bound, or none where every number of the dtype meets it.
 #[track_caller]
-fn owned(value: &impl Operand, like: &Array) -> Result<Option<Array>> {
-    value.operand(like).map(|a| Some(a.into_owned()))
+fn bound(value: &impl Operand, like: &Array, lower: bool) -> Result<Option<Array>> {
+    let array = value.compared(like)?.into_owned();
+    if value.as_array().is_some() || array.dtype() == like.dtype() {
+        return Ok(Some(array));
+    }
+    let (Some(n), Some((low, high))) = (Number::known(&array), reach(like.dtype())) else {
+        return Ok(Some(array));
+    };
+    let Number::Whole(n) = n else {
+        return Ok(Some(array)); // the array becomes one of floats
+    };
+    match if lower { n < low } else { n > high } {
+        true => Ok(None),
+        // Beyond the other end, which `operand` refuses.
+        false => value.operand(like).map(|a| Some(a.into_owned())),
+    }
 }
 
 impl<T: Operand> Bounds for RangeInclusive<T> {
     #[track_caller]
     fn bounds(&self, like: &Array) -> Result<(Option<Array>, Option<Array>)> {
-        Ok((owned(self.start(), like)?, owned(self.end(), like)?))
+        Ok((
+            bound(self.start(), like, true)?,
+            bound(self.end(), like, false)?,
+        ))
     }
 }
 
 impl<T: Operand> Bounds for RangeFrom<T> {
     #[track_caller]
     fn bounds(&self, like: &Array) -> Result<(Option<Array>, Option<Array>)> {
-        Ok((owned(&self.start, like)?, None))
+        Ok((bound(&self.start, like, true)?, None))
     }
 }
 
 impl<T: Operand> Bounds for RangeToInclusive<T> {
     #[track_caller]
     fn bounds(&self, like: &Array) -> Result<(Option<Array>, Option<Array>)> {
-        Ok((None, owned(&self.end, like)?))
+        Ok((None, bound(&self.end, like, false)?))
     }
 }

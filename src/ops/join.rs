@@ -91,6 +91,9 @@ pub fn depends<A: AsRef<Array>, D: AsRef<Array>>(
     done_list(ffi::depends(&refs(arrays), &refs(dependencies.as_ref())))
 }
 
+/// Arrays that one call gives at most: each is a node of the graph.
+const MANY: i32 = 1 << 20;
+
 impl Array {
     /// Parts along `axis`: a number of equal ones, or where to cut (`[2, 5]` gives 0..2, 2..5
     /// and the rest).
@@ -110,7 +113,14 @@ impl Array {
     /// [`Error::Shape`] or [`Error::Argument`] when the axis does not divide evenly.
     #[track_caller]
     pub fn split(&self, sections: impl Sections, axis: i32) -> Result<Vec<Array>> {
-        done_list(match sections.sections() {
+        let sections = sections.sections();
+        if let Ok(parts) = sections {
+            // An axis without elements has any number of equal parts.
+            let n = self.dim(axis)?;
+            let most = if n == 0 { MANY } else { n.min(MANY) };
+            super::between("sections", parts, 1..=most)?;
+        }
+        done_list(match sections {
             Ok(parts) => ffi::split(self.raw(), parts, axis, current()),
             Err(cuts) => ffi::split_at(self.raw(), &cuts, axis, current()),
         })

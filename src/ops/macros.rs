@@ -28,6 +28,20 @@ macro_rules! binary {
     };
 }
 
+/// As `binary`, for operations that give bool: a number need not fit the dtype.
+macro_rules! comparison {
+    ($($(#[$doc:meta])* $name:ident;)*) => {
+        impl $crate::Array {$(
+            $(#[$doc])*
+            #[track_caller]
+            pub fn $name(&self, other: impl $crate::Operand) -> $crate::Result<$crate::Array> {
+                let other = other.compared(self)?;
+                $crate::ops::done(ffi::$name(self.raw(), other.raw(), $crate::stream::current()))
+            }
+        )*}
+    };
+}
+
 /// Methods `fn name(&self, other: &Array) -> Result<Array>`.
 macro_rules! product {
     ($($(#[$doc:meta])* $name:ident;)*) => {
@@ -107,4 +121,4 @@ macro_rules! scan {
     };
 }
 
-pub(super) use {along, binary, product, reduction, scan, unary};
+pub(super) use {along, binary, comparison, product, reduction, scan, unary};

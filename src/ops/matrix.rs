@@ -7,9 +7,9 @@ use crate::array::{maybe, refs};
 use crate::bridge::ops::matrix::ffi;
 use crate::error::Lift;
 use crate::stream::current;
-use crate::{Array, Error, Result};
+use crate::{Array, Dtype, Error, Result};
 
-product! {
+impl Array {
     /// Matrix product over the last two axes, the others broadcast: (..., n, k) and
     /// (..., k, m) give (..., n, m). A vector counts as a row on the left, as a column on
     /// the right, and its axis of length 1 is dropped from the result.
@@ -17,11 +17,49 @@ product! {
     /// # Errors
     /// [`Error::Shape`] for shapes that do not fit; [`Error::Dtype`] unless the common type
     /// is floating-point or complex.
-    matmul;
+    #[track_caller]
+    pub fn matmul(&self, other: &Array) -> Result<Array> {
+        if self.ndim() == 0 || other.ndim() == 0 {
+            return Err(Error::shape(format!(
+                "[matmul] expected arrays with one dimension at least, got shapes {:?} and {:?}",
+                self.shape(),
+                other.shape()
+            )));
+        }
+        done(ffi::matmul(self.raw(), other.raw(), current()))
+    }
+
     /// Outer product of the flattened arrays, (n, m).
-    outer;
-    /// Inner product over the last axis of both; of scalars their product.
-    inner;
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for arrays of more than 2147483647 elements.
+    #[track_caller]
+    pub fn outer(&self, other: &Array) -> Result<Array> {
+        for a in [self, other] {
+            if a.size() > i32::MAX as usize {
+                return Err(Error::shape(format!(
+                    "[outer] expected 2147483647 elements at most, got shape {:?}",
+                    a.shape()
+                )));
+            }
+        }
+        done(ffi::outer(self.raw(), other.raw(), current()))
+    }
+
+    /// Inner product over the last axis of both; of a scalar and an array their product.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] unless the last axes have the same length.
+    #[track_caller]
+    pub fn inner(&self, other: &Array) -> Result<Array> {
+        if self.ndim() == 0 || other.ndim() == 0 {
+            return self.multiply(other);
+        }
+        self.tensordot(other, ([-1], [-1]))
+    }
+}
+
+product! {
     /// Kronecker product.
     ///
     /// # Errors
@@ -38,9 +76,14 @@ impl Array {
 
     /// Sum of products over axes of both: `2` for the last two of `self` with the first two
     /// of `other`, or the axes of both as `([0], [1])`.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for axes that are not there, or twice; [`Error::Shape`] unless their lengths are the same in
+    /// both, or for more than 2147483647 elements; [`Error::Dtype`] unless the common type is floating-point or complex.
     #[track_caller]
     pub fn tensordot(&self, other: &Array, axes: impl IntoContraction) -> Result<Array> {
         let (a, b) = axes.contraction();
+        check_contraction(self, other, &a, &b)?;
         done(ffi::tensordot(self.raw(), other.raw(), &a, &b, current()))
     }
 
@@ -59,7 +102,11 @@ impl Array {
 
     /// Matrix product in square blocks (32 or 64), leaving out, or scaling, those that a mask
     /// says; a mask holds one value for each block of the output, of `self` and of `other`.
-    /// On the CPU float32 only.
+    /// Without masks the plain product. On the CPU float32 only.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for another size of blocks; [`Error::Shape`] for shapes that do not fit; [`Error::Dtype`]
+    /// unless the common type is floating-point, and float32 on the CPU.
     #[track_caller]
     pub fn block_masked_mm(
         &self,
@@ -69,6 +116,20 @@ impl Array {
         lhs: Option<&Array>,
         rhs: Option<&Array>,
     ) -> Result<Array> {
+        if !matches!(block, 32 | 64) {
+            return Err(Error::argument("block", "32 or 64", block));
+        }
+        check_cpu_float32("block_masked_mm", self, other)?;
+        if self.dtype() == Dtype::Complex64 || other.dtype() == Dtype::Complex64 {
+            return Err(Error::dtype(format!(
+                "[block_masked_mm] expected real floating-point types, got {} and {}",
+                self.dtype(),
+                other.dtype()
+            )));
+        }
+        if self.size() == 0 || other.size() == 0 {
+            return self.matmul(other);
+        }
         done(ffi::block_masked_mm(
             self.raw(),
             other.raw(),
@@ -84,9 +145,12 @@ impl Array {
     /// flattened leading axes. On the CPU float32 only.
     ///
     /// # Errors
-    /// Indices out of range as in [the module's notes](crate::ops).
+    /// [`Error::Dtype`] for another type on the CPU. Indices out of range as in [the module's notes](crate::ops).
     #[track_caller]
     pub fn gather_mm(&self, other: &Array, pick: Pick<'_>) -> Result<Array> {
+        if pick.lhs.is_some() || pick.rhs.is_some() {
+            check_cpu_float32("gather_mm", self, other)?;
+        }
         done(ffi::gather_mm(
             self.raw(),
             other.raw(),
@@ -98,10 +162,31 @@ impl Array {
     }
 
     /// For each pair (start, stop) of `segments` (..., 2): the product of columns start..stop
-    /// of `self` and the same rows of `other`. Stops beyond the last are cut there. On the
-    /// CPU float32 only.
+    /// of `self` and the same rows of `other`. Positions outside are cut to those inside; a stop that is not
+    /// behind its start gives zeros.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] unless both are matrices with the same inner length, and `segments` has pairs;
+    /// [`Error::Dtype`] unless those are integers.
     #[track_caller]
     pub fn segmented_mm(&self, other: &Array, segments: &Array) -> Result<Array> {
+        match (self.shape(), other.shape()) {
+            (&[m, k], &[l, n]) if k == l => {
+                let each = i64::from(m) * i64::from(n);
+                let pairs = segments.size() as i64 / 2;
+                if each.saturating_mul(pairs) > i64::from(i32::MAX) {
+                    return Err(Error::shape(format!(
+                        "[segmented_mm] expected 2147483647 elements of the result at most, got {pairs} times {m} \
+                         times {n}"
+                    )));
+                }
+            }
+            (a, b) => {
+                return Err(Error::shape(format!(
+                    "[segmented_mm] expected matrices (n, k) and (k, m), got {a:?} and {b:?}"
+                )));
+            }
+        }
         done(ffi::segmented_mm(
             self.raw(),
             other.raw(),
@@ -173,9 +258,15 @@ impl Array {
     /// 12, 20 or 28 are the CPU's on any device.
     ///
     /// # Errors
-    /// [`Error::Shape`] for another length or an empty array.
+    /// [`Error::Shape`] for another length or an empty array; [`Error::Dtype`] for float64 and complex64.
     #[track_caller]
     pub fn hadamard_transform(&self, scale: Option<f32>) -> Result<Array> {
+        if matches!(self.dtype(), Dtype::Float64 | Dtype::Complex64) {
+            return Err(Error::dtype(format!(
+                "[hadamard_transform] expected float32, float16, bfloat16 or integers, got {}",
+                self.dtype()
+            )));
+        }
         let n = self.shape().last().copied().unwrap_or(1);
         let odd = if n > 0 { n >> n.trailing_zeros() } else { 0 };
         let fits = odd == 1 || (matches!(odd, 3 | 5 | 7) && n % 4 == 0);
@@ -191,6 +282,82 @@ impl Array {
             current(),
         ))
     }
+}
+
+/// MLX asks none of this before it computes with the axes, and counts in 32 bits.
+#[track_caller]
+fn check_contraction(x: &Array, y: &Array, a: &[i32], b: &[i32]) -> Result<()> {
+    if a.len() != b.len() {
+        return Err(Error::argument(
+            "axes",
+            "as many axes of one array as of the other",
+            format_args!("{a:?} and {b:?}"),
+        ));
+    }
+    let mut sizes = Vec::new();
+    for (array, axes) in [(x, a), (y, b)] {
+        let n = array.ndim() as i32;
+        let mut seen = std::collections::BTreeSet::new();
+        for &axis in axes {
+            let place = if axis < 0 {
+                axis.saturating_add(n)
+            } else {
+                axis
+            };
+            if !(0..n).contains(&place) || !seen.insert(place) {
+                return Err(Error::argument(
+                    "axes",
+                    format_args!("different axes of {n} dimensions"),
+                    format_args!("{axes:?}"),
+                ));
+            }
+        }
+        let product =
+            |of: &mut dyn Iterator<Item = i32>| of.map(i64::from).fold(1, i64::saturating_mul);
+        let mut kept = (0..n)
+            .filter(|i| !seen.contains(i))
+            .map(|i| array.shape()[i as usize]);
+        sizes.push(product(&mut kept));
+        let mut gone = seen.iter().map(|&i| array.shape()[i as usize]);
+        sizes.push(product(&mut gone));
+    }
+    for (&i, &j) in a.iter().zip(b) {
+        if x.dim(i)? != y.dim(j)? {
+            return Err(Error::shape(format!(
+                "[tensordot] expected the same length of axis {i} and axis {j}, got shapes {:?} and {:?}",
+                x.shape(),
+                y.shape()
+            )));
+        }
+    }
+    if sizes.iter().any(|&n| n > i64::from(i32::MAX)) {
+        return Err(Error::shape(format!(
+            "[tensordot] expected 2147483647 elements at most on either side of the product, got shapes {:?} \
+             and {:?}",
+            x.shape(),
+            y.shape()
+        )));
+    }
+    Ok(())
+}
+
+/// An operation that the CPU has in float32 only says so here, not in the evaluation.
+#[track_caller]
+fn check_cpu_float32(name: &str, a: &Array, b: &Array) -> Result<()> {
+    let common = match (a.dtype(), b.dtype()) {
+        (Dtype::Float64 | Dtype::Complex64, _) | (_, Dtype::Float64 | Dtype::Complex64) => false,
+        (Dtype::Float32, _) | (_, Dtype::Float32) => true,
+        // Float16 and bfloat16 meet in float32.
+        (x, y) => x.is_floating() && y.is_floating() && x != y,
+    };
+    if common || current().gpu {
+        return Ok(());
+    }
+    Err(Error::dtype(format!(
+        "[{name}] expected float32 on the CPU, got {} and {}",
+        a.dtype(),
+        b.dtype()
+    )))
 }
 
 /// Sum of products by Einstein's convention: `einsum("ij,jk->ik", [&a, &b])`.
@@ -231,6 +398,29 @@ fn check_subscripts<A: AsRef<Array>>(subscripts: &str, operands: &[A]) -> Result
             "subscripts",
             "letters, commas, `...` and `->`",
             format_args!("{c:?}"),
+        ));
+    }
+    let text = subscripts.replace(' ', "");
+    let (inputs, output) = text
+        .split_once("->")
+        .map_or((text.as_str(), None), |(i, o)| (i, Some(o)));
+    if let Some(c) = output
+        .unwrap_or("")
+        .chars()
+        .find(|&c| c != '.' && !inputs.contains(c))
+    {
+        return Err(Error::argument(
+            "subscripts",
+            "letters of the output that an input has",
+            format_args!("{c:?} in {subscripts:?}"),
+        ));
+    }
+    let count = inputs.split(',').count();
+    if count != operands.len() {
+        return Err(Error::argument(
+            "operands",
+            format_args!("{count} arrays for {subscripts:?}"),
+            operands.len(),
         ));
     }
     let used: std::collections::BTreeSet<char> = subscripts.chars().collect();

@@ -19,11 +19,31 @@
 //! index values are known at the call (evaluated, and not traced by a transformation);
 //! otherwise operations in the graph clamp it to the nearest valid one. Dividing integers
 //! by zero, which ends the process on x86, gives 0 here, as in NumPy.
+//!
+//! # Numbers and their types
+//! A number that the integers of an array do not reach (`256` and uint8) is an [`Error::Argument`]
+//! that names both; comparisons answer as mathematics does: `x.less(300)` is true for every int8. Floats beyond the
+//! range of float16 are infinite, except in comparisons. Sums inside a mean, variance, median or rounding have more room
+//! than the dtype; where only the result does not fit, it is infinite, or for [`Array::round`] of integers the
+//! nearest number. Arrays of uint64 and signed integers are compared exactly; in arithmetic their common type is float32,
+//! and operations on bits refuse them.
+//!
+//! # float64
+//! It exists on the CPU only. Functions there have the accuracy of float64, also where MLX's own compute in float32
+//! (`exp`, `sin`, `cos`, `erf`, `erfinv`, `sigmoid`, `logaddexp`, `softmax`, `logsumexp`, convolutions,
+//! `round`, derivatives of `expm1` and `tan`), but for
+//! - [`Array::logcumsumexp`], [`crate::fast`], and the normal numbers of [`crate::random`], which have that of float32,
+//! - functions read from a file: it holds MLX's operations.
+//!
+//! # Memory
+//! A result that memory cannot hold is an [`Error::Memory`] of the evaluation; the process goes on.
 
 mod cast;
 mod conv;
+mod conv64;
 mod create;
 mod elementwise;
+mod fit;
 mod index;
 mod join;
 mod macros;
@@ -31,6 +51,7 @@ mod math;
 mod matrix;
 mod operators;
 mod quantized;
+mod range;
 mod reduce;
 mod scan;
 mod shape;
@@ -44,14 +65,17 @@ use crate::bridge::array::ffi;
 use crate::error::Lift;
 use crate::{Array, Axes, Error, Result};
 
+pub(crate) use self::fit::Number;
+
 pub use self::conv::Conv;
-pub use self::create::{Arange, Span, bartlett, blackman, hamming, hanning};
+pub use self::create::{bartlett, blackman, hamming, hanning};
 pub use self::elementwise::{Bounds, Tolerance, where_};
 pub use self::join::{
     Indexing, Sections, broadcast_arrays, concatenate, concatenate_flat, depends, meshgrid, stack,
 };
 pub use self::matrix::{IntoContraction, einsum, einsum_path};
 pub use self::quantized::{Pick, QuantMode, Quantization, Quantized};
+pub use self::range::{Arange, Span};
 pub use self::scan::Scan;
 pub use self::shape::{PadMode, PadWidths};
 pub use self::sort::{Unique, UniqueParts};

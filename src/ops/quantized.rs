@@ -163,6 +163,19 @@ impl Quantized {
     fn check(&self) -> Result<()> {
         self.quantization.check()?;
         check_parts(&self.weight, &self.scales, self.quantization)?;
+        if let Some(scale) = &self.global_scale
+            && (self.quantization.mode != QuantMode::Nvfp4 || scale.size() != 1)
+        {
+            return Err(Error::argument(
+                "global_scale",
+                "one number, for nvfp4",
+                format_args!(
+                    "shape {:?} for {}",
+                    scale.shape(),
+                    self.quantization.mode.name()
+                ),
+            ));
+        }
         match &self.biases {
             Some(b) if b.shape() != self.scales.shape() => Err(Error::shape(format!(
                 "`biases`: expected the shape {:?} of the scales, got {:?}",
@@ -171,6 +184,22 @@ impl Quantized {
             ))),
             _ => Ok(()),
         }
+    }
+}
+
+/// A weight of nvfp4 with a scale of the whole is `scale / NVFP4_REACH` times its parts, the largest
+/// numbers of E2M1 and E4M3 multiplied.
+const NVFP4_REACH: f32 = 6.0 * 448.0;
+
+/// MLX's CPU would refuse float64 in the evaluation only.
+#[track_caller]
+fn check_quantizable(name: &str, x: &Array) -> Result<()> {
+    match x.dtype() {
+        Dtype::Float64 | Dtype::Complex64 => Err(Error::dtype(format!(
+            "[{name}] expected float32, float16 or bfloat16, got {}",
+            x.dtype()
+        ))),
+        _ => Ok(()),
     }
 }
 
@@ -218,6 +247,7 @@ impl Array {
     ) -> Result<Quantized> {
         let q = quantization;
         q.check()?;
+        check_quantizable("quantize", self)?;
         let parts = done_list(ffi::quantize(
             self.raw(),
             q.group_size,
@@ -248,8 +278,11 @@ impl Array {
     pub fn quantized_matmul(&self, w: &Quantized, transpose: bool) -> Result<Array> {
         w.check()?;
         let q = w.quantization;
+        check_quantizable("quantized_matmul", self)?;
+        let wide = self.unscaled(w)?;
+        let x = wide.as_ref().unwrap_or(self);
         let product = done(ffi::quantized_matmul(
-            self.raw(),
+            x.raw(),
             w.weight.raw(),
             w.scales.raw(),
             maybe(w.biases.as_ref()),
@@ -259,6 +292,7 @@ impl Array {
             q.mode.name(),
             current(),
         ))?;
+        let product = self.scaled(w, product)?;
         self.unless_empty(w, product)
     }
 
@@ -271,6 +305,7 @@ impl Array {
     #[track_caller]
     pub fn gather_qmm(&self, w: &Quantized, pick: Pick<'_>, transpose: bool) -> Result<Array> {
         w.check()?;
+        check_quantizable("gather_qmm", self)?;
         if self.ndim() < 2 {
             return Err(Error::shape(format!(
                 "[gather_qmm] expected two dimensions at least, got shape {:?}",
@@ -278,8 +313,10 @@ impl Array {
             )));
         }
         let q = w.quantization;
+        let wide = self.unscaled(w)?;
+        let x = wide.as_ref().unwrap_or(self);
         let product = done(ffi::gather_qmm(
-            self.raw(),
+            x.raw(),
             w.weight.raw(),
             w.scales.raw(),
             maybe(w.biases.as_ref()),
@@ -289,10 +326,11 @@ impl Array {
             q.group_size,
             q.bits,
             q.mode.name(),
-            maybe(w.global_scale.as_ref()),
+            maybe(None),
             pick.sorted,
             current(),
         ))?;
+        let product = self.scaled(w, product)?;
         self.unless_empty(w, product)
     }
 
@@ -352,6 +390,27 @@ impl Array {
             pick.sorted,
             current(),
         ))
+    }
+
+    /// The factor of a product with a weight that has a scale of the whole, which MLX's product leaves out:
+    /// in float32, as without the scale the numbers may be too large for halves.
+    #[track_caller]
+    fn unscaled(&self, w: &Quantized) -> Result<Option<Array>> {
+        match w.global_scale {
+            Some(_) => self.astype(Dtype::Float32).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The product of [`unscaled`](Array::unscaled) with the scale.
+    #[track_caller]
+    fn scaled(&self, w: &Quantized, product: Array) -> Result<Array> {
+        let Some(scale) = &w.global_scale else {
+            return Ok(product);
+        };
+        let scale = scale.astype(Dtype::Float32)?.reshape(())?;
+        let scale = scale.divide(NVFP4_REACH)?;
+        product.multiply(&scale)?.astype(self.dtype())
     }
 
     /// MLX's kernels divide by the size of this array: without rows, or without columns, the

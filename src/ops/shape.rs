@@ -3,7 +3,7 @@
 use std::ops::{Bound, RangeBounds};
 
 use super::macros::{along, unary};
-use super::{IntoInts, done};
+use super::{IntoInts, Number, done};
 use crate::bridge::ops::shape::ffi;
 use crate::stream::current;
 use crate::{Array, Dtype, Error, IntoAxes, IntoShape, Result};
@@ -229,7 +229,8 @@ impl Array {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Argument`] for negative widths or another number of pairs than of axes;
+    /// [`Error::Argument`] for negative widths, another number of pairs than of axes, or a constant
+    /// that the array's dtype does not hold;
     /// an empty axis can be padded with a constant only.
     #[track_caller]
     pub fn pad(&self, widths: impl PadWidths, mode: PadMode) -> Result<Array> {
@@ -243,7 +244,10 @@ impl Array {
             ));
         }
         let (mode, value) = match mode {
-            PadMode::Constant(value) => ("constant", value),
+            PadMode::Constant(value) => {
+                Number::Real(value).check("mode", self.dtype(), false)?;
+                ("constant", value)
+            }
             PadMode::Edge => ("edge", 0.0),
             PadMode::Reflect => ("reflect", 0.0),
             PadMode::Symmetric => ("symmetric", 0.0),

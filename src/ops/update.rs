@@ -1,6 +1,7 @@
 //! Copies of an array with other values at some positions. How index arrays out of range
 //! are treated: see [`crate::ops`].
 
+use super::fit::check_update;
 use super::{IntoInts, done};
 use crate::array::refs;
 use crate::bridge::ops::index::ffi;
@@ -14,7 +15,8 @@ macro_rules! slice_updates {
             /// Positions as in [`slice`](Array::slice); the update broadcasts to the slice.
             ///
             /// # Errors
-            /// As [`slice`](Array::slice), and [`Error::Shape`] when the update does not broadcast.
+            /// As [`slice`](Array::slice), and [`Error::Shape`] when the update does not broadcast,
+            /// [`Error::Argument`] or [`Error::Dtype`] for a number or a type that the array does not hold.
             #[track_caller]
             pub fn $name(
                 &self,
@@ -24,6 +26,7 @@ macro_rules! slice_updates {
                 strides: impl IntoInts,
             ) -> Result<Array> {
                 let update = update.operand(self)?;
+                check_update("update", &update, self.dtype())?;
                 let strides = self.strides_for(strides)?;
                 let (start, stop) = (start.into_ints(), stop.into_ints());
                 done(ffi::$name(self.raw(), update.raw(), &start, &stop, &strides, current()))
@@ -54,8 +57,8 @@ macro_rules! scatters {
             ///
             /// # Errors
             /// [`Error::Shape`] or [`Error::Argument`] when arrays and axes do not fit each
-            /// other, [`Error::Dtype`] unless the indices are integers. Indices out of
-            /// range as in [the module's notes](crate::ops).
+            /// other, [`Error::Dtype`] unless the indices are integers, or for complex updates of another
+            /// array. Indices out of range as in [the module's notes](crate::ops).
             #[track_caller]
             pub fn $name<A: AsRef<Array>>(
                 &self,
@@ -64,6 +67,7 @@ macro_rules! scatters {
                 axes: impl IntoInts,
             ) -> Result<Array> {
                 let axes = axes.into_ints();
+                check_update("updates", updates, self.dtype())?;
                 done(ffi::$name(
                     self.raw(),
                     &refs(indices.as_ref()),
@@ -118,6 +122,7 @@ impl Array {
         axes: impl IntoInts,
     ) -> Result<Array> {
         let update = update.operand(self)?;
+        check_update("update", &update, self.dtype())?;
         let axes = axes.into_ints();
         done(ffi::slice_update_dynamic(
             self.raw(),
@@ -141,6 +146,7 @@ impl Array {
         axis: i32,
     ) -> Result<Array> {
         let values = values.operand(self)?;
+        check_update("values", &values, self.dtype())?;
         done(ffi::put_along_axis(
             self.raw(),
             indices.raw(),
@@ -159,6 +165,7 @@ impl Array {
         axis: i32,
     ) -> Result<Array> {
         let values = values.operand(self)?;
+        check_update("values", &values, self.dtype())?;
         done(ffi::scatter_add_axis(
             self.raw(),
             indices.raw(),
@@ -173,7 +180,7 @@ impl Array {
     ///
     /// # Errors
     /// [`Error::Dtype`] unless the mask is bool, [`Error::Argument`] or [`Error::Shape`] for
-    /// shapes that do not fit. When `source` is too short, the evaluation fails on the CPU; a GPU leaves the
+    /// shapes that do not fit. When `source` is too short, or empty, the evaluation fails on the CPU; a GPU leaves the
     /// elements as they are that no value is there for.
     #[track_caller]
     pub fn masked_scatter(&self, mask: &Array, source: &Array) -> Result<Array> {
@@ -183,6 +190,7 @@ impl Array {
                 mask.dtype()
             )));
         }
+        check_update("source", source, self.dtype())?;
         done(ffi::masked_scatter(
             self.raw(),
             mask.raw(),

@@ -31,7 +31,11 @@ cross_entropy(const Array& logits, const Array& targets, StreamRef s) {
   if (logits.ndim() > 0 && mx::issubdtype(targets.dtype(), mx::integer)) {
     // A dtype that cannot hold the number of classes cannot exceed it either.
     auto classes = static_cast<int64_t>(logits.shape(-1));
-    index = mx::astype(targets, mx::int64, where);
+    if (targets.dtype() == mx::uint64) {
+      // As signed, large ones would be negative.
+      index = mx::minimum(targets, Array(static_cast<uint64_t>(classes), mx::uint64), where);
+    }
+    index = mx::astype(index, mx::int64, where);
     index = mx::minimum(index, Array(classes - 1, mx::int64), where);
     index = mx::maximum(index, Array(-classes, mx::int64), where);
     auto negative = mx::less(index, Array(int64_t{0}, mx::int64), where);

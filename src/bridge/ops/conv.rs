@@ -22,15 +22,5 @@ pub(crate) mod ffi {
             flip: bool,
             s: StreamRef,
         ) -> Result<UniquePtr<Array>>;
-        fn conv_transpose(
-            x: &Array,
-            w: &Array,
-            stride: &[i32],
-            padding: &[i32],
-            dilation: &[i32],
-            output_padding: &[i32],
-            groups: i32,
-            s: StreamRef,
-        ) -> Result<UniquePtr<Array>>;
     }
 }

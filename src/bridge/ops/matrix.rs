@@ -14,7 +14,6 @@ pub(crate) mod ffi {
 
         fn matmul(a: &Array, b: &Array, s: StreamRef) -> Result<UniquePtr<Array>>;
         fn outer(a: &Array, b: &Array, s: StreamRef) -> Result<UniquePtr<Array>>;
-        fn inner(a: &Array, b: &Array, s: StreamRef) -> Result<UniquePtr<Array>>;
         fn kron(a: &Array, b: &Array, s: StreamRef) -> Result<UniquePtr<Array>>;
 
         fn vecdot(a: &Array, b: &Array, axis: i32, s: StreamRef) -> Result<UniquePtr<Array>>;

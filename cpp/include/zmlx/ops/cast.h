@@ -10,7 +10,6 @@ ZMLX_UNARY(real)
 ZMLX_UNARY(imag)
 ZMLX_UNARY(conjugate)
 ZMLX_UNARY(stop_gradient)
-ZMLX_UNARY(to_fp8)
 
 inline ArrayPtr astype(const Array& a, Dtype type, StreamRef s) {
   return box(mx::astype(a, dtype(type), on(s)));
@@ -23,8 +22,8 @@ inline ArrayPtr view(const Array& a, Dtype type, StreamRef s) {
   return box(mx::view(a, dtype(type), on(s)));
 }
 
-inline ArrayPtr from_fp8(const Array& a, Dtype type, StreamRef s) {
-  return box(mx::from_fp8(a, dtype(type), on(s)));
-}
+// MLX writes no float64 and knows no NaN.
+ArrayPtr to_fp8(const Array& a, StreamRef s);
+ArrayPtr from_fp8(const Array& a, Dtype type, StreamRef s);
 
 } // namespace zmlx::ops

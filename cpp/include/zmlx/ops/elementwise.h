@@ -1,9 +1,11 @@
 // Element-wise operations of mlx/ops.h: one line each.
 #pragma once
 
+#include "zmlx/ops/double.h"
 #include "zmlx/ops/guard.h"
 #include "zmlx/ops/patterns.h"
 #include "zmlx/ops/stay.h"
+#include "zmlx/ops/wide.h"
 
 namespace zmlx::ops {
 
@@ -18,15 +20,15 @@ ZMLX_UNARY(trunc)
 ZMLX_UNARY(square)
 ZMLX_UNARY(sqrt)
 ZMLX_UNARY(rsqrt)
-ZMLX_UNARY(exp)
-ZMLX_UNARY(expm1)
+ZMLX_UNARY_DOUBLE(exp)
+ZMLX_UNARY_DOUBLE(expm1)
 ZMLX_UNARY(log)
 ZMLX_UNARY(log2)
 ZMLX_UNARY(log10)
 ZMLX_UNARY(log1p)
-ZMLX_UNARY(sin)
-ZMLX_UNARY(cos)
-ZMLX_UNARY(tan)
+ZMLX_UNARY_DOUBLE(sin)
+ZMLX_UNARY_DOUBLE(cos)
+ZMLX_UNARY_DOUBLE(tan)
 ZMLX_UNARY(arcsin)
 ZMLX_UNARY(arccos)
 ZMLX_UNARY(arctan)
@@ -38,9 +40,9 @@ ZMLX_UNARY(arccosh)
 ZMLX_UNARY(arctanh)
 ZMLX_UNARY(degrees)
 ZMLX_UNARY(radians)
-ZMLX_UNARY(sigmoid)
-ZMLX_UNARY(erf)
-ZMLX_UNARY(erfinv)
+ZMLX_UNARY_DOUBLE(sigmoid)
+ZMLX_UNARY_DOUBLE(erf)
+ZMLX_UNARY_DOUBLE(erfinv)
 
 ZMLX_UNARY(logical_not)
 ZMLX_UNARY(bitwise_invert)
@@ -57,15 +59,14 @@ ZMLX_BINARY(divide)
 ZMLX_BINARY(power)
 ZMLX_BINARY(maximum)
 ZMLX_BINARY(minimum)
-ZMLX_BINARY(logaddexp)
 ZMLX_BINARY(arctan2)
 
-ZMLX_BINARY(equal)
-ZMLX_BINARY(not_equal)
-ZMLX_BINARY(greater)
-ZMLX_BINARY(greater_equal)
-ZMLX_BINARY(less)
-ZMLX_BINARY(less_equal)
+ZMLX_COMPARISON(equal)
+ZMLX_COMPARISON(not_equal)
+ZMLX_COMPARISON(greater)
+ZMLX_COMPARISON(greater_equal)
+ZMLX_COMPARISON(less)
+ZMLX_COMPARISON(less_equal)
 ZMLX_BINARY(logical_and)
 ZMLX_BINARY(logical_or)
 ZMLX_BINARY(logical_xor)
@@ -76,6 +77,15 @@ ZMLX_BINARY(bitwise_xor)
 ZMLX_BINARY(left_shift)
 ZMLX_BINARY(right_shift)
 
+inline ArrayPtr logaddexp(const Array& a, const Array& b, StreamRef s) {
+  bool twice = mx::promote_types(a.dtype(), b.dtype()) == mx::float64;
+  auto x = twice ? mx::astype(a, mx::float64, on(s)) : a;
+  if (twice && in_double(x, s)) {
+    return box(logaddexp_in_double(x, mx::astype(b, mx::float64, on(s)), on(s)));
+  }
+  return box(mx::logaddexp(a, b, on(s)));
+}
+
 // Integer division needs a divisor that the processor takes: see guard.h.
 inline ArrayPtr remainder(const Array& a, const Array& b, StreamRef s) {
   return box(mx::remainder(a, divisor(a, b, on(s)).safe, on(s)));
@@ -84,7 +94,7 @@ ArrayPtr floor_divide(const Array& a, const Array& b, StreamRef s);
 ArrayVecPtr divmod(const Array& a, const Array& b, StreamRef s);
 
 inline ArrayPtr round(const Array& a, int32_t decimals, StreamRef s) {
-  return box(mx::round(a, decimals, on(s)));
+  return box(wide_round(a, decimals, s));
 }
 
 inline ArrayPtr where_(const Array& c, const Array& x, const Array& y, StreamRef s) {
@@ -106,15 +116,18 @@ inline ArrayPtr nan_to_num(const Array& a, float nan, float posinf, float neginf
 
 inline ArrayPtr isclose(
     const Array& a, const Array& b, double rtol, double atol, bool equal_nan, StreamRef s) {
-  return box(mx::isclose(a, b, rtol, atol, equal_nan, on(s)));
+  return box(wide_isclose(a, b, rtol, atol, equal_nan, s));
 }
 
 inline ArrayPtr allclose(
     const Array& a, const Array& b, double rtol, double atol, bool equal_nan, StreamRef s) {
-  return box(mx::allclose(a, b, rtol, atol, equal_nan, on(s)));
+  return box(mx::all(wide_isclose(a, b, rtol, atol, equal_nan, s), on(s)));
 }
 
 inline ArrayPtr array_equal(const Array& a, const Array& b, bool equal_nan, StreamRef s) {
+  if (a.shape() == b.shape() && no_common_integer(a.dtype(), b.dtype())) {
+    return box(mx::all(compare_unlike(Comparison::equal, a, b, on(s)), on(s)));
+  }
   return box(mx::array_equal(a, b, equal_nan, on(s)));
 }
 

@@ -84,11 +84,13 @@ ArrayPtr gather(const Array& a, Arrays indices, Ints axes, Ints slice_sizes, Str
 ZMLX_SCATTER(scatter)
 ZMLX_SCATTER(scatter_add)
 ZMLX_SCATTER(scatter_prod)
-ZMLX_SCATTER(scatter_max)
-ZMLX_SCATTER(scatter_min)
 
-inline ArrayPtr masked_scatter(const Array& a, const Array& mask, const Array& src, StreamRef s) {
-  return box(mx::masked_scatter(a, mask, src, on(s)));
-}
+// MLX loses a NaN that a number comes after.
+ArrayPtr scatter_max(
+    const Array& a, Arrays indices, const Array& updates, Ints axes, StreamRef s);
+ArrayPtr scatter_min(
+    const Array& a, Arrays indices, const Array& updates, Ints axes, StreamRef s);
+
+ArrayPtr masked_scatter(const Array& a, const Array& mask, const Array& src, StreamRef s);
 
 } // namespace zmlx::ops

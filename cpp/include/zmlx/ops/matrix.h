@@ -9,7 +9,6 @@ namespace zmlx::ops {
 
 ZMLX_BINARY(matmul)
 ZMLX_BINARY(outer)
-ZMLX_BINARY(inner)
 ZMLX_BINARY(kron)
 
 inline ArrayPtr vecdot(const Array& a, const Array& b, int32_t axis, StreamRef s) {
@@ -57,11 +56,18 @@ inline ArrayPtr gather_mm(
 }
 
 inline ArrayPtr segmented_mm(const Array& a, const Array& b, const Array& segments, StreamRef s) {
-  // A segment that ends beyond the inner dimension would read there.
-  auto inner = Array(static_cast<uint32_t>(a.ndim() ? a.shape(-1) : 0));
-  auto inside = mx::minimum(mx::astype(segments, mx::uint32, on(s)), inner, on(s));
-  return box(mx::segmented_mm(
-      a, b, mx::issubdtype(segments.dtype(), mx::integer) ? inside : segments, on(s)));
+  // Bounds outside of the inner dimension would be read there. They are cut in their own
+  // type: as uint32, which MLX takes, large ones would come back from the other side.
+  auto inside = segments;
+  if (mx::issubdtype(segments.dtype(), mx::integer)) {
+    int64_t inner = a.ndim() ? a.shape(-1) : 0;
+    inside = mx::astype(
+        segments, segments.dtype() == mx::uint64 ? mx::uint64 : mx::int64, on(s));
+    auto t = inside.dtype();
+    inside = mx::maximum(inside, Array(0, t), on(s));
+    inside = mx::minimum(inside, Array(inner, t), on(s));
+  }
+  return box(mx::segmented_mm(a, b, inside, on(s)));
 }
 
 inline ArrayPtr diagonal(const Array& a, int32_t offset, int32_t i, int32_t j, StreamRef s) {

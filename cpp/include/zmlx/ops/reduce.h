@@ -3,18 +3,25 @@
 
 #include "zmlx/ops/patterns.h"
 #include "zmlx/ops/stay.h"
+#include "zmlx/ops/wide.h"
 
 namespace zmlx::ops {
 
 ZMLX_REDUCE(sum)
 ZMLX_REDUCE(prod)
-ZMLX_REDUCE(mean)
-ZMLX_REDUCE(median)
 ZMLX_REDUCE(max)
 ZMLX_REDUCE(min)
 ZMLX_REDUCE(all)
 ZMLX_REDUCE(any)
 ZMLX_REDUCE(count_nonzero)
+
+inline ArrayPtr mean(const Array& a, Ints axes, bool keepdims, StreamRef s) {
+  return box(wide_mean(a, ints(axes), keepdims, s));
+}
+
+inline ArrayPtr median(const Array& a, Ints axes, bool keepdims, StreamRef s) {
+  return box(wide_median(a, ints(axes), keepdims, s));
+}
 
 inline ArrayVecPtr minmax(const Array& a, Ints axes, bool keepdims, StreamRef s) {
   auto [least, most] = mx::minmax(a, ints(axes), keepdims, on(s));
@@ -22,11 +29,11 @@ inline ArrayVecPtr minmax(const Array& a, Ints axes, bool keepdims, StreamRef s)
 }
 
 inline ArrayPtr var(const Array& a, Ints axes, bool keepdims, int32_t ddof, StreamRef s) {
-  return box(mx::var(a, ints(axes), keepdims, ddof, on(s)));
+  return box(wide_var(a, ints(axes), keepdims, ddof, false, s));
 }
 
 inline ArrayPtr std_(const Array& a, Ints axes, bool keepdims, int32_t ddof, StreamRef s) {
-  return box(mx::std(a, ints(axes), keepdims, ddof, on(s)));
+  return box(wide_var(a, ints(axes), keepdims, ddof, true, s));
 }
 
 // Without an axis MLX keeps ndim - 1 dimensions, which a scalar has not.
@@ -43,17 +50,11 @@ inline ArrayPtr argmin(const Array& a, Ints axis, bool keepdims, StreamRef s) {
 }
 
 inline ArrayPtr logsumexp(const Array& a, Ints axes, bool keepdims, StreamRef s) {
-  if (may_stray(a) && a.size() > 0) {
-    return box(staying_logsumexp(a, ints(axes), keepdims, on(s)));
-  }
-  return box(mx::logsumexp(a, ints(axes), keepdims, on(s)));
+  return box(any_logsumexp(a, ints(axes), keepdims, s));
 }
 
 inline ArrayPtr softmax(const Array& a, Ints axes, bool precise, StreamRef s) {
-  if (may_stray(a) && a.size() > 0) {
-    return box(staying_softmax(a, ints(axes), on(s)));
-  }
-  return box(mx::softmax(a, ints(axes), precise, on(s)));
+  return box(any_softmax(a, ints(axes), precise, s));
 }
 
 inline ArrayPtr cumsum(const Array& a, Ints axis, bool reverse, bool inclusive, StreamRef s) {

@@ -11,9 +11,11 @@ namespace zmlx::ops {
 
 bool may_stray(const Array& a);
 
-Array staying_softmax(const Array& a, const std::vector<int>& axes, mx::StreamOrDevice s);
-Array staying_logsumexp(
-    const Array& a, const std::vector<int>& axes, bool keepdims, mx::StreamOrDevice s);
+// Softmax and logsumexp of any array. Those of float64 are composed everywhere, as MLX's own
+// compute in float32. MLX's take no arrays without elements, and over all but the last axis
+// compute integers as integers and halves as halves.
+Array any_softmax(const Array& a, const std::vector<int>& axes, bool precise, StreamRef s);
+Array any_logsumexp(const Array& a, const std::vector<int>& axes, bool keepdims, StreamRef s);
 Array staying_where(const Array& c, const Array& x, const Array& y, mx::StreamOrDevice s);
 
 } // namespace zmlx::ops

@@ -1,0 +1,83 @@
+//! Bounds of random numbers.
+
+use crate::ops::{Number, where_};
+use crate::{Array, Dtype, Error, Result};
+
+/// Whether the difference of two bounds is a number of the dtype, as far as they are known.
+pub(super) fn apart(low: &Array, high: &Array, dtype: Dtype) -> bool {
+    match (Number::known(low), Number::known(high)) {
+        (Some(Number::Real(low)), Some(Number::Real(high))) => {
+            !low.is_finite() || !high.is_finite() || Number::Real(high - low).fits(dtype, true)
+        }
+        _ => true,
+    }
+}
+
+/// Checks known bounds of integers. True where float32, which MLX draws, reaches all between them.
+#[track_caller]
+pub(super) fn single(low: &Array, high: &Array, dtype: Dtype) -> Result<bool> {
+    for (name, bound) in [("low", low), ("high", high)] {
+        if bound.dtype() == Dtype::Complex64 {
+            return Err(Error::dtype(format!(
+                "`{name}`: expected real numbers, got complex64"
+            )));
+        }
+    }
+    let known = (Number::known(low), Number::known(high));
+    let near = |n: i128| n.abs() <= 1 << 24;
+    if let (Some(Number::Whole(least)), Some(Number::Whole(end))) = known {
+        if least >= end {
+            return Err(Error::argument(
+                "high",
+                format_args!("a number above `low`, {least}"),
+                end,
+            ));
+        }
+        Number::Whole(least).check("low", dtype, false)?;
+        if dtype != Dtype::Bool {
+            Number::Whole(end - 1).check("high", dtype, false)?;
+        }
+        return Ok(near(least) && near(end));
+    }
+    let whole = low.dtype().is_integral() && high.dtype().is_integral();
+    let short = low.dtype().size() <= 2 && high.dtype().size() <= 2;
+    Ok(!whole || short || dtype == Dtype::Bool)
+}
+
+/// Integers in `[low, high)` from two times 32 random bits; `low` where there is none.
+#[track_caller]
+pub(super) fn between(
+    low: &Array,
+    high: &Array,
+    dtype: Dtype,
+    upper: &Array,
+    lower: &Array,
+) -> Result<Array> {
+    // Differences of 64 bits are right as unsigned numbers, whatever the sign of the bounds.
+    let bits = |a: &Array| a.astype(Dtype::Uint64);
+    let (first, last) = (bits(low)?, bits(high)?);
+    let zero = Array::scalar(0u64)?;
+    let width = where_(&low.less(high)?, &last.subtract(&first)?, &zero)?;
+    // The high 64 bits of width times a random number below 2^64.
+    let (r1, r0) = (bits(upper)?, bits(lower)?);
+    let shift = Array::scalar(32u64)?;
+    let mask = Array::scalar(u64::from(u32::MAX))?;
+    let halves = |a: &Array| -> Result<(Array, Array)> {
+        Ok((a.right_shift(&shift)?, a.bitwise_and(&mask)?))
+    };
+    let (w1, w0) = halves(&width)?;
+    let (carry, _) = halves(&w0.multiply(&r0)?)?;
+    let (middle1, middle0) = halves(&w1.multiply(&r0)?.add(&carry)?)?;
+    let (rest, _) = halves(&w0.multiply(&r1)?.add(&middle0)?)?;
+    let offset = w1.multiply(&r1)?.add(&middle1)?.add(&rest)?;
+    let drawn = first.add(&offset)?;
+    let signed = matches!(
+        dtype,
+        Dtype::Int8 | Dtype::Int16 | Dtype::Int32 | Dtype::Int64
+    );
+    if signed {
+        drawn.view(Dtype::Int64)?.astype(dtype)
+    } else {
+        drawn.astype(dtype)
+    }
+}

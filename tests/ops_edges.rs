@@ -1,0 +1,485 @@
+//! Operations at the edges of their types and shapes, against closed forms. On the CPU: what is tested is which operations
+//! of MLX are called, and float64 is not elsewhere.
+
+mod support;
+
+use num_complex::Complex32;
+use support::*;
+use zmlx::ops::{Conv, PadMode, Tolerance, where_};
+use zmlx::prelude::*;
+use zmlx::{Device, Error, Result, keepdims, with_device};
+
+/// On a worker and the CPU.
+fn here(body: impl FnOnce() + Send + 'static) {
+    on_worker(move || with_device(Device::CPU, body));
+}
+
+fn truth(a: Result<Array>) -> Vec<bool> {
+    a.unwrap().to_vec::<bool>().unwrap()
+}
+
+#[track_caller]
+fn refused(got: Result<Array>, words: &[&str]) {
+    let error = got.expect_err("an error");
+    let fits = matches!(
+        error,
+        Error::Argument { .. } | Error::Dtype { .. } | Error::Shape { .. }
+    );
+    let text = error.to_string();
+    assert!(fits && words.iter().all(|w| text.contains(w)), "{text}");
+    assert!(text.contains(file!()), "{text}");
+}
+
+#[test]
+fn a_number_beyond_the_dtype_is_compared_as_it_is() {
+    here(|| {
+        let signed = arr(&[-128i8, 127]);
+        assert_eq!(truth(signed.less(300)), [true; 2]);
+        assert_eq!(truth(signed.greater(-129)), [true; 2]);
+        assert_eq!(truth(signed.equal(255)), [false; 2]);
+        assert_eq!(truth(signed.not_equal(128)), [true; 2]);
+        let unsigned = arr(&[0u64, u64::MAX]);
+        assert_eq!(truth(unsigned.greater_equal(-1)), [true; 2]);
+        assert_eq!(truth(unsigned.less_equal(-1)), [false; 2]);
+        assert_eq!(truth(arr(&[0u32, u32::MAX]).less(-1)), [false; 2]);
+        let half = arr(&[f32::INFINITY, 65504.0]).astype(F16).unwrap();
+        assert_eq!(truth(half.greater(1e6)), [true, false]);
+        assert_eq!(truth(half.less(70_000)), [false, true]);
+        // Integers without a common type.
+        let (a, b) = (
+            arr(&[u64::MAX, 1 << 60, 5]),
+            arr(&[-1i64, (1 << 60) - 1, 5]),
+        );
+        assert_eq!(truth(a.equal(&b)), [false, false, true]);
+        assert_eq!(truth(a.greater(&b)), [true, true, false]);
+        assert_eq!(truth(b.less(&a)), [true, true, false]);
+        assert_eq!(truth(b.greater_equal(&a)), [false, false, true]);
+        assert_eq!(truth(b.not_equal(&a)), [true, true, false]);
+        assert_eq!(truth(a.array_equal(&b, false)), [false]);
+    });
+}
+
+#[test]
+fn a_number_beyond_the_dtype_is_refused_where_it_would_wrap() {
+    here(|| {
+        let a = arr(&[1u8, 2]);
+        let words = ["256", "uint8"];
+        refused(&a + 256, &words);
+        refused(256 * &a, &words);
+        refused(a.maximum(256), &words);
+        refused(where_(&a, &a, 256), &words);
+        refused(a.full_like(256), &words);
+        refused(Array::full(2, 256, U8), &words);
+        refused(Array::full(2, f32::NAN, I32), &["NaN", "int32"]);
+        refused(
+            Array::full(2, Complex32::new(1.0, 2.0), F32),
+            &["complex64", "float32"],
+        );
+        refused(a.pad(1, PadMode::Constant(256.0)), &words);
+        refused(a.pad(1, PadMode::Constant(0.5)), &["0.5", "uint8"]);
+        refused(a.slice_update(256, [0], [1], [1]), &words);
+        refused(a.slice_update(0.5, [0], [1], [1]), &["0.5", "uint8"]);
+        refused(a.put_along_axis(&arr(&[0]), -1, 0), &["-1", "uint8"]);
+        refused(a.clip(300..), &["300", "uint8"]);
+        refused(a.clip(..=-1), &["-1", "uint8"]);
+        assert_eq!(a.clip(-1..=300).unwrap().to_vec::<u8>().unwrap(), [1, 2]);
+        assert_eq!(a.clip(2..=300).unwrap().to_vec::<u8>().unwrap(), [2, 2]);
+        let c = Array::full(2, Complex32::new(1.0, 2.0), C64).unwrap();
+        refused(
+            arr(&[1.0f32, 2.0]).slice_update(&c, [0], [2], [1]),
+            &["complex64"],
+        );
+        assert_eq!((&a + 254).unwrap().to_vec::<u8>().unwrap(), [255, 0]);
+    });
+}
+
+#[test]
+fn ranges_of_integers_are_exact() {
+    here(|| {
+        let of = |r: std::ops::Range<i64>| Array::arange(r).unwrap().to_vec::<i64>().unwrap();
+        for start in [i64::MIN, -(1 << 53) - 3, (1 << 53) - 1, i64::MAX - 4] {
+            assert_eq!(of(start..start + 4), (start..start + 4).collect::<Vec<_>>());
+        }
+        let wide = Array::arange((i64::MIN, i64::MAX, 1 << 62)).unwrap();
+        assert_eq!(
+            wide.to_vec::<i64>().unwrap(),
+            [i64::MIN, -(1 << 62), 0, 1 << 62]
+        );
+        let down = Array::arange((i64::MAX, i64::MAX - 5, -2)).unwrap();
+        assert_eq!(
+            down.to_vec::<i64>().unwrap(),
+            [i64::MAX, i64::MAX - 2, i64::MAX - 4]
+        );
+        let ends = Array::arange(i32::MAX - 2..i32::MAX).unwrap();
+        assert_eq!(i32s(&ends), [i32::MAX - 2, i32::MAX - 1]);
+        assert_eq!(Array::arange((5, 1, 1)).unwrap().shape(), [0]);
+        refused(Array::arange((3, 3, 0)), &["step", "0"]);
+        refused(Array::arange(0..i64::MAX), &["2147483647"]);
+        refused(Array::arange((f32::NAN, 0.0, 1.0)), &["start", "NaN"]);
+        refused(
+            Array::arange((1.0f32, 0.0, f32::INFINITY)),
+            &["step", "inf"],
+        );
+        refused(Array::arange(f32::NEG_INFINITY), &["stop", "-inf"]);
+        // The step is not added up.
+        let tenths = f32s(&Array::arange((0.0f32, 1e5, 0.1)).unwrap());
+        let last = tenths.len() - 1;
+        assert_eq!(tenths[last], (last as f64 * f64::from(0.1f32)) as f32);
+        let points = Array::linspace(0.0..=100_000_007.0, 8, I32).unwrap();
+        let want: Vec<i32> = (0..8i64).map(|i| (100_000_007 * i / 7) as i32).collect();
+        assert_eq!(i32s(&points), want);
+        assert_eq!(
+            i32s(&Array::linspace(0.0..=49.0, 50, I8).unwrap()),
+            (0..50).collect::<Vec<_>>()
+        );
+        refused(Array::linspace(0.0..=300.0, 2, U8), &["300", "uint8"]);
+    });
+}
+
+#[test]
+fn positions_do_not_wrap() {
+    here(|| {
+        let x = arr(&[1, 2, 3]);
+        for at in [usize::MAX, i64::MAX as usize, 1 << 63, 3] {
+            refused(x.index(at), &["index"]);
+        }
+        assert_eq!(x.index(..usize::MAX).unwrap().shape(), [3]);
+        assert_eq!(x.index(1..=usize::MAX).unwrap().shape(), [2]);
+        assert_eq!(x.index(usize::MAX..).unwrap().shape(), [0]);
+        assert_eq!(x.index(..=(i64::MAX as usize)).unwrap().shape(), [3]);
+        assert_eq!(x.index(i32::MIN..).unwrap().shape(), [3]);
+        assert_eq!(x.index(..=i32::MAX).unwrap().shape(), [3]);
+        assert!(
+            Array::zeros((0, 3), F32)
+                .unwrap()
+                .split(i32::MAX, 0)
+                .is_err()
+        );
+        assert!(x.split(0, 0).is_err());
+        assert_eq!(
+            Array::zeros((0, 3), F32)
+                .unwrap()
+                .split(3, 0)
+                .unwrap()
+                .len(),
+            3
+        );
+    });
+}
+
+#[test]
+fn means_whose_sums_leave_the_dtype() {
+    here(|| {
+        let near = |a: Result<Array>, want: f64, tol: f64| {
+            let got = f64::from(f32s(&a.unwrap())[0]);
+            assert!(
+                (got - want).abs() <= tol * want.abs().max(1.0),
+                "{got} against {want}"
+            );
+        };
+        near(arr(&[2_000_000_000; 3]).mean(..), 2e9, 1e-6);
+        near(arr(&[u32::MAX; 5]).mean(..), f64::from(u32::MAX), 1e-6);
+        near(arr(&[i64::MAX; 5]).mean(..), i64::MAX as f64, 1e-6);
+        near(arr(&[u64::MAX; 5]).mean(..), u64::MAX as f64, 1e-6);
+        near(arr(&[i8::MIN; 1000]).mean(..), -128.0, 0.0);
+        near(
+            Array::full(70_000, 60_000, U16).unwrap().mean(..),
+            60_000.0,
+            1e-6,
+        );
+        for t in [F16, BF16] {
+            near(Array::full(4096, 100.0, t).unwrap().mean(..), 100.0, 0.0);
+            let two = Array::from_slice(&[-300.0f32, 300.0], 2)
+                .unwrap()
+                .astype(t)
+                .unwrap();
+            near(two.std(.., 0), 300.0, 1e-2);
+            near(
+                Array::full(2, 60_000.0, t).unwrap().median(..),
+                60_000.0,
+                1e-2,
+            );
+        }
+        near(arr(&[2_000_000_001, 2_000_000_003]).var(.., 0), 1.0, 0.0);
+        near(arr(&[i32::MAX, i32::MAX - 2]).std(.., 1), 2f64.sqrt(), 1e-6);
+        near(
+            arr(&[f32::MAX, f32::MAX]).median(..),
+            f64::from(f32::MAX),
+            0.0,
+        );
+        near(arr(&[i64::MAX, i64::MAX]).median(..), i64::MAX as f64, 1e-6);
+        let kept =
+            Array::from_slice(&[1.0f32, 4.0, 2.0, f32::NAN, 8.0, 6.0, 7.0, 5.0], (2, 4)).unwrap();
+        let medians = kept.median(keepdims(1)).unwrap();
+        assert_eq!(medians.shape(), [2, 1]);
+        let medians = f32s(&medians);
+        assert!(medians[0].is_nan() && medians[1] == 6.5);
+    });
+}
+
+#[test]
+fn rounding_to_places() {
+    here(|| {
+        let x = arr(&[
+            1_234_567_850,
+            1_234_567_950,
+            -1_234_567_850,
+            i32::MAX,
+            i32::MIN,
+            45,
+        ]);
+        let tens = [
+            1_234_567_800,
+            1_234_568_000,
+            -1_234_567_800,
+            2_147_483_600,
+            -2_147_483_600,
+            0,
+        ];
+        assert_eq!(i32s(&x.round(-2).unwrap()), tens);
+        assert_eq!(i32s(&x.round(3).unwrap()), i32s(&x));
+        assert_eq!(i32s(&x.round(-30).unwrap()), [0; 6]);
+        let large = arr(&[(1i64 << 60) + 7]).round(-1).unwrap();
+        assert_eq!(large.to_vec::<i64>().unwrap(), [1_152_921_504_606_846_980]);
+        assert_eq!(
+            arr(&[249u8, 255, 5])
+                .round(-1)
+                .unwrap()
+                .to_vec::<u8>()
+                .unwrap(),
+            [250, 255, 0]
+        );
+        let half = arr(&[1000.5f32, 0.125, 65504.0]).astype(F16).unwrap();
+        assert_eq!(f32s(&half.round(3).unwrap()), [1000.5, 0.125, 65504.0]);
+        let y = arr(&[3e38f32, 1.5, 8_388_609.0, f32::INFINITY]);
+        for places in [1, 20, 60] {
+            assert_eq!(f32s(&y.round(places).unwrap()), f32s(&y), "{places}");
+        }
+        assert_eq!(
+            f32s(&arr(&[250.0f32, 350.0, -149.0]).round(-2).unwrap()),
+            [200.0, 400.0, -100.0]
+        );
+        let d = Array::scalar(1.234_567_891_234_5f64)
+            .unwrap()
+            .round(10)
+            .unwrap();
+        assert!((d.item::<f64>().unwrap() - 1.234_567_891_2).abs() < 1e-15);
+    });
+}
+
+#[test]
+fn closeness_of_integers() {
+    here(|| {
+        let close = |a: &Array, b: &Array, by: (f64, f64)| truth(a.isclose(b, by));
+        assert_eq!(
+            close(&arr(&[3u8, 200]), &arr(&[200u8, 201]), (0.0, 1.0)),
+            [false, true]
+        );
+        assert_eq!(
+            close(&arr(&[i8::MIN, 5]), &arr(&[i8::MAX, 6]), (0.0, 1.0)),
+            [false, true]
+        );
+        assert_eq!(
+            close(&arr(&[i32::MIN]), &arr(&[i32::MAX]), (1e-5, 1e-8)),
+            [false]
+        );
+        assert_eq!(
+            close(&arr(&[i64::MIN]), &arr(&[i64::MAX]), (1e-5, 1e-8)),
+            [false]
+        );
+        assert_eq!(
+            close(&arr(&[u64::MAX]), &arr(&[u64::MAX - 1]), (0.0, 0.0)),
+            [false]
+        );
+        assert_eq!(truth(arr(&[250u8]).isclose(-6, (0.0, 0.0))), [false]);
+        assert_eq!(
+            truth(arr(&[250u8]).allclose(251, Tolerance::from((0.0, 1.0)))),
+            [true]
+        );
+    });
+}
+
+#[test]
+fn floats_of_eight_bits() {
+    here(|| {
+        let x = [
+            0.0,
+            1.0,
+            -1.0,
+            448.0,
+            -448.0,
+            2f64.powi(-9),
+            0.3,
+            1.0625 + 1e-12,
+        ];
+        let want = [0x00, 0x38, 0xb8, 0x7e, 0xfe, 0x01, 0x2a, 0x39];
+        let y = arr(&x).to_fp8().unwrap();
+        assert_eq!(y.to_vec::<u8>().unwrap(), want);
+        for t in [F16, BF16, F32, F64] {
+            let nan = Array::full(9, f32::NAN, t).unwrap().to_fp8().unwrap();
+            assert_eq!(nan.to_vec::<u8>().unwrap(), [0x7f; 9], "{t}");
+            let back = nan.from_fp8(t).unwrap();
+            assert!(truth(back.isnan()).iter().all(|&v| v) && back.dtype() == t);
+            let ones = arr(&[0x38u8; 17]).from_fp8(t).unwrap();
+            assert_eq!(f32s(&ones), [1.0; 17]);
+        }
+        let negative = arr(&[0xffu8]).from_fp8(F64).unwrap();
+        assert!(negative.item::<f64>().unwrap().is_nan());
+    });
+}
+
+#[test]
+fn nan_stays_in_scattered_maxima() {
+    here(|| {
+        let x = arr(&[f32::NAN, 1.0, -0.0, 4.0]);
+        let at = arr(&[0, 1, 1, 2]);
+        let u = Array::from_slice(&[5.0f32, f32::NAN, 7.0, -1.0], (4, 1)).unwrap();
+        let most = f32s(&x.scatter_max([&at], &u, 0).unwrap());
+        assert!(most[0].is_nan() && most[1].is_nan() && most[3] == 4.0);
+        assert!(most[2] == 0.0 && most[2].is_sign_negative());
+        let least = f32s(&x.scatter_min([&at], &u, 0).unwrap());
+        assert!(least[0].is_nan() && least[1].is_nan() && least[2..] == [-1.0, 4.0]);
+    });
+}
+
+#[test]
+fn nothing_to_take_from() {
+    here(|| {
+        let x = arr(&[1.0f32, 2.0, 3.0]);
+        let none = Array::zeros(0, F32).unwrap();
+        for lazy in [false, true] {
+            let mask = |v: bool| {
+                let m = arr(&[false, v, false]);
+                if lazy {
+                    m.logical_not().unwrap().logical_not().unwrap()
+                } else {
+                    m
+                }
+            };
+            assert_eq!(
+                f32s(&x.masked_scatter(&mask(false), &none).unwrap()),
+                [1.0, 2.0, 3.0]
+            );
+            assert!(
+                x.masked_scatter(&mask(true), &none)
+                    .and_then(|y| y.to_vec::<f32>())
+                    .is_err()
+            );
+            assert_eq!(f32s(&x.square().unwrap()), [1.0, 4.0, 9.0]);
+        }
+        let rows = Array::zeros((0, 4), F32).unwrap();
+        assert_eq!(rows.logsumexp(1).unwrap().shape(), [0]);
+        assert_eq!(f32s(&rows.logsumexp(0).unwrap()), [f32::NEG_INFINITY; 4]);
+        assert!(rows.logsumexp(2).is_err() && rows.softmax(2).is_err());
+        assert_eq!(
+            Array::zeros((0, 4), I32)
+                .unwrap()
+                .softmax(1)
+                .unwrap()
+                .dtype(),
+            F32
+        );
+    });
+}
+
+#[test]
+fn integers_have_softmax_over_every_axis() {
+    here(|| {
+        let x = Array::from_slice(&[0u8, 255, 1, 254], (2, 2)).unwrap();
+        for axis in [0, 1] {
+            let y = x.astype(F32).unwrap();
+            assert_eq!(
+                f32s(&x.softmax(axis).unwrap()),
+                f32s(&y.softmax(axis).unwrap())
+            );
+            assert_eq!(
+                f32s(&x.logsumexp(axis).unwrap()),
+                f32s(&y.logsumexp(axis).unwrap())
+            );
+        }
+    });
+}
+
+/// The gradient of a convolution, element by element.
+fn transposed(
+    x: &[f32],
+    w: &[f32],
+    stride: i64,
+    padding: i64,
+    dilation: i64,
+    more: i64,
+) -> Vec<f32> {
+    let n =
+        (x.len() as i64 - 1) * stride - 2 * padding + dilation * (w.len() as i64 - 1) + 1 + more;
+    let mut y = vec![0.0; n.max(0) as usize];
+    for (i, x) in x.iter().enumerate() {
+        for (k, w) in w.iter().enumerate() {
+            let at = i as i64 * stride + k as i64 * dilation - padding;
+            if (0..n).contains(&at) {
+                y[at as usize] += x * w;
+            }
+        }
+    }
+    y
+}
+
+#[test]
+fn convolutions_that_cut() {
+    here(|| {
+        let (x, w) = ([1.0f32, 2.0, 3.0, 4.0], [1.0f32, 10.0, 100.0]);
+        let (a, b) = (
+            Array::from_slice(&x, (1, 4, 1)).unwrap(),
+            Array::from_slice(&w, (1, 3, 1)).unwrap(),
+        );
+        for (stride, padding, dilation, more) in [
+            (2, 3, 1, 0),
+            (3, 2, 1, 1),
+            (2, 4, 1, 0),
+            (1, 2, 1, 0),
+            (3, 5, 2, 2),
+            (4, 6, 1, 0),
+        ] {
+            let conv = Conv::new()
+                .stride(stride)
+                .padding(padding)
+                .dilation(dilation)
+                .output_padding(more);
+            let want = transposed(
+                &x,
+                &w,
+                stride.into(),
+                padding.into(),
+                dilation.into(),
+                more.into(),
+            );
+            let y = a.conv_transpose1d(&b, conv.clone());
+            if want.is_empty() {
+                assert!(y.is_err());
+                continue;
+            }
+            assert_eq!(f32s(&y.unwrap()), want, "{conv:?}");
+            let [a, b] = [&a, &b].map(|v| v.astype(F64).unwrap());
+            assert_eq!(f32s(&a.conv_transpose1d(&b, conv).unwrap()), want);
+        }
+        let cut = a
+            .conv_general(&b, Conv::new().input_dilation(3).padding_lo_hi(-2, -2))
+            .unwrap();
+        assert_eq!(f32s(&cut), [20.0, 2.0, 300.0, 30.0]);
+        let gone = a.conv_general(&b, Conv::new().input_dilation(5).padding_lo_hi(-6, -6));
+        assert_eq!(f32s(&gone.unwrap()).len(), 2);
+        let far = i32::MAX / 2;
+        refused(a.conv1d(&b, Conv::new().dilation(far + 2)), &["dilation"]);
+        refused(
+            a.conv_general(&b, Conv::new().input_dilation(far)),
+            &["input_dilation"],
+        );
+        assert!(a.conv_transpose1d(&b, Conv::new().stride(far)).is_err());
+        assert!(a.conv1d(&b, Conv::new().padding(i32::MAX)).is_err());
+        let d = Array::scalar(1e300f64).unwrap().reshape((1, 1, 1)).unwrap();
+        let one = Array::ones((1, 1, 1), F64).unwrap();
+        assert_eq!(
+            d.conv1d(&one, Conv::new()).unwrap().item::<f64>().unwrap(),
+            1e300
+        );
+    });
+}

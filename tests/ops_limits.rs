@@ -1,0 +1,480 @@
+//! What operations do at their limits: float64, products, quantized and random numbers, memory; and that no operation
+//! ends the process for any dtype and shape.
+
+mod support;
+
+use support::*;
+use zmlx::ops::{self, QuantMode, Quantization, Scan};
+use zmlx::prelude::*;
+use zmlx::{Device, Error, Result, random, with_device};
+
+fn here(body: impl FnOnce() + Send + 'static) {
+    on_worker(move || with_device(Device::CPU, body));
+}
+
+type Unary = fn(&Array) -> Result<Array>;
+
+/// Functions that are as exact in float64 as the type, with their references.
+const DOUBLE: &[(&str, Unary, fn(f64) -> f64)] = &[
+    ("exp", Array::exp, f64::exp),
+    ("expm1", Array::expm1, f64::exp_m1),
+    ("log", |x| x.abs()?.log(), |x| x.abs().ln()),
+    ("log2", |x| x.abs()?.log2(), |x| x.abs().log2()),
+    ("log10", |x| x.abs()?.log10(), |x| x.abs().log10()),
+    ("log1p", |x| x.abs()?.log1p(), |x| x.abs().ln_1p()),
+    ("sin", Array::sin, f64::sin),
+    ("cos", Array::cos, f64::cos),
+    ("tan", Array::tan, f64::tan),
+    ("arctan", Array::arctan, f64::atan),
+    ("sinh", Array::sinh, f64::sinh),
+    ("cosh", Array::cosh, f64::cosh),
+    ("tanh", Array::tanh, f64::tanh),
+    ("arcsinh", Array::arcsinh, f64::asinh),
+    ("sqrt", |x| x.abs()?.sqrt(), |x| x.abs().sqrt()),
+    ("rsqrt", |x| x.abs()?.rsqrt(), |x| 1.0 / x.abs().sqrt()),
+    ("degrees", Array::degrees, f64::to_degrees),
+    ("radians", Array::radians, f64::to_radians),
+    ("sigmoid", Array::sigmoid, |x| 1.0 / (1.0 + (-x).exp())),
+    (
+        "power",
+        |x| x.abs()?.power(&Array::scalar(1.7f64)?),
+        |x| x.abs().powf(1.7),
+    ),
+    (
+        "logaddexp",
+        |x| x.logaddexp(&Array::scalar(0.5f64)?),
+        |x| (x.exp() + 0.5f64.exp()).ln(),
+    ),
+    ("erfinv", |x| x.tanh()?.erfinv()?.erf(), f64::tanh),
+    ("square", Array::square, |x| x * x),
+    ("reciprocal", Array::reciprocal, |x| 1.0 / x),
+];
+
+/// And those that are not: MLX computes them in float32. See the notes on operations.
+const SINGLE: &[(&str, Unary, fn(f64) -> f64)] = &[("logcumsumexp", |x| x.logcumsumexp(-1), |x| x)];
+
+#[test]
+fn float64_is_computed_in_float64() {
+    here(|| {
+        let mut rng = Rng::new();
+        let x: Vec<f64> = (0..41).map(|_| rng.real(-3.0, 3.0)).collect();
+        let a = arr(&x);
+        // As it lies, and strided.
+        let strided = Array::from_slice(&[x.clone(), x.clone()].concat(), (2, 41)).unwrap();
+        let strided = strided.transpose(..).unwrap().index((.., 1)).unwrap();
+        for (name, f, want) in DOUBLE {
+            for a in [&a, &strided] {
+                let y = f(a).unwrap();
+                assert_eq!((y.dtype(), y.shape()), (F64, a.shape()), "{name}");
+                for (x, y) in x.iter().zip(y.to_vec::<f64>().unwrap()) {
+                    let want = want(*x);
+                    let error = (y - want).abs() / want.abs().max(1.0);
+                    assert!(error < 1e-14, "{name}({x}): {y} against {want}");
+                }
+            }
+        }
+        // What the documentation lists is off, else it belongs above.
+        for (name, f, want) in SINGLE {
+            let one: Vec<f64> = x.iter().flat_map(|&v| [v, v]).collect();
+            let y = f(&Array::from_slice(&one, (41, 2)).unwrap())
+                .unwrap()
+                .to_vec::<f64>()
+                .unwrap();
+            let off = (0..41).map(|i| (y[2 * i + 1] - want(x[i]) - 2f64.ln()).abs());
+            assert!(off.fold(0.0, f64::max) < 1e-6, "{name}");
+        }
+        let e = |v: f64| {
+            Array::scalar(v)
+                .unwrap()
+                .exp()
+                .unwrap()
+                .item::<f64>()
+                .unwrap()
+        };
+        assert_eq!((e(700.0), e(-740.0)), (700f64.exp(), (-740f64).exp()));
+        let erf = Array::scalar(0.5f64)
+            .unwrap()
+            .erf()
+            .unwrap()
+            .item::<f64>()
+            .unwrap();
+        assert!((erf - 0.520_499_877_813_046_5).abs() < 1e-15);
+        let inverse = Array::scalar(0.999_999_999_999_9f64)
+            .unwrap()
+            .erfinv()
+            .unwrap();
+        let back = inverse.erf().unwrap().item::<f64>().unwrap();
+        assert!((back - 0.999_999_999_999_9).abs() < 1e-16 * 4.0, "{back}");
+        let inf = f64::INFINITY;
+        let edges = arr(&[inf, -inf, 0.0, f64::NAN])
+            .logaddexp(&arr(&[inf, -inf, -inf, 0.0]))
+            .unwrap();
+        let edges = edges.to_vec::<f64>().unwrap();
+        assert!(edges[0] == inf && edges[1] == -inf && edges[2] == 0.0 && edges[3].is_nan());
+    });
+}
+
+#[test]
+fn softmax_of_float64() {
+    here(|| {
+        let x = [0.1f64, 1.7, -2.3];
+        let total: f64 = x.iter().map(|v| v.exp()).sum();
+        let a = arr(&x);
+        for (i, y) in a
+            .softmax(-1)
+            .unwrap()
+            .to_vec::<f64>()
+            .unwrap()
+            .into_iter()
+            .enumerate()
+        {
+            assert!((y - x[i].exp() / total).abs() < 1e-15);
+        }
+        let y = a.logsumexp(0).unwrap().item::<f64>().unwrap();
+        assert!((y - total.ln()).abs() < 1e-15);
+    });
+}
+
+#[test]
+fn derivatives_of_float64() {
+    here(|| {
+        let pi = std::f64::consts::PI;
+        let table: [(&str, Unary, fn(f64) -> f64); 7] = [
+            ("exp", Array::exp, f64::exp),
+            ("expm1", Array::expm1, f64::exp),
+            ("sin", Array::sin, f64::cos),
+            ("cos", Array::cos, |x| -x.sin()),
+            ("tan", Array::tan, |x| 1.0 / x.cos().powi(2)),
+            ("sigmoid", Array::sigmoid, |x| {
+                let y = 1.0 / (1.0 + (-x).exp());
+                y * (1.0 - y)
+            }),
+            (
+                "logaddexp",
+                |x| x.logaddexp(&Array::scalar(0.3f64)?),
+                |x| 1.0 / (1.0 + (0.3 - x).exp()),
+            ),
+        ];
+        for (name, f, want) in table {
+            for x in [0.3f64, -1.2, 1.1] {
+                let g = zmlx::grad(move |x: &Array| f(x));
+                let got = g(&Array::scalar(x).unwrap())
+                    .unwrap()
+                    .item::<f64>()
+                    .unwrap();
+                assert!((got - want(x)).abs() < 1e-14, "{name}'({x}): {got}");
+            }
+        }
+        let g = zmlx::grad(|x: &Array| x.erfinv()?.erf()?.multiply(x));
+        let got = g(&Array::scalar(0.4f64).unwrap())
+            .unwrap()
+            .item::<f64>()
+            .unwrap();
+        assert!((got - 0.8).abs() < 1e-13, "{got} {pi}");
+    });
+}
+
+#[track_caller]
+fn refused(got: Result<Array>, words: &[&str]) {
+    let error = got.expect_err("an error");
+    let fits = matches!(
+        error,
+        Error::Argument { .. } | Error::Dtype { .. } | Error::Shape { .. }
+    );
+    let text = error.to_string();
+    assert!(fits && words.iter().all(|w| text.contains(w)), "{text}");
+    assert!(text.contains(file!()), "{text}");
+}
+
+#[test]
+fn products_say_what_they_take() {
+    here(|| {
+        let (a, b) = (
+            Array::ones((2, 4), F32).unwrap(),
+            Array::ones((4, 3), F32).unwrap(),
+        );
+        let cut = |v: &[i64]| {
+            f32s(
+                &a.segmented_mm(&b, &Array::from_slice(v, (1, 2)).unwrap())
+                    .unwrap(),
+            )
+        };
+        assert_eq!(cut(&[0, 1 << 32]), [4.0; 6]);
+        assert_eq!(cut(&[1 << 32, (1 << 32) + 4]), [0.0; 6]);
+        assert_eq!(cut(&[-3, 2]), [2.0; 6]);
+        assert_eq!(cut(&[3, 1]), [0.0; 6]);
+        let all = Array::from_slice(&[0u64, u64::MAX], (1, 2)).unwrap();
+        assert_eq!(f32s(&a.segmented_mm(&b, &all).unwrap()), [4.0; 6]);
+        refused(a.segmented_mm(&a, &all), &["[2, 4]"]);
+        refused(
+            a.segmented_mm(&Array::scalar(1.0f32).unwrap(), &all),
+            &["[]"],
+        );
+        let zero = Array::scalar(2.0f32).unwrap();
+        refused(a.matmul(&zero), &["[]", "matmul"]);
+        assert_eq!(f32s(&a.inner(&zero).unwrap()), [2.0; 8]);
+        refused(a.tensordot(&zero, 1), &["axes"]);
+        refused(a.tensordot(&b, ([0, 0], [0, 1])), &["axes", "[0, 0]"]);
+        refused(a.tensordot(&b, ([5], [0])), &["axes", "[5]"]);
+        refused(ops::einsum("ij,jk->iz", [&a, &b]), &["'z'"]);
+        refused(ops::einsum("ij->ij", [&a, &b]), &["operands", "2"]);
+        refused(a.block_masked_mm(&b, 7, None, None, None), &["block", "7"]);
+        assert_eq!(
+            f32s(&a.block_masked_mm(&b, 32, None, None, None).unwrap()),
+            [4.0; 6]
+        );
+        let [h, g] = [&a, &b].map(|v| v.astype(F16).unwrap());
+        refused(h.block_masked_mm(&g, 32, None, None, None), &["float16"]);
+        refused(
+            h.gather_mm(
+                &g,
+                ops::Pick {
+                    lhs: Some(&arr(&[0u32])),
+                    ..Default::default()
+                },
+            ),
+            &["float16"],
+        );
+        refused(arr(&[1u64]).bitwise_or(&arr(&[1i8])), &["uint64", "int8"]);
+        refused(arr(&[1i64]).left_shift(&arr(&[1u64])), &["uint64", "int64"]);
+        refused(
+            Array::ones(4, F64).unwrap().hadamard_transform(None),
+            &["float64"],
+        );
+        assert!(
+            Array::ones((2, 64), F64)
+                .unwrap()
+                .quantize(Quantization::affine(64, 4))
+                .is_err()
+        );
+    });
+}
+
+#[test]
+fn a_scale_of_the_whole_counts() {
+    here(|| {
+        let w = (random::normal((2, 8, 64)).unwrap() * 30.0).unwrap();
+        let scale = w.abs().unwrap().max(..).unwrap();
+        let q = w
+            .quantize_scaled(Quantization::of(QuantMode::Nvfp4), Some(&scale))
+            .unwrap();
+        let x = random::normal((2, 4, 64)).unwrap();
+        let all = q.dequantize().unwrap().astype(F32).unwrap();
+        let want = x.matmul(&all.swapaxes(-1, -2).unwrap()).unwrap();
+        let most = want.abs().unwrap().max(..).unwrap().item::<f32>().unwrap();
+        let near = |got: Array| {
+            let off = (got.astype(F32).unwrap() - &want)
+                .unwrap()
+                .abs()
+                .unwrap()
+                .max(..)
+                .unwrap();
+            assert!(off.item::<f32>().unwrap() < 0.01 * most);
+        };
+        near(x.quantized_matmul(&q, true).unwrap());
+        near(x.astype(F16).unwrap().quantized_matmul(&q, true).unwrap());
+        near(x.gather_qmm(&q, ops::Pick::default(), true).unwrap());
+    });
+}
+
+#[test]
+fn bounds_of_random_integers() {
+    here(|| {
+        let r = |low: i64, high: i64, t: Dtype| {
+            let (low, high) = (Array::scalar(low).unwrap(), Array::scalar(high).unwrap());
+            random::of_type(t).randint(&low, &high, 512)
+        };
+        let of = |low, high| r(low, high, I64).unwrap().to_vec::<i64>().unwrap();
+        assert_eq!(of(i64::MAX - 1, i64::MAX), [i64::MAX - 1; 512]);
+        assert_eq!(of((1 << 24) + 1, (1 << 24) + 2), [(1 << 24) + 1; 512]);
+        let few = of((1 << 40) + 1, (1 << 40) + 4);
+        assert!(
+            (1..4).all(|i| few.contains(&((1 << 40) + i)))
+                && few.iter().all(|v| (v >> 40) == 1 && v & 3 != 0)
+        );
+        let wide = of(i64::MIN, i64::MAX);
+        let below = wide.iter().filter(|&&v| v < 0).count();
+        assert!((180..332).contains(&below), "{below}");
+        assert!(wide.iter().any(|v| v & 1 == 1));
+        let bytes = random::of_type(U8)
+            .randint(0, 256, 4096)
+            .unwrap()
+            .to_vec::<u8>()
+            .unwrap();
+        assert!(bytes.contains(&255) && bytes.contains(&0));
+        refused(random::of_type(U8).randint(0, 257, 3), &["256", "uint8"]);
+        refused(random::of_type(U8).randint(-1, 5, 3), &["-1", "uint8"]);
+        refused(random::randint(5, 5, 3), &["high", "5"]);
+        let x = random::of_type(F16)
+            .uniform_between(-60_000.0, 60_000.0, 64)
+            .unwrap();
+        assert!(f32s(&x).iter().all(|v| v.is_finite()));
+        assert!(random::of_type(F64).gumbel(3).is_err());
+    });
+}
+
+#[test]
+fn memory_that_is_not_there() {
+    here(|| {
+        let y = Array::zeros((1 << 20, 1 << 16), F32).unwrap();
+        for _ in 0..2 {
+            let big = y.contiguous().unwrap();
+            assert!(matches!(big.eval(), Err(Error::Memory { .. })));
+            let sorted = (&y + 1.0).unwrap().sort(-1).unwrap().sum(..).unwrap();
+            assert!(matches!(sorted.eval(), Err(Error::Memory { .. })));
+        }
+        assert_eq!(
+            arr(&[1.0f32, 2.0]).sum(..).unwrap().item::<f32>().unwrap(),
+            3.0
+        );
+    });
+}
+
+/// Whatever comes out, the process goes on, and what has a result has it in time.
+#[test]
+fn no_operation_ends_the_process() {
+    let unary: &'static [Unary] = &[
+        Array::abs,
+        Array::negative,
+        Array::sign,
+        Array::floor,
+        Array::exp,
+        Array::log1p,
+        Array::erfinv,
+        Array::isfinite,
+        Array::bitwise_invert,
+        Array::logical_not,
+        Array::to_fp8,
+        Array::real,
+        Array::imag,
+        Array::conjugate,
+        Array::copy,
+        Array::contiguous,
+        Array::atleast_3d,
+        Array::matrix_transpose,
+        |x| x.round(-1),
+        |x| x.round(2),
+        |x| x.nan_to_num(0.0, None, None),
+        |x| x.sum(-1),
+        |x| x.prod(..),
+        |x| x.mean(0),
+        |x| x.median(-1),
+        |x| x.max(..),
+        |x| x.min(-1),
+        |x| x.all(0),
+        |x| x.any(..),
+        |x| x.logsumexp(-1),
+        |x| x.count_nonzero(..),
+        |x| x.argmax(..),
+        |x| x.argmin(-1),
+        |x| x.var(.., 1),
+        |x| x.std(0, 9),
+        |x| x.softmax(-1),
+        |x| x.softmax_precise(0),
+        |x| x.cumsum(0),
+        |x| x.cumprod(..),
+        |x| x.cummax(-1),
+        |x| x.cummin(Scan::flat().exclusive()),
+        |x| x.logcumsumexp(..),
+        |x| x.diff(3, -1),
+        |x| x.sort(-1),
+        |x| x.sort(..),
+        |x| x.argsort(0),
+        |x| x.partition(0, -1),
+        |x| x.argpartition(-1, ..),
+        |x| x.topk(1, -1),
+        |x| x.topk(0, ..),
+        |x| x.unique(2, None),
+        |x| x.searchsorted(x, true),
+        |x| x.reshape(-1),
+        |x| x.flatten(..),
+        |x| x.flip(..),
+        |x| x.roll(i32::MIN, ..),
+        |x| x.roll(7, 0),
+        |x| x.repeat(0, ..),
+        |x| x.repeat(2, -1),
+        |x| x.tile((2, 0)),
+        |x| x.squeeze(..),
+        |x| x.expand_dims(0),
+        |x| x.diagonal(1, 0, 1),
+        |x| x.diag(-3),
+        |x| x.trace(i32::MIN, 0, 1),
+        |x| x.tril(i32::MAX),
+        |x| x.triu(i32::MIN),
+        |x| x.hadamard_transform(None),
+        |x| x.take(&Array::zeros(0, I32)?, ..),
+        |x| x.take(&Array::zeros(3, I32)?, 0),
+        |x| x.take_along_axis(x, -1),
+        |x| x.index(-1),
+        |x| x.index(..1),
+        |x| x.slice_update(1, [0], [9], [2]),
+        |x| x.masked_scatter(&x.isnan()?, x),
+        |x| x.scatter_add([&Array::zeros(0, I32)?], &Array::zeros((0, 1), F32)?, 0),
+        |x| x.gather([&Array::zeros(2, I32)?], 0, 1),
+        |x| x.matmul(x),
+        |x| x.inner(x),
+        |x| x.outer(x),
+        |x| x.kron(x),
+        |x| x.tensordot(x, 1),
+        |x| x.vecdot(x, -1),
+        |x| x.add(x),
+        |x| x.divide(x),
+        |x| x.floor_divide(x),
+        |x| x.remainder(x),
+        |x| x.floor_divide(0),
+        |x| x.remainder(-1),
+        |x| Ok(x.divmod(0)?.1),
+        |x| x.power(x),
+        |x| x.power(-1),
+        |x| x.arctan2(x),
+        |x| x.logaddexp(x),
+        |x| x.maximum(0),
+        |x| x.left_shift(3),
+        |x| x.clip(-1..=1),
+        |x| x.isclose(x, (0.1, 0.1)),
+        |x| x.view(U8),
+        |x| x.view(C64),
+        |x| x.astype(BOOL),
+        |x| x.pad(1, ops::PadMode::Reflect),
+        |x| x.pad((0, 2), ops::PadMode::Edge),
+        |x| x.as_strided((2, 0), &[1, 1], 0),
+        |x| x.conv1d(x, ops::Conv::new()),
+        |x| random::permutation(x, 0),
+        |x| random::categorical(x, -1),
+        |x| zmlx::linalg::inv(x),
+        |x| zmlx::fast::rms_norm(x, None, 1e-5),
+        |x| ops::einsum("ii", [x]),
+        |x| Ok(x.split(1, 0)?.remove(0)),
+        |x| Ok(x.minmax(..)?.0),
+        |x| ops::stack([x, x], 0),
+        |x| ops::concatenate([x], 0),
+        |x| ops::where_(x, x, 0),
+        |x| x.number_of_elements(0, true, I32),
+        |x| x.segmented_mm(x, &Array::zeros((1, 2), U32)?),
+    ];
+    let shapes: [&[i32]; 8] = [&[], &[0], &[1], &[5], &[0, 3], &[3, 0], &[2, 2], &[1, 0, 2]];
+    here(move || {
+        for t in Dtype::ALL {
+            for shape in shapes {
+                let n = shape.iter().product::<i32>();
+                let x = Array::arange(n)
+                    .unwrap()
+                    .reshape(shape)
+                    .unwrap()
+                    .astype(t)
+                    .unwrap();
+                for (i, f) in unary.iter().enumerate() {
+                    if std::env::var_os("ZMLX_SWEEP").is_some() {
+                        eprintln!("{t} {shape:?} {i}");
+                    }
+                    // An error of the evaluation belongs to this array alone.
+                    let _ = f(&x).and_then(|y| y.eval());
+                }
+                assert_eq!(
+                    x.astype(I32).unwrap().to_vec::<i32>().unwrap().len(),
+                    n as usize
+                );
+            }
+        }
+    });
+}
