@@ -165,6 +165,43 @@ fn targets_outside_of_the_classes() {
     .unwrap();
 }
 
+/// No number stands for "no target is ignored", and a target that wraps is not the ignored one.
+#[test]
+fn only_the_ignored_target_is_ignored() {
+    on_worker(|| -> Result<()> {
+        let nan = f64::NAN;
+        let logits = Array::zeros((2, 4), F32)?;
+        let third = 4f64.ln();
+        let of = |targets: &Array, ignored: Option<i64>| -> Result<(Array, Array)> {
+            let loss = |x: &Array| match ignored {
+                Some(i) => softmax_cross_entropy(x, targets).ignore_index(i).call(),
+                None => softmax_cross_entropy(x, targets).call(),
+            };
+            let slope = grad(|x| loss(x)?.sum(..))(&logits)?;
+            Ok((loss(&logits)?, slope))
+        };
+        let signed = Array::from_slice(&[i64::MIN, 2], 2)?;
+        let unsigned = Array::from_slice(&[u64::MAX, 2], 2)?;
+        for (targets, ignored, first) in [
+            (&signed, None, nan),
+            (&signed, Some(0), nan),
+            (&signed, Some(i64::MIN), 0.0),
+            (&unsigned, None, nan),
+            (&unsigned, Some(-1), nan),
+            (&unsigned, Some(i64::MIN), nan),
+            (&unsigned, Some(i64::MAX), nan),
+        ] {
+            let (loss, slope) = of(targets, ignored)?;
+            values(&loss, &[first, third]);
+            values(&slope.index(0)?, &[first; 4]);
+            values(&slope.index(1)?, &[0.25, 0.25, -0.75, 0.25]);
+        }
+        values(&of(&unsigned, Some(2))?.0, &[nan, 0.0]);
+        Ok(())
+    })
+    .unwrap();
+}
+
 /// silu is 0 at minus infinity, where its formula would multiply that by 0.
 #[test]
 fn gates_at_infinity() {
