@@ -196,13 +196,16 @@ impl Map {
 macro_rules! options {
     ($($name:ident)*) => {$(
         impl $name {
-            /// The same operation with arithmetic in this dtype instead of float32.
+            /// The same operation with arithmetic in this dtype instead of float32 (or integers, where all arrays are).
             ///
             /// # Errors
             /// [`Error::Dtype`](crate::Error::Dtype) for bool, float64 and complex64.
             #[track_caller]
             pub fn with_compute_dtype(self, dtype: Dtype) -> Result<Self> {
-                let op = self.op.changed(|p| p.compute = dtype)?;
+                let op = self.op.changed(|p| {
+                    p.compute = dtype;
+                    p.exact = false;
+                })?;
                 Ok($name { op })
             }
 

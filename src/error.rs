@@ -157,6 +157,13 @@ impl Error {
                 at,
             };
         }
+        if let Some(message) = message.strip_prefix("[zmlx derivative] ") {
+            return Error::Argument {
+                argument: "gradient".into(),
+                message: format!("`gradient`: {message}"),
+                at,
+            };
+        }
         match kind {
             b'i' => Error::Io { message, at },
             _ if is_io(&message) => Error::Io { message, at },
@@ -180,7 +187,11 @@ pub(crate) fn launch_message(kernel: &str, message: &str) -> String {
 }
 
 fn from_launch(message: &str) -> Option<(&str, &str)> {
-    message.strip_prefix("[zmlx kernel] ")?.split_once(": ")
+    let (kernel, message) = message.strip_prefix("[zmlx kernel] ")?.split_once(": ")?;
+    // The engine's own sentences begin with the kernel, too.
+    let rest = message.strip_prefix(&format!("kernel `{kernel}`"));
+    let rest = rest.map(|r| r.trim_start_matches(':').trim_start());
+    Some((kernel, rest.unwrap_or(message)))
 }
 
 fn is_io(message: &str) -> bool {

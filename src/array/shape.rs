@@ -13,21 +13,21 @@ pub trait IntoShape: Sized {
     fn into_shape(self) -> Result<Vec<i32>> {
         let shape = self.into_dims()?;
         match shape.iter().position(|&d| d < 0) {
-            Some(axis) => Err(bad_dimension(axis)),
+            Some(axis) => Err(bad_dimension(axis, shape[axis])),
             None => Ok(shape),
         }
     }
 }
 
 #[track_caller]
-fn bad_dimension(axis: usize) -> Error {
+fn bad_dimension(axis: usize, got: impl std::fmt::Display) -> Error {
     Error::shape(format!(
-        "`shape`: expected dimension {axis} between 0 and 2147483647"
+        "`shape`: expected dimension {axis} between 0 and 2147483647, got {got}"
     ))
 }
 
 /// One dimension as an integer.
-pub trait Dim: Copy {
+pub trait Dim: Copy + std::fmt::Display {
     /// As MLX stores it, if it fits.
     fn to_i32(self) -> Option<i32>;
 }
@@ -56,7 +56,7 @@ impl<D: Dim> IntoShape for &[D] {
         for (axis, d) in self.iter().enumerate() {
             match d.to_i32() {
                 Some(n) if n >= -1 => dims.push(n),
-                _ => return Err(bad_dimension(axis)),
+                _ => return Err(bad_dimension(axis, d)),
             }
         }
         Ok(dims)

@@ -82,6 +82,7 @@ impl Inner {
 
     #[track_caller]
     fn define(spec: KernelBuilder, key: KernelKey) -> Result<Self> {
+        super::mentioned::check(&spec)?;
         let ffi_spec = spec.to_ffi();
         let native = ffi::native_kernel(&ffi_spec).lift()?;
         let checks = Checks::of(spec.checked);

@@ -232,3 +232,51 @@ fn norms_of_large_and_of_no_values() {
     })
     .unwrap();
 }
+
+/// A large element does not swallow the many small ones beside it.
+#[test]
+fn sums_beside_a_large_element() {
+    on_worker(|| -> Result<()> {
+        let n = 300_000;
+        let mut row = vec![0f32; n];
+        row[7] = 17.0;
+        let x = Array::from_slice(&row, (1, n))?;
+        let e = 17f64.exp();
+        let want = ((e + n as f64 - 1.0) / e).ln();
+        let loss = softmax_cross_entropy(&x, &Array::from_slice(&[7i32], 1)?).call()?;
+        let got = f64::from(loss.item::<f32>()?);
+        assert!((got - want).abs() < 1e-6, "{got} {want}");
+        let sum: f64 = numbers(&softmax::softmax_lastdim(&x)?)?.iter().sum();
+        assert!((sum - 1.0).abs() < 1e-6, "{sum}");
+
+        let mut row = vec![4e-8f32; n];
+        row[0] = 1.0;
+        let x = Array::from_slice(&row, (1, n))?;
+        let last = numbers(&zmlx::kernels::scan::cumsum_lastdim(&x)?)?[n - 1];
+        let want = 1.0 + (n - 1) as f64 * f64::from(4e-8f32);
+        assert!((last - want).abs() < 4e-7, "{last} {want}");
+        Ok(())
+    })
+    .unwrap();
+}
+
+/// No rows give no values, and a row of nothing the logarithm of 0.
+#[test]
+fn logsumexp_of_nothing() {
+    on_worker(|| -> Result<()> {
+        assert_eq!(Array::zeros((0, 4), F32)?.logsumexp(1)?.shape(), [0]);
+        assert_eq!(
+            Array::zeros((0, 4), F32)?
+                .logsumexp(zmlx::keepdims(1))?
+                .shape(),
+            [0, 1]
+        );
+        values(
+            &Array::zeros((2, 0), F32)?.logsumexp(-1)?,
+            &[-f64::INFINITY; 2],
+        );
+        values(&Array::zeros(0, F32)?.logsumexp(..)?, &[-f64::INFINITY]);
+        Ok(())
+    })
+    .unwrap();
+}

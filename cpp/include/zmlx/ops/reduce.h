@@ -42,8 +42,12 @@ inline ArrayPtr argmin(const Array& a, Ints axis, bool keepdims, StreamRef s) {
                    : mx::argmin(a, axis.front(), keepdims, on(s)));
 }
 
+// Without elements MLX refuses: no rows are no results, and a row without elements adds up to nothing.
 inline ArrayPtr logsumexp(const Array& a, Ints axes, bool keepdims, StreamRef s) {
-  if (may_stray(a) && a.size() > 0) {
+  if (a.size() == 0) {
+    return box(mx::log(mx::sum(mx::exp(a, on(s)), ints(axes), keepdims, on(s)), on(s)));
+  }
+  if (may_stray(a)) {
     return box(staying_logsumexp(a, ints(axes), keepdims, on(s)));
   }
   return box(mx::logsumexp(a, ints(axes), keepdims, on(s)));
