@@ -11,8 +11,9 @@ pub(super) fn explained(problem: EngineError, launch: &Launch<'_>) -> EngineErro
         return problem;
     };
     if let Some(name) = unknown(&error.message) {
-        let name = name.to_owned();
-        error.message = words(&name, launch);
+        if let Some(words) = words(name, launch) {
+            error.message = format!("{words} ({})", error.message);
+        }
     }
     EngineError::Compile(error)
 }
@@ -46,7 +47,8 @@ fn unknown(message: &str) -> Option<&str> {
     good.then_some(name)
 }
 
-fn words(name: &str, launch: &Launch<'_>) -> String {
+/// What is known about the name, if anything.
+fn words(name: &str, launch: &Launch<'_>) -> Option<String> {
     let kernel = launch.kernel;
     let template = || launch.template.iter().map(|&(n, _)| n);
     let is_type = name.chars().next().is_some_and(|c| c.is_ascii_uppercase()) && name.len() <= 2;
@@ -66,20 +68,22 @@ fn words(name: &str, launch: &Launch<'_>) -> String {
         } else {
             given.join(", ")
         };
-        return format!("`{name}` is not declared; template arguments given: {given}");
+        return Some(format!(
+            "`{name}` is not declared; template arguments given: {given}"
+        ));
     }
     let buffers = kernel.input_names().iter().chain(kernel.output_names());
     let own = buffers.map(String::as_str).find(|n| near(n, name));
     if let Some(own) = own {
-        return format!("`{name}` is not known; did you mean `{own}`?");
+        return Some(format!("`{name}` is not known; did you mean `{own}`?"));
     }
-    match crate::msl::function_like(name) {
-        Some(known) if known == name => format!(
-            "`{name}` is not known; it is a function of zmlx's library: put `zmlx::msl::header_for(source)` into the kernel's `header`"
+    let known = crate::msl::function_like(name)?;
+    Some(match known == name {
+        true => format!(
+            "`{name}` is a function of zmlx's library: put `zmlx::msl::header_for(source)` into the kernel's `header`"
         ),
-        Some(known) => format!("`{name}` is not known; did you mean `{known}`?"),
-        None => format!("`{name}` is not known"),
-    }
+        false => format!("`{name}` is not known; did you mean `{known}`?"),
+    })
 }
 
 /// Whether two names differ by a letter, or in case only.
