@@ -97,7 +97,7 @@ impl NaryBuilder {
         self
     }
 
-    /// What `T` is (default float32).
+    /// What `T` is (default float32, which rounds integers above 2^24).
     pub fn compute_dtype(mut self, dtype: Dtype) -> Self {
         self.compute = dtype;
         self
