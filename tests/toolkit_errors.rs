@@ -213,7 +213,10 @@ fn raw_kernels() {
         let op = double.build().unwrap();
         let x = Array::ones(3, F32).unwrap();
         let text = message(op.call(&[&x, &x]), argument);
-        assert!(text.contains("1 arrays"), "{text}");
+        assert!(
+            text.contains("expected 1 array for `double` (x), got 2"),
+            "{text}"
+        );
         let text = grad(|x| op.call(&[x])?[0].sum(..))(&x)
             .unwrap_err()
             .to_string();

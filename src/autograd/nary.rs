@@ -142,13 +142,13 @@ impl NaryBuilder {
             return Err(missing("forward", "the body of the forward kernel"));
         }
         crate::codegen::dtypes::check_compute(self.compute)?;
-        let kernel = |name: &str, inputs: &[String], outputs: &[String], source: &str| {
-            MetalKernel::new(name, inputs, outputs)
-                .header(crate::msl::header_with(&self.header, source))
-                .source(source)
-                .build()
-        };
-        let forward = kernel(&self.name, &self.inputs, &self.outputs, &self.forward)?;
+        let forward = kernel(
+            &self.header,
+            &self.name,
+            &self.inputs,
+            &self.outputs,
+            &self.forward,
+        )?;
         let backward = match &self.backward {
             None => None,
             Some(source) => {
@@ -162,6 +162,7 @@ impl NaryBuilder {
                 }
                 let outputs: Vec<_> = self.inputs.iter().map(|i| format!("d{i}")).collect();
                 Some(kernel(
+                    &self.header,
                     &format!("{}_vjp", self.name),
                     &inputs,
                     &outputs,
@@ -181,6 +182,21 @@ impl NaryBuilder {
             }),
         })
     }
+}
+
+/// A kernel with the author's header and what it uses of the library. A function, as a closure would be taken for the caller.
+#[track_caller]
+fn kernel(
+    header: &str,
+    name: &str,
+    inputs: &[String],
+    outputs: &[String],
+    source: &str,
+) -> Result<MetalKernel> {
+    MetalKernel::new(name, inputs, outputs)
+        .header(crate::msl::header_with(header, source))
+        .source(source)
+        .build()
 }
 
 impl std::fmt::Debug for NaryBuilder {

@@ -82,7 +82,6 @@ impl Inner {
 
     #[track_caller]
     fn define(spec: KernelBuilder, key: KernelKey) -> Result<Self> {
-        super::mentioned::check(&spec)?;
         let ffi_spec = spec.to_ffi();
         let native = ffi::native_kernel(&ffi_spec).lift()?;
         let checks = Checks::of(spec.checked);
@@ -146,6 +145,7 @@ impl MetalKernel {
         let key = KernelKey::of(&spec, spec.checked);
         if !spec.cached {
             spec.check()?;
+            super::mentioned::check(&spec)?;
             return Ok(Inner::define(spec, key)?.into());
         }
         let inner = match cache::get(key) {
@@ -153,6 +153,7 @@ impl MetalKernel {
             Some(known) => known,
             None => {
                 spec.check()?;
+                super::mentioned::check(&spec)?;
                 cache::get_or_make(key, || Inner::define(spec, key))?
             }
         };
