@@ -1,10 +1,16 @@
 // Losses of rows.
 #include "softmax.metal"
 
+// Whether the row of this target does not count. `ignored` is the target of such rows, and whether there are any.
+template <typename L, typename I>
+inline bool kk_is_ignored(L target, I ignored) {
+  return ignored[1] != 0 && long(target) == long(ignored[0]);
+}
+
 // loss = log(sum(exp(x))) - x[target] and the logarithm itself, which the gradient needs
-// again. A target outside of the row gives NaN; `ignored` gives 0.
+// again. A target outside of the row gives NaN; a row that is ignored, 0.
 template <typename S, typename P>
-inline float2 kk_cross_entropy_row(P p, long target, long ignored, size_t n, S g) {
+inline float2 kk_cross_entropy_row(P p, long target, bool ignored, size_t n, S g) {
   typedef decltype(kk_keep(p, n, g)) X;
   const X x = kk_keep(p, n, g);
   // On its way while the row is added up.
@@ -13,7 +19,7 @@ inline float2 kk_cross_entropy_row(P p, long target, long ignored, size_t n, S g
   const float2 parts = kk_exp_total(n, g, x);
   const float total = parts.x + metal::log(parts.y);
   const float loss = total - chosen;
-  return float2(target == ignored ? 0.0f : loss, total);
+  return float2(ignored ? 0.0f : loss, total);
 }
 
 template <typename X>
@@ -31,11 +37,11 @@ struct kk_cross_entropy_gradient {
 // dx = (softmax(x) - onehot(target)) dy; 0 for a row that is ignored, NaN for a target
 // outside of the row.
 template <typename S, typename P, typename T>
-inline void kk_cross_entropy_grad_row(P p, long target, long ignored, float total, float dy,
+inline void kk_cross_entropy_grad_row(P p, long target, bool ignored, float total, float dy,
                                       device T* out, size_t n, S g) {
   typedef decltype(kk_keep(p, n, g)) X;
   const bool inside = target >= 0 && size_t(target) < n;
-  if (target == ignored) {
+  if (ignored) {
     kk_map(n, g, out, kk_constant{0.0f});
   } else {
     kk_map(n, g, out, kk_cross_entropy_gradient<X>{kk_keep(p, n, g), total, inside ? dy : NAN,

@@ -215,19 +215,45 @@ inline void kk_for(size_t n, kk_group<TG, VEC, ITEMS> g, F f) {
   }
 }
 
+// a += b; what the float cannot hold goes to `rest` (D. Knuth, "The Art of Computer Programming", volume 2, 4.2.2).
+inline void kk_two_sum(thread float& a, thread float& rest, float b) {
+  const float sum = a + b;
+  const float of_b = sum - a;
+  rest += (a - (sum - of_b)) + (b - of_b);
+  a = sum;
+}
+
+// A sum with what was left over, which is no number where the sum has overflowed.
+inline float kk_with_rest(float sum, float rest) {
+  return metal::isfinite(rest) ? sum + rest : sum;
+}
+
+// How many blocks in a row one accumulator takes in. A large element swallows the small ones that come after it in the
+// same accumulator, so these are few.
+constant constexpr int kk_run = 8;
+
 // The sum of f over a row, the same for every thread of the group.
 template <int TG, int VEC, typename F>
 inline float kk_sum(size_t n, kk_group<TG, VEC, 0> g, F f) {
-  float part[VEC];
-  for (int k = 0; k < VEC; ++k) part[k] = 0.0f;
+  float all[VEC], rest[VEC];
+  for (int k = 0; k < VEC; ++k) all[k] = rest[k] = 0.0f;
   const size_t blocks = n / VEC;
-  for (size_t b = g.index; b < blocks; b += TG)
-    for (int k = 0; k < VEC; ++k) part[k] += f(kk_at{b * VEC + k, 0});
+  for (size_t from = 0; from < blocks; from += kk_run * TG) {
+    const size_t to = metal::min(blocks, from + kk_run * TG);
+    float part[VEC];
+    for (int k = 0; k < VEC; ++k) part[k] = 0.0f;
+    for (size_t b = from + g.index; b < to; b += TG)
+      for (int k = 0; k < VEC; ++k) part[k] += f(kk_at{b * VEC + k, 0});
+    for (int k = 0; k < VEC; ++k) kk_two_sum(all[k], rest[k], part[k]);
+  }
   float v = 0.0f;
   for (size_t i = blocks * VEC + g.index; i < n; i += TG) v += f(kk_at{i, 0});
   for (int half_vec = VEC / 2; half_vec > 0; half_vec /= 2)
-    for (int k = 0; k < half_vec; ++k) part[k] += part[k + half_vec];
-  return kk_group_sum(v + part[0], g);
+    for (int k = 0; k < half_vec; ++k) {
+      all[k] += all[k + half_vec];
+      rest[k] += rest[k + half_vec];
+    }
+  return kk_group_sum(kk_with_rest(v + all[0], rest[0]), g);
 }
 template <typename F>
 struct kk_add {

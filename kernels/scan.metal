@@ -12,7 +12,7 @@ inline kk_at kk_scan_at(size_t i, size_t n) {
 template <bool REVERSE, int VEC, typename P, typename T>
 inline void kk_cumsum_row(P p, device T* out, size_t n, kk_group<1, VEC, 0>) {
   const kk_row<P> x = kk_read(p);
-  float carry = 0.0f;
+  float carry = 0.0f, rest = 0.0f;
   for (size_t from = 0; from < n; from += VEC) {
     const size_t count = metal::min(size_t(VEC), n - from);
     float part[VEC];
@@ -25,12 +25,13 @@ inline void kk_cumsum_row(P p, device T* out, size_t n, kk_group<1, VEC, 0>) {
     for (int k = 1; k < VEC; ++k) part[k] += part[k - 1];
     if (count == VEC) {
       for (int k = 0; k < VEC; ++k)
-        out[kk_scan_at<REVERSE>(from + k, n).i] = T(carry + part[k]);
+        out[kk_scan_at<REVERSE>(from + k, n).i] = T(carry + (rest + part[k]));
     } else {
       for (size_t k = 0; k < count; ++k)
-        out[kk_scan_at<REVERSE>(from + k, n).i] = T(carry + part[k]);
+        out[kk_scan_at<REVERSE>(from + k, n).i] = T(carry + (rest + part[k]));
     }
-    carry += part[VEC - 1];
+    kk_two_sum(carry, rest, part[VEC - 1]);
+    rest = metal::isfinite(rest) ? rest : 0.0f;
   }
 }
 

@@ -91,7 +91,8 @@ impl ElementwiseBuilder {
         self
     }
 
-    /// The dtype of the arithmetic (default float32).
+    /// The dtype of the arithmetic (default float32; integers where all arrays hold them and the expression gives
+    /// integers).
     pub fn compute_dtype(mut self, dtype: Dtype) -> Self {
         self.compute = Some(dtype);
         self

@@ -27,6 +27,11 @@
 //! the first input unless [`with_output_dtype`](Unary::with_output_dtype) does. Gradients have the
 //! dtypes of their inputs. float64 and complex arrays are refused.
 //!
+//! Where all inputs hold integers and the expression gives integers of integers (sums, products, comparisons, choices,
+//! minima, bits; a quotient that is the whole expression), `T` is an integer type that holds them, so that results are
+//! exact. Quotients within an expression, fractions and functions of floats make it float32, and so does an input of
+//! floats beside one of integers: integers above 2^24 are rounded then.
+//!
 //! # Names
 //! Expressions may use the inputs, `elem` (the number of the element in the result), Metal's math functions with or
 //! without `metal::`, the functions of [`msl::DEFAULT_HEADER`](crate::msl::DEFAULT_HEADER), and those of a header
@@ -196,13 +201,16 @@ impl Map {
 macro_rules! options {
     ($($name:ident)*) => {$(
         impl $name {
-            /// The same operation with arithmetic in this dtype instead of float32.
+            /// The same operation with arithmetic in this dtype instead of float32 (or integers, where all arrays are).
             ///
             /// # Errors
             /// [`Error::Dtype`](crate::Error::Dtype) for bool, float64 and complex64.
             #[track_caller]
             pub fn with_compute_dtype(self, dtype: Dtype) -> Result<Self> {
-                let op = self.op.changed(|p| p.compute = dtype)?;
+                let op = self.op.changed(|p| {
+                    p.compute = dtype;
+                    p.exact = false;
+                })?;
                 Ok($name { op })
             }
 

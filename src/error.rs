@@ -100,6 +100,7 @@ impl Error {
             | Error::Launch { at, .. }
             | Error::Io { at, .. }
             | Error::NotReady { at, .. }
+            | Error::Memory { at, .. }
             | Error::Mlx { at, .. }
             | Error::Worker { at, .. }
             | Error::Mismatch { at, .. } => Some(at),
@@ -108,13 +109,9 @@ impl Error {
         }
     }
 
-    /// The same error, said of `place`, if its own place is not one of the user's.
-    pub(crate) fn said_of(mut self, place: Site) -> Self {
-        let mut error = &mut self;
-        while let Error::Earlier { source } = error {
-            error = source;
-        }
-        match error {
+    /// [`site`](Self::site), to change it.
+    fn site_mut(&mut self) -> Option<&mut Site> {
+        match self {
             Error::Shape { at, .. }
             | Error::Dtype { at, .. }
             | Error::Argument { at, .. }
@@ -123,14 +120,28 @@ impl Error {
             | Error::Launch { at, .. }
             | Error::Io { at, .. }
             | Error::NotReady { at, .. }
+            | Error::Memory { at, .. }
             | Error::Mlx { at, .. }
             | Error::Worker { at, .. }
-            | Error::Mismatch { at, .. }
-                if !is_of_the_user(at) =>
-            {
-                *at = place;
-            }
-            _ => {}
+            | Error::Mismatch { at, .. } => Some(at),
+            Error::Earlier { source } => source.site_mut(),
+            Error::Other(_) => None,
+        }
+    }
+
+    /// The same error, said of `place`, if its own place is not one of the user's.
+    pub(crate) fn said_of(mut self, place: Site) -> Self {
+        if let Some(at) = self.site_mut().filter(|at| !is_of_the_user(at)) {
+            *at = place;
+        }
+        self
+    }
+
+    /// The same error with the caller's place. For one that was made where no caller could be known.
+    #[track_caller]
+    pub(crate) fn moved_here(mut self) -> Self {
+        if let Some(at) = self.site_mut() {
+            *at = Location::caller();
         }
         self
     }
@@ -202,26 +213,6 @@ impl Error {
         }
     }
 
-    /// The same error with the caller's place. For one that was made where no caller could be known.
-    #[track_caller]
-    pub(crate) fn here(mut self) -> Self {
-        use Error as E;
-        if let E::Shape { at, .. }
-        | E::Dtype { at, .. }
-        | E::Argument { at, .. }
-        | E::Expression { at, .. }
-        | E::Kernel { at, .. }
-        | E::Launch { at, .. }
-        | E::Io { at, .. }
-        | E::NotReady { at, .. }
-        | E::Mlx { at, .. }
-        | E::Mismatch { at, .. } = &mut self
-        {
-            *at = Location::caller();
-        }
-        self
-    }
-
     /// Turns what came through the bridge into a typed error.
     #[track_caller]
     fn from_bridge(e: &cxx::Exception) -> Self {
@@ -240,6 +231,13 @@ impl Error {
             return Error::Launch {
                 kernel: kernel.to_owned(),
                 message: message.to_owned(),
+                at,
+            };
+        }
+        if let Some(message) = message.strip_prefix("[zmlx derivative] ") {
+            return Error::Argument {
+                argument: "gradient".into(),
+                message: format!("`gradient`: {message}"),
                 at,
             };
         }
@@ -331,7 +329,11 @@ pub(crate) fn launch_message(kernel: &str, message: &str) -> String {
 }
 
 fn from_launch(message: &str) -> Option<(&str, &str)> {
-    message.strip_prefix("[zmlx kernel] ")?.split_once(": ")
+    let (kernel, message) = message.strip_prefix("[zmlx kernel] ")?.split_once(": ")?;
+    // The engine's own sentences begin with the kernel, too.
+    let rest = message.strip_prefix(&format!("kernel `{kernel}`"));
+    let rest = rest.map(|r| r.trim_start_matches(':').trim_start());
+    Some((kernel, rest.unwrap_or(message)))
 }
 
 /// The error of a kernel within the text of what depends on it, as people read it.

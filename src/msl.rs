@@ -88,6 +88,101 @@ pub fn header_for(text: &str) -> String {
     header
 }
 
+/// The header of a kernel with a header of its author's: that, and what it and the text use of the library. What
+/// the author's header defines itself is not added again, and library functions that need one of those stand behind it.
+pub(crate) fn header_with(own: &str, source: &str) -> String {
+    if own.is_empty() {
+        return header_for(source);
+    }
+    let library = library();
+    let defined = defined(own);
+    let mut queue = crate::engine::msl::items::words(&format!("{own}\n{source}"));
+    let shares = queue.iter().any(|word| word == SHARED);
+    let fits = |item: &Item| {
+        (shares || !item.words.iter().any(|w| w == SHARED))
+            && !item.names.iter().any(|n| defined.contains(n))
+    };
+    let mut wanted = HashSet::new();
+    while let Some(word) = queue.pop() {
+        for &index in library.by_name.get(&word).into_iter().flatten() {
+            if fits(&library.items[index]) && wanted.insert(index) {
+                queue.extend(library.items[index].words.iter().cloned());
+            }
+        }
+    }
+    let (mut before, mut after) = (String::new(), String::new());
+    // Names that come behind the author's header.
+    let mut late = defined.clone();
+    for (index, item) in library.items.iter().enumerate() {
+        if !wanted.contains(&index) {
+            continue;
+        }
+        let waits = item.words.iter().any(|w| late.contains(w));
+        let to = if waits { &mut after } else { &mut before };
+        to.push_str(&item.text);
+        to.push('\n');
+        if waits {
+            late.extend(item.names.iter().cloned());
+        }
+    }
+    let line = if own.ends_with('\n') { "" } else { "\n" };
+    format!("{before}{own}{line}{after}")
+}
+
+/// Names of the library that a header defines itself, as functions, types or macros.
+pub(crate) fn defined(header: &str) -> HashSet<String> {
+    let mut names = HashSet::new();
+    if !header.contains("kk_") {
+        return names;
+    }
+    for item in items(header) {
+        names.extend(item.names);
+    }
+    for line in header.lines() {
+        let rest = line.trim_start().strip_prefix('#').map(str::trim_start);
+        if let Some(rest) = rest.and_then(|r| r.strip_prefix("define")) {
+            let rest = rest.trim_start();
+            let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            names.insert(rest.chars().take_while(|&c| word(c)).collect());
+        }
+    }
+    names.retain(|n| n.starts_with("kk_"));
+    names
+}
+
+/// The function of Metal or of the library that a name may have been meant to be.
+pub(crate) fn function_like(name: &str) -> Option<String> {
+    let own = format!("kk_{name}");
+    let library = &library().by_name;
+    if library.contains_key(name) {
+        return Some(name.to_owned());
+    }
+    if library.contains_key(&own) {
+        return Some(own);
+    }
+    let metal = crate::expr::function_names().filter(|n| !n.starts_with("kk_"));
+    let mut all: Vec<String> = metal.map(|n| format!("metal::{n}")).collect();
+    if let Some(found) = all.iter().find(|n| n["metal::".len()..] == *name) {
+        return Some(found.clone());
+    }
+    all.extend(
+        crate::expr::function_names()
+            .filter(|n| n.starts_with("kk_"))
+            .map(str::to_owned),
+    );
+    let bare = |n: &str| {
+        n.trim_start_matches("metal::")
+            .trim_start_matches("kk_")
+            .to_owned()
+    };
+    let lower = name.to_lowercase();
+    all.into_iter()
+        .map(|n| (crate::metal::distance(&bare(&n), &lower), n))
+        .min()
+        .filter(|(d, _)| *d <= (lower.len() / 3).min(2))
+        .map(|(_, n)| n)
+}
+
 /// Whether a function of the library has a shorter form for results that are rounded to 16 bits.
 pub(crate) fn has_short_form(name: &str) -> bool {
     let library = library();

@@ -113,7 +113,8 @@ macro_rules! settings {
                 self
             }
 
-            /// The dtype of the arithmetic (default float32). Sums of float16 and bfloat16 are float32 in any case.
+            /// The dtype of the arithmetic (default float32; integers where all arrays hold them and the expressions
+            /// give integers). Sums of float16 and bfloat16 are float32 in any case.
             pub fn compute_dtype(mut self, dtype: $crate::Dtype) -> Self {
                 self.settings.compute = Some(dtype);
                 self

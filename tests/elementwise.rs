@@ -362,3 +362,60 @@ fn a_new_shape_compiles_nothing() {
         assert_eq!(op.kernels().len(), 2);
     });
 }
+
+/// Integers stay integers where nobody asked for another arithmetic and the expression gives integers.
+#[test]
+fn integers_are_exact() {
+    on_worker(|| -> Result<()> {
+        let i32s = Array::from_slice(&[16_777_217i32, i32::MAX - 10, -16_777_219, 0], 4)?;
+        let plus = elementwise::unary("plus", "x + 1")?;
+        let want = [16_777_218, i32::MAX - 9, -16_777_218, 1];
+        assert_eq!(plus.call(&i32s)?.to_vec::<i32>()?, want);
+        let by_closure = elementwise::unary("by_closure", |x: Expr| x + 1.0)?;
+        assert_eq!(by_closure.call(&i32s)?.to_vec::<i32>()?, want);
+        let y = autograd::unary_from_expr("pass", "x + 1")
+            .vjp("g")
+            .build()?
+            .call(&i32s)?;
+        assert_eq!(y.to_vec::<i32>()?, want);
+        let y = api::elementwise("max(x, 0) - 1.0f").build()?.call(&i32s)?;
+        assert_eq!(y.to_vec::<i32>()?, [16_777_216, i32::MAX - 11, -1, -1]);
+        let y = elementwise::unary("halves", "x / 2")?.call(&i32s)?;
+        assert_eq!(
+            y.to_vec::<i32>()?,
+            [8_388_608, 1_073_741_818, -8_388_609, 0]
+        );
+
+        let big = (1i64 << 53) + 1;
+        let i64s = Array::from_slice(&[big, -big, i64::MAX - 1], 3)?;
+        assert_eq!(
+            plus.call(&i64s)?.to_vec::<i64>()?,
+            [big + 1, 1 - big, i64::MAX]
+        );
+        let abs = elementwise::unary("size", "abs(x) > 5 ? abs(x) : clamp(x, -1, 1)")?;
+        assert_eq!(abs.call(&i64s)?.to_vec::<i64>()?, [big, big, i64::MAX - 1]);
+
+        let u32s = Array::from_slice(&[0u32, u32::MAX], 2)?;
+        let less = elementwise::unary("less", "x - 1 < 0 ? 7 : x - 1")?;
+        assert_eq!(less.call(&u32s)?.to_vec::<u32>()?, [7, u32::MAX - 1]);
+        let u64s = Array::from_slice(&[u64::MAX - 1, 3], 2)?;
+        assert_eq!(plus.call(&u64s)?.to_vec::<u64>()?, [u64::MAX, 4]);
+
+        // Results of floats do not overflow on the way.
+        let square = elementwise::unary("square", "x * x")?.with_output_dtype(F32)?;
+        let y = square.call(&Array::from_slice(&[100_000i32], 1)?)?;
+        assert_eq!(y.item::<f32>()?, 1e10);
+        let mixed = elementwise::map("mixed_integers", ["a", "b"], "a * 2 - b")?;
+        let a = Array::from_slice(&[16_777_217i32], 1)?;
+        let b = Array::from_slice(&[1i64 << 40], 1)?;
+        assert_eq!(mixed.call(&[&a, &b])?.item::<i32>()?, 33_554_434);
+        // Fractions and functions of floats are computed as before.
+        let y = elementwise::unary("half", "x * 0.5f")?.call(&Array::from_slice(&[3i32], 1)?)?;
+        assert_eq!(y.item::<i32>()?, 1);
+        let y =
+            elementwise::unary("numbered", "x - elem")?.call(&Array::from_slice(&[0i32, 0], 2)?)?;
+        assert_eq!(y.to_vec::<i32>()?, [0, -1]);
+        Ok(())
+    })
+    .unwrap();
+}

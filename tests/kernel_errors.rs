@@ -313,3 +313,81 @@ fn an_endless_kernel_ends_in_an_error() {
     let [y] = copy().launch(&[&nine()]).run().unwrap();
     assert_eq!(y.to_vec::<f32>().unwrap(), [1.0; 9]);
 }
+
+/// Sizes come as any integer that they have in the program; what no `int` holds is refused.
+#[test]
+fn template_arguments_of_any_integer() {
+    let kernel = MetalKernel::new("filled", ["x"], ["out"])
+        .source("uint i = thread_position_in_grid.x; out[i] = x[i] + N;")
+        .build()
+        .unwrap();
+    let x = nine();
+    let run = |n: zmlx::TemplateArg| -> Result<Vec<f32>> {
+        let [y] = kernel.launch(&[&x]).template("N", n).run()?;
+        y.to_vec::<f32>()
+    };
+    for n in [
+        3usize.into(),
+        3u32.into(),
+        3i64.into(),
+        3u64.into(),
+        3.into(),
+    ] {
+        assert_eq!(run(n).unwrap(), [4.0; 9]);
+    }
+    assert_eq!(argument(run(usize::MAX.into())), "template");
+    assert_eq!(argument(run((1u32 << 31).into())), "template");
+    let text = run((-(1i64 << 40)).into()).unwrap_err().to_string();
+    assert!(text.contains("-1099511627776"), "{text}");
+}
+
+/// A name that does not exist, with the one that was meant.
+#[rstest]
+#[case("out[0] = sigmoid(x[0]);", &["`sigmoid` is not known", "did you mean `kk_sigmoid`"])]
+#[case("out[0] = T(x[0]);", &["`T` is not declared", "template arguments given: TT, N = 3"])]
+#[case("out[0] = metal::sqroot(x[0]) + xx[0];", &["`sqroot` is not known"])]
+#[case("out[0] = y[0];", &["'y'"])]
+fn unknown_names(#[case] source: &str, #[case] parts: &[&str]) {
+    let kernel = MetalKernel::new("names", ["x"], ["out"])
+        .source(source)
+        .build()
+        .unwrap();
+    let x = nine();
+    let inputs = [&x];
+    let launch = kernel.launch(&inputs).template("TT", F32).template("N", 3);
+    let text = launch.run::<1>().unwrap_err().to_string();
+    for part in parts {
+        assert!(text.contains(part), "{text}");
+    }
+}
+
+#[test]
+fn float64_arrays_are_told_how_to_become_float32() {
+    let x = with_device(Device::CPU, || nine().astype(Dtype::Float64)).unwrap();
+    let text = copy().launch(&[&x]).run::<1>().unwrap_err().to_string();
+    assert!(
+        text.contains("float64") && text.contains("astype(F32)"),
+        "{text}"
+    );
+}
+
+/// A raw kernel has no derivative: the error names it, and what to do.
+#[test]
+fn kernels_have_no_derivative() {
+    let kernel = copy();
+    let f = |x: &Array| -> Result<Array> {
+        let [y] = kernel.launch(&[x]).run()?;
+        y.sum(..)
+    };
+    let errors = [
+        zmlx::grad(f)(&nine()).unwrap_err(),
+        zmlx::jvp(|p: &[Array]| Ok(vec![f(&p[0])?]), [&nine()], [nine()]).unwrap_err(),
+    ];
+    for error in errors {
+        let text = error.to_string();
+        for part in ["kernel `copy`", "nary_from_expr", "stop_gradient"] {
+            assert!(text.contains(part), "{text}");
+        }
+        assert!(matches!(error, Error::Argument { .. }), "{error:?}");
+    }
+}

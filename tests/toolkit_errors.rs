@@ -4,6 +4,7 @@ mod common;
 
 use common::{exactly, on_worker};
 use zmlx::api::Pass;
+use zmlx::expr::Expr;
 use zmlx::prelude::*;
 use zmlx::{Error, Result, grad, jvp};
 
@@ -212,10 +213,214 @@ fn raw_kernels() {
         let op = double.build().unwrap();
         let x = Array::ones(3, F32).unwrap();
         let text = message(op.call(&[&x, &x]), argument);
-        assert!(text.contains("1 arrays"), "{text}");
+        assert!(
+            text.contains("expected 1 array for `double` (x), got 2"),
+            "{text}"
+        );
         let text = grad(|x| op.call(&[x])?[0].sum(..))(&x)
             .unwrap_err()
             .to_string();
         assert!(text.contains("backward"), "{text}");
     });
+}
+
+/// What no thread writes is refused where the kernel is described.
+#[test]
+fn gradients_and_outputs_that_are_never_written() {
+    let nary = |forward: &str, backward: &str| {
+        autograd::nary_from_expr("gate", ["a", "b"], ["low", "high"])
+            .forward(forward)
+            .backward(backward)
+            .build()
+    };
+    let at = "uint i = thread_position_in_grid.x; ";
+    let forward = format!("{at}low[i] = a[i] * b[i]; high[i] = a[i];");
+    let backward = format!("{at}da[i] = cotan_low[i]; // db[i] = 0");
+    let text = message(nary(&forward, &backward), argument);
+    assert!(
+        text.contains("`gate_vjp`") && text.contains("`db`"),
+        "{text}"
+    );
+    let text = message(nary(&format!("{at}high[i] = a[i];"), &backward), argument);
+    assert!(text.contains("`gate`") && text.contains("`low`"), "{text}");
+}
+
+/// Each thread reads the same element of all inputs, so they have one shape, or the author says how.
+#[test]
+fn raw_operations_of_several_shapes() {
+    on_worker(|| -> Result<()> {
+        let source =
+            "uint i = thread_position_in_grid.x; out[i] = a[i] * b[i % b_shape[b_ndim - 1]];";
+        let op = |shapes: bool| {
+            let op = autograd::nary_from_expr("times", ["a", "b"], ["out"]).forward(source);
+            let op = match shapes {
+                true => op.output_shapes(|p| Ok(vec![(p[0].shape().to_vec(), p[0].dtype())])),
+                false => op,
+            };
+            op.build()
+        };
+        let (a, b) = (Array::ones((6, 40), F32)?, Array::full(40, 3.0f32, F32)?);
+        let text = message(op(false)?.call(&[&a, &b]), shape);
+        for part in ["`b` of `times`", "[6, 40]", "[40]", "output_shapes"] {
+            assert!(text.contains(part), "{text}");
+        }
+        let text = message(op(false)?.call(&[&b, &a]), shape);
+        assert!(text.contains("[6, 40]"), "{text}");
+        let y = op(true)?.call(&[&a, &b])?.remove(0);
+        assert_eq!(y.to_vec::<f32>()?, [3.0; 240]);
+        let y = op(false)?.call(&[&a, &a])?.remove(0);
+        assert_eq!(y.to_vec::<f32>()?, [1.0; 240]);
+        // A promise of one shape is kept, too.
+        let op = autograd::nary_from_expr("same", ["a"], ["out"])
+            .forward("uint i = thread_position_in_grid.x; out[i] = a[i];")
+            .output_shapes(|_| Ok(vec![(vec![3], F32)]))
+            .elementwise()
+            .build()?;
+        message(op.call(&[&a]), shape);
+        Ok(())
+    })
+    .unwrap();
+}
+
+/// An update and a reduction that disagree give different values on different numbers of threads.
+#[test]
+fn updates_and_reductions_that_disagree() {
+    let build = |init: &str, update: &str, reduce: &str| {
+        api::map_reduce("fold")
+            .pass1(Pass {
+                init,
+                update,
+                reduce,
+            })
+            .pass2(Pass {
+                init: "0.0f",
+                update: "acc2",
+                reduce: "a + b",
+            })
+            .write("s1")
+            .build()
+    };
+    for (init, update, reduce) in [
+        ("0.0f", "acc1 + x", "max(a, b)"),
+        ("0.0f", "acc1 - x", "a - b"),
+        ("-INFINITY", "max(acc1, x)", "min(a, b)"),
+        ("-INFINITY", "max(acc1, x)", "a + b"),
+        ("1.0f", "acc1 * x", "a + b"),
+        // No identity: every thread begins with it.
+        ("2.0f", "acc1 * x", "a * b"),
+        ("0.0f", "(acc1 + x) / 2", "(a + b) / 2"),
+        ("0.0f", "acc1 + (x - acc1) / (j + 1)", "(a + b) / 2"),
+        ("0.0f", "acc1 + x * x", "sqrt(a * a + b * b)"),
+        // Neighbours do not meet.
+        ("0.0f", "acc1 != 0 ? acc1 : x", "a != 0 ? a : b"),
+    ] {
+        let text = message(build(init, update, reduce), argument);
+        assert!(text.contains(update) && text.contains(reduce), "{text}");
+    }
+    for (init, update, reduce) in [
+        ("0.0f", "acc1 + x * x", "a + b"),
+        ("3.0f", "x + acc1", "b + a"),
+        ("0.0f", "acc1 - x", "a + b"),
+        ("0.0f", "max(acc1, x)", "a > b ? a : b"),
+        ("1.0f", "acc1 * (1.0f + abs(x))", "a * b"),
+        ("0.0f", "acc1 + x - acc1 * x", "a + b - a * b"),
+        ("0.0f", "sqrt(acc1 * acc1 + x * x)", "sqrt(a * a + b * b)"),
+        // Right for what is not negative, for which it is meant.
+        ("0.0f", "min(acc1 + x, 1.0f)", "min(a + b, 1.0f)"),
+        (
+            "-INFINITY",
+            "max(acc1, x) + log(exp(acc1 - max(acc1, x)) + exp(x - max(acc1, x)))",
+            "max(a, b) + log(exp(a - max(a, b)) + exp(b - max(a, b)))",
+        ),
+        ("0.0f", "of_the_header(acc1, x)", "max(a, b)"),
+    ] {
+        if let Err(e) = build(init, update, reduce) {
+            panic!("{update} / {reduce}: {e}");
+        }
+    }
+    let text = message(
+        api::reduce("total")
+            .update("acc + v")
+            .combine("a * b")
+            .build(),
+        argument,
+    );
+    assert!(text.contains("`total`") || text.contains("`s`"), "{text}");
+}
+
+#[test]
+fn limits_of_expressions() {
+    on_worker(|| -> Result<()> {
+        let x = Expr::var("x");
+        let mut long = x.clone();
+        for _ in 0..100_000 {
+            long = long + 1.0;
+        }
+        let text = message(elementwise::unary("long", &long), expression);
+        assert!(text.contains("16384") && text.contains("100002"), "{text}");
+        assert_eq!(long.derivative("x")?.simplify().to_msl(), "1.0f");
+
+        // 2^40 factors as a text, 41 parts.
+        let mut power = x.clone();
+        for _ in 0..40 {
+            power = &power * &power;
+        }
+        let op = elementwise::unary("power", &power)?;
+        assert_eq!(op.call(&1.0.into())?.item::<f32>()?, 1.0);
+        let slope = grad(|x| op.call(x))(&1.0.into())?.item::<f32>()?;
+        assert!((slope - 2f32.powi(40)).abs() < 1e7, "{slope}");
+        assert!(format!("{power}").len() < 20 << 20);
+
+        // A long chain, with its gradient.
+        let mut product = x.clone();
+        for _ in 1..800 {
+            product = product * &x;
+        }
+        let op = elementwise::unary("product", &product)?;
+        let slope = grad(|x| op.call(x))(&1.0.into())?.item::<f32>()?;
+        assert_eq!(slope, 800.0);
+
+        message(elementwise::map::<0, _>("none", [], "1.0f"), argument);
+        let deep = format!("{}x{}", "(".repeat(30_000), ")".repeat(30_000));
+        let text = message(elementwise::unary("deep", &deep), expression);
+        assert!(text.contains("200 levels"), "{text}");
+        Ok(())
+    })
+    .unwrap();
+}
+
+/// Headers with copies of the library's functions, and with functions of the same names.
+#[test]
+fn headers_that_have_functions_of_the_library() {
+    on_worker(|| -> Result<()> {
+        let x = random::normal((8, 64))?;
+        let own = "inline float kk_sigmoid(float x) { return 2.0f * x; }";
+        let [all, none] = [zmlx::msl::DEFAULT_HEADER, ""];
+        let silu = (&x * &x.sigmoid()?)?;
+        for (header, expr, want) in [
+            (all, "kk_silu(x)", &silu),
+            (none, "kk_silu(x)", &silu),
+            (own, "kk_sigmoid(x)", &(&x * 2.0f32)?),
+            (
+                "#define kk_sigmoid(v) ((v) * 2.0f)",
+                "kk_sigmoid(x)",
+                &(&x * 2.0f32)?,
+            ),
+        ] {
+            let y = api::elementwise(expr)
+                .name("with_header")
+                .header(header)
+                .build()?
+                .call(&x)?;
+            assert!(y.allclose(want, (1e-5, 1e-5))?.item::<bool>()?, "{expr}");
+        }
+        let op = autograd::nary_from_expr("gate", ["a"], ["out"])
+            .header(all)
+            .forward("uint i = thread_position_in_grid.x; out[i] = a[i] * kk_sigmoid(a[i]);")
+            .build()?;
+        let y = op.call(&[&x])?.remove(0);
+        assert!(y.allclose(&silu, (1e-5, 1e-5))?.item::<bool>()?);
+        Ok(())
+    })
+    .unwrap();
 }

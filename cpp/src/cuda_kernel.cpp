@@ -44,6 +44,18 @@ class GpuKernel : public mx::Primitive {
     inner->eval_gpu(inputs, outputs);
   }
 
+  ArrayVec vjp(
+      const ArrayVec&,
+      const ArrayVec&,
+      const std::vector<int>&,
+      const ArrayVec&) override {
+    no_derivative(plan_ ? plan_->kernel() : std::string());
+  }
+
+  ArrayVec jvp(const ArrayVec&, const ArrayVec&, const std::vector<int>&) override {
+    no_derivative(plan_ ? plan_->kernel() : std::string());
+  }
+
   // The kernel runs once for each element of the mapped axes, on views.
   std::pair<ArrayVec, std::vector<int>> vmap(
       const ArrayVec& inputs,

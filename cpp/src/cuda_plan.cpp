@@ -150,7 +150,8 @@ CudaPlan::CudaPlan(
     uint32_t in_turn,
     uint32_t shared,
     bool exact)
-    : name_(text(name)),
+    : kernel_(spec.name.data(), spec.name.size()),
+      name_(text(name)),
       code_(reinterpret_cast<const char*>(code.data()), code.size()),
       extras_(extras_of(spec)),
       ensure_row_contiguous_(spec.ensure_row_contiguous),

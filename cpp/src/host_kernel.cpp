@@ -175,6 +175,18 @@ class HostKernel : public mx::Primitive {
     throw std::runtime_error("[zmlx] a CPU kernel was given to a GPU stream");
   }
 
+  ArrayVec vjp(
+      const ArrayVec&,
+      const ArrayVec&,
+      const std::vector<int>&,
+      const ArrayVec&) override {
+    no_derivative(plan_->name);
+  }
+
+  ArrayVec jvp(const ArrayVec&, const ArrayVec&, const std::vector<int>&) override {
+    no_derivative(plan_->name);
+  }
+
   // The kernel runs once for each element of the mapped axes.
   std::pair<ArrayVec, std::vector<int>> vmap(
       const ArrayVec& inputs,
@@ -331,6 +343,7 @@ std::vector<Extras> extras_of(const KernelSpec& spec) {
 
 HostPlan::HostPlan(rust::Box<HostEntry> e, const KernelSpec& spec)
     : entry(std::move(e)),
+      name(spec.name.data(), spec.name.size()),
       extras(extras_of(spec)),
       ensure_row_contiguous(spec.ensure_row_contiguous) {}
 

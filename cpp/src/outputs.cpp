@@ -19,6 +19,15 @@ void put(ArrayVec arrays, rust::Slice<Slot> to) {
   }
 }
 
+void no_derivative(const std::string& kernel) {
+  // The mark tells the Rust side what it is.
+  throw std::invalid_argument(
+      "[zmlx derivative] expected an operation with a derivative, got " +
+      (kernel.empty() ? std::string("a kernel") : "kernel `" + kernel + "`") +
+      "; give one with `autograd::nary_from_expr(..).backward(..)` or `custom_function(..).with_vjp(..)`, "
+      "or leave its result out with `stop_gradient`");
+}
+
 Outputs::Outputs(rust::Slice<const OutputSpec> specs)
     : first_{shape_of(specs[0]), zmlx::dtype(specs[0].dtype)} {
   for (size_t i = 1; i < specs.size(); ++i) {

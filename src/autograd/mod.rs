@@ -111,7 +111,7 @@ struct Description {
     prelude: String,
     use_output: bool,
     header: String,
-    compute: Dtype,
+    compute: Option<Dtype>,
     output: Option<Dtype>,
 }
 
@@ -126,7 +126,7 @@ impl Description {
             prelude: String::new(),
             use_output: true,
             header: String::new(),
-            compute: Dtype::Float32,
+            compute: None,
             output: None,
         }
     }
@@ -137,7 +137,10 @@ impl Description {
         let value = self.value?;
         let inputs: Vec<&str> = self.inputs.iter().map(String::as_str).collect();
         let mut program = Program::elementwise(&inputs, value.clone());
-        program.compute = self.compute;
+        if let Some(dtype) = self.compute {
+            program.compute = dtype;
+            program.exact = false;
+        }
         program.header = Arc::from(self.header);
         if let Some(dtype) = self.output {
             dtypes::check_output(dtype)?;
@@ -189,9 +192,10 @@ macro_rules! builder {
                 self
             }
 
-            /// The dtype of the arithmetic (default float32).
+            /// The dtype of the arithmetic (default float32; integers where all arrays hold them and the expression
+            /// gives integers).
             pub fn compute_dtype(mut self, dtype: Dtype) -> Self {
-                self.0.compute = dtype;
+                self.0.compute = Some(dtype);
                 self
             }
 

@@ -97,13 +97,14 @@ impl NaryBuilder {
         self
     }
 
-    /// What `T` is (default float32).
+    /// What `T` is (default float32, which rounds integers above 2^24).
     pub fn compute_dtype(mut self, dtype: Dtype) -> Self {
         self.compute = dtype;
         self
     }
 
-    /// Shape and dtype of each output, from the inputs. By default each is like the first input.
+    /// Shape and dtype of each output, from the inputs. By default each is like the first input, and then all inputs but
+    /// scalars must have its shape.
     pub fn output_shapes<F>(mut self, shapes: F) -> Self
     where
         F: Fn(&[&Array]) -> Result<Vec<(Vec<i32>, Dtype)>> + Send + Sync + 'static,
@@ -129,7 +130,8 @@ impl NaryBuilder {
     /// Checks the description and makes the operation. Nothing is compiled yet.
     ///
     /// # Errors
-    /// [`Error::Argument`] that names what is missing or no identifier.
+    /// [`Error::Argument`] that names what is missing or no identifier, and an output or gradient that the text
+    /// never mentions.
     #[track_caller]
     pub fn build(self) -> Result<Nary> {
         names::check_op(&self.name)?;
@@ -140,14 +142,13 @@ impl NaryBuilder {
             return Err(missing("forward", "the body of the forward kernel"));
         }
         crate::codegen::dtypes::check_compute(self.compute)?;
-        let kernel = |name: &str, inputs: &[String], outputs: &[String], source: &str| {
-            let library = crate::msl::header_for(&format!("{}\n{source}", self.header));
-            MetalKernel::new(name, inputs, outputs)
-                .header(format!("{library}{}", self.header))
-                .source(source)
-                .build()
-        };
-        let forward = kernel(&self.name, &self.inputs, &self.outputs, &self.forward)?;
+        let forward = kernel(
+            &self.header,
+            &self.name,
+            &self.inputs,
+            &self.outputs,
+            &self.forward,
+        )?;
         let backward = match &self.backward {
             None => None,
             Some(source) => {
@@ -161,6 +162,7 @@ impl NaryBuilder {
                 }
                 let outputs: Vec<_> = self.inputs.iter().map(|i| format!("d{i}")).collect();
                 Some(kernel(
+                    &self.header,
                     &format!("{}_vjp", self.name),
                     &inputs,
                     &outputs,
@@ -180,6 +182,21 @@ impl NaryBuilder {
             }),
         })
     }
+}
+
+/// A kernel with the author's header and what it uses of the library. A function, as a closure would be taken for the caller.
+#[track_caller]
+fn kernel(
+    header: &str,
+    name: &str,
+    inputs: &[String],
+    outputs: &[String],
+    source: &str,
+) -> Result<MetalKernel> {
+    MetalKernel::new(name, inputs, outputs)
+        .header(crate::msl::header_with(header, source))
+        .source(source)
+        .build()
 }
 
 impl std::fmt::Debug for NaryBuilder {
@@ -212,7 +229,8 @@ impl Nary {
     /// All outputs for inputs in the order of their names: lazy.
     ///
     /// # Errors
-    /// As [`Launch::run_vec`](crate::metal::Launch::run_vec); in a gradient [`Error::Argument`] where there is no
+    /// As [`Launch::run_vec`](crate::metal::Launch::run_vec); [`Error::Shape`] for inputs of several shapes without
+    /// [`output_shapes`](NaryBuilder::output_shapes); in a gradient [`Error::Argument`] where there is no
     /// backward kernel, or for second derivatives, which raw kernels do not have.
     #[track_caller]
     pub fn call<A: AsRef<Array>>(&self, inputs: &[A]) -> Result<Vec<Array>> {
@@ -233,8 +251,8 @@ impl Nary {
             return Err(Error::argument(
                 "inputs",
                 format_args!(
-                    "{} arrays for `{}` ({})",
-                    names.len(),
+                    "{} for `{}` ({})",
+                    crate::metal::arrays(names.len()),
                     self.inner.name,
                     names.join(", ")
                 ),
@@ -250,6 +268,7 @@ impl Nary {
         let specs = match &self.inner.shapes {
             Some(shapes) => shapes(inputs)?,
             None => {
+                self.check_shapes(inputs, "output_shapes")?;
                 let like = (inputs[0].shape().to_vec(), inputs[0].dtype());
                 vec![like; names.len()]
             }
@@ -261,7 +280,45 @@ impl Nary {
                 specs.len(),
             ));
         }
+        if self.inner.elementwise && self.inner.shapes.is_some() {
+            self.check_shapes(inputs, "elementwise")?;
+            let shape = inputs[0].shape();
+            for ((given, _), name) in specs.iter().zip(names) {
+                if given != shape {
+                    return Err(Error::shape(format!(
+                        "`elementwise`: expected shape {shape:?} for output `{name}` of `{}`, as its inputs have, got {given:?}",
+                        self.inner.name
+                    )));
+                }
+            }
+        }
         Ok(specs)
+    }
+
+    /// Refuses inputs of several shapes where a thread of each element of the first one reads them all. A scalar arrives as a
+    /// number, which has no index.
+    #[track_caller]
+    fn check_shapes(&self, inputs: &[&Array], argument: &str) -> Result<()> {
+        let names = self.inner.forward.input_names();
+        let first = inputs[0].shape();
+        for (a, name) in inputs.iter().zip(names).skip(1) {
+            if a.ndim() > 0 && a.shape() != first {
+                return Err(Error::shape(format!(
+                    "`{name}` of `{}`: expected shape {first:?}, as `{}` has, got {:?} (by default every output is like the \
+                     first input, and each thread reads the same element of all; broadcast the array, or give \
+                     `output_shapes` and index it as it lies){}",
+                    self.inner.name,
+                    names[0],
+                    a.shape(),
+                    if argument == "elementwise" {
+                        "; `elementwise` promises one shape"
+                    } else {
+                        ""
+                    },
+                )));
+            }
+        }
+        Ok(())
     }
 }
 

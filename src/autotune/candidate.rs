@@ -60,6 +60,7 @@ impl fmt::Display for Candidate {
 pub(super) fn value_text(value: &TemplateArg) -> String {
     match value {
         TemplateArg::Int(n) => n.to_string(),
+        TemplateArg::TooLarge(n) => n.to_string(),
         TemplateArg::Bool(b) => b.to_string(),
         TemplateArg::Dtype(d) => d.name().to_owned(),
     }

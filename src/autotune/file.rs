@@ -84,6 +84,7 @@ fn entry_value(entry: &Entry) -> Value {
     let constant = |(name, value): &(String, TemplateArg)| {
         let value = match *value {
             TemplateArg::Int(n) => n.into(),
+            TemplateArg::TooLarge(n) => n.to_string().into(),
             TemplateArg::Bool(b) => b.into(),
             TemplateArg::Dtype(d) => d.name().into(),
         };

@@ -287,14 +287,14 @@ impl<'a> Comparison<'a> {
         self.each(|_| ())
     }
 
-    /// Measures and prints a [`table`]. **Evaluates.**
+    /// Measures and prints a [`table`] and what its columns say. **Evaluates.**
     ///
     /// # Errors
     /// As [`run`](Self::run).
     #[track_caller]
     pub fn print(self) -> Result<Vec<Row>> {
         let rows = self.run()?;
-        print!("{}", table(&rows));
+        print!("{}{}", table(&rows), row::LEGEND);
         Ok(rows)
     }
 

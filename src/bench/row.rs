@@ -182,6 +182,12 @@ pub fn table(rows: &[Row]) -> String {
     text
 }
 
+/// What the columns of a [`table`] say.
+pub(super) const LEGEND: &str = "\
+us: median time of a call; +-: median distance from it; GB/s: bytes that a call must move in that time;
+copy: its share of the copy GB/s of a plain copy; speedup: how many times as fast as the first
+";
+
 fn number(value: Option<f64>) -> String {
     value.map_or_else(|| "-".into(), |v| format!("{v:.2}"))
 }

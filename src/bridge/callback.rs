@@ -40,7 +40,7 @@ pub(crate) fn take_failure() -> Option<Error> {
     // At the end of a thread the slot may be gone, and what was to be in it.
     match FAILURE.try_with(|slot| slot.borrow_mut().take()).ok()? {
         Some(Failure::Error(e)) => Some(e),
-        Some(Failure::Found(e)) => Some(e.here()),
+        Some(Failure::Found(e)) => Some(e.moved_here()),
         Some(Failure::Panic(payload)) => resume_unwind(payload),
         None => None,
     }

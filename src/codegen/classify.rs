@@ -81,6 +81,11 @@ enum Known {
     Min,
 }
 
+/// Whether the update is a sum, a maximum or a minimum.
+pub(crate) fn is_known(update: &Expr, acc: &str) -> bool {
+    recognise(update, acc).is_some()
+}
+
 fn is_infinite(e: &Expr, sign: f64) -> bool {
     e.as_constant() == Some(sign * f64::INFINITY)
 }

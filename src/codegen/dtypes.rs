@@ -29,8 +29,18 @@ pub(crate) fn check_output(dtype: Dtype) -> Result<()> {
 pub(crate) fn check_input(op: &str, name: &str, dtype: Dtype) -> Result<()> {
     if matches!(dtype, Dtype::Float64 | Dtype::Complex64) {
         return Err(Error::dtype(format!(
-            "`{op}`: expected a real dtype that Metal has for `{name}`, got {dtype}"
+            "`{op}`: expected a real dtype that Metal has for `{name}`, got {dtype}{}",
+            remedy(dtype)
         )));
     }
     Ok(())
+}
+
+/// How an array of this dtype becomes one that a kernel takes.
+pub(crate) fn remedy(dtype: Dtype) -> &'static str {
+    match dtype {
+        Dtype::Float64 => " (`astype(F32)` converts it)",
+        Dtype::Complex64 => " (`real` and `imag` are float32)",
+        _ => "",
+    }
 }

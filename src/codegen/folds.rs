@@ -66,6 +66,18 @@ fn pass(w: &mut Writer<'_>, reductions: &[(usize, &Reduction)], serial: bool, ke
         w.line(format!("{wide} {} = {start};", r.name));
     }
     w.line("{");
+    // Sums of floats by runs of a few blocks, as a large element swallows the small ones that come after it.
+    let sums: Vec<usize> = reductions
+        .iter()
+        .filter(|(_, r)| r.fold == Fold::Sum && w.program.compute.is_floating())
+        .map(|(i, _)| *i)
+        .collect();
+    for i in &sums {
+        w.line(format!("float zk_w{i}[VEC], zk_r{i}[VEC];"));
+        w.line(format!(
+            "for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_w{i}[zk_l] = zk_r{i}[zk_l] = 0.0f;"
+        ));
+    }
     for (i, r) in reductions {
         w.line(format!("{wide} zk_a{i}[VEC];"));
         let name = &r.name;
@@ -88,9 +100,21 @@ fn pass(w: &mut Writer<'_>, reductions: &[(usize, &Reduction)], serial: bool, ke
         .iter()
         .any(|v| v.variables().iter().any(|n| n == "j"));
     let (first, step) = if serial { ("0", "1") } else { ("zk_tid", "TG") };
-    w.line(format!(
-        "for (uint zk_b = {first}; zk_b < zk_blocks; zk_b += {step}) {{"
-    ));
+    if sums.is_empty() {
+        w.line(format!(
+            "for (uint zk_b = {first}; zk_b < zk_blocks; zk_b += {step}) {{"
+        ));
+    } else {
+        w.line(format!(
+            "for (uint zk_c = 0; zk_c < zk_blocks; zk_c += kk_run * {step}) {{"
+        ));
+        w.line(format!(
+            "const uint zk_e = metal::min(zk_blocks, zk_c + kk_run * {step});"
+        ));
+        w.line(format!(
+            "for (uint zk_b = zk_c + {first}; zk_b < zk_e; zk_b += {step}) {{"
+        ));
+    }
     for name in &along {
         w.line(format!("const auto {name}_at = {name}_row + zk_b * VEC;"));
     }
@@ -113,6 +137,17 @@ fn pass(w: &mut Writer<'_>, reductions: &[(usize, &Reduction)], serial: bool, ke
     });
     w.line("}");
     w.line("}");
+    if !sums.is_empty() {
+        w.line("for (int zk_l = 0; zk_l < VEC; ++zk_l) {");
+        for i in &sums {
+            w.line(format!(
+                "kk_two_sum(zk_w{i}[zk_l], zk_r{i}[zk_l], zk_a{i}[zk_l]);"
+            ));
+            w.line(format!("zk_a{i}[zk_l] = 0.0f;"));
+        }
+        w.line("}");
+        w.line("}");
+    }
     w.line(format!(
         "for (uint j = zk_blocks * VEC + {first}; j < zk_n; j += {step}) {{"
     ));
@@ -124,13 +159,25 @@ fn pass(w: &mut Writer<'_>, reductions: &[(usize, &Reduction)], serial: bool, ke
     w.line("for (int zk_h = VEC / 2; zk_h > 0; zk_h /= 2) {");
     w.line("for (int zk_l = 0; zk_l < zk_h; ++zk_l) {");
     for (i, r) in reductions {
-        let to = format!("zk_a{i}[zk_l]");
-        join(w, &r.fold, &to, &format!("zk_a{i}[zk_l + zk_h]"));
+        let accumulators: &[&str] = match sums.contains(i) {
+            true => &["zk_w", "zk_r"],
+            false => &["zk_a"],
+        };
+        for a in accumulators {
+            let to = format!("{a}{i}[zk_l]");
+            join(w, &r.fold, &to, &format!("{a}{i}[zk_l + zk_h]"));
+        }
     }
     w.line("}");
     w.line("}");
     for (i, r) in reductions {
-        join(w, &r.fold, &r.name, &format!("zk_a{i}[0]"));
+        match sums.contains(i) {
+            true => w.line(format!(
+                "{0} = kk_with_rest({0} + zk_w{i}[0], zk_r{i}[0]);",
+                r.name
+            )),
+            false => join(w, &r.fold, &r.name, &format!("zk_a{i}[0]")),
+        }
     }
     w.line("}");
     if !serial {

@@ -142,7 +142,11 @@ impl<'a> Layout<'a> {
             let names: Vec<_> = program.inputs.iter().map(|i| i.name.as_str()).collect();
             return Err(Error::argument(
                 "inputs",
-                format_args!("{} arrays for `{op}` ({})", names.len(), names.join(", ")),
+                format_args!(
+                    "{} for `{op}` ({})",
+                    crate::metal::arrays(names.len()),
+                    names.join(", ")
+                ),
                 inputs.len(),
             ));
         }

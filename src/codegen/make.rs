@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::expr::Expr;
 use crate::{Dtype, Error, Result};
 
+use super::agree::{Parts, Texts};
 use super::classify::{Classified, classify};
 use super::dtypes;
 use super::explicit::{COTANGENT, Gradients, OUTPUT};
@@ -52,6 +53,7 @@ impl<'a> Make<'a> {
                 outputs: Vec::new(),
                 by_rows: true,
                 compute,
+                exact: settings.compute.is_none(),
                 header: Arc::from(settings.header.as_str()),
                 threads,
             },
@@ -76,6 +78,7 @@ impl<'a> Make<'a> {
         update: &str,
         reduce: Option<&str>,
     ) -> Result<()> {
+        let init_text = init;
         let init = self.row.parse(init)?;
         let scope = self.element.clone().with(&[acc]);
         let scope = scope.alias("acc", Expr::var(acc));
@@ -99,6 +102,27 @@ impl<'a> Make<'a> {
             value,
             result,
         } = classify(&own, acc, &init, &value, combine.as_ref(), compute);
+        if let (Some(combine), Some(text)) = (&combine, reduce) {
+            let known = !matches!(fold, Fold::Custom(_));
+            // What is a known fold and is joined as such needs no trial.
+            if !known {
+                let parts = Parts {
+                    acc,
+                    init: &init,
+                    update: &value,
+                    combine,
+                    known: super::classify::is_known(&value, acc),
+                };
+                let texts = Texts {
+                    init: init_text,
+                    update,
+                    reduce: text,
+                };
+                let inputs: Vec<String> =
+                    self.program.inputs.iter().map(|i| i.name.clone()).collect();
+                super::agree::check(name, &parts, &texts, &inputs, compute)?;
+            }
+        }
         let plain = result == Expr::var(&own);
         let (own, result) = match plain {
             true => (name.to_owned(), Expr::var(name)),

@@ -5,6 +5,7 @@
 //! programs of programs: their derivatives. [`op::Fused`] ties this together and has the rules that
 //! transforms ask for.
 
+mod agree;
 pub(crate) mod blocks;
 pub(crate) mod classify;
 pub(crate) mod derive;
@@ -16,6 +17,7 @@ mod folds;
 mod golden;
 mod keep;
 pub(crate) mod layout;
+mod limit;
 pub(crate) mod make;
 pub(crate) mod names;
 pub(crate) mod op;
@@ -26,3 +28,4 @@ mod sizes;
 mod strides;
 mod terms;
 pub(crate) mod text;
+mod whole;

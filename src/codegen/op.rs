@@ -14,6 +14,7 @@ use super::layout::{Form, Layout, MOST_BUFFERS, Pattern};
 use super::program::{OutputDtype, Program};
 use super::sizes::Sizes;
 use super::text;
+use super::whole::{WAYS, Way};
 
 /// An operation made of a program. Cheap to clone, usable from any thread.
 #[derive(Clone)]
@@ -36,6 +37,8 @@ struct Inner {
     kernels: Kernels,
     vjp: OnceLock<Fused>,
     jvps: Mutex<Vec<(Vec<bool>, Fused)>>,
+    /// The same in integers, where that means the same.
+    wholes: [OnceLock<Option<Fused>>; WAYS],
 }
 
 impl Fused {
@@ -54,6 +57,14 @@ impl Fused {
         checked: bool,
     ) -> Result<Fused> {
         super::names::check_op(name)?;
+        if program.inputs.is_empty() {
+            return Err(Error::argument(
+                "inputs",
+                format_args!("at least one name of an input of `{name}`"),
+                "none",
+            ));
+        }
+        super::limit::check(&program)?;
         let program = program.prepared();
         let explicit = match gradients {
             Some(g) => Some(Explicit::new(name, &program, g, checked)?),
@@ -87,6 +98,7 @@ impl Fused {
                 kernels: Kernels::default(),
                 vjp: OnceLock::new(),
                 jvps: Mutex::default(),
+                wholes: Default::default(),
             }),
             dtypes: None,
         })
@@ -120,6 +132,8 @@ impl Fused {
         for op in self.inner.vjp.get().into_iter().chain(explicit) {
             all.extend(op.kernels());
         }
+        let wholes = self.inner.wholes.iter().filter_map(|w| w.get()?.as_ref());
+        wholes.for_each(|op| all.extend(op.kernels()));
         for (_, op) in &jvps {
             all.extend(op.kernels());
         }
@@ -208,6 +222,12 @@ impl Fused {
         } = &*self.inner;
         let mut layout = Layout::of(&self.inner.name, program, used, inputs)?;
         let gpu = crate::stream::current().gpu;
+        if program.exact
+            && inputs[0].dtype().is_integral()
+            && let Some(op) = self.in_integers(inputs, gpu)?
+        {
+            return op.launch(inputs);
+        }
         if let Some(output) = self.inner.keeps
             && !gpu
         {
@@ -279,6 +299,30 @@ impl Fused {
         Ok(outputs)
     }
 
+    /// The operation in integers, where all that is read are integers and it means the same.
+    #[track_caller]
+    fn in_integers(&self, inputs: &[&Array], gpu: bool) -> Result<Option<&Fused>> {
+        let Inner { program, used, .. } = &*self.inner;
+        let outputs = || (0..program.outputs.len()).map(|i| self.dtype(i, inputs));
+        let Some(way) = Way::of(program, used, inputs, outputs(), gpu) else {
+            return Ok(None);
+        };
+        let made = &self.inner.wholes[way.number()];
+        if let Some(known) = made.get() {
+            return Ok(known.as_ref());
+        }
+        let op = match way.program(program) {
+            None => None,
+            Some(p) => Some(Fused::with_checks(
+                &self.inner.name,
+                p,
+                None,
+                self.inner.checked,
+            )?),
+        };
+        Ok(made.get_or_init(|| op).as_ref())
+    }
+
     /// The kernel for a pattern.
     #[track_caller]
     fn kernel(&self, pattern: &Pattern) -> Result<&MetalKernel> {
@@ -295,7 +339,7 @@ impl Fused {
         if text.outputs.is_empty() {
             // Nothing but zeros: never launched.
             return MetalKernel::new(&self.inner.name, text.inputs, ["zk_none"])
-                .source("// no output needs a kernel")
+                .source("zk_none[0] = 0; // no output needs a kernel")
                 .build();
         }
         let kernel = MetalKernel::new(&self.inner.name, text.inputs, text.outputs)

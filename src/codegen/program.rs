@@ -85,6 +85,8 @@ pub(crate) struct Program {
     pub(crate) by_rows: bool,
     /// The dtype of the arithmetic.
     pub(crate) compute: Dtype,
+    /// Whether arrays of integers are computed as integers instead: the author did not choose.
+    pub(crate) exact: bool,
     /// The author's own functions.
     pub(crate) header: Arc<str>,
     /// Threads of a row on a GPU, where the author chose.
@@ -113,6 +115,7 @@ impl Program {
             }],
             by_rows: false,
             compute: Dtype::Float32,
+            exact: true,
             header: Arc::from(""),
             threads: None,
         }

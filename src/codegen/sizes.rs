@@ -4,6 +4,7 @@ use smallvec::{SmallVec, smallvec};
 
 use super::layout::{Form, Layout};
 use super::program::Program;
+use crate::metal::{LONGEST, lines};
 
 /// Grid, threadgroup and template constants of a launch.
 pub(super) struct Sizes {
@@ -27,7 +28,7 @@ impl Sizes {
                 template: smallvec![("VEC", layout.block as i32)],
             },
             Form::Serial | Form::SerialStrided => {
-                let (x, y) = fold(layout.rows, i32::MAX as u64);
+                let (x, y) = lines(layout.rows, LONGEST);
                 Sizes {
                     grid: [x, y, 1],
                     threads: 0,
@@ -36,7 +37,7 @@ impl Sizes {
             }
             Form::Rows | Form::Strided => {
                 let threads = threads(program, layout, gpu);
-                let (x, y) = fold(layout.rows * layout.parts, i32::MAX as u64 / threads);
+                let (x, y) = lines(layout.rows * layout.parts, LONGEST / threads);
                 Sizes {
                     grid: [x * threads as i64, y, 1],
                     threads: threads as i64,
@@ -56,14 +57,6 @@ impl Sizes {
             launch.set_threadgroup(self.threads);
         }
     }
-}
-
-/// `n` things in lines of at most `most`.
-fn fold(n: u64, most: u64) -> (i64, i64) {
-    if n <= most {
-        return (n as i64, 1);
-    }
-    (most as i64, n.div_ceil(most) as i64)
 }
 
 /// Accumulators of a thread: on a CPU enough to fill vector registers, with fewer for each of several reductions.
@@ -90,22 +83,4 @@ fn threads(program: &Program, layout: &Layout, gpu: bool) -> u64 {
     }
     let part = layout.width.div_ceil(layout.parts);
     part.div_ceil(4).next_power_of_two().clamp(32, 1024)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::fold;
-
-    /// A grid that is too long for one dimension goes on along the next and covers everything.
-    #[test]
-    fn long_grids() {
-        let most = i32::MAX as u64;
-        assert_eq!(fold(5, most), (5, 1));
-        assert_eq!(fold(most, most), (most as i64, 1));
-        let (x, y) = fold(3 * most + 1, most);
-        assert_eq!((x as u64, y), (most, 4));
-        // Threads of a row count, too.
-        let (x, y) = fold(8_400_000, most / 256);
-        assert!(x * 256 <= i64::from(i32::MAX) && x * y >= 8_400_000);
-    }
 }

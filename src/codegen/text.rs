@@ -3,10 +3,11 @@
 //! Names in the text: `x_in` and `y_out` are buffers, `x` an input's value, `zk_...` everything else that
 //! the author did not name.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use crate::Dtype;
-use crate::expr::{Expr, share};
+use crate::expr::{Expr, share_in_pieces};
 
 use super::folds;
 use super::keep::{self, Kept};
@@ -56,10 +57,13 @@ pub(crate) fn is_zero(output: &Output) -> bool {
 /// The kernel of a program.
 pub(crate) fn text(program: &Program, pattern: &Pattern) -> Text {
     let mut functions = program.outputs.iter().flat_map(|o| o.value.functions());
+    // The author's own has no short form.
+    let own = crate::msl::defined(&program.header);
     let mut w = Writer {
         short: program.reductions.is_empty()
             && program.compute.is_floating()
-            && functions.any(|f| crate::msl::has_short_form(&f)),
+            && functions.any(|f| crate::msl::has_short_form(&f) && !own.contains(&f)),
+        own,
         program,
         pattern,
         kept: pattern.keeps.then(|| keep::kept(program)).flatten(),
@@ -84,13 +88,7 @@ pub(crate) fn text(program: &Program, pattern: &Pattern) -> Text {
     }
     let kept = program.outputs.iter().filter(|o| !is_zero(o));
     let outputs = kept.map(|o| format!("{}_out", o.name)).collect();
-    let mut header = crate::msl::header_for(&format!("{}\n{source}", program.header));
-    if !program.header.is_empty() {
-        if !header.is_empty() && !header.ends_with('\n') {
-            header.push('\n');
-        }
-        header.push_str(&program.header);
-    }
+    let header = crate::msl::header_with(&program.header, &source);
     Text {
         inputs,
         outputs,
@@ -107,6 +105,8 @@ pub(super) struct Writer<'a> {
     /// Whether functions have shorter forms for results of 16 bits: nothing is summed, and one of them
     /// is used.
     short: bool,
+    /// What the author's header defines.
+    own: HashSet<String>,
     /// Values that were taken out of loops.
     hoisted: usize,
     out: String,
@@ -147,7 +147,8 @@ impl Writer<'_> {
 
     /// The expression's text, with the functions' short forms where that is enough for the outputs.
     fn msl(&self, e: &Expr) -> String {
-        e.to_msl_with(|f| (self.short && crate::msl::has_short_form(f)).then_some("zk_short"))
+        let short = |f: &str| self.short && crate::msl::has_short_form(f) && !self.own.contains(f);
+        e.to_msl_with(|f| short(f).then_some("zk_short"))
     }
 
     /// The outputs of a kind, with what their expressions have in common computed once.
@@ -184,7 +185,7 @@ impl Writer<'_> {
 
     /// Declares what the expressions have in common; gives the text of each.
     pub(super) fn shared(&mut self, values: &[Expr], prefix: &str) -> Vec<String> {
-        let shared = share(values, prefix);
+        let shared = share_in_pieces(values, prefix);
         for (name, value) in &shared.bindings {
             self.line(format!("const auto {name} = {};", self.msl(value)));
         }
@@ -217,7 +218,13 @@ impl Writer<'_> {
         for e in found {
             let name = format!("zk_h{}", self.hoisted);
             self.hoisted += 1;
-            self.line(format!("const auto {name} = {};", self.msl(&e)));
+            let text = match e.is_long() {
+                true => self
+                    .shared(std::slice::from_ref(&e), &format!("{name}_"))
+                    .remove(0),
+                false => self.msl(&e),
+            };
+            self.line(format!("const auto {name} = {text};"));
             let by = Expr::var(&name);
             for v in &mut values {
                 *v = v.replace(&e, &by);

@@ -37,6 +37,13 @@ pub(super) fn constant(value: f64) -> Expr {
     make(Kind::Const(Number::float(value)), Vec::new())
 }
 
+impl Expr {
+    /// An integer with this text.
+    pub(crate) fn named_number(text: &str) -> Expr {
+        make(Kind::Const(Number::new(0.0, true, Some(text))), Vec::new())
+    }
+}
+
 pub(super) fn binary(op: Binary, a: Expr, b: Expr) -> Expr {
     make(Kind::Binary(op), vec![a, b])
 }

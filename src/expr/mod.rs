@@ -43,6 +43,7 @@ mod special;
 #[cfg(test)]
 mod tests;
 mod token;
+mod whole;
 
 use std::collections::BTreeSet;
 use std::hash::{Hash, Hasher};
@@ -51,6 +52,7 @@ use std::sync::Arc;
 pub use build::select;
 pub use into::{IntoExpr, Traced, trace};
 pub(crate) use parts::Part;
+pub(crate) use share::share_in_pieces;
 pub use share::{Shared, share};
 
 use crate::{Error, Result};
@@ -60,6 +62,11 @@ use token::Problem;
 /// An expression of scalars. Cheap to clone, and equal expressions are one value in memory.
 #[derive(Clone)]
 pub struct Expr(Arc<Node>);
+
+/// The names of all functions that are known here, without namespaces.
+pub(crate) fn function_names() -> impl Iterator<Item = &'static str> {
+    functions::rows().map(|f| f.name)
+}
 
 impl PartialEq for Expr {
     /// Whether both have the same structure. [`Expr::eq`] builds a comparison instead.

@@ -5,6 +5,9 @@ use std::fmt::{self, Write};
 use super::Expr;
 use super::node::{Binary, Callee, Kind, Number, Space, Unary};
 
+/// Texts end here: common parts of common parts may make one endless.
+const LONGEST: usize = 16 << 20;
+
 /// How tightly the outermost operator binds, as in C++.
 const TERNARY: u8 = 1;
 const UNARY: u8 = 13;
@@ -111,6 +114,8 @@ impl Expr {
     ///
     /// [`share`]: super::share()
     ///
+    /// A text of more than 16 MiB is cut, which no compiler takes.
+    ///
     /// ```
     /// use zmlx::expr::Expr;
     /// let e = Expr::parse("(x * (1.0 + exp(-x)))", &["x"])?;
@@ -125,7 +130,14 @@ impl Expr {
     pub(crate) fn to_msl_with(&self, template: impl Fn(&str) -> Option<&'static str>) -> String {
         let mut out = String::new();
         let mut writer = Writer::new(self, &template);
-        while writer.step(&mut out) {}
+        while writer.step(&mut out) {
+            if out.len() > LONGEST {
+                out.push_str(
+                    " ... /* cut: common parts are written several times, `share` names them */",
+                );
+                break;
+            }
+        }
         out
     }
 

@@ -33,6 +33,32 @@ pub struct Shared {
 /// # Ok::<(), zmlx::Error>(())
 /// ```
 pub fn share(exprs: &[Expr], prefix: &str) -> Shared {
+    share_with(exprs, prefix, usize::MAX)
+}
+
+/// [`share`], with names for the parts of long expressions, too: compilers take many statements, but no endless
+/// one.
+pub(crate) fn share_in_pieces(exprs: &[Expr], prefix: &str) -> Shared {
+    share_with(exprs, prefix, PIECE)
+}
+
+/// Nodes of a statement, about.
+const PIECE: usize = 100;
+
+impl Expr {
+    /// Whether the text, in which common parts are written several times, is longer than a statement should be.
+    pub(crate) fn is_long(&self) -> bool {
+        let mut sizes: HashMap<Expr, usize> = HashMap::new();
+        for node in postorder([self]) {
+            let parts = node.0.args.iter().map(|a| sizes[a]);
+            let size = parts.fold(1, usize::saturating_add);
+            sizes.insert(node, size);
+        }
+        sizes[self] > PIECE
+    }
+}
+
+fn share_with(exprs: &[Expr], prefix: &str, piece: usize) -> Shared {
     let order = postorder(exprs);
     let mut uses: HashMap<&Expr, usize> = HashMap::new();
     let mut taken = BTreeSet::new();
@@ -54,6 +80,8 @@ pub fn share(exprs: &[Expr], prefix: &str) -> Shared {
         .filter(|n| !taken.contains(n));
     let mut bindings = Vec::new();
     let mut new: HashMap<&Expr, Expr> = HashMap::new();
+    // Nodes in the text of each.
+    let mut sizes: HashMap<&Expr, usize> = HashMap::new();
     for node in &order {
         let args: Vec<Expr> = node.0.args.iter().map(|a| new[a].clone()).collect();
         let rebuilt = make(node.0.kind.clone(), args);
@@ -61,15 +89,21 @@ pub fn share(exprs: &[Expr], prefix: &str) -> Shared {
             bound_to_place.insert(node);
         }
         let movable = always.contains(node) || !bound_to_place.contains(node);
-        let named = uses[node] > 1 && movable && !is_leaf(node);
+        let parts = node.0.args.iter().map(|a| sizes[a]);
+        let size = parts.fold(1, usize::saturating_add);
+        let named = (uses[node] > 1 || size > piece) && movable && !is_leaf(node);
         let value = match named.then(|| names.next()).flatten() {
             Some(name) => {
                 let reference = make(Kind::Var(name.as_str().into(), node.0.class), Vec::new());
                 bindings.push((name, rebuilt));
                 reference
             }
-            None => rebuilt,
+            None => {
+                sizes.insert(node, size);
+                rebuilt
+            }
         };
+        sizes.entry(node).or_insert(1);
         new.insert(node, value);
     }
     let results = exprs.iter().map(|e| new[e].clone()).collect();

@@ -105,7 +105,8 @@ pub(crate) fn check_float(name: &str, x: &Array) -> Result<()> {
     match x.dtype() {
         Dtype::Float32 | Dtype::Float16 | Dtype::Bfloat16 => Ok(()),
         other => Err(Error::dtype(format!(
-            "`{name}`: expected float32, float16 or bfloat16, got {other}"
+            "`{name}`: expected float32, float16 or bfloat16, got {other}{}",
+            crate::codegen::dtypes::remedy(other)
         ))),
     }
 }

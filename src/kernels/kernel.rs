@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use super::arguments::with_axes;
 use super::split::{self, Split};
 use crate::codegen::blocks::as_on_gpu;
-use crate::metal::Launch;
+use crate::metal::{LONGEST, Launch, lines};
 use crate::{Array, Dtype, MetalKernel, Result};
 
 /// A kernel over the rows of its first input.
@@ -24,6 +24,7 @@ pub(crate) struct RowKernel {
     shared: split::Work,
     made: OnceLock<MetalKernel>,
     made_split: OnceLock<MetalKernel>,
+    made_in_lines: OnceLock<MetalKernel>,
 }
 
 enum Work {
@@ -50,6 +51,7 @@ impl RowKernel {
             shared: split::Work::Maps(1),
             made: OnceLock::new(),
             made_split: OnceLock::new(),
+            made_in_lines: OnceLock::new(),
         }
     }
 
@@ -68,6 +70,7 @@ impl RowKernel {
             shared: split::Work::Maps(0),
             made: OnceLock::new(),
             made_split: OnceLock::new(),
+            made_in_lines: OnceLock::new(),
         }
     }
 
@@ -95,13 +98,30 @@ impl RowKernel {
 
     fn kernel(&self) -> Result<&MetalKernel> {
         build(&self.made, self.name, self.inputs, self.outputs, || {
-            self.source()
+            self.source(false)
         })
     }
 
-    fn source(&self) -> String {
+    /// The kernel for more threads than one axis of a grid has: it goes on along the next.
+    fn kernel_in_lines(&self) -> Result<&MetalKernel> {
+        let name = format!("{}_lines", self.name);
+        build(
+            &self.made_in_lines,
+            &name,
+            self.inputs,
+            self.outputs,
+            || self.source(true),
+        )
+    }
+
+    fn source(&self, in_lines: bool) -> String {
         let x = self.inputs[0];
         let work = match self.work {
+            Work::EachRow(call) if in_lines => format!(
+                "const size_t line = threads_per_grid.x / TG, place = thread_position_in_grid.x / TG;\n\
+                 if (thread_position_in_grid.y + 1 == threads_per_grid.y && place + MISSING >= line) return;\n\
+                 const size_t row = thread_position_in_grid.y * line + place;\n{call};"
+            ),
             Work::EachRow(call) => {
                 format!("const size_t row = thread_position_in_grid.x / TG;\n{call};")
             }
@@ -178,8 +198,11 @@ impl RowKernel {
         let gpu = crate::stream::current().gpu;
         let split = self.split(gpu, rows, width, dtype);
         let inputs = with_axes(inputs)?;
+        let group = self.group(gpu, width, dtype);
+        let (line, count) = lines(rows as u64, LONGEST / group.tg as u64);
         let kernel = match split {
             Some(_) => self.split_kernel()?,
+            None if count > 1 => self.kernel_in_lines()?,
             None => self.kernel()?,
         };
         let mut launch = kernel.launch(&inputs);
@@ -189,9 +212,12 @@ impl RowKernel {
         match split {
             Some(split) => split.on(&mut launch, rows),
             None => {
-                let group = self.group(gpu, width, dtype);
                 group.on(&mut launch);
-                launch.set_grid(rows.saturating_mul(group.tg as usize));
+                if count > 1 {
+                    let missing = line * count - rows as i64;
+                    launch.set_template("MISSING", (missing as i32).into());
+                }
+                launch.set_grid((line * i64::from(group.tg), count));
             }
         }
         launch.add()

@@ -1,5 +1,7 @@
 //! Losses over the last axis.
 
+use std::rc::Rc;
+
 use super::arguments::{check_float, check_shape, constant, rows_of};
 use super::catalog::{Entry, Kind, few, input};
 use super::kernel::RowKernel;
@@ -30,7 +32,7 @@ pub fn softmax_cross_entropy<'a>(logits: &'a Array, targets: &'a Array) -> Cross
     CrossEntropy {
         logits,
         targets,
-        ignored: i64::MIN,
+        ignored: None,
     }
 }
 
@@ -40,13 +42,14 @@ pub fn softmax_cross_entropy<'a>(logits: &'a Array, targets: &'a Array) -> Cross
 pub struct CrossEntropy<'a> {
     logits: &'a Array,
     targets: &'a Array,
-    ignored: i64,
+    ignored: Option<i64>,
 }
 
 impl CrossEntropy<'_> {
-    /// Rows with this target have loss and gradient 0 (default: none).
+    /// Rows with this target have loss and gradient 0 (default: none). A target that no `i64` holds is
+    /// never this one.
     pub fn ignore_index(mut self, index: i64) -> Self {
-        self.ignored = index;
+        self.ignored = Some(index);
         self
     }
 
@@ -67,16 +70,17 @@ impl CrossEntropy<'_> {
                 self.targets.dtype()
             )));
         }
+        let ignored = Ignored::of(self.ignored, self.targets.dtype());
         if !self.logits.is_tracer() && !self.targets.is_tracer() {
-            return self.value(rows, width);
+            return self.value(ignored, rows, width);
         }
-        CROSS_ENTROPY.call1(self.ignored, &[self.logits, self.targets])
+        CROSS_ENTROPY.call1(ignored, &[self.logits, self.targets])
     }
 
     /// The loss alone, where no gradient is asked for.
     #[track_caller]
-    fn value(self, rows: usize, width: usize) -> Result<Array> {
-        let ignored = constant(&[self.ignored])?;
+    fn value(self, ignored: Ignored, rows: usize, width: usize) -> Result<Array> {
+        let ignored = ignored.constant()?;
         let inputs = [self.logits, self.targets, &ignored];
         let output = [(self.targets.shape(), self.logits.dtype())];
         let [loss] = VALUE.launch(&inputs, output, rows, width)?;
@@ -84,14 +88,35 @@ impl CrossEntropy<'_> {
     }
 }
 
+/// The target of rows that do not count, if there is one.
+#[derive(Clone, Copy)]
+struct Ignored(Option<i64>);
+
+impl Ignored {
+    /// Kernels read targets as `long`, where those of a `uint64` from 2^63 on are negative: a negative number is none
+    /// of them.
+    fn of(index: Option<i64>, targets: Dtype) -> Self {
+        let signed = matches!(
+            targets,
+            Dtype::Int8 | Dtype::Int16 | Dtype::Int32 | Dtype::Int64
+        );
+        Ignored(index.filter(|&i| signed || i >= 0))
+    }
+
+    /// The number, and whether there is one: every number may be a target.
+    fn constant(self) -> Result<Rc<Array>> {
+        constant(&[self.0.unwrap_or(0), i64::from(self.0.is_some())])
+    }
+}
+
 /// Outputs: the loss, and the logarithm of the sum of each row.
-static CROSS_ENTROPY: Op<i64> = Op {
+static CROSS_ENTROPY: Op<Ignored> = Op {
     name: "softmax_cross_entropy",
     rows: 2,
     visible: 1,
     forward: |&ignored, p| {
         let (rows, width) = rows_of("logits", p[0])?;
-        let ignored = constant(&[ignored])?;
+        let ignored = ignored.constant()?;
         let outputs = [(p[1].shape(), p[0].dtype()), (p[1].shape(), Dtype::Float32)];
         Ok(FORWARD
             .launch(&[p[0], p[1], &ignored], outputs, rows, width)?
@@ -99,7 +124,7 @@ static CROSS_ENTROPY: Op<i64> = Op {
     },
     vjp: |&ignored, p, g, y| {
         let (rows, width) = rows_of("logits", &p[0])?;
-        let ignored = constant(&[ignored])?;
+        let ignored = ignored.constant()?;
         let inputs = [&p[0], &p[1], &ignored, &y[1], &g[0]];
         let like = (p[0].shape(), p[0].dtype());
         let [dx] = BACKWARD.launch(&inputs, [like], rows, width)?;
@@ -121,8 +146,11 @@ static CROSS_ENTROPY: Op<i64> = Op {
         let nan = Array::from(f32::NAN).astype(p[0].dtype())?;
         let loss = where_(&inside, &(&total - &chosen)?, &nan)?;
         let none = total.zeros_like()?;
-        let skipped = targets.equal(Array::scalar(ignored)?)?;
-        Ok(vec![where_(&skipped, &none, &loss)?, total])
+        let loss = match ignored.0 {
+            Some(i) => where_(&targets.equal(Array::scalar(i)?)?, &none, &loss)?,
+            None => loss,
+        };
+        Ok(vec![loss, total])
     },
 };
 
@@ -131,7 +159,7 @@ static FORWARD: RowKernel = RowKernel::new(
     &["x", "target", "ignored"],
     &["loss", "total"],
     "const float2 y = kk_cross_entropy_row(x + row * n, long(target[row]), \
-     long(ignored[0]), n, g);\nif (kk_first(g)) {\n  kk_store(loss + row, y.x);\n  \
+     kk_is_ignored(target[row], ignored), n, g);\nif (kk_first(g)) {\n  kk_store(loss + row, y.x);\n  \
      total[row] = y.y;\n}",
 )
 .adds();
@@ -140,14 +168,15 @@ static VALUE: RowKernel = RowKernel::new(
     &["x", "target", "ignored"],
     &["loss"],
     "const float2 y = kk_cross_entropy_row(x + row * n, long(target[row]), \
-     long(ignored[0]), n, g);\nif (kk_first(g)) kk_store(loss + row, y.x)",
+     kk_is_ignored(target[row], ignored), n, g);\nif (kk_first(g)) kk_store(loss + row, y.x)",
 )
 .adds();
 static BACKWARD: RowKernel = RowKernel::new(
     "softmax_cross_entropy_grad",
     &["x", "target", "ignored", "total", "dy"],
     &["dx"],
-    "kk_cross_entropy_grad_row(x + row * n, long(target[row]), long(ignored[0]), \
+    "kk_cross_entropy_grad_row(x + row * n, long(target[row]), \
+     kk_is_ignored(target[row], ignored), \
      float(total[row]), float(dy[row]), dx + row * n, n, g)",
 )
 .reduces(0);
@@ -158,7 +187,7 @@ pub(super) static TABLE: &[Entry] = &[Entry {
     file: "loss.metal",
     inputs: &[input("logits", Kind::Rows), input("targets", Kind::Targets)],
     call: |p| Ok(vec![softmax_cross_entropy(&p[0], &p[1]).call()?]),
-    composite: |p| (CROSS_ENTROPY.composite)(&i64::MIN, p),
+    composite: |p| (CROSS_ENTROPY.composite)(&Ignored(None), p),
     mlx: Some(|p| Ok(vec![crate::fast::cross_entropy(&p[0], &p[1])?])),
     bytes: |rows, width, size| rows * (width * size + 4 + size),
     roundings: few,

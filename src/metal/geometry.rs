@@ -52,6 +52,16 @@ fn wide(n: impl TryInto<i64>) -> i64 {
     n.try_into().unwrap_or(i64::MAX)
 }
 
+/// `n` things in lines of one length, which is at most `most`: the length of a line and how many there are. A grid that is too long for
+/// one axis goes on along the next; the last line may be shorter, by less than there are lines.
+pub(crate) fn lines(n: u64, most: u64) -> (i64, i64) {
+    let count = n.div_ceil(most.max(1)).max(1);
+    (n.div_ceil(count) as i64, count as i64)
+}
+
+/// The longest axis of a grid.
+pub(crate) const LONGEST: u64 = i32::MAX as u64;
+
 /// The most threads of a threadgroup on Metal.
 pub(super) const MAX_THREADS: i64 = 1024;
 
@@ -97,4 +107,29 @@ pub(super) fn check_threadgroup(threadgroup: Extent) -> Result<[i32; 3]> {
 /// kernel without barriers: 1 to 1024 were measured over 4 Ki to 16 Mi elements.
 pub(super) fn default_threadgroup(grid: [i32; 3]) -> [i32; 3] {
     [grid[0].min(256), 1, 1]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LONGEST, lines};
+
+    /// A grid that is too long for one axis goes on along the next, covers everything and hardly more.
+    #[test]
+    fn long_grids() {
+        assert_eq!(lines(0, LONGEST), (0, 1));
+        assert_eq!(lines(5, LONGEST), (5, 1));
+        assert_eq!(lines(LONGEST, LONGEST), (i64::from(i32::MAX), 1));
+        assert_eq!(lines(1 << 31, LONGEST), (1 << 30, 2));
+        for (n, threads) in [
+            (3 * LONGEST + 1, 1),
+            (1 << 26, 32),
+            (8_400_000, 256),
+            ((1 << 31) + 7, 1024),
+        ] {
+            let (x, y) = lines(n, LONGEST / threads);
+            assert!(x as u64 * threads <= LONGEST && y as u64 <= LONGEST);
+            let all = x as u64 * y as u64;
+            assert!(all >= n && all - n < y as u64, "{n}: {x} x {y}");
+        }
+    }
 }

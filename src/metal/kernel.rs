@@ -145,6 +145,7 @@ impl MetalKernel {
         let key = KernelKey::of(&spec, spec.checked);
         if !spec.cached {
             spec.check()?;
+            super::mentioned::check(&spec)?;
             return Ok(Inner::define(spec, key)?.into());
         }
         let inner = match cache::get(key) {
@@ -152,6 +153,7 @@ impl MetalKernel {
             Some(known) => known,
             None => {
                 spec.check()?;
+                super::mentioned::check(&spec)?;
                 cache::get_or_make(key, || Inner::define(spec, key))?
             }
         };

@@ -49,7 +49,7 @@ impl<'a> Launch<'a> {
         }
     }
 
-    /// A template argument: an `i32`, a `bool` or a [`Dtype`]. Each distinct value compiles
+    /// A template argument: an integer from 0 to `i32::MAX`, a `bool` or a [`Dtype`]. Each distinct value compiles
     /// the kernel anew, so sizes are better read from `name_shape`.
     pub fn template(mut self, name: &'a str, value: impl Into<TemplateArg>) -> Self {
         self.set_template(name, value.into());
@@ -169,6 +169,7 @@ impl<'a> Launch<'a> {
         for (name, value) in &self.template {
             let _ = match value {
                 TemplateArg::Int(n) => write!(text, ", {name} = {n}"),
+                TemplateArg::TooLarge(n) => write!(text, ", {name} = {n}"),
                 TemplateArg::Bool(b) => write!(text, ", {name} = {b}"),
                 TemplateArg::Dtype(d) => write!(text, ", {name} = {d}"),
             };

@@ -50,8 +50,8 @@ impl<'a> Launch<'a> {
             return Err(Error::argument(
                 "outputs",
                 format_args!(
-                    "a pattern of {} arrays, one for each output of `{}`",
-                    kernel.output_names().len(),
+                    "a pattern of {}, one for each output of `{}`",
+                    arrays(kernel.output_names().len()),
                     kernel.name()
                 ),
                 N,
@@ -241,7 +241,12 @@ impl<'a> Launch<'a> {
         if self.inputs.len() != names.len() {
             return Err(Error::argument(
                 "inputs",
-                format_args!("{} arrays ({})", names.len(), names.join(", ")),
+                format_args!(
+                    "{} for `{}` ({})",
+                    arrays(names.len()),
+                    self.kernel.name(),
+                    names.join(", ")
+                ),
                 self.inputs.len(),
             ));
         }
@@ -272,7 +277,11 @@ impl<'a> Launch<'a> {
         if specs.len() != names.len() {
             return Err(Error::argument(
                 "output",
-                format_args!("{} outputs ({})", names.len(), names.join(", ")),
+                format_args!(
+                    "a shape and dtype for each output of `{}` ({})",
+                    self.kernel.name(),
+                    names.join(", ")
+                ),
                 specs.len(),
             ));
         }
@@ -317,6 +326,11 @@ impl<'a> Launch<'a> {
         println!("// kernel `{name}`: host\n{}", texts.lowered);
         Ok(())
     }
+}
+
+/// `1 array`, `2 arrays`.
+pub(crate) fn arrays(count: usize) -> String {
+    format!("{count} array{}", if count == 1 { "" } else { "s" })
 }
 
 fn no_output() -> ffi::Slot {

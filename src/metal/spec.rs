@@ -104,8 +104,8 @@ impl KernelBuilder {
     /// does that.
     ///
     /// # Errors
-    /// [`Error::Argument`] that names what is wrong: no output, no source, or a name that is
-    /// no identifier, is reserved, or is there twice.
+    /// [`Error::Argument`] that names what is wrong: no output, no source, an output that the source never
+    /// mentions, or a name that is no identifier, is reserved, or is there twice.
     #[track_caller]
     pub fn build(self) -> Result<MetalKernel> {
         MetalKernel::from_builder(self)

@@ -49,6 +49,8 @@ impl Key {
                 TemplateArg::Int(n) => (0, n.cast_unsigned()),
                 TemplateArg::Bool(b) => (1, u32::from(b)),
                 TemplateArg::Dtype(d) => (2, d as u32),
+                // Refused before anything is compiled.
+                TemplateArg::TooLarge(_) => (3, 0),
             };
             // Nobody has checked the name yet: no other list of names gives these words.
             words.push(u64::from(value) << 32 | (name.len() as u64) << 2 | kind);
@@ -360,7 +362,7 @@ impl MetalKernel {
     fn error(&self, launch: &Launch<'_>, problem: EngineError) -> Error {
         Error::Kernel {
             kernel: self.name().to_owned(),
-            problem: Box::new(problem),
+            problem: Box::new(super::hints::explained(problem, launch)),
             context: launch.describe(),
             at: Launch::site(),
         }

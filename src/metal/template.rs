@@ -15,6 +15,8 @@ pub enum TemplateArg {
     Bool(bool),
     /// `typename NAME`
     Dtype(Dtype),
+    /// An integer that no `int` holds, which a launch refuses.
+    TooLarge(i128),
 }
 
 impl From<i32> for TemplateArg {
@@ -22,6 +24,20 @@ impl From<i32> for TemplateArg {
         TemplateArg::Int(v)
     }
 }
+
+macro_rules! integers {
+    ($($ty:ty)*) => {$(
+        impl From<$ty> for TemplateArg {
+            fn from(v: $ty) -> Self {
+                match i32::try_from(v) {
+                    Ok(n) => TemplateArg::Int(n),
+                    Err(_) => TemplateArg::TooLarge(v as i128),
+                }
+            }
+        }
+    )*};
+}
+integers!(u32 i64 u64 usize);
 
 impl From<bool> for TemplateArg {
     fn from(v: bool) -> Self {
@@ -60,7 +76,14 @@ pub(super) fn check(template: &[(&str, TemplateArg)], kernel: &MetalKernel) -> R
             TemplateArg::Int(n) if n < 0 => {
                 return Err(Error::argument(
                     "template",
-                    "integers from 0 on",
+                    "integers from 0 to 2147483647",
+                    format_args!("`{name}` = {n}"),
+                ));
+            }
+            TemplateArg::TooLarge(n) => {
+                return Err(Error::argument(
+                    "template",
+                    "integers from 0 to 2147483647",
                     format_args!("`{name}` = {n}"),
                 ));
             }
@@ -78,6 +101,8 @@ pub(super) fn to_ffi(template: &[(&str, TemplateArg)]) -> Vec<ffi::TemplateValue
             TemplateArg::Int(n) => (0, n, Dtype::Bool),
             TemplateArg::Bool(b) => (1, i32::from(b), Dtype::Bool),
             TemplateArg::Dtype(d) => (2, 0, d),
+            // Refused by `check`.
+            TemplateArg::TooLarge(_) => (0, 0, Dtype::Bool),
         };
         ffi::TemplateValue {
             name: name.to_owned(),
@@ -94,7 +119,7 @@ pub(super) fn to_ffi(template: &[(&str, TemplateArg)]) -> Vec<ffi::TemplateValue
 pub(super) fn check_dtype(name: &str, dtype: Dtype) -> Result<()> {
     if dtype == Dtype::Float64 {
         return Err(Error::dtype(format!(
-            "`{name}`: expected a dtype that Metal has, got float64"
+            "`{name}`: expected a dtype that Metal has, got float64; `astype(F32)` converts an array"
         )));
     }
     Ok(())

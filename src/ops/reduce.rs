@@ -44,7 +44,7 @@ reduction! {
     all;
     /// Whether one value over `axes` is true or non-zero (bool).
     any;
-    /// `log(sum(e^x))` over `axes`, without overflow.
+    /// `log(sum(e^x))` over `axes`, without overflow; minus infinity over axes without elements.
     logsumexp;
     /// How many values over `axes` are not zero.
     count_nonzero;

@@ -165,6 +165,43 @@ fn targets_outside_of_the_classes() {
     .unwrap();
 }
 
+/// No number stands for "no target is ignored", and a target that wraps is not the ignored one.
+#[test]
+fn only_the_ignored_target_is_ignored() {
+    on_worker(|| -> Result<()> {
+        let nan = f64::NAN;
+        let logits = Array::zeros((2, 4), F32)?;
+        let third = 4f64.ln();
+        let of = |targets: &Array, ignored: Option<i64>| -> Result<(Array, Array)> {
+            let loss = |x: &Array| match ignored {
+                Some(i) => softmax_cross_entropy(x, targets).ignore_index(i).call(),
+                None => softmax_cross_entropy(x, targets).call(),
+            };
+            let slope = grad(|x| loss(x)?.sum(..))(&logits)?;
+            Ok((loss(&logits)?, slope))
+        };
+        let signed = Array::from_slice(&[i64::MIN, 2], 2)?;
+        let unsigned = Array::from_slice(&[u64::MAX, 2], 2)?;
+        for (targets, ignored, first) in [
+            (&signed, None, nan),
+            (&signed, Some(0), nan),
+            (&signed, Some(i64::MIN), 0.0),
+            (&unsigned, None, nan),
+            (&unsigned, Some(-1), nan),
+            (&unsigned, Some(i64::MIN), nan),
+            (&unsigned, Some(i64::MAX), nan),
+        ] {
+            let (loss, slope) = of(targets, ignored)?;
+            values(&loss, &[first, third]);
+            values(&slope.index(0)?, &[first; 4]);
+            values(&slope.index(1)?, &[0.25, 0.25, -0.75, 0.25]);
+        }
+        values(&of(&unsigned, Some(2))?.0, &[nan, 0.0]);
+        Ok(())
+    })
+    .unwrap();
+}
+
 /// silu is 0 at minus infinity, where its formula would multiply that by 0.
 #[test]
 fn gates_at_infinity() {
@@ -191,6 +228,54 @@ fn norms_of_large_and_of_no_values() {
             assert!((numbers[0] - 1.0).abs() < 1e-3 && (numbers[1] + 1.0).abs() < 1e-3);
             assert_eq!(numbers[2..], [0.0, 0.0]);
         }
+        Ok(())
+    })
+    .unwrap();
+}
+
+/// A large element does not swallow the many small ones beside it.
+#[test]
+fn sums_beside_a_large_element() {
+    on_worker(|| -> Result<()> {
+        let n = 300_000;
+        let mut row = vec![0f32; n];
+        row[7] = 17.0;
+        let x = Array::from_slice(&row, (1, n))?;
+        let e = 17f64.exp();
+        let want = ((e + n as f64 - 1.0) / e).ln();
+        let loss = softmax_cross_entropy(&x, &Array::from_slice(&[7i32], 1)?).call()?;
+        let got = f64::from(loss.item::<f32>()?);
+        assert!((got - want).abs() < 1e-6, "{got} {want}");
+        let sum: f64 = numbers(&softmax::softmax_lastdim(&x)?)?.iter().sum();
+        assert!((sum - 1.0).abs() < 1e-6, "{sum}");
+
+        let mut row = vec![4e-8f32; n];
+        row[0] = 1.0;
+        let x = Array::from_slice(&row, (1, n))?;
+        let last = numbers(&zmlx::kernels::scan::cumsum_lastdim(&x)?)?[n - 1];
+        let want = 1.0 + (n - 1) as f64 * f64::from(4e-8f32);
+        assert!((last - want).abs() < 4e-7, "{last} {want}");
+        Ok(())
+    })
+    .unwrap();
+}
+
+/// No rows give no values, and a row of nothing the logarithm of 0.
+#[test]
+fn logsumexp_of_nothing() {
+    on_worker(|| -> Result<()> {
+        assert_eq!(Array::zeros((0, 4), F32)?.logsumexp(1)?.shape(), [0]);
+        assert_eq!(
+            Array::zeros((0, 4), F32)?
+                .logsumexp(zmlx::keepdims(1))?
+                .shape(),
+            [0, 1]
+        );
+        values(
+            &Array::zeros((2, 0), F32)?.logsumexp(-1)?,
+            &[-f64::INFINITY; 2],
+        );
+        values(&Array::zeros(0, F32)?.logsumexp(..)?, &[-f64::INFINITY]);
         Ok(())
     })
     .unwrap();

@@ -1,4 +1,14 @@
 // forward: (v_in) -> (y_out)
+inline void kk_two_sum(thread float& a, thread float& rest, float b) {
+  const float sum = a + b;
+  const float of_b = sum - a;
+  rest += (a - (sum - of_b)) + (b - of_b);
+  a = sum;
+}
+inline float kk_with_rest(float sum, float rest) {
+  return metal::isfinite(rest) ? sum + rest : sum;
+}
+constant constexpr int kk_run = 8;
 typedef float T;
 threadgroup float zk_s0[32];
 const uint zk_tid = thread_position_in_threadgroup.x;
@@ -10,13 +20,22 @@ const auto v_row = v_in + size_t(row) * zk_n;
 const uint zk_blocks = zk_n / VEC;
 float s = float(0);
 {
+  float zk_w0[VEC], zk_r0[VEC];
+  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_w0[zk_l] = zk_r0[zk_l] = 0.0f;
   float zk_a0[VEC];
   for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a0[zk_l] = s;
-  for (uint zk_b = zk_tid; zk_b < zk_blocks; zk_b += TG) {
-    const auto v_at = v_row + zk_b * VEC;
+  for (uint zk_c = 0; zk_c < zk_blocks; zk_c += kk_run * TG) {
+    const uint zk_e = metal::min(zk_blocks, zk_c + kk_run * TG);
+    for (uint zk_b = zk_c + zk_tid; zk_b < zk_e; zk_b += TG) {
+      const auto v_at = v_row + zk_b * VEC;
+      for (int zk_l = 0; zk_l < VEC; ++zk_l) {
+        const T v = T(v_at[zk_l]);
+        zk_a0[zk_l] += float(-(v * metal::log(v + 1e-08f)));
+      }
+    }
     for (int zk_l = 0; zk_l < VEC; ++zk_l) {
-      const T v = T(v_at[zk_l]);
-      zk_a0[zk_l] += float(-(v * metal::log(v + 1e-08f)));
+      kk_two_sum(zk_w0[zk_l], zk_r0[zk_l], zk_a0[zk_l]);
+      zk_a0[zk_l] = 0.0f;
     }
   }
   for (uint j = zk_blocks * VEC + zk_tid; j < zk_n; j += TG) {
@@ -25,10 +44,11 @@ float s = float(0);
   }
   for (int zk_h = VEC / 2; zk_h > 0; zk_h /= 2) {
     for (int zk_l = 0; zk_l < zk_h; ++zk_l) {
-      zk_a0[zk_l] += zk_a0[zk_l + zk_h];
+      zk_w0[zk_l] += zk_w0[zk_l + zk_h];
+      zk_r0[zk_l] += zk_r0[zk_l + zk_h];
     }
   }
-  s += zk_a0[0];
+  s = kk_with_rest(s + zk_w0[0], zk_r0[0]);
 }
 s = metal::simd_sum(s);
 if (TG > 32) {
@@ -56,6 +76,16 @@ for (uint j = zk_tid; j < zk_n; j += TG) {
 }
 
 // jvp: (v_in, dv_in) -> (dy_out)
+inline void kk_two_sum(thread float& a, thread float& rest, float b) {
+  const float sum = a + b;
+  const float of_b = sum - a;
+  rest += (a - (sum - of_b)) + (b - of_b);
+  a = sum;
+}
+inline float kk_with_rest(float sum, float rest) {
+  return metal::isfinite(rest) ? sum + rest : sum;
+}
+constant constexpr int kk_run = 8;
 typedef float T;
 threadgroup float zk_s0[32];
 const uint zk_tid = thread_position_in_threadgroup.x;
@@ -68,16 +98,25 @@ const auto dv_row = dv_in + size_t(row) * zk_n;
 const uint zk_blocks = zk_n / VEC;
 float t = float(0);
 {
+  float zk_w0[VEC], zk_r0[VEC];
+  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_w0[zk_l] = zk_r0[zk_l] = 0.0f;
   float zk_a0[VEC];
   for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a0[zk_l] = t;
-  for (uint zk_b = zk_tid; zk_b < zk_blocks; zk_b += TG) {
-    const auto v_at = v_row + zk_b * VEC;
-    const auto dv_at = dv_row + zk_b * VEC;
+  for (uint zk_c = 0; zk_c < zk_blocks; zk_c += kk_run * TG) {
+    const uint zk_e = metal::min(zk_blocks, zk_c + kk_run * TG);
+    for (uint zk_b = zk_c + zk_tid; zk_b < zk_e; zk_b += TG) {
+      const auto v_at = v_row + zk_b * VEC;
+      const auto dv_at = dv_row + zk_b * VEC;
+      for (int zk_l = 0; zk_l < VEC; ++zk_l) {
+        const T v = T(v_at[zk_l]);
+        const T dv = T(dv_at[zk_l]);
+        const auto zk_t0 = v + 1e-08f;
+        zk_a0[zk_l] += float(-((metal::log(zk_t0) + v / zk_t0) * dv));
+      }
+    }
     for (int zk_l = 0; zk_l < VEC; ++zk_l) {
-      const T v = T(v_at[zk_l]);
-      const T dv = T(dv_at[zk_l]);
-      const auto zk_t0 = v + 1e-08f;
-      zk_a0[zk_l] += float(-((metal::log(zk_t0) + v / zk_t0) * dv));
+      kk_two_sum(zk_w0[zk_l], zk_r0[zk_l], zk_a0[zk_l]);
+      zk_a0[zk_l] = 0.0f;
     }
   }
   for (uint j = zk_blocks * VEC + zk_tid; j < zk_n; j += TG) {
@@ -88,10 +127,11 @@ float t = float(0);
   }
   for (int zk_h = VEC / 2; zk_h > 0; zk_h /= 2) {
     for (int zk_l = 0; zk_l < zk_h; ++zk_l) {
-      zk_a0[zk_l] += zk_a0[zk_l + zk_h];
+      zk_w0[zk_l] += zk_w0[zk_l + zk_h];
+      zk_r0[zk_l] += zk_r0[zk_l + zk_h];
     }
   }
-  t += zk_a0[0];
+  t = kk_with_rest(t + zk_w0[0], zk_r0[0]);
 }
 t = metal::simd_sum(t);
 if (TG > 32) {

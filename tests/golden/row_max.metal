@@ -42,6 +42,16 @@ if (zk_tid == 0) {
 }
 
 // vjp: (v_in, g_in) -> (dv_out)
+inline void kk_two_sum(thread float& a, thread float& rest, float b) {
+  const float sum = a + b;
+  const float of_b = sum - a;
+  rest += (a - (sum - of_b)) + (b - of_b);
+  a = sum;
+}
+inline float kk_with_rest(float sum, float rest) {
+  return metal::isfinite(rest) ? sum + rest : sum;
+}
+constant constexpr int kk_run = 8;
 typedef float T;
 threadgroup float zk_s0[32];
 threadgroup float zk_s1[32];
@@ -85,13 +95,22 @@ if (TG > 32) {
 }
 float n = float(0);
 {
+  float zk_w1[VEC], zk_r1[VEC];
+  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_w1[zk_l] = zk_r1[zk_l] = 0.0f;
   float zk_a1[VEC];
   for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a1[zk_l] = n;
-  for (uint zk_b = zk_tid; zk_b < zk_blocks; zk_b += TG) {
-    const auto v_at = v_row + zk_b * VEC;
+  for (uint zk_c = 0; zk_c < zk_blocks; zk_c += kk_run * TG) {
+    const uint zk_e = metal::min(zk_blocks, zk_c + kk_run * TG);
+    for (uint zk_b = zk_c + zk_tid; zk_b < zk_e; zk_b += TG) {
+      const auto v_at = v_row + zk_b * VEC;
+      for (int zk_l = 0; zk_l < VEC; ++zk_l) {
+        const T v = T(v_at[zk_l]);
+        zk_a1[zk_l] += float(v == s ? 1.0f : 0.0f);
+      }
+    }
     for (int zk_l = 0; zk_l < VEC; ++zk_l) {
-      const T v = T(v_at[zk_l]);
-      zk_a1[zk_l] += float(v == s ? 1.0f : 0.0f);
+      kk_two_sum(zk_w1[zk_l], zk_r1[zk_l], zk_a1[zk_l]);
+      zk_a1[zk_l] = 0.0f;
     }
   }
   for (uint j = zk_blocks * VEC + zk_tid; j < zk_n; j += TG) {
@@ -100,10 +119,11 @@ float n = float(0);
   }
   for (int zk_h = VEC / 2; zk_h > 0; zk_h /= 2) {
     for (int zk_l = 0; zk_l < zk_h; ++zk_l) {
-      zk_a1[zk_l] += zk_a1[zk_l + zk_h];
+      zk_w1[zk_l] += zk_w1[zk_l + zk_h];
+      zk_r1[zk_l] += zk_r1[zk_l + zk_h];
     }
   }
-  n += zk_a1[0];
+  n = kk_with_rest(n + zk_w1[0], zk_r1[0]);
 }
 n = metal::simd_sum(n);
 if (TG > 32) {
@@ -119,6 +139,16 @@ for (uint j = zk_tid; j < zk_n; j += TG) {
 }
 
 // jvp: (v_in, dv_in) -> (dy_out)
+inline void kk_two_sum(thread float& a, thread float& rest, float b) {
+  const float sum = a + b;
+  const float of_b = sum - a;
+  rest += (a - (sum - of_b)) + (b - of_b);
+  a = sum;
+}
+inline float kk_with_rest(float sum, float rest) {
+  return metal::isfinite(rest) ? sum + rest : sum;
+}
+constant constexpr int kk_run = 8;
 typedef float T;
 threadgroup float zk_s0[32];
 threadgroup float zk_s1[32];
@@ -163,19 +193,32 @@ if (TG > 32) {
 float t = float(0);
 float n = float(0);
 {
+  float zk_w1[VEC], zk_r1[VEC];
+  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_w1[zk_l] = zk_r1[zk_l] = 0.0f;
+  float zk_w2[VEC], zk_r2[VEC];
+  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_w2[zk_l] = zk_r2[zk_l] = 0.0f;
   float zk_a1[VEC];
   for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a1[zk_l] = t;
   float zk_a2[VEC];
   for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a2[zk_l] = n;
-  for (uint zk_b = zk_tid; zk_b < zk_blocks; zk_b += TG) {
-    const auto v_at = v_row + zk_b * VEC;
-    const auto dv_at = dv_row + zk_b * VEC;
+  for (uint zk_c = 0; zk_c < zk_blocks; zk_c += kk_run * TG) {
+    const uint zk_e = metal::min(zk_blocks, zk_c + kk_run * TG);
+    for (uint zk_b = zk_c + zk_tid; zk_b < zk_e; zk_b += TG) {
+      const auto v_at = v_row + zk_b * VEC;
+      const auto dv_at = dv_row + zk_b * VEC;
+      for (int zk_l = 0; zk_l < VEC; ++zk_l) {
+        const T v = T(v_at[zk_l]);
+        const T dv = T(dv_at[zk_l]);
+        const auto zk_t0 = v == s ? 1.0f : 0.0f;
+        zk_a1[zk_l] += float(zk_t0 * dv);
+        zk_a2[zk_l] += float(zk_t0);
+      }
+    }
     for (int zk_l = 0; zk_l < VEC; ++zk_l) {
-      const T v = T(v_at[zk_l]);
-      const T dv = T(dv_at[zk_l]);
-      const auto zk_t0 = v == s ? 1.0f : 0.0f;
-      zk_a1[zk_l] += float(zk_t0 * dv);
-      zk_a2[zk_l] += float(zk_t0);
+      kk_two_sum(zk_w1[zk_l], zk_r1[zk_l], zk_a1[zk_l]);
+      zk_a1[zk_l] = 0.0f;
+      kk_two_sum(zk_w2[zk_l], zk_r2[zk_l], zk_a2[zk_l]);
+      zk_a2[zk_l] = 0.0f;
     }
   }
   for (uint j = zk_blocks * VEC + zk_tid; j < zk_n; j += TG) {
@@ -187,12 +230,14 @@ float n = float(0);
   }
   for (int zk_h = VEC / 2; zk_h > 0; zk_h /= 2) {
     for (int zk_l = 0; zk_l < zk_h; ++zk_l) {
-      zk_a1[zk_l] += zk_a1[zk_l + zk_h];
-      zk_a2[zk_l] += zk_a2[zk_l + zk_h];
+      zk_w1[zk_l] += zk_w1[zk_l + zk_h];
+      zk_r1[zk_l] += zk_r1[zk_l + zk_h];
+      zk_w2[zk_l] += zk_w2[zk_l + zk_h];
+      zk_r2[zk_l] += zk_r2[zk_l + zk_h];
     }
   }
-  t += zk_a1[0];
-  n += zk_a2[0];
+  t = kk_with_rest(t + zk_w1[0], zk_r1[0]);
+  n = kk_with_rest(n + zk_w2[0], zk_r2[0]);
 }
 t = metal::simd_sum(t);
 n = metal::simd_sum(n);

@@ -1,4 +1,14 @@
 // forward: (x_in) -> (y_out)
+inline void kk_two_sum(thread float& a, thread float& rest, float b) {
+  const float sum = a + b;
+  const float of_b = sum - a;
+  rest += (a - (sum - of_b)) + (b - of_b);
+  a = sum;
+}
+inline float kk_with_rest(float sum, float rest) {
+  return metal::isfinite(rest) ? sum + rest : sum;
+}
+constant constexpr int kk_run = 8;
 typedef float T;
 threadgroup float zk_s0[32];
 threadgroup float zk_s1[32];
@@ -41,13 +51,22 @@ if (TG > 32) {
 }
 float s2 = float(0);
 {
+  float zk_w1[VEC], zk_r1[VEC];
+  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_w1[zk_l] = zk_r1[zk_l] = 0.0f;
   float zk_a1[VEC];
   for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a1[zk_l] = s2;
-  for (uint zk_b = zk_tid; zk_b < zk_blocks; zk_b += TG) {
-    const auto x_at = x_row + zk_b * VEC;
+  for (uint zk_c = 0; zk_c < zk_blocks; zk_c += kk_run * TG) {
+    const uint zk_e = metal::min(zk_blocks, zk_c + kk_run * TG);
+    for (uint zk_b = zk_c + zk_tid; zk_b < zk_e; zk_b += TG) {
+      const auto x_at = x_row + zk_b * VEC;
+      for (int zk_l = 0; zk_l < VEC; ++zk_l) {
+        const T x = T(x_at[zk_l]);
+        zk_a1[zk_l] += float(metal::exp(x - s1));
+      }
+    }
     for (int zk_l = 0; zk_l < VEC; ++zk_l) {
-      const T x = T(x_at[zk_l]);
-      zk_a1[zk_l] += float(metal::exp(x - s1));
+      kk_two_sum(zk_w1[zk_l], zk_r1[zk_l], zk_a1[zk_l]);
+      zk_a1[zk_l] = 0.0f;
     }
   }
   for (uint j = zk_blocks * VEC + zk_tid; j < zk_n; j += TG) {
@@ -56,10 +75,11 @@ float s2 = float(0);
   }
   for (int zk_h = VEC / 2; zk_h > 0; zk_h /= 2) {
     for (int zk_l = 0; zk_l < zk_h; ++zk_l) {
-      zk_a1[zk_l] += zk_a1[zk_l + zk_h];
+      zk_w1[zk_l] += zk_w1[zk_l + zk_h];
+      zk_r1[zk_l] += zk_r1[zk_l + zk_h];
     }
   }
-  s2 += zk_a1[0];
+  s2 = kk_with_rest(s2 + zk_w1[0], zk_r1[0]);
 }
 s2 = metal::simd_sum(s2);
 if (TG > 32) {
@@ -74,6 +94,16 @@ for (uint j = zk_tid; j < zk_n; j += TG) {
 }
 
 // vjp: (x_in, g_in) -> (dx_out)
+inline void kk_two_sum(thread float& a, thread float& rest, float b) {
+  const float sum = a + b;
+  const float of_b = sum - a;
+  rest += (a - (sum - of_b)) + (b - of_b);
+  a = sum;
+}
+inline float kk_with_rest(float sum, float rest) {
+  return metal::isfinite(rest) ? sum + rest : sum;
+}
+constant constexpr int kk_run = 8;
 typedef float T;
 threadgroup float zk_s0[32];
 threadgroup float zk_s1[32];
@@ -119,19 +149,32 @@ if (TG > 32) {
 float s2 = float(0);
 float t = float(0);
 {
+  float zk_w1[VEC], zk_r1[VEC];
+  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_w1[zk_l] = zk_r1[zk_l] = 0.0f;
+  float zk_w2[VEC], zk_r2[VEC];
+  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_w2[zk_l] = zk_r2[zk_l] = 0.0f;
   float zk_a1[VEC];
   for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a1[zk_l] = s2;
   float zk_a2[VEC];
   for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a2[zk_l] = t;
-  for (uint zk_b = zk_tid; zk_b < zk_blocks; zk_b += TG) {
-    const auto x_at = x_row + zk_b * VEC;
-    const auto g_at = g_row + zk_b * VEC;
+  for (uint zk_c = 0; zk_c < zk_blocks; zk_c += kk_run * TG) {
+    const uint zk_e = metal::min(zk_blocks, zk_c + kk_run * TG);
+    for (uint zk_b = zk_c + zk_tid; zk_b < zk_e; zk_b += TG) {
+      const auto x_at = x_row + zk_b * VEC;
+      const auto g_at = g_row + zk_b * VEC;
+      for (int zk_l = 0; zk_l < VEC; ++zk_l) {
+        const T x = T(x_at[zk_l]);
+        const T g = T(g_at[zk_l]);
+        const auto zk_t0 = metal::exp(x - s1);
+        zk_a1[zk_l] += float(zk_t0);
+        zk_a2[zk_l] += float(zk_t0 * g);
+      }
+    }
     for (int zk_l = 0; zk_l < VEC; ++zk_l) {
-      const T x = T(x_at[zk_l]);
-      const T g = T(g_at[zk_l]);
-      const auto zk_t0 = metal::exp(x - s1);
-      zk_a1[zk_l] += float(zk_t0);
-      zk_a2[zk_l] += float(zk_t0 * g);
+      kk_two_sum(zk_w1[zk_l], zk_r1[zk_l], zk_a1[zk_l]);
+      zk_a1[zk_l] = 0.0f;
+      kk_two_sum(zk_w2[zk_l], zk_r2[zk_l], zk_a2[zk_l]);
+      zk_a2[zk_l] = 0.0f;
     }
   }
   for (uint j = zk_blocks * VEC + zk_tid; j < zk_n; j += TG) {
@@ -143,12 +186,14 @@ float t = float(0);
   }
   for (int zk_h = VEC / 2; zk_h > 0; zk_h /= 2) {
     for (int zk_l = 0; zk_l < zk_h; ++zk_l) {
-      zk_a1[zk_l] += zk_a1[zk_l + zk_h];
-      zk_a2[zk_l] += zk_a2[zk_l + zk_h];
+      zk_w1[zk_l] += zk_w1[zk_l + zk_h];
+      zk_r1[zk_l] += zk_r1[zk_l + zk_h];
+      zk_w2[zk_l] += zk_w2[zk_l + zk_h];
+      zk_r2[zk_l] += zk_r2[zk_l + zk_h];
     }
   }
-  s2 += zk_a1[0];
-  t += zk_a2[0];
+  s2 = kk_with_rest(s2 + zk_w1[0], zk_r1[0]);
+  t = kk_with_rest(t + zk_w2[0], zk_r2[0]);
 }
 s2 = metal::simd_sum(s2);
 t = metal::simd_sum(t);
@@ -170,6 +215,16 @@ for (uint j = zk_tid; j < zk_n; j += TG) {
 }
 
 // jvp: (x_in, dx_in) -> (dy_out)
+inline void kk_two_sum(thread float& a, thread float& rest, float b) {
+  const float sum = a + b;
+  const float of_b = sum - a;
+  rest += (a - (sum - of_b)) + (b - of_b);
+  a = sum;
+}
+inline float kk_with_rest(float sum, float rest) {
+  return metal::isfinite(rest) ? sum + rest : sum;
+}
+constant constexpr int kk_run = 8;
 typedef float T;
 threadgroup float zk_s0[32];
 threadgroup float zk_s1[32];
@@ -219,6 +274,14 @@ float t = float(0);
 float n = float(0);
 float t_2 = float(0);
 {
+  float zk_w1[VEC], zk_r1[VEC];
+  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_w1[zk_l] = zk_r1[zk_l] = 0.0f;
+  float zk_w2[VEC], zk_r2[VEC];
+  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_w2[zk_l] = zk_r2[zk_l] = 0.0f;
+  float zk_w3[VEC], zk_r3[VEC];
+  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_w3[zk_l] = zk_r3[zk_l] = 0.0f;
+  float zk_w4[VEC], zk_r4[VEC];
+  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_w4[zk_l] = zk_r4[zk_l] = 0.0f;
   float zk_a1[VEC];
   for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a1[zk_l] = s2;
   float zk_a2[VEC];
@@ -227,18 +290,31 @@ float t_2 = float(0);
   for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a3[zk_l] = n;
   float zk_a4[VEC];
   for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a4[zk_l] = t_2;
-  for (uint zk_b = zk_tid; zk_b < zk_blocks; zk_b += TG) {
-    const auto x_at = x_row + zk_b * VEC;
-    const auto dx_at = dx_row + zk_b * VEC;
+  for (uint zk_c = 0; zk_c < zk_blocks; zk_c += kk_run * TG) {
+    const uint zk_e = metal::min(zk_blocks, zk_c + kk_run * TG);
+    for (uint zk_b = zk_c + zk_tid; zk_b < zk_e; zk_b += TG) {
+      const auto x_at = x_row + zk_b * VEC;
+      const auto dx_at = dx_row + zk_b * VEC;
+      for (int zk_l = 0; zk_l < VEC; ++zk_l) {
+        const T x = T(x_at[zk_l]);
+        const T dx = T(dx_at[zk_l]);
+        const auto zk_t0 = metal::exp(x - s1);
+        const auto zk_t1 = x == s1 ? 1.0f : 0.0f;
+        zk_a1[zk_l] += float(zk_t0);
+        zk_a2[zk_l] += float(zk_t1 * dx);
+        zk_a3[zk_l] += float(zk_t1);
+        zk_a4[zk_l] += float(dx * zk_t0);
+      }
+    }
     for (int zk_l = 0; zk_l < VEC; ++zk_l) {
-      const T x = T(x_at[zk_l]);
-      const T dx = T(dx_at[zk_l]);
-      const auto zk_t0 = metal::exp(x - s1);
-      const auto zk_t1 = x == s1 ? 1.0f : 0.0f;
-      zk_a1[zk_l] += float(zk_t0);
-      zk_a2[zk_l] += float(zk_t1 * dx);
-      zk_a3[zk_l] += float(zk_t1);
-      zk_a4[zk_l] += float(dx * zk_t0);
+      kk_two_sum(zk_w1[zk_l], zk_r1[zk_l], zk_a1[zk_l]);
+      zk_a1[zk_l] = 0.0f;
+      kk_two_sum(zk_w2[zk_l], zk_r2[zk_l], zk_a2[zk_l]);
+      zk_a2[zk_l] = 0.0f;
+      kk_two_sum(zk_w3[zk_l], zk_r3[zk_l], zk_a3[zk_l]);
+      zk_a3[zk_l] = 0.0f;
+      kk_two_sum(zk_w4[zk_l], zk_r4[zk_l], zk_a4[zk_l]);
+      zk_a4[zk_l] = 0.0f;
     }
   }
   for (uint j = zk_blocks * VEC + zk_tid; j < zk_n; j += TG) {
@@ -253,16 +329,20 @@ float t_2 = float(0);
   }
   for (int zk_h = VEC / 2; zk_h > 0; zk_h /= 2) {
     for (int zk_l = 0; zk_l < zk_h; ++zk_l) {
-      zk_a1[zk_l] += zk_a1[zk_l + zk_h];
-      zk_a2[zk_l] += zk_a2[zk_l + zk_h];
-      zk_a3[zk_l] += zk_a3[zk_l + zk_h];
-      zk_a4[zk_l] += zk_a4[zk_l + zk_h];
+      zk_w1[zk_l] += zk_w1[zk_l + zk_h];
+      zk_r1[zk_l] += zk_r1[zk_l + zk_h];
+      zk_w2[zk_l] += zk_w2[zk_l + zk_h];
+      zk_r2[zk_l] += zk_r2[zk_l + zk_h];
+      zk_w3[zk_l] += zk_w3[zk_l + zk_h];
+      zk_r3[zk_l] += zk_r3[zk_l + zk_h];
+      zk_w4[zk_l] += zk_w4[zk_l + zk_h];
+      zk_r4[zk_l] += zk_r4[zk_l + zk_h];
     }
   }
-  s2 += zk_a1[0];
-  t += zk_a2[0];
-  n += zk_a3[0];
-  t_2 += zk_a4[0];
+  s2 = kk_with_rest(s2 + zk_w1[0], zk_r1[0]);
+  t = kk_with_rest(t + zk_w2[0], zk_r2[0]);
+  n = kk_with_rest(n + zk_w3[0], zk_r3[0]);
+  t_2 = kk_with_rest(t_2 + zk_w4[0], zk_r4[0]);
 }
 s2 = metal::simd_sum(s2);
 t = metal::simd_sum(t);

@@ -128,3 +128,56 @@ fn preludes_headers_and_places() {
         check(&y, &want, 1e-6, "prelude");
     });
 }
+
+/// Sums and maxima of integers are exact.
+#[test]
+fn integers_are_exact() {
+    on_worker(|| -> zmlx::Result<()> {
+        let sum = api::reduce("sum_of_integers").update("acc + v").build()?;
+        let most = api::reduce("most")
+            .init("-INFINITY")
+            .update("max(acc, v)")
+            .build()?;
+        let mut row = vec![1i32; 300];
+        row[7] = 1 << 24;
+        let x = Array::from_slice(&row, (1, 300))?;
+        assert_eq!(sum.call(&x)?.item::<i32>()?, (1 << 24) + 299);
+        assert_eq!(most.call(&x)?.item::<i32>()?, 1 << 24);
+        let big = (1i64 << 53) + 1;
+        let x = Array::from_slice(&[big, -big, 3, big - 1, 2, -4], (2, 3))?;
+        assert_eq!(sum.call(&x)?.to_vec::<i64>()?, [3, big - 3]);
+        assert_eq!(most.call(&x)?.to_vec::<i64>()?, [big, big - 1]);
+        let x = Array::from_slice(&[i32::MIN, i32::MIN], (1, 2))?;
+        assert_eq!(most.call(&x)?.item::<i32>()?, i32::MIN);
+        let product = api::reduce("product")
+            .init("1.0f")
+            .update("acc * v")
+            .combine("a * b")
+            .build()?;
+        let x = Array::from_slice(&[8191i32, 8191, 31, 1], (1, 4))?;
+        assert_eq!(product.call(&x)?.item::<i32>()?, 8191 * 8191 * 31);
+        Ok(())
+    })
+    .unwrap();
+}
+
+/// A large element does not swallow the many small ones beside it, whatever lane holds it.
+#[test]
+fn sums_beside_a_large_element() {
+    on_worker(|| -> zmlx::Result<()> {
+        let sum = api::reduce("sum_beside").update("acc + v").build()?;
+        let n = 300_000;
+        for at in [0, 7, n - 1] {
+            let mut row = vec![4e-8f32; n];
+            row[at] = 1.0;
+            let got = sum.call(&Array::from_slice(&row, (1, n))?)?.item::<f32>()?;
+            let want = 1.0 + (n - 1) as f64 * f64::from(4e-8f32);
+            assert!((f64::from(got) - want).abs() < 4e-7, "{at}: {got} {want}");
+        }
+        // What overflows is infinite, not NaN.
+        let x = Array::full((1, 1000), f32::MAX, F32)?;
+        assert_eq!(sum.call(&x)?.item::<f32>()?, f32::INFINITY);
+        Ok(())
+    })
+    .unwrap();
+}

@@ -65,6 +65,9 @@ class Outputs {
 // Gives each array its place.
 void put(ArrayVec arrays, rust::Slice<Slot> to);
 
+// A kernel was to be differentiated.
+[[noreturn]] void no_derivative(const std::string& kernel);
+
 class NativeKernel {
  public:
   explicit NativeKernel(mx::fast::CustomKernelFunction f) : f_(std::move(f)) {}
@@ -115,6 +118,7 @@ class HostPlan {
   ~HostPlan();
 
   rust::Box<HostEntry> entry;
+  std::string name;
   std::vector<Extras> extras;
   bool ensure_row_contiguous;
 };
@@ -142,10 +146,16 @@ class CudaPlan {
       const Outputs& outputs,
       const ArrayVec& inputs) const;
 
+  // The kernel's name, for people.
+  const std::string& kernel() const {
+    return kernel_;
+  }
+
  private:
   struct Entry;
   struct Entries;
 
+  std::string kernel_;
   std::string name_;
   std::string code_;
   std::vector<Extras> extras_;

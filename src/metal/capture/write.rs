@@ -164,6 +164,7 @@ pub(in crate::metal) fn template((name, value): &(&str, TemplateArg)) -> Value {
     match value {
         TemplateArg::Int(n) => json!({"name": name, "kind": "int", "value": n}),
         TemplateArg::Bool(b) => json!({"name": name, "kind": "bool", "value": b}),
+        TemplateArg::TooLarge(n) => json!({"name": name, "kind": "int", "value": n.to_string()}),
         TemplateArg::Dtype(d) => json!({"name": name, "kind": "dtype", "value": d.name()}),
     }
 }
