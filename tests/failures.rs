@@ -5,9 +5,10 @@ mod common;
 use std::time::Duration;
 
 use common::on_worker;
+use zmlx::prelude::*;
 use zmlx::{
-    Array, Device, Stream, async_eval, compile, custom_function, eval, linalg, vmap, with_device,
-    with_stream,
+    Array, ArrayMap, Device, Error, Stream, async_eval, compile, custom_function, eval, io, linalg,
+    vmap, with_device, with_stream,
 };
 
 /// Fails when it is evaluated, in the stream's thread.
@@ -162,6 +163,86 @@ fn failures_within_functions() {
             assert!(y[0].eval().is_err());
             assert_failed(&y[0]);
         });
+    });
+}
+
+/// A kernel's own error, its other output, and what depends on it.
+#[test]
+fn kernels_that_fail() {
+    common::host_engine();
+    on_worker(|| {
+        let kernel = MetalKernel::new("strays", ["x"], ["out", "second"])
+            .source("uint i = thread_position_in_grid.x; out[i] = x[i + 5]; second[i] = x[i];")
+            .build()
+            .unwrap()
+            .checked();
+        let x = Array::ones(4, F32).unwrap();
+        let [z, second] = kernel.launch(&[&x]).run().unwrap();
+        let (after, beside) = (z.sum(..).unwrap(), x.sum(..).unwrap());
+        // Neither output is asked for by name.
+        let first = async_eval([&after]).unwrap();
+        let fine = async_eval([&beside]).unwrap();
+        let other = second.square().unwrap();
+        let later = async_eval([&other]).unwrap();
+        let e = later.wait().unwrap_err().to_string();
+        assert!(
+            e.contains("depends on one whose evaluation has failed: kernel `strays`"),
+            "{e}"
+        );
+        fine.wait().unwrap();
+        let e = first.wait().unwrap_err();
+        assert!(matches!(e, Error::Launch { .. }), "{e}");
+        for a in [&z, &second, &after, &other] {
+            for e in [a.to_vec::<f32>().unwrap_err(), a.eval().unwrap_err()] {
+                assert!(e.to_string().contains("failed: kernel `strays`"), "{e}");
+            }
+            assert!(!a.is_ready().unwrap());
+        }
+        assert_eq!(beside.item::<f32>().unwrap(), 4.0);
+        // The handle dropped: the next evaluation says so once, and keeps its own values.
+        let [z, _] = kernel.launch(&[&x]).run().unwrap();
+        drop(async_eval([&z]).unwrap());
+        let y = x.sum(..).unwrap();
+        assert!(matches!(y.eval(), Err(Error::Earlier { .. })));
+        assert_eq!(y.item::<f32>().unwrap(), 4.0);
+        assert!(z.eval().is_err());
+    });
+}
+
+/// Part of a file is gone after it was opened.
+#[test]
+fn a_file_cut_short() {
+    on_worker(|| {
+        let path =
+            std::env::temp_dir().join(format!("zmlx-cut-{}.safetensors", std::process::id()));
+        let mut map = ArrayMap::default();
+        for name in ["a", "b"] {
+            map.arrays
+                .insert(name.into(), Array::ones(100_000, F32).unwrap());
+        }
+        io::save_safetensors(&path, &map).unwrap();
+        let loaded = io::load_safetensors(&path).unwrap();
+        let size = std::fs::metadata(&path).unwrap().len();
+        let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        file.set_len(size - 200_000).unwrap();
+        let sums: Vec<Array> = ["a", "b"]
+            .iter()
+            .map(|n| on_cpu(|| loaded.get(n).unwrap().sum(..)).unwrap())
+            .collect();
+        let handles: Vec<_> = sums.iter().map(|s| async_eval([s]).unwrap()).collect();
+        let failed: Vec<bool> = handles.into_iter().map(|h| h.wait().is_err()).collect();
+        // One of them lies in the part that is gone.
+        assert_eq!(failed.iter().filter(|f| **f).count(), 1);
+        for ((name, sum), failed) in ["a", "b"].iter().zip(&sums).zip(failed) {
+            let whole = loaded.get(name).unwrap();
+            assert_eq!(whole.to_vec::<f32>().is_err(), failed);
+            assert_eq!(whole.is_ready().unwrap(), !failed);
+            match failed {
+                true => assert!(sum.item::<f32>().is_err()),
+                false => assert_eq!(sum.item::<f32>().unwrap(), 100_000.0),
+            }
+        }
+        let _ = std::fs::remove_file(path);
     });
 }
 
