@@ -12,7 +12,7 @@ mod refusals;
 pub(super) mod variables;
 
 pub use pointers::{type_after, type_around};
-pub use refusals::refuse;
+pub use refusals::{Refusal, recursion, refuse};
 
 use super::{edits::Edits, source::Stream, spaces::Aliases};
 
