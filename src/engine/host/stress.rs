@@ -20,7 +20,7 @@ fn options(name: &str, single: bool, checked: bool) -> CompileOptions {
 /// Whether kernels are compiled by gcc, of which more is known (docs/ENGINES.md says what).
 fn by_gcc() -> bool {
     let (path, args) = compiler_command(MathMode::Safe).unwrap();
-    frames::flag(&path, &args).is_some()
+    matches!(frames::flag(&path, &args), Ok(Some(_)))
 }
 
 /// Bytes of which a part begins at a chosen distance from a multiple of 64.
