@@ -36,7 +36,7 @@ pub fn build(target: &Target, mlx: &Mlx, archive: &Path) -> Result<()> {
         Ok(file)
     };
     let assembly = write("stand_in.S", assembly(&functions, &classes, &target.arch)?)?;
-    let places: Vec<_> = mlx.places().map(|place| quoted(place)).collect();
+    let places: Vec<_> = mlx.places().map(quoted).collect();
     let header = format!(
         "#define ZMLX_VERSION {}\n#define ZMLX_PLACES {}\n",
         quoted(Path::new(&mlx.version)),

@@ -18,17 +18,16 @@ pub trait IntoShape: Sized {
     fn into_shape(self) -> Result<Vec<i32>> {
         let shape = self.into_dims()?;
         match shape.iter().position(|&d| d < 0) {
-            Some(axis) => Err(bad_dimension(axis, shape[axis], 0)),
+            Some(axis) => Err(bad_dimension(axis, shape[axis])),
             None => Ok(shape),
         }
     }
 }
 
 #[track_caller]
-fn bad_dimension(axis: usize, got: impl std::fmt::Display, least: i32) -> Error {
-    let infer = if least < 0 { ", or -1" } else { "" };
+fn bad_dimension(axis: usize, got: impl std::fmt::Display) -> Error {
     Error::shape(format!(
-        "`shape`: expected dimension {axis} between 0 and 2147483647{infer}, got {got}"
+        "`shape`: expected dimension {axis} between 0 and 2147483647, got {got}"
     ))
 }
 
@@ -53,7 +52,7 @@ pub trait Dim: Copy {
 fn dimension(axis: usize, d: impl Dim) -> Result<i32> {
     match d.to_i32() {
         Some(n) if n >= -1 => Ok(n),
-        _ => Err(bad_dimension(axis, d.text(), -1)),
+        _ => Err(bad_dimension(axis, d.text())),
     }
 }
 
@@ -223,9 +222,8 @@ macro_rules! tuples {
             #[track_caller]
             fn into_dims(self) -> Result<Vec<i32>> {
                 let ($($name,)+) = self;
-                let mut dims = Vec::new();
-                $(dims.push(dimension(dims.len(), $name)?);)+
-                Ok(dims)
+                let mut axes = 0..;
+                Ok(vec![$(dimension(axes.next().unwrap_or(0), $name)?),+])
             }
         }
         #[allow(non_snake_case)]

@@ -301,7 +301,7 @@ fn common_shape(op: &str, program: &Program, inputs: &[&Array]) -> Result<Vec<i3
             .any(|(i, a)| i.span == Span::Element && a.ndim() > 0)
     {
         return Err(Error::shape(format!(
-            "`{op}`: expected an array with at least one dimension, whose last is the row"
+            "`{op}`: expected an array with at least one dimension, whose last is the row, got a scalar"
         )));
     }
     Ok(shape)

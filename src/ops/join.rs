@@ -39,6 +39,17 @@ pub fn concatenate_flat<A: AsRef<Array>>(arrays: impl AsRef<[A]>) -> Result<Arra
 /// [`Error::Shape`] unless all have the same shape; [`Error::Argument`] without arrays.
 #[track_caller]
 pub fn stack<A: AsRef<Array>>(arrays: impl AsRef<[A]>, axis: i32) -> Result<Array> {
+    if let Some((first, rest)) = arrays.as_ref().split_first() {
+        let first = first.as_ref().shape();
+        let mut rest = rest.iter().map(|a| a.as_ref().shape());
+        if let Some(i) = rest.position(|shape| shape != first) {
+            return Err(Error::shape(format!(
+                "`arrays`: expected the shape of the first, {first:?}, for array {}, got {:?}",
+                i + 1,
+                arrays.as_ref()[i + 1].as_ref().shape()
+            )));
+        }
+    }
     done(ffi::stack(&refs(arrays.as_ref()), axis, current()))
 }
 

@@ -151,7 +151,7 @@ fn whole_span(start: f64, stop: f64, n: i32, endpoint: bool, dtype: Dtype) -> Re
 /// The numbers of [`Array::arange`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` names no numbers for `arange`",
-    note = "a stop or a range of i32, i64, f32 or f64, with `step` if wanted: `5`, `2..8`, `step(0.0..1.0, 0.25)`"
+    note = "a stop, a range, or start, stop and step, of i32, i64 or f32: `5`, `2..8`, `(0.0, 1.0, 0.25)`"
 )]
 pub trait Arange {
     /// Start, stop, step and the type of the numbers.

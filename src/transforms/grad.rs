@@ -112,12 +112,25 @@ pub fn value_and_grad_of<A: AsRef<Array>>(
     argnums: &[i32],
     inputs: impl AsRef<[A]>,
 ) -> Result<(Vec<Array>, Vec<Array>)> {
+    let count = inputs.as_ref().len();
+    if let Some(i) = argnums.iter().find(|&&i| i >= 0 && i as usize >= count) {
+        return Err(Error::argument(
+            "argnums",
+            format_args!("numbers of inputs, of which there are {count}, from 0"),
+            i,
+        ));
+    }
     let checked = |inputs: &[Array]| {
         let outputs = f(inputs)?;
-        if outputs.is_empty() {
-            return Err(Error::argument("f", "at least one output", "none"));
+        match outputs.first() {
+            None => Err(Error::argument("f", "at least one output", "none")),
+            Some(y) if y.ndim() != 0 => Err(Error::shape(format!(
+                "`f`: expected a single number, of shape [], as the first output, got shape {:?}; a gradient is that of a \
+                 number, such as `.sum(..)`",
+                y.shape()
+            ))),
+            Some(_) => Ok(outputs),
         }
-        Ok(outputs)
     };
     let inputs = refs(inputs.as_ref());
     two(transform(&checked, |f| {
