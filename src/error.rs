@@ -65,9 +65,9 @@ pub enum Error {
     /// An error of an earlier asynchronous evaluation that surfaced now.
     #[error("an earlier asynchronous evaluation failed: {source}")]
     Earlier { source: Box<Error> },
-    /// A worker has ended, so it takes no more jobs.
-    #[error("worker: {message}")]
-    Worker { message: String },
+    /// A job will not run: its worker could not start or has ended, or the job was cancelled.
+    #[error("worker: {message} (at {at})")]
+    Worker { message: String, at: Site },
     /// Two functions that should agree do not; from [`crate::testing`].
     #[error("{found}\n  (at {at})")]
     Mismatch { found: Box<Mismatch>, at: Site },
@@ -115,6 +115,14 @@ impl Error {
     }
 
     #[track_caller]
+    pub(crate) fn worker(message: String) -> Self {
+        Error::Worker {
+            message,
+            at: Location::caller(),
+        }
+    }
+
+    #[track_caller]
     pub(crate) fn not_ready(message: &str) -> Self {
         Error::NotReady {
             message: message.into(),
@@ -134,6 +142,26 @@ impl Error {
             message: format!("`{argument}`: expected {expected}, got {got}"),
             at: Location::caller(),
         }
+    }
+
+    /// The same error with the caller's place. For one that was made where no caller could be known.
+    #[track_caller]
+    pub(crate) fn here(mut self) -> Self {
+        use Error as E;
+        if let E::Shape { at, .. }
+        | E::Dtype { at, .. }
+        | E::Argument { at, .. }
+        | E::Expression { at, .. }
+        | E::Kernel { at, .. }
+        | E::Launch { at, .. }
+        | E::Io { at, .. }
+        | E::NotReady { at, .. }
+        | E::Mlx { at, .. }
+        | E::Mismatch { at, .. } = &mut self
+        {
+            *at = Location::caller();
+        }
+        self
     }
 
     /// Turns what came through the bridge into a typed error.

@@ -61,7 +61,7 @@ fn captured_values_that_panic() {
     let y = f.call([&x]).unwrap();
     drop_any((f, y));
     let f = checkpoint(same(Bomb(2))).unwrap();
-    let y = f(&[x.clone()]).unwrap();
+    let y = f(std::slice::from_ref(&x)).unwrap();
     drop_any(f);
     drop_any(y);
     for f in [

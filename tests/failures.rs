@@ -142,8 +142,8 @@ fn failures_within_functions() {
             let inverse = |p: &[Array]| Ok(vec![linalg::inv(&p[0])?, p[0].square()?]);
             let compiled = compile(inverse).unwrap();
             let custom = custom_function(inverse);
-            let calls: [&dyn Fn(&Array) -> zmlx::Result<Vec<Array>>; 2] =
-                [&|x| compiled.call([x]), &|x| custom.call([x])];
+            type Call<'a> = &'a dyn Fn(&Array) -> zmlx::Result<Vec<Array>>;
+            let calls: [Call; 2] = [&|x| compiled.call([x]), &|x| custom.call([x])];
             for call in calls {
                 let (bad, good) = (call(&singular).unwrap(), call(&fine).unwrap());
                 let first = async_eval([&bad[0], &bad[1]]).unwrap();

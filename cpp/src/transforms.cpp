@@ -1,6 +1,9 @@
 #include "zmlx/transforms.h"
 
 #include <unordered_map>
+#include <algorithm>
+#include <sstream>
+#include <string_view>
 #include <unordered_set>
 
 #include "mlx/compile.h"
@@ -9,6 +12,8 @@
 #include "mlx/primitives.h"
 #include "mlx/transforms.h"
 #include "zmlx/ops/truth.h"
+#include "mlx/transforms_impl.h"
+#include "zmlx/seen.h"
 #include "zmlx/src/bridge/transforms.rs.h"
 
 namespace zmlx {
@@ -24,6 +29,27 @@ std::shared_ptr<rust::Box<T>> shared(rust::Box<T> b) {
 Fn fn(rust::Box<Callback> f) {
   return [f = shared(std::move(f))](const ArrayVec& inputs) {
     return std::move(*(*f)->call(inputs));
+  };
+}
+
+// A function of `count` outputs, for a derivative that is given an array for each. MLX leaves out
+// outputs that are a `stop_gradient`, and gives the arrays to those that come after; a copy
+// is none.
+Fn each_output(rust::Box<Callback> f, size_t count) {
+  return [f = fn(std::move(f)), count](const ArrayVec& inputs) {
+    auto outputs = f(inputs);
+    if (outputs.size() != count) {
+      std::ostringstream msg;
+      msg << "`cotangents`: expected " << outputs.size() << ", one for each output, got "
+          << count;
+      throw std::invalid_argument(msg.str());
+    }
+    for (auto& out : outputs) {
+      if (out.has_primitive() && out.primitive().name() == std::string_view("StopGradient")) {
+        out = mx::copy(out, out.primitive().stream());
+      }
+    }
+    return outputs;
   };
 }
 
@@ -54,12 +80,22 @@ ArrayVec placed(Arrays arrays, StreamRef s) {
 TwoLists
 vjp(rust::Box<Callback> f, Arrays primals, Arrays cotangents, StreamRef s) {
   return two(
-      mx::vjp(fn(std::move(f)), placed(primals, s), list(cotangents)));
+      mx::vjp(
+          each_output(std::move(f), cotangents.size()),
+          placed(primals, s),
+          list(cotangents)));
 }
 
 TwoLists
 jvp(rust::Box<Callback> f, Arrays primals, Arrays tangents, StreamRef s) {
-  return two(mx::jvp(fn(std::move(f)), placed(primals, s), list(tangents)));
+  // As MLX casts cotangents.
+  auto cast = list(tangents);
+  for (size_t i = 0; i < cast.size() && i < primals.size(); ++i) {
+    if (auto type = primals[i].ptr->dtype(); cast[i].dtype() != type) {
+      cast[i] = mx::astype(cast[i], type, on(s));
+    }
+  }
+  return two(mx::jvp(fn(std::move(f)), placed(primals, s), cast));
 }
 
 TwoLists value_and_grad(
@@ -71,16 +107,170 @@ TwoLists value_and_grad(
       mx::value_and_grad(fn(std::move(f)), ints(argnums))(placed(inputs, s)));
 }
 
-ArrayVecPtr
-vmap(rust::Box<Callback> f, Ints in_axes, Ints out_axes, Arrays inputs) {
-  return box(mx::vmap(fn(std::move(f)), ints(in_axes), ints(out_axes))(
-      list(inputs)));
+TwoLists vmap_trace(rust::Box<Callback> f, Ints in_axes, Arrays inputs) {
+  return two(
+      mx::detail::vmap_trace(fn(std::move(f)), list(inputs), ints(in_axes)));
 }
 
-FunctionPtr custom_function(rust::Box<CustomRules> boxed) {
-  auto rules = shared(std::move(boxed));
+ArrayVecPtr vmap_replace(
+    Arrays inputs,
+    const ArrayVec& traced,
+    Arrays outputs,
+    Ints in_axes,
+    Ints out_axes) {
+  return box(mx::detail::vmap_replace(
+      list(inputs), traced, list(outputs), ints(in_axes), ints(out_axes)));
+}
+
+bool depends_on(const Array& a, const ArrayVec& traced, Ints in_axes) {
+  std::unordered_set<std::uintptr_t> sought;
+  for (size_t i = 0; i < traced.size(); ++i) {
+    if (in_axes[i] >= 0) {
+      sought.insert(traced[i].id());
+    }
+  }
+  std::unordered_set<std::uintptr_t> seen;
+  std::vector<const Array*> todo{&a};
+  while (!todo.empty()) {
+    const auto* next = todo.back();
+    todo.pop_back();
+    if (sought.contains(next->id())) {
+      return true;
+    }
+    if (seen.insert(next->id()).second) {
+      for (const auto& in : next->inputs()) {
+        todo.push_back(&in);
+      }
+    }
+  }
+  return false;
+}
+
+size_t depth(const ArrayVec& outputs) {
+  struct Frame {
+    const Array* array;
+    size_t next;
+    int32_t deepest;
+  };
+  Seen seen;
+  std::vector<Frame> stack;
+  int32_t deepest = 0;
+  for (const auto& out : outputs) {
+    stack.push_back({&out, 0, 0});
+    while (!stack.empty()) {
+      auto& top = stack.back();
+      const auto& inputs = top.array->inputs();
+      if (top.next < inputs.size()) {
+        const auto& in = inputs[top.next++];
+        if (in.inputs().empty()) {
+          continue;
+        }
+        if (auto known = seen.find(in.id())) {
+          top.deepest = std::max(top.deepest, *known);
+        } else {
+          stack.push_back({&in, 0, 0});
+        }
+        continue;
+      }
+      auto here = top.deepest + 1;
+      seen.put(top.array->id(), here);
+      for (const auto& s : top.array->siblings()) {
+        seen.put(s.id(), here);
+      }
+      stack.pop_back();
+      if (!stack.empty()) {
+        stack.back().deepest = std::max(stack.back().deepest, here);
+      }
+      deepest = std::max(deepest, here);
+    }
+  }
+  return static_cast<size_t>(deepest);
+}
+
+namespace {
+
+// What a custom function gave when it was called, which its rules have to match.
+struct Given {
+  std::vector<mx::Shape> shapes;
+  std::vector<mx::Dtype> dtypes;
+
+  void take(const ArrayVec& outputs) {
+    for (const auto& out : outputs) {
+      shapes.push_back(out.shape());
+      dtypes.push_back(out.dtype());
+    }
+  }
+
+  // Throws when a rule's outputs are other ones.
+  void check(const char* rule, const ArrayVec& got, const std::vector<mx::Shape>& want)
+      const {
+    for (size_t i = 0; i < got.size(); ++i) {
+      if (got[i].shape() != want[i]) {
+        std::ostringstream msg;
+        msg << "`" << rule << "`: expected shape " << want[i] << " for output " << i
+            << ", got " << got[i].shape();
+        throw std::invalid_argument(msg.str());
+      }
+      if (got[i].dtype() != dtypes[i]) {
+        std::ostringstream msg;
+        msg << "`" << rule << "`: expected dtype " << dtypes[i] << " for output " << i
+            << ", got dtype " << got[i].dtype();
+        throw std::invalid_argument(msg.str());
+      }
+    }
+  }
+
+  void count(const char* rule, const char* what, size_t got) const {
+    if (got != shapes.size()) {
+      std::ostringstream msg;
+      msg << "`" << rule << "`: expected " << shapes.size() << " " << what
+          << ", one for each output, got " << got;
+      throw std::invalid_argument(msg.str());
+    }
+  }
+
+  // Checks what a vmap rule gave. An output that is not mapped is repeated: MLX would
+  // take its axis for the last one.
+  void mapped(ArrayVec& outputs, std::vector<int>& axes, int size) const {
+    count("vmap", "outputs", outputs.size());
+    count("vmap", "output axes", axes.size());
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      auto ndim = static_cast<int>(shapes[i].size());
+      if (axes[i] < -1 || axes[i] > ndim) {
+        std::ostringstream msg;
+        msg << "`vmap`: expected an axis between 0 and " << ndim
+            << ", or -1 for none, for output " << i << ", got " << axes[i];
+        throw std::invalid_argument(msg.str());
+      }
+    }
+    auto want = shapes;
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      if (axes[i] >= 0) {
+        want[i].insert(want[i].begin() + axes[i], size);
+      }
+    }
+    check("vmap", outputs, want);
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      if (axes[i] < 0) {
+        auto s = outputs[i].has_primitive()
+            ? outputs[i].primitive().stream()
+            : mx::default_stream(mx::default_device());
+        outputs[i] = mx::repeat(mx::expand_dims(outputs[i], 0, s), size, 0, s);
+        axes[i] = 0;
+      }
+    }
+  }
+};
+
+} // namespace
+
+namespace {
+
+// MLX's function for one call, as the rules have to know what the call gave.
+Fn with_rules(const std::shared_ptr<rust::Box<CustomRules>>& rules) {
   using Lists = const ArrayVec&;
   using Axes = const std::vector<int>&;
+  auto given = std::make_shared<Given>();
 
   std::optional<std::function<ArrayVec(Lists, Lists, Lists)>> vjp;
   if ((*rules)->has_vjp()) {
@@ -90,20 +280,29 @@ FunctionPtr custom_function(rust::Box<CustomRules> boxed) {
   }
   std::optional<std::function<ArrayVec(Lists, Lists, Axes)>> jvp;
   if ((*rules)->has_jvp()) {
-    jvp = [rules](Lists primals, Lists tangents, Axes argnums) {
-      return std::move(*(*rules)->jvp(primals, tangents, view(argnums)));
+    jvp = [rules, given](Lists primals, Lists tangents, Axes argnums) {
+      auto out = std::move(*(*rules)->jvp(primals, tangents, view(argnums)));
+      given->count("jvp", "tangents", out.size());
+      given->check("jvp", out, given->shapes);
+      return out;
     };
   }
   std::optional<
       std::function<std::pair<ArrayVec, std::vector<int>>(Lists, Axes)>>
       vmap;
   if ((*rules)->has_vmap()) {
-    vmap = [rules](Lists inputs, Axes axes) {
+    vmap = [rules, given](Lists inputs, Axes axes) {
       rust::Vec<int32_t> out_axes;
-      auto outputs = (*rules)->vmap(inputs, view(axes), out_axes);
-      return std::make_pair(
-          std::move(*outputs),
-          std::vector<int>(out_axes.begin(), out_axes.end()));
+      auto outputs = std::move(*(*rules)->vmap(inputs, view(axes), out_axes));
+      std::vector<int> at(out_axes.begin(), out_axes.end());
+      int size = 1;
+      for (size_t i = 0; i < axes.size(); ++i) {
+        if (axes[i] >= 0) {
+          size = inputs[i].shape(axes[i]);
+        }
+      }
+      given->mapped(outputs, at, size);
+      return std::make_pair(std::move(outputs), std::move(at));
     };
   }
   std::function<ArrayVec(Lists)> forward = [rules](Lists inputs) {
@@ -126,8 +325,24 @@ FunctionPtr custom_function(rust::Box<CustomRules> boxed) {
       return forward(detached);
     };
   }
-  return std::make_unique<Function>(
-      mx::custom_function(std::move(forward), vjp, jvp, vmap));
+  // MLX calls it for a rule that is not given, too, with other inputs: the first counts.
+  auto first = [forward, given](Lists inputs) {
+    auto outputs = forward(inputs);
+    if (given->shapes.empty()) {
+      given->take(outputs);
+    }
+    return outputs;
+  };
+  return mx::custom_function(first, vjp, jvp, vmap);
+}
+
+} // namespace
+
+FunctionPtr custom_function(rust::Box<CustomRules> boxed) {
+  auto rules = shared(std::move(boxed));
+  return std::make_unique<Function>([rules](const ArrayVec& inputs) {
+    return with_rules(rules)(inputs);
+  });
 }
 
 FunctionPtr checkpoint(rust::Box<Callback> f) {

@@ -16,12 +16,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use cxx::{CxxVector, UniquePtr};
 
 use super::array::ffi::Array as RawArray;
+use super::deep::{check_depth, on_own_stack};
+use super::transforms::ffi::depth;
 use crate::array::{Array, pack, unpack};
+use crate::error::Lift;
 use crate::unwanted::drop_quietly;
 use crate::{Error, Result};
 
 enum Failure {
     Error(Error),
+    /// One that is found here: its place is where the outer call stands.
+    Found(Error),
     Panic(Box<dyn Any + Send>),
 }
 
@@ -30,10 +35,12 @@ thread_local! {
 }
 
 /// The error behind the callback exception that just arrived; resumes its panic.
+#[track_caller]
 pub(crate) fn take_failure() -> Option<Error> {
     // At the end of a thread the slot may be gone, and what was to be in it.
     match FAILURE.try_with(|slot| slot.borrow_mut().take()).ok()? {
         Some(Failure::Error(e)) => Some(e),
+        Some(Failure::Found(e)) => Some(e.here()),
         Some(Failure::Panic(payload)) => resume_unwind(payload),
         None => None,
     }
@@ -45,16 +52,24 @@ pub(crate) fn take_failure() -> Option<Error> {
 pub(crate) struct CallbackFailed;
 
 /// Runs user code for MLX: neither an error nor a panic is lost.
-fn guarded<T>(body: impl FnOnce() -> Result<T>) -> std::result::Result<T, CallbackFailed> {
-    let failure = match catch_unwind(AssertUnwindSafe(body)) {
-        Ok(Ok(value)) => return Ok(value),
-        Ok(Err(e)) => Failure::Error(e),
-        Err(payload) => Failure::Panic(payload),
-    };
+fn guarded<T>(body: impl FnOnce() -> Result<T>) -> Failed<T> {
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(e)) => Err(keep(Failure::Error(e))),
+        Err(payload) => Err(keep(Failure::Panic(payload))),
+    }
+}
+
+/// Checks what user code gave.
+fn found<T>(checked: Result<T>) -> Failed<T> {
+    checked.map_err(|e| keep(Failure::Found(e)))
+}
+
+fn keep(failure: Failure) -> CallbackFailed {
     let before = FAILURE.try_with(|slot| slot.borrow_mut().replace(failure));
     // One that nobody has taken out; a panic's payload may panic when it is dropped.
     drop_quietly(before);
-    Err(CallbackFailed)
+    CallbackFailed
 }
 
 /// A number of the calling thread. Unlike the system's handle it can be had at any time: thread-locals
@@ -162,7 +177,10 @@ impl Callback {
     }
 
     pub(crate) fn call(&self, inputs: &CxxVector<RawArray>) -> Failed<Arrays> {
-        guarded(|| pack(&self.0.get()?(&unpack(inputs)?)?))
+        let outputs = on_own_stack(|| guarded(|| pack(&self.0.get()?(&unpack(inputs)?)?)))?;
+        // What comes next walks over this graph.
+        found(check_depth(|| depth(&outputs).lift()))?;
+        Ok(outputs)
     }
 }
 
@@ -204,27 +222,14 @@ impl CustomRules {
         cotangents: &CxxVector<RawArray>,
         outputs: &CxxVector<RawArray>,
     ) -> Failed<Arrays> {
-        guarded(|| {
+        let (primals, grads) = guarded(|| {
             let primals = unpack(primals)?;
             let rule = present(&self.0.get()?.vjp)?;
             let grads = rule(&primals, &unpack(cotangents)?, &unpack(outputs)?)?;
-            same_count(
-                "vjp",
-                "gradients, one for each primal",
-                primals.len(),
-                grads.len(),
-            )?;
-            for (p, g) in primals.iter().zip(&grads) {
-                if p.shape() != g.shape() {
-                    return Err(Error::shape(format!(
-                        "`vjp`: expected a gradient of shape {:?}, got {:?}",
-                        p.shape(),
-                        g.shape()
-                    )));
-                }
-            }
-            pack(&grads)
-        })
+            Ok((primals, grads))
+        })?;
+        found(check_gradients(&primals, &grads))?;
+        guarded(|| pack(&grads))
     }
 
     pub(crate) fn jvp(
@@ -248,12 +253,6 @@ impl CustomRules {
         guarded(|| {
             let rule = present(&self.0.get()?.vmap)?;
             let (outputs, axes) = rule(&unpack(inputs)?, axes)?;
-            same_count(
-                "vmap",
-                "output axes, one for each output",
-                outputs.len(),
-                axes.len(),
-            )?;
             *out_axes = axes;
             pack(&outputs)
         })
@@ -265,13 +264,31 @@ fn present<T: ?Sized>(rule: &Option<Rc<T>>) -> Result<&T> {
         .ok_or_else(|| Error::Other("a transformation rule that was not given was called".into()))
 }
 
-fn same_count(argument: &str, what: &str, want: usize, got: usize) -> Result<()> {
-    if want == got {
-        return Ok(());
+/// One gradient for each primal, of its shape and dtype.
+fn check_gradients(primals: &[Array], grads: &[Array]) -> Result<()> {
+    if primals.len() != grads.len() {
+        return Err(Error::argument(
+            "vjp",
+            format_args!("{} gradients, one for each primal", primals.len()),
+            grads.len(),
+        ));
     }
-    Err(Error::argument(
-        argument,
-        format_args!("{want} {what}"),
-        got,
-    ))
+    for (i, (p, g)) in primals.iter().zip(grads).enumerate() {
+        if p.shape() != g.shape() {
+            return Err(Error::shape(format!(
+                "`vjp`: expected shape {:?} for the gradient of primal {i}, got {:?}",
+                p.shape(),
+                g.shape()
+            )));
+        }
+        // Numbers without a derivative have no gradient whose dtype could matter.
+        if !p.dtype().is_integral() && p.dtype() != g.dtype() {
+            return Err(Error::dtype(format!(
+                "`vjp`: expected dtype {} for the gradient of primal {i}, got dtype {}",
+                p.dtype(),
+                g.dtype()
+            )));
+        }
+    }
+    Ok(())
 }

@@ -72,12 +72,18 @@ pub(crate) mod ffi {
             inputs: &[ArrayRef],
             s: StreamRef,
         ) -> Result<TwoLists>;
-        fn vmap(
-            f: Box<Callback>,
+        fn vmap_trace(f: Box<Callback>, in_axes: &[i32], inputs: &[ArrayRef]) -> Result<TwoLists>;
+        fn vmap_replace(
+            inputs: &[ArrayRef],
+            traced: &CxxVector<Array>,
+            outputs: &[ArrayRef],
             in_axes: &[i32],
             out_axes: &[i32],
-            inputs: &[ArrayRef],
         ) -> Result<UniquePtr<CxxVector<Array>>>;
+        fn depends_on(a: &Array, traced: &CxxVector<Array>, in_axes: &[i32]) -> Result<bool>;
+
+        /// How many operations the longest chain has.
+        fn depth(outputs: &CxxVector<Array>) -> Result<usize>;
 
         // These keep the closure.
         fn custom_function(rules: Box<CustomRules>) -> Result<UniquePtr<Function>>;

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use crate::array::refs;
 use crate::bridge::callback::{Callback, Function};
+use crate::bridge::deep::on_deep_stack;
 use crate::bridge::transforms::ffi;
 use crate::bridge::{StreamRef, stream};
 use crate::error::Lift;
@@ -20,8 +21,18 @@ use super::one_list;
 /// product called with other inner dimensions than at the trace reads foreign memory (tried with
 /// 0.32.4). So that is not offered here.
 ///
+/// On the CPU the first call with new shapes takes seconds where operations fuse: MLX writes C++ for the fused part and
+/// runs the system's compiler (`g++`). Later calls of the process, and later processes that find MLX's cache below the
+/// temporary folder, skip that. A program that must answer at once calls the function once when it starts.
+///
 /// The function must be pure: it is called only to trace it. Custom kernels in it stay
 /// nodes of the compiled graph.
+///
+/// On the CPU the first evaluation of a call takes seconds: MLX writes C++ for each group of fused
+/// operations and runs `g++` on it, some two to six seconds each and longer on a busy machine. The libraries stay in the
+/// system's temporary folder (`mlx/<version>/cpu`), where later processes find them; whoever else may write
+/// there decides what is loaded.
+/// A program that runs for less than a minute on a CPU is mostly better off without `compile`.
 ///
 /// ```
 /// use zmlx::{Array, compile};
@@ -61,7 +72,9 @@ impl Compiled {
     /// While tracing: what the function returns as an error, unchanged.
     #[track_caller]
     pub fn call<A: AsRef<Array>>(&self, inputs: impl AsRef<[A]>) -> Result<Vec<Array>> {
-        one_list(self.function()?.call(&refs(inputs.as_ref())))
+        let f = self.function()?;
+        let inputs = refs(inputs.as_ref());
+        one_list(on_deep_stack(|| f.call(&inputs)))
     }
 
     /// The function for the current stream. MLX looks only at its own default stream when it

@@ -54,7 +54,8 @@ pub struct CustomFunction {
 }
 
 impl CustomFunction {
-    /// `rule(primals, cotangents, outputs)` gives one gradient for each primal, of its shape.
+    /// `rule(primals, cotangents, outputs)` gives one gradient for each primal, of its shape and, where
+    /// numbers have a derivative, its dtype. Anything else is an error of the transform.
     pub fn with_vjp<F>(mut self, rule: F) -> Self
     where
         F: Fn(&[Array], &[Array], &[Array]) -> Result<Vec<Array>> + 'static,
@@ -64,8 +65,8 @@ impl CustomFunction {
         self
     }
 
-    /// `rule(primals, tangents, argnums)` gives one tangent for each output; `tangents[i]`
-    /// belongs to primal `argnums[i]`.
+    /// `rule(primals, tangents, argnums)` gives one tangent for each output, of its shape and dtype;
+    /// `tangents[i]` belongs to primal `argnums[i]`. Anything else is an error of the transform.
     pub fn with_jvp<F>(mut self, rule: F) -> Self
     where
         F: Fn(&[Array], &[Array], &[i32]) -> Result<Vec<Array>> + 'static,
@@ -76,7 +77,8 @@ impl CustomFunction {
     }
 
     /// `rule(inputs, axes)` gives the outputs and the axis of each; an axis of -1 means that
-    /// the array is not mapped.
+    /// the array is not mapped. An output has the shape that the function gave it, with the length of the
+    /// mapped axes at its axis, and the same dtype. Anything else is an error of the transform.
     pub fn with_vmap<F>(mut self, rule: F) -> Self
     where
         F: Fn(&[Array], &[i32]) -> Result<(Vec<Array>, Vec<i32>)> + 'static,

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use crate::array::refs;
 use crate::bridge::callback::Callback;
+use crate::bridge::deep::on_deep_stack;
 use crate::bridge::transforms::ffi;
 use crate::error::Lift;
 use crate::io::NewFile;
@@ -59,7 +60,8 @@ pub fn export_function<A: AsRef<Array>>(
         f(inputs)
     };
     let written = Callback::lend(&traced, |f| {
-        ffi::export_function(file, f, &refs(inputs.as_ref()), shapeless)
+        let inputs = refs(inputs.as_ref());
+        on_deep_stack(|| ffi::export_function(file, f, &inputs, shapeless))
     });
     written.lift()?;
     new.publish()

@@ -10,7 +10,7 @@ use super::{transform, two};
 /// The outputs of `f` at `primals`, and the vector-Jacobian product with `cotangents`:
 /// one array for each primal.
 ///
-/// `cotangents` has one array for each output of `f`, of its shape.
+/// `cotangents` has one array for each output of `f`, of its shape; other dtypes are cast to the output's.
 ///
 /// # Errors
 /// What `f` returns as an error, unchanged; [`Error::Shape`] when the cotangents do not fit.
@@ -20,18 +20,17 @@ pub fn vjp<A: AsRef<Array>, B: AsRef<Array>>(
     primals: impl AsRef<[A]>,
     cotangents: impl AsRef<[B]>,
 ) -> Result<(Vec<Array>, Vec<Array>)> {
-    transform(&f, |f| {
-        two(ffi::vjp(
-            f,
-            &refs(primals.as_ref()),
-            &refs(cotangents.as_ref()),
-            current(),
-        ))
-    })
+    let (primals, cotangents) = (refs(primals.as_ref()), refs(cotangents.as_ref()));
+    // Outside of the closure, which knows no caller.
+    two(transform(&f, |f| {
+        ffi::vjp(f, &primals, &cotangents, current())
+    }))
 }
 
 /// The outputs of `f` at `primals`, and the Jacobian-vector product with `tangents`:
 /// one array for each output.
+///
+/// `tangents` has one array for each primal, of its shape; other dtypes are cast to the primal's.
 ///
 /// # Errors
 /// As [`vjp`].
@@ -41,14 +40,11 @@ pub fn jvp<A: AsRef<Array>, B: AsRef<Array>>(
     primals: impl AsRef<[A]>,
     tangents: impl AsRef<[B]>,
 ) -> Result<(Vec<Array>, Vec<Array>)> {
-    transform(&f, |f| {
-        two(ffi::jvp(
-            f,
-            &refs(primals.as_ref()),
-            &refs(tangents.as_ref()),
-            current(),
-        ))
-    })
+    let (primals, tangents) = (refs(primals.as_ref()), refs(tangents.as_ref()));
+    // Outside of the closure, which knows no caller.
+    two(transform(&f, |f| {
+        ffi::jvp(f, &primals, &tangents, current())
+    }))
 }
 
 /// The gradient of a function of one array that gives one number.
@@ -116,12 +112,8 @@ pub fn value_and_grad_of<A: AsRef<Array>>(
         }
         Ok(outputs)
     };
-    transform(&checked, |f| {
-        two(ffi::value_and_grad(
-            f,
-            argnums,
-            &refs(inputs.as_ref()),
-            current(),
-        ))
-    })
+    let inputs = refs(inputs.as_ref());
+    two(transform(&checked, |f| {
+        ffi::value_and_grad(f, argnums, &inputs, current())
+    }))
 }

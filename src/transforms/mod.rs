@@ -18,6 +18,7 @@ use std::cell::Cell;
 
 use crate::bridge::array::ffi::Array as RawArray;
 use crate::bridge::callback::Callback;
+use crate::bridge::deep::on_deep_stack;
 use crate::bridge::transforms::ffi::TwoLists;
 use crate::error::Lift;
 use crate::{Array, Result};
@@ -42,7 +43,7 @@ fn transform<R>(
     crate::stream::enter();
     DEPTH.set(DEPTH.get() + 1);
     let _leave = Leave;
-    Callback::lend(f, call)
+    Callback::lend(f, |f| on_deep_stack(|| call(f)))
 }
 
 /// True where nothing but a file will see the graph: MLX cannot write custom functions, and

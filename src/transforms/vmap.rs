@@ -1,10 +1,12 @@
 //! Vectorization.
 
-use crate::array::refs;
+use crate::array::{refs, unpack};
+use crate::bridge::deep::on_deep_stack;
 use crate::bridge::transforms::ffi;
+use crate::error::Lift;
 use crate::{Array, Error, Result};
 
-use super::{one_list, transform};
+use super::transform;
 
 /// Vectorizes `f` over the first axis of every input and output.
 ///
@@ -34,69 +36,111 @@ where
 /// A vectorized function; made by [`vmap`].
 pub struct Vmap<F> {
     f: F,
-    in_axes: Vec<i32>,
-    out_axes: Vec<i32>,
+    in_axes: Vec<Option<i32>>,
+    out_axes: Vec<Option<i32>>,
 }
 
 impl<F> Vmap<F>
 where
     F: Fn(&[Array]) -> Result<Vec<Array>>,
 {
-    /// The axis of each input that is mapped; `None` passes the input whole.
+    /// The axis of each input that is mapped; `None` passes the input whole. Negative axes count from
+    /// the last.
     pub fn in_axes(mut self, axes: impl IntoIterator<Item = Option<i32>>) -> Self {
-        self.in_axes = axes.into_iter().map(|a| a.unwrap_or(UNMAPPED)).collect();
+        self.in_axes = axes.into_iter().collect();
         self
     }
 
-    /// Where the mapped axis goes in each output; `None` for an output that has none.
+    /// Where the mapped axis goes in each output; negative ones count from the last axis of the result.
+    /// `None` for an output that depends on no mapped input: it is given once, without the axis. With an
+    /// axis such an output is repeated.
     pub fn out_axes(mut self, axes: impl IntoIterator<Item = Option<i32>>) -> Self {
-        self.out_axes = axes.into_iter().map(|a| a.unwrap_or(UNMAPPED)).collect();
+        self.out_axes = axes.into_iter().collect();
         self
     }
 
     /// Calls the vectorized function.
     ///
     /// # Errors
-    /// What `f` returns as an error, unchanged; [`Error::Argument`] or [`Error::Shape`] when axes
-    /// do not fit the arrays.
+    /// What `f` returns as an error, unchanged; [`Error::Argument`] when axes do not fit the arrays, or an
+    /// output that depends on a mapped input is given `None`; [`Error::Shape`] when the mapped axes are not
+    /// all of one length.
     #[track_caller]
     pub fn call<A: AsRef<Array>>(&self, inputs: impl AsRef<[A]>) -> Result<Vec<Array>> {
         let inputs = inputs.as_ref();
         if inputs.is_empty() {
             return Err(Error::argument("inputs", "at least one array", "none"));
         }
-        let in_axes = axes("in_axes", &self.in_axes, inputs.len())?;
-        for (i, (axis, a)) in in_axes.iter().zip(inputs).enumerate() {
-            let ndim = a.as_ref().ndim() as i32;
-            if *axis != UNMAPPED && *axis >= ndim {
-                return Err(Error::argument(
-                    "in_axes",
-                    format_args!("an axis below {ndim} for input {i}"),
-                    axis,
-                ));
+        let given = one_for_each("in_axes", &self.in_axes, inputs.len())?;
+        let mut in_axes = Vec::with_capacity(inputs.len());
+        let mut mapped: Option<i32> = None;
+        for (i, (axis, a)) in given.iter().zip(inputs).enumerate() {
+            let a = a.as_ref();
+            let Some(axis) = axis else {
+                in_axes.push(UNMAPPED);
+                continue;
+            };
+            let axis = axis_of("in_axes", "input", i, *axis, a.ndim())?;
+            let n = a.shape()[axis as usize];
+            let first = *mapped.get_or_insert(n);
+            if n != first {
+                return Err(Error::shape(format!(
+                    "`in_axes`: expected mapped axes of one length, got {first} and, for input {i}, {n}"
+                )));
             }
+            in_axes.push(axis);
         }
-        if in_axes.iter().all(|&a| a == UNMAPPED) {
+        if mapped.is_none() {
             return Err(Error::argument("in_axes", "a mapped axis", "none"));
         }
-        let checked = |inputs: &[Array]| {
-            let outputs = (self.f)(inputs)?;
-            axes("out_axes", &self.out_axes, outputs.len())?;
-            Ok(outputs)
-        };
-        transform(&checked, |f| {
-            one_list(ffi::vmap(f, &in_axes, &self.out_axes, &refs(inputs)))
-        })
+        let refs_in = refs(inputs);
+        let lists = transform(&self.f, |f| ffi::vmap_trace(f, &in_axes, &refs_in).lift())?;
+        let outputs = unpack(&lists.extra)?;
+        let given = one_for_each("out_axes", &self.out_axes, outputs.len())?;
+        let mut out_axes = Vec::new();
+        let mut replaced = Vec::new();
+        for (i, (axis, out)) in given.iter().zip(&outputs).enumerate() {
+            match axis {
+                Some(axis) => {
+                    out_axes.push(axis_of("out_axes", "output", i, *axis, out.ndim() + 1)?);
+                    replaced.push(out);
+                }
+                None if ffi::depends_on(out.raw(), &lists.values, &in_axes).lift()? => {
+                    return Err(Error::argument(
+                        "out_axes",
+                        format_args!("an axis for output {i}, which depends on a mapped input"),
+                        "None",
+                    ));
+                }
+                None => {}
+            }
+        }
+        let done = on_deep_stack(|| {
+            ffi::vmap_replace(
+                &refs_in,
+                &lists.values,
+                &refs(&replaced),
+                &in_axes,
+                &out_axes,
+            )
+        });
+        let mut done = unpack(&*done.lift()?)?.into_iter();
+        Ok(given
+            .iter()
+            .zip(&outputs)
+            .filter_map(|(axis, out)| axis.map_or_else(|| Some(out.clone()), |_| done.next()))
+            .collect())
     }
 }
 
 /// MLX's mark for "not mapped".
 const UNMAPPED: i32 = -1;
 
+/// The axes given, or the first one for each array.
 #[track_caller]
-fn axes(name: &str, given: &[i32], count: usize) -> Result<Vec<i32>> {
+fn one_for_each(name: &str, given: &[Option<i32>], count: usize) -> Result<Vec<Option<i32>>> {
     if given.is_empty() {
-        return Ok(vec![0; count]);
+        return Ok(vec![Some(0); count]);
     }
     if given.len() != count {
         return Err(Error::argument(
@@ -105,8 +149,20 @@ fn axes(name: &str, given: &[i32], count: usize) -> Result<Vec<i32>> {
             given.len(),
         ));
     }
-    if let Some(bad) = given.iter().find(|&&a| a < UNMAPPED) {
-        return Err(Error::argument(name, "axes from 0 on", bad));
-    }
     Ok(given.to_vec())
+}
+
+/// An axis counted from the first of `ndim`.
+#[track_caller]
+fn axis_of(name: &str, what: &str, i: usize, axis: i32, ndim: usize) -> Result<i32> {
+    let n = ndim as i64;
+    let at = i64::from(axis) + if axis < 0 { n } else { 0 };
+    if (0..n).contains(&at) {
+        return Ok(at as i32);
+    }
+    let expected = match ndim {
+        0 => format!("None for {what} {i}, which has no axes"),
+        _ => format!("an axis between {} and {} for {what} {i}", -n, n - 1),
+    };
+    Err(Error::argument(name, expected, axis))
 }

@@ -1,140 +1,140 @@
-//! The jobs that wait for a thread.
+//! The queue of jobs between those who send them and the threads that run them.
 
 use std::collections::VecDeque;
-use std::fmt;
-use std::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// A job, given the state of the thread that runs it, or told that it will not run.
-pub(super) type Task<S> = Box<dyn FnOnce(Result<&mut S, NotRun>) + Send>;
+/// A job as the queue holds it; it runs with the state of the thread that takes it.
+pub(super) type Task<S> = Box<dyn FnOnce(&mut S) + Send>;
 
-/// Why a job does not run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NotRun {
-    Ended,
-    Cancelled,
-    Full,
-}
-
-/// Jobs in the order they came, for one thread or several.
+/// Jobs that have not begun, first come first served.
 pub(super) struct Queue<S> {
-    inner: Mutex<Inner<S>>,
-    came: Condvar,
-    left: Condvar,
-    capacity: usize,
+    state: Mutex<State<S>>,
+    /// Signalled for each new job, and when the queue closes.
+    work: Condvar,
+    /// Signalled for each job that leaves, and when the queue closes.
+    room: Condvar,
 }
 
-struct Inner<S> {
+struct State<S> {
     waiting: VecDeque<(u64, Task<S>)>,
     next: u64,
-    open: bool,
+    capacity: usize,
+    closed: bool,
+}
+
+/// Why a job was not taken.
+pub(super) enum Refused {
+    Full,
+    Closed,
+}
+
+/// The right to put one job into a queue that has room for it.
+pub(super) struct Room<'a, S> {
+    queue: &'a Queue<S>,
+    state: MutexGuard<'a, State<S>>,
 }
 
 impl<S> Queue<S> {
-    /// A queue that holds at most `capacity` jobs that wait.
     pub(super) fn new(capacity: usize) -> Self {
         Queue {
-            inner: Mutex::new(Inner {
+            state: Mutex::new(State {
                 waiting: VecDeque::new(),
                 next: 0,
-                open: true,
+                capacity,
+                closed: false,
             }),
-            came: Condvar::new(),
-            left: Condvar::new(),
-            capacity,
+            work: Condvar::new(),
+            room: Condvar::new(),
         }
     }
 
-    /// No code of a job runs under the lock, so a panic cannot leave it half done.
-    fn lock(&self) -> MutexGuard<'_, Inner<S>> {
-        self.inner.lock().unwrap_or_else(|e| e.into_inner())
+    /// No code of a user's runs under the lock, so a poisoned one is as good as any.
+    fn lock(&self) -> MutexGuard<'_, State<S>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a job at the end; waits for room first, or does not, and gives its number.
-    pub(super) fn push(&self, task: Task<S>, wait: bool) -> Option<u64> {
-        let mut inner = self.lock();
-        while wait && inner.open && inner.waiting.len() >= self.capacity {
-            inner = self.left.wait(inner).unwrap_or_else(|e| e.into_inner());
-        }
-        let why = match inner.open {
-            false => NotRun::Ended,
-            true if inner.waiting.len() >= self.capacity => NotRun::Full,
-            true => {
-                let number = inner.next;
-                inner.next += 1;
-                inner.waiting.push_back((number, task));
-                drop(inner);
-                self.came.notify_one();
-                return Some(number);
-            }
-        };
-        drop(inner);
-        task(Err(why));
-        None
-    }
-
-    /// The next job; none when the queue is closed and empty.
-    pub(super) fn pop(&self) -> Option<Task<S>> {
-        let mut inner = self.lock();
+    /// Room for a job; waits for it where `wait` says so.
+    pub(super) fn room(&self, wait: bool) -> Result<Room<'_, S>, Refused> {
+        let mut state = self.lock();
         loop {
-            if let Some((_, task)) = inner.waiting.pop_front() {
-                drop(inner);
-                self.left.notify_one();
+            if state.closed {
+                return Err(Refused::Closed);
+            }
+            if state.waiting.len() < state.capacity {
+                return Ok(Room { queue: self, state });
+            }
+            if !wait {
+                return Err(Refused::Full);
+            }
+            state = self
+                .room
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// The next job; waits for one. `None` when the queue is closed and empty.
+    pub(super) fn take(&self) -> Option<Task<S>> {
+        let mut state = self.lock();
+        loop {
+            if let Some((_, task)) = state.waiting.pop_front() {
+                self.room.notify_one();
                 return Some(task);
             }
-            if !inner.open {
+            if state.closed {
                 return None;
             }
-            inner = self.came.wait(inner).unwrap_or_else(|e| e.into_inner());
+            state = self
+                .work
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    /// Takes a job out that still waits.
-    pub(super) fn cancel(&self, number: u64) -> bool {
-        let mut inner = self.lock();
-        // Numbers grow along the queue.
-        let found = inner.waiting.binary_search_by_key(&number, |(n, _)| *n);
-        let task = found.ok().and_then(|at| inner.waiting.remove(at));
-        drop(inner);
-        let Some((_, task)) = task else {
-            return false;
-        };
-        self.left.notify_one();
-        task(Err(NotRun::Cancelled));
-        true
+    /// Takes a job out again that has not begun.
+    pub(super) fn remove(&self, number: u64) -> Option<Task<S>> {
+        let mut state = self.lock();
+        let at = state
+            .waiting
+            .binary_search_by_key(&number, |(n, _)| *n)
+            .ok()?;
+        let (_, task) = state.waiting.remove(at)?;
+        self.room.notify_one();
+        Some(task)
     }
 
-    /// Takes all jobs out that still wait, and says how many.
-    pub(super) fn cancel_all(&self) -> usize {
-        let waiting = std::mem::take(&mut self.lock().waiting);
-        self.left.notify_all();
-        let count = waiting.len();
-        for (_, task) in waiting {
-            task(Err(NotRun::Cancelled));
-        }
-        count
-    }
-
-    /// Takes no more jobs; those that wait stay.
-    pub(super) fn close(&self) {
-        self.lock().open = false;
-        self.came.notify_all();
-        self.left.notify_all();
-    }
-
-    /// How many jobs wait.
+    /// How many jobs have not begun.
     pub(super) fn depth(&self) -> usize {
         self.lock().waiting.len()
     }
 
+    /// How many jobs may wait.
     pub(super) fn capacity(&self) -> usize {
-        self.capacity
+        self.lock().capacity
+    }
+
+    /// Takes no more jobs; those that wait still run.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.work.notify_all();
+        self.room.notify_all();
+    }
+
+    /// Takes no more jobs and gives back those that wait.
+    pub(super) fn drain(&self) -> VecDeque<(u64, Task<S>)> {
+        self.close();
+        std::mem::take(&mut self.lock().waiting)
     }
 }
 
-impl<S> fmt::Debug for Queue<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Queue")
-            .field("waiting", &self.depth())
-            .finish()
+impl<S> Room<'_, S> {
+    /// Puts the job at the end and gives its number.
+    pub(super) fn push(mut self, task: Task<S>) -> u64 {
+        let number = self.state.next;
+        self.state.next += 1;
+        self.state.waiting.push_back((number, task));
+        drop(self.state);
+        self.queue.work.notify_one();
+        number
     }
 }

@@ -35,8 +35,20 @@ TwoLists value_and_grad(
     Ints argnums,
     Arrays inputs,
     StreamRef s);
-ArrayVecPtr
-vmap(rust::Box<Callback> f, Ints in_axes, Ints out_axes, Arrays inputs);
+// `vmap` in two steps: the graph of `f` for one element, its inputs first, and what becomes of
+// it. An axis of -1 among `in_axes` means that the input is not mapped.
+TwoLists vmap_trace(rust::Box<Callback> f, Ints in_axes, Arrays inputs);
+ArrayVecPtr vmap_replace(
+    Arrays inputs,
+    const ArrayVec& traced,
+    Arrays outputs,
+    Ints in_axes,
+    Ints out_axes);
+// True when an array depends on a mapped one of the traced inputs.
+bool depends_on(const Array& a, const ArrayVec& traced, Ints in_axes);
+
+// How many operations the longest chain of the graph has.
+size_t depth(const ArrayVec& outputs);
 
 FunctionPtr custom_function(rust::Box<CustomRules> rules);
 FunctionPtr checkpoint(rust::Box<Callback> f);

@@ -132,6 +132,14 @@ impl Scheduler {
         result
     }
 
+    /// Calls `work` on a stack of its own.
+    pub fn on_stack<R>(kind: stacks::Kind, work: impl FnOnce() -> R) -> io::Result<R> {
+        let mut stack = Self::with(|scheduler| scheduler.stacks.take(kind))?;
+        let result = corosensei::on_stack(&mut stack, work);
+        Self::with(|scheduler| scheduler.stacks.give(stack));
+        Ok(result)
+    }
+
     /// Runs the `threads` threads of `group`, each on a stack of the kind `stack`.
     ///
     /// # Safety

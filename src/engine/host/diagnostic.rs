@@ -53,7 +53,8 @@ fn user_entry(line: &str) -> Option<Entry<'_>> {
 /// The first error in `output`.
 pub fn first(output: &str, lowered: &Lowered) -> Option<Diagnostic> {
     // The linker's words name places in a library that nobody has seen.
-    if output.contains("relocation truncated to fit") {
+    let too_far = ["relocation truncated to fit", "DTPOFF32 out of range"];
+    if too_far.iter().any(|words| output.contains(words)) {
         return Some(Diagnostic {
             message: "its threadgroup memory or its constant tables are too large: \
                       a library holds up to 2 GiB of each"

@@ -17,9 +17,7 @@ use super::{
     coroutine::{Order, Scheduler, Stopped},
     crash::{self, Running},
     loader::{Loaded, Module, Slot},
-    pool,
-    stacks::Stack,
-    threadgroup,
+    pool, threadgroup,
     watch::{self, Watch},
 };
 use crate::engine::{error::LaunchError, msl::Lowered};
@@ -375,9 +373,7 @@ impl Job<'_> {
                 let run = || unsafe { run(self.launch, from, to) };
                 let stopped = match self.loaded.depth.own() {
                     None => run(),
-                    Some(kind) => {
-                        corosensei::on_stack(Stack::new(kind).map_err(Stopped::Stack)?, run)
-                    }
+                    Some(kind) => Scheduler::on_stack(kind, run).map_err(Stopped::Stack)?,
                 };
                 match stopped {
                     0 => Ok(()),

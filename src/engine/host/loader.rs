@@ -197,17 +197,19 @@ fn slots() -> std::sync::MutexGuard<'static, Vec<Weak<Slot>>> {
 fn make_room(limit: usize, but: &Arc<Slot>) -> usize {
     let mut oldest = {
         let mut slots = slots();
+        if slots.len() >= limit {
+            slots.retain(|slot| slot.strong_count() > 0);
+        }
         if slots.len() < limit {
             return 0;
         }
-        // Of one that is being loaded or asked for just now nothing is known, so it stays.
-        slots.retain(|slot| slot.strong_count() > 0);
         let mut all: Vec<Arc<Slot>> = slots.iter().filter_map(Weak::upgrade).collect();
         all.sort_by_key(|slot| slot.used.load(Ordering::Relaxed));
         all.truncate(all.len().div_ceil(2));
         all
     };
     oldest.retain(|slot| {
+        // One that is being loaded or asked for just now stays.
         !Arc::ptr_eq(slot, but)
             && match slot.loaded.try_lock() {
                 Ok(mut loaded) => loaded.take().is_some(),

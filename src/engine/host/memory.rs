@@ -39,14 +39,14 @@ impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const UNITS: [&str; 5] = ["bytes", "KiB", "MiB", "GiB", "TiB"];
         let (mut value, mut unit) = (self.0 as f64, 0);
-        while value >= 1024.0 && unit + 1 < UNITS.len() {
+        // What would be rounded to 1024 is one of the next.
+        while value >= 1023.95 && unit + 1 < UNITS.len() {
             (value, unit) = (value / 1024.0, unit + 1);
         }
         // One digit where it says something.
-        match value.fract() < 0.05 || unit == 0 {
-            true => write!(f, "{value:.0} {}", UNITS[unit]),
-            false => write!(f, "{value:.1} {}", UNITS[unit]),
-        }
+        let number = format!("{value:.1}");
+        let number = number.strip_suffix(".0").unwrap_or(&number);
+        write!(f, "{number} {}", UNITS[unit])
     }
 }
 
@@ -60,6 +60,8 @@ mod tests {
         assert_eq!(text(0), "0 bytes");
         assert_eq!(text(1023), "1023 bytes");
         assert_eq!(text(3 << 19), "1.5 MiB");
+        assert_eq!(text((1 << 30) - 100), "1 GiB");
+        assert_eq!(text((64 << 20) + 100), "64 MiB");
         assert_eq!(text(64 << 20), "64 MiB");
         assert_eq!(text(u64::MAX), "16777216 TiB");
     }

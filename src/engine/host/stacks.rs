@@ -22,10 +22,10 @@ const AT_HAND: u64 = 128 * 1024;
 /// library when a loop is stopped, a signal handler's frame with all vector registers.
 const SLACK: u64 = 64 * 1024;
 
-/// For a kernel whose compiler does not say how much it needs.
-const UNKNOWN: usize = 1024 * 1024;
+/// For a kernel whose compiler does not say how much it needs: what it would have on an OS thread.
+const UNKNOWN: usize = 8 << 20;
 
-/// Stacks of up to this size are kept for the next threadgroup.
+/// Stacks of up to this size are kept for the next launch.
 const KEPT: usize = 1024 * 1024;
 
 /// Local memory of a launch that nobody has to count.
@@ -61,8 +61,8 @@ impl Depth {
     /// thread runs a group, with which limits, is not for the kernel to know.
     pub fn own(self) -> Option<Kind> {
         self.0
-            .filter(|&bytes| bytes > AT_HAND)
-            .map(|_| self.coroutine())
+            .is_none_or(|bytes| bytes > AT_HAND)
+            .then(|| self.coroutine())
     }
 
     /// How many OS threads may run groups with `together` GPU threads alive in each, so that their
@@ -135,11 +135,6 @@ impl Stack {
             true => Err(io::Error::last_os_error()),
         }
     }
-
-    /// Whether it is worth keeping: large ones would hold memory that others want.
-    const fn is_kept(&self) -> bool {
-        self.len <= KEPT + 64 * 1024
-    }
 }
 
 impl Drop for Stack {
@@ -201,7 +196,8 @@ impl Spare {
 
     /// Gives large stacks back to the system.
     pub fn trim(&mut self) {
-        if self.stacks.first().is_some_and(|stack| !stack.is_kept()) {
+        // Of one whose size is a guess, little has been touched.
+        if self.kind.size > KEPT && !self.kind.guarded {
             self.stacks.clear();
         }
     }
@@ -218,7 +214,7 @@ pub mod tests {
 
     #[test]
     fn stacks_are_as_large_as_the_frames() {
-        assert_eq!(Depth(None).own(), None);
+        assert_eq!(Depth(None).own().map(|kind| kind.size), Some(UNKNOWN));
         assert_eq!(Depth(Some(1000)).own(), None);
         assert_eq!(Depth(Some(1000)).coroutine().size, USUAL);
         for bytes in [200_000, 3 << 20, 64 << 20] {
