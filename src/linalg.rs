@@ -8,16 +8,23 @@ use crate::{Array, Error, Result};
 /// Inverses of the matrices in the last two dimensions.
 ///
 /// # Errors
-/// Not a stack of square float matrices. A singular matrix is an error of the evaluation.
+/// [`Error::Dtype`](crate::Error::Dtype) or [`Error::Shape`](crate::Error::Shape) unless it is a stack of square matrices of
+/// float32 or float64. A singular matrix is an error of the evaluation.
 #[track_caller]
 pub fn inv(a: &Array) -> Result<Array> {
-    if let [.., rows, columns] = *a.shape()
-        && rows == columns
-    {
-        return done(ffi::inv(a.raw(), current()));
+    match *a.shape() {
+        [.., rows, columns] if rows == columns => {}
+        _ => {
+            return Err(Error::shape(format!(
+                "`a`: expected square matrices, of shape [..., n, n], got {:?}",
+                a.shape()
+            )));
+        }
     }
-    Err(Error::shape(format!(
-        "`a`: expected square matrices, of shape [..., n, n], got {:?}",
-        a.shape()
-    )))
+    if a.size() == 0 {
+        // MLX divides by the number of elements. What it checks of the dtype is checked with one.
+        let one = Array::zeros((1, 1), a.dtype())?;
+        return done(ffi::inv(one.raw(), current())).map(|_| a.clone());
+    }
+    done(ffi::inv(a.raw(), current()))
 }

@@ -179,6 +179,7 @@ impl<'k> Sampler<'k> {
         single("uniform", dtype)?;
         let like = Array::empty(&[0], dtype)?;
         let (low, high) = (low.operand(&like)?, high.operand(&like)?);
+        bounds::real(&[("low", &low), ("high", &high)], dtype)?;
         if !bounds::apart(&low, &high, dtype) {
             // Their difference is no number of the dtype, so what lies between is mixed.
             let wide = if current().gpu {
@@ -216,6 +217,7 @@ impl<'k> Sampler<'k> {
     ) -> Result<Array> {
         let like = Array::empty(&[0], self.float())?;
         let (loc, scale) = (loc.operand(&like)?, scale.operand(&like)?);
+        bounds::real(&[("loc", &loc), ("scale", &scale)], self.float())?;
         self.gaussian(Some(&loc), Some(&scale), checked(shape)?)
     }
 
@@ -317,6 +319,7 @@ impl<'k> Sampler<'k> {
         single("truncated_normal", dtype)?;
         let like = Array::empty(&[0], dtype)?;
         let (lower, upper) = (lower.operand(&like)?, upper.operand(&like)?);
+        bounds::real(&[("lower", &lower), ("upper", &upper)], dtype)?;
         self.draw(|key| {
             let (lower, upper, s) = (lower.raw(), upper.raw(), current());
             done(ffi::truncated_normal(

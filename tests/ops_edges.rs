@@ -207,6 +207,13 @@ fn means_whose_sums_leave_the_dtype() {
             f64::from(f32::MAX),
             0.0,
         );
+        near(
+            arr(&[f32::MAX, f32::MAX]).mean(..),
+            f64::from(f32::MAX),
+            0.0,
+        );
+        near(arr(&[1e20f32, -1e20]).std(.., 0), 1e20, 1e-6);
+        near(Array::ones(1 << 25, F32).unwrap().mean(..), 1.0, 0.0);
         near(arr(&[i64::MAX, i64::MAX]).median(..), i64::MAX as f64, 1e-6);
         let kept =
             Array::from_slice(&[1.0f32, 4.0, 2.0, f32::NAN, 8.0, 6.0, 7.0, 5.0], (2, 4)).unwrap();
@@ -264,6 +271,45 @@ fn rounding_to_places() {
             .round(10)
             .unwrap();
         assert!((d.item::<f64>().unwrap() - 1.234_567_891_2).abs() < 1e-15);
+    });
+}
+
+#[test]
+fn powers_and_replacements() {
+    here(|| {
+        let x = arr(&[1, -1, -1, 2, 0]);
+        let n = arr(&[-7, -2, -3, -1, -1]);
+        assert_eq!(i32s(&x.power(&n).unwrap()), [1, 1, -1, 0, 0]);
+        assert_eq!(i32s(&x.power(-1).unwrap()), [1, -1, -1, 0, 0]);
+        assert_eq!(i32s(&x.power(3).unwrap()), [1, -1, -1, 8, 0]);
+        let y = arr(&[f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 2.0]);
+        let put = y
+            .nan_to_num(1.0, None, Some(-3.0))
+            .unwrap()
+            .to_vec::<f64>()
+            .unwrap();
+        assert_eq!(put, [1.0, f64::MAX, -3.0, 2.0]);
+        refused(
+            Array::ones(1, F16)
+                .unwrap()
+                .nan_to_num(0.0, Some(1e30), None),
+            &["posinf", "float16"],
+        );
+        let z = Array::full(1, Complex32::new(1.0, 2.0), C64).unwrap();
+        refused(z.nan_to_num(0.0, None, None), &["complex64"]);
+        refused(z.floor_divide(&z), &["complex64"]);
+        refused(
+            zmlx::random::of_type(F32).normal_with(&z, 1.0, 1),
+            &["loc", "complex64"],
+        );
+        refused(
+            arr(&[1, 2, 3]).slice_at(&arr(&[u64::MAX]), 0, 1),
+            &["slice"],
+        );
+        let empty = zmlx::linalg::inv(&Array::zeros((2, 0, 0), F32).unwrap()).unwrap();
+        assert_eq!(empty.shape(), [2, 0, 0]);
+        empty.eval().unwrap();
+        assert!(zmlx::linalg::inv(&Array::zeros((0, 2), F32).unwrap()).is_err());
     });
 }
 

@@ -187,7 +187,11 @@ Exporting::~Exporting() {
 }
 
 bool in_double(const Array& a, StreamRef s) {
-  return a.dtype() == mx::float64 && !s.gpu && exporting == 0;
+  return a.dtype() == mx::float64 && has_double(s);
+}
+
+bool has_double(StreamRef s) {
+  return !s.gpu && exporting == 0;
 }
 
 Array in_double(Function f, const Array& a, mx::StreamOrDevice s) {

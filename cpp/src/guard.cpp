@@ -162,7 +162,12 @@ std::optional<int64_t> known(const Array& a, size_t i, mx::StreamOrDevice s) {
   if (!can_read(a, s) || !a.flags().row_contiguous) {
     return std::nullopt;
   }
-  return with_ints(a, [i](const auto* p) { return static_cast<int64_t>(p[i]); });
+  return with_ints(a, [i](const auto* p) {
+    // What an int64 does not reach is beyond every array.
+    constexpr auto most = std::numeric_limits<int64_t>::max();
+    bool beyond = p[i] > 0 && static_cast<uint64_t>(p[i]) > static_cast<uint64_t>(most);
+    return beyond ? most : static_cast<int64_t>(p[i]);
+  });
 }
 
 std::optional<Array> within_stack(
@@ -222,6 +227,29 @@ ArrayPtr floor_divide(const Array& a, const Array& b, StreamRef s) {
   auto d = divisor(a, b, on(s));
   auto q = mx::floor_divide(a, d.safe, on(s));
   return box(d.zero ? quotient(q, d, on(s)) : q);
+}
+
+ArrayPtr power(const Array& a, const Array& b, StreamRef s) {
+  auto p = mx::power(a, b, on(s));
+  auto t = p.dtype();
+  if (!is_signed(t) || !is_signed(b.dtype())) {
+    return box(p);
+  }
+  if (b.size() == 1) {
+    auto n = known(b, 0, on(s));
+    if (n && *n >= 0) {
+      return box(p);
+    }
+  }
+  // 1 and -1 are their own inverses.
+  auto number = [&](int v) { return Array(v, t); };
+  auto x = mx::astype(a, t, on(s));
+  auto n = mx::astype(b, t, on(s));
+  auto odd = mx::not_equal(mx::remainder(n, number(2), on(s)), number(0), on(s));
+  auto ones = mx::equal(mx::abs(x, on(s)), number(1), on(s));
+  auto minus = mx::logical_and(odd, mx::less(x, number(0), on(s)), on(s));
+  auto inverse = mx::where(ones, mx::where(minus, number(-1), number(1), on(s)), number(0), on(s));
+  return box(mx::where(mx::less(n, number(0), on(s)), inverse, p, on(s)));
 }
 
 ArrayVecPtr divmod(const Array& a, const Array& b, StreamRef s) {

@@ -57,6 +57,10 @@ Array starts(
   // unsigned, so they are made dense and counted from the front.
   ArrayVec each;
   auto flat = mx::reshape(start, {-1}, s);
+  if (start.dtype() == mx::uint64) {
+    constexpr auto most = std::numeric_limits<int64_t>::max();
+    flat = mx::minimum(flat, Array(static_cast<uint64_t>(most), mx::uint64), s);
+  }
   for (size_t i = 0; i < axes.size(); ++i) {
     int ax = axes[i] < 0 ? axes[i] + ndim : axes[i];
     expect(ax >= 0 && ax < ndim, "[slice] Invalid axis for the array.");
@@ -64,7 +68,7 @@ Array starts(
     bool fixed = !mx::number_of_elements(a, {ax}, false, mx::int64, s).has_primitive();
     if (auto v = fixed ? known(start, i, s) : std::nullopt) {
       int64_t first = *v < 0 ? *v + n : *v;
-      if (first < 0 || first + sizes[ax] > n) {
+      if (first < 0 || first > n - sizes[ax]) {
         std::ostringstream msg;
         msg << "[" << op << "] start " << *v << " with size " << sizes[ax]
             << " leaves dimension " << ax << " of shape " << a.shape() << ".";

@@ -1,5 +1,7 @@
 #include "zmlx/ops/wide.h"
 
+#include "zmlx/ops/double.h"
+
 #include <cmath>
 #include <limits>
 #include <numeric>
@@ -27,7 +29,13 @@ Array roomy(const Array& a, StreamRef s) {
     return mx::astype(a, mx::float32, on(s));
   }
   if (is_integer(a)) {
-    return mx::astype(a, s.gpu ? mx::float32 : mx::float64, on(s));
+    return mx::astype(a, has_double(s) ? mx::float64 : mx::float32, on(s));
+  }
+  // Few numbers cost little, and MLX's CPU adds so many that a sum of float32 stands still.
+  bool few = a.size() <= 4096;
+  bool many = a.size() >= (size_t{1} << 24);
+  if (a.dtype() == mx::float32 && (few || many) && has_double(s)) {
+    return mx::astype(a, mx::float64, on(s));
   }
   return a;
 }
@@ -42,9 +50,9 @@ mx::Dtype result_type(const Array& a) {
 Array wide_mean(const Array& a, const std::vector<int>& axes, bool keepdims, StreamRef s) {
   auto x = a;
   size_t bytes = a.itemsize();
-  if (is_half(a) || (is_integer(a) && bytes == 8)) {
+  if (!is_integer(a) || bytes == 8) {
     x = roomy(a, s);
-  } else if (is_integer(a) && (bytes == 4 || a.size() >> (31 - 8 * bytes))) {
+  } else if (bytes == 4 || a.size() >> (31 - 8 * bytes)) {
     // MLX sums such in 32 bits. A sum of 2^31 integers of 32 bits fits 64.
     x = mx::astype(a, mx::int64, on(s));
   }
@@ -255,7 +263,7 @@ Array wide_isclose(
   auto bits = [&](const Array& v) { return mx::astype(v, mx::uint64, on(s)); };
   auto most = bits(mx::maximum(x, y, on(s)));
   auto least = bits(mx::minimum(x, y, on(s)));
-  auto f = s.gpu ? mx::float32 : mx::float64;
+  auto f = has_double(s) ? mx::float64 : mx::float32;
   auto d = mx::astype(mx::subtract(most, least, on(s)), f, on(s));
   auto size = mx::abs(mx::astype(y, f, on(s)), on(s));
   auto room = mx::add(Array(atol, f), mx::multiply(Array(rtol, f), size, on(s)), on(s));

@@ -19,7 +19,7 @@ binary! {
     multiply;
     /// Quotient, `self / other`; integers give float32.
     divide;
-    /// Power, `self ^ other`. Integers to a negative power give 0.
+    /// Power, `self ^ other`. Integers to a negative power give 0, but for 1 and -1.
     power;
     /// The larger of the two; NaN if one is.
     maximum;
@@ -32,8 +32,6 @@ binary! {
     /// Remainder of division with the sign of the divisor, as Python's `%`. Integers modulo
     /// 0 give 0.
     remainder;
-    /// `floor(self / other)`; between integers in their own type. Integers divided by 0 give 0.
-    floor_divide;
 }
 
 comparison! {
@@ -112,6 +110,23 @@ bits! {
 }
 
 impl Array {
+    /// `floor(self / other)`; between integers in their own type. Integers divided by 0 give 0.
+    ///
+    /// # Errors
+    /// [`Error::Dtype`] for complex arrays.
+    #[track_caller]
+    pub fn floor_divide(&self, other: impl Operand) -> Result<Array> {
+        let other = other.operand(self)?;
+        if [self.dtype(), other.dtype()].contains(&Dtype::Complex64) {
+            return Err(Error::dtype(format!(
+                "[floor_divide] expected real numbers, got {} and {}",
+                self.dtype(),
+                other.dtype()
+            )));
+        }
+        done(ffi::floor_divide(self.raw(), other.raw(), current()))
+    }
+
     /// Floored quotient and remainder. Integers divided by 0 give 0 and 0.
     ///
     /// # Errors

@@ -80,7 +80,7 @@ impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Number::Whole(n) => n.fmt(f),
-            Number::Real(v) => v.fmt(f),
+            Number::Real(v) => write!(f, "{v:?}"),
             Number::Complex(c) => c.fmt(f),
         }
     }

@@ -1,10 +1,10 @@
 //! Functions of one number. Integers become float32 where the result is not an integer.
 
-use super::done;
 use super::macros::unary;
+use super::{Number, done};
 use crate::bridge::ops::elementwise::ffi;
 use crate::stream::current;
-use crate::{Array, Result};
+use crate::{Array, Dtype, Error, Result};
 
 unary! {
     /// Absolute value; the magnitude of complex numbers (float32).
@@ -115,8 +115,25 @@ impl Array {
 
     /// Finite numbers instead of NaN (`nan`) and the infinities. `None` stands for the
     /// type's largest and smallest finite number.
+    ///
+    /// # Errors
+    /// [`Error::Dtype`](crate::Error::Dtype) for complex arrays; [`Error::Argument`](crate::Error::Argument) for a
+    /// number that the type does not hold.
     #[track_caller]
     pub fn nan_to_num(&self, nan: f32, posinf: Option<f32>, neginf: Option<f32>) -> Result<Array> {
+        if self.dtype() == Dtype::Complex64 {
+            return Err(Error::dtype(
+                "[nan_to_num] expected real numbers, got complex64".into(),
+            ));
+        }
+        if self.dtype().is_floating() {
+            let given = [("nan", Some(nan)), ("posinf", posinf), ("neginf", neginf)];
+            for (name, value) in given {
+                if let Some(v) = value {
+                    Number::Real(v.into()).check(name, self.dtype(), true)?;
+                }
+            }
+        }
         done(ffi::nan_to_num(
             self.raw(),
             nan,

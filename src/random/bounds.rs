@@ -13,16 +13,23 @@ pub(super) fn apart(low: &Array, high: &Array, dtype: Dtype) -> bool {
     }
 }
 
-/// Checks known bounds of integers. True where float32, which MLX draws, reaches all between them.
+/// Checks that parameters of real numbers have no imaginary part to lose.
 #[track_caller]
-pub(super) fn single(low: &Array, high: &Array, dtype: Dtype) -> Result<bool> {
-    for (name, bound) in [("low", low), ("high", high)] {
-        if bound.dtype() == Dtype::Complex64 {
+pub(super) fn real(parameters: &[(&str, &Array)], dtype: Dtype) -> Result<()> {
+    for (name, array) in parameters {
+        if array.dtype() == Dtype::Complex64 && dtype != Dtype::Complex64 {
             return Err(Error::dtype(format!(
-                "`{name}`: expected real numbers, got complex64"
+                "`{name}`: expected real numbers for {dtype}, got complex64"
             )));
         }
     }
+    Ok(())
+}
+
+/// Checks known bounds of integers. True where float32, which MLX draws, reaches all between them.
+#[track_caller]
+pub(super) fn single(low: &Array, high: &Array, dtype: Dtype) -> Result<bool> {
+    real(&[("low", low), ("high", high)], dtype)?;
     let known = (Number::known(low), Number::known(high));
     let near = |n: i128| n.abs() <= 1 << 24;
     if let (Some(Number::Whole(least)), Some(Number::Whole(end))) = known {

@@ -12,6 +12,9 @@ enum class Function { exp, expm1, sin, cos, tan, erf, erfinv, sigmoid, softplus 
 // of exported functions hold MLX's operations, as others cannot read ours.
 bool in_double(const Array& a, StreamRef s);
 
+// Whether a step of an operation may be computed in float64.
+bool has_double(StreamRef s);
+
 // The function of a float64 array, in float64, with derivatives of every order.
 Array in_double(Function f, const Array& a, mx::StreamOrDevice s);
 

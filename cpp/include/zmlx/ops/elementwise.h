@@ -1,6 +1,8 @@
 // Element-wise operations of mlx/ops.h: one line each.
 #pragma once
 
+#include <limits>
+
 #include "zmlx/ops/double.h"
 #include "zmlx/ops/guard.h"
 #include "zmlx/ops/patterns.h"
@@ -56,7 +58,6 @@ ZMLX_BINARY(add)
 ZMLX_BINARY(subtract)
 ZMLX_BINARY(multiply)
 ZMLX_BINARY(divide)
-ZMLX_BINARY(power)
 ZMLX_BINARY(maximum)
 ZMLX_BINARY(minimum)
 ZMLX_BINARY(arctan2)
@@ -91,6 +92,8 @@ inline ArrayPtr remainder(const Array& a, const Array& b, StreamRef s) {
   return box(mx::remainder(a, divisor(a, b, on(s)).safe, on(s)));
 }
 ArrayPtr floor_divide(const Array& a, const Array& b, StreamRef s);
+// MLX gives 0 for every negative power of integers.
+ArrayPtr power(const Array& a, const Array& b, StreamRef s);
 ArrayVecPtr divmod(const Array& a, const Array& b, StreamRef s);
 
 inline ArrayPtr round(const Array& a, int32_t decimals, StreamRef s) {
@@ -110,6 +113,15 @@ inline ArrayPtr clip(const Array& a, ArrayRef lo, ArrayRef hi, StreamRef s) {
 
 // An infinity is replaced by the largest finite number when its argument is NaN.
 inline ArrayPtr nan_to_num(const Array& a, float nan, float posinf, float neginf, StreamRef s) {
+  if (a.dtype() == mx::float64) {
+    constexpr auto most = std::numeric_limits<double>::max();
+    auto put = [&](const Array& where, double v, const Array& x) {
+      return mx::where(where, Array(v, mx::float64), x, on(s));
+    };
+    auto x = put(mx::isnan(a, on(s)), nan, a);
+    x = put(mx::isposinf(a, on(s)), posinf == posinf ? posinf : most, x);
+    return box(put(mx::isneginf(a, on(s)), neginf == neginf ? neginf : -most, x));
+  }
   auto given = [](float v) { return v == v ? std::optional<float>(v) : std::nullopt; };
   return box(mx::nan_to_num(a, nan, given(posinf), given(neginf), on(s)));
 }
