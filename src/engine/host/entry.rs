@@ -50,7 +50,7 @@ impl Target for Host {
     }
 
     fn divisor(&self) -> Option<&'static str> {
-        Some("zmlx_den")
+        Some("zmlx_by")
     }
 
     fn entry(&self, facts: &Facts<'_>) -> String {

@@ -28,6 +28,7 @@ mod words;
 
 use std::collections::HashSet;
 
+use division::Divisions;
 use edits::{Edits, Output};
 use lexer::Kind;
 pub use map::SourceMap;
@@ -87,7 +88,7 @@ pub trait Target {
     fn buffer_qualifier(&self) -> &'static str;
     /// A function to call on each alternative of a conditional expression, if the target needs one.
     fn alternative(&self) -> Option<&'static str>;
-    /// A function to call on each divisor, if the target needs one.
+    /// A word to put into each division, if the target needs one.
     fn divisor(&self) -> Option<&'static str>;
     /// The functions that the engine calls.
     fn entry(&self, facts: &Facts<'_>) -> String;
@@ -202,6 +203,7 @@ pub fn lower(text: &str, single: bool, target: &dyn Target) -> Result<Lowered, L
 fn rewrite(source: &Source<'_>, signature: &Signature, target: &dyn Target, edits: &mut Edits) {
     let aliases = spaces::aliases(source);
     let own = words::own_members(source);
+    let divisions = target.divisor().map(|by| Divisions::new(source, by));
     let bodies = source
         .macros
         .iter()
@@ -218,9 +220,8 @@ fn rewrite(source: &Source<'_>, signature: &Signature, target: &dyn Target, edit
         if let Some(function) = target.alternative() {
             ternary::mark(stream, function, edits);
         }
-        let dividing = name.is_none_or(|name| !division::in_condition(source, name));
-        if let Some(function) = target.divisor().filter(|_| dividing) {
-            division::mark(stream, function, edits);
+        if let Some(divisions) = &divisions {
+            divisions.mark(stream, name.map(|name| source.str(name)), edits);
         }
         if let Some(guard) = target.loop_guard() {
             guards::insert(stream, &guard, edits);
