@@ -1,6 +1,10 @@
 //! Runs captured kernel launches and compares their outputs.
 //!
-//! `cargo run --release --example replay -- DIR [DIR ...] [--engine cpu|cuda|metal] [--repeat N] [--json FILE]`
+//! `cargo run --release --example replay -- DIR [DIR ...] [--engine cpu|cuda|metal] [--repeat N] [--shuffle SEED] [--passes N]
+//! [--json FILE]`
+//!
+//! `--repeat` times each launch that often, five times without it. `--passes` goes through all folders that often, and `--shuffle`
+//! takes them in another random order each time, so that launches meet each other's leftovers in memory.
 //!
 //! One line a launch; the exit code is 0 when all are ok. A launch that Metal's compiler refuses is
 //! ok when it is refused here. docs/DEBUGGING.md says how to capture launches.
@@ -20,6 +24,8 @@ struct Options {
     dirs: Vec<PathBuf>,
     engine: &'static str,
     repeat: usize,
+    passes: usize,
+    shuffle: Option<u64>,
     json: Option<PathBuf>,
 }
 
@@ -45,7 +51,7 @@ fn main() -> ExitCode {
         Ok(options) => options,
         Err(problem) => {
             eprintln!(
-                "{problem}\nusage: replay DIR [DIR ...] [--engine cpu|cuda|metal] [--repeat N] [--json FILE]"
+                "{problem}\nusage: replay DIR [DIR ...] [--engine cpu|cuda|metal] [--repeat N] [--shuffle SEED] [--passes N] [--json FILE]"
             );
             return ExitCode::from(2);
         }
@@ -70,10 +76,16 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
         dirs: Vec::new(),
         engine: "cpu",
         repeat: 5,
+        passes: 1,
+        shuffle: None,
         json: None,
     };
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or(format!("{arg} needs a value"));
+        let number = |text: String| {
+            text.parse::<u64>()
+                .map_err(|_| format!("{arg}: not a number: {text}"))
+        };
         match arg.as_str() {
             "--engine" => {
                 let name = value()?;
@@ -82,12 +94,9 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, String> {
                     .find(|e| *e == name)
                     .ok_or(format!("--engine: expected cpu, cuda or metal, got {name}"))?;
             }
-            "--repeat" => {
-                let n = value()?;
-                options.repeat = n
-                    .parse()
-                    .map_err(|_| format!("--repeat: not a number: {n}"))?;
-            }
+            "--repeat" => options.repeat = number(value()?)? as usize,
+            "--passes" => options.passes = number(value()?)? as usize,
+            "--shuffle" => options.shuffle = Some(number(value()?)?),
             "--json" => options.json = Some(value()?.into()),
             flag if flag.starts_with("--") => return Err(format!("unknown option {flag}")),
             dir => options.dirs.push(dir.into()),
@@ -108,7 +117,15 @@ fn replay(options: &Options) -> Result<bool> {
     };
     let (mut ok, mut worst) = (0, None);
     let mut counts = std::collections::BTreeMap::new();
-    for dir in &options.dirs {
+    let mut dirs: Vec<&PathBuf> = Vec::new();
+    for pass in 0..options.passes {
+        let mut order: Vec<&PathBuf> = options.dirs.iter().collect();
+        if let Some(seed) = options.shuffle {
+            shuffle(&mut order, seed.wrapping_add(pass as u64));
+        }
+        dirs.extend(order);
+    }
+    for dir in &dirs {
         let report = one(dir, options.repeat);
         *counts.entry(report.word()).or_insert(0) += 1;
         ok += usize::from(report.is_ok());
@@ -127,11 +144,25 @@ fn replay(options: &Options) -> Result<bool> {
         .iter()
         .map(|(word, n)| format!("{n} {word}"))
         .collect();
-    println!("{} launches: {}", options.dirs.len(), parts.join(", "));
+    println!("{} launches: {}", dirs.len(), parts.join(", "));
     if let Some((name, error)) = worst {
         println!("largest absolute error {error:.3e} in {name}");
     }
-    Ok(ok == options.dirs.len())
+    Ok(ok == dirs.len())
+}
+
+/// Puts `items` into an order that depends on the seed alone.
+fn shuffle<T>(items: &mut [T], seed: u64) {
+    let mut state = seed;
+    for left in (1..items.len()).rev() {
+        // Splitmix64: neighbouring seeds give unrelated numbers.
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = state;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^= mixed >> 31;
+        items.swap(left, (mixed % (left as u64 + 1)) as usize);
+    }
 }
 
 fn one(dir: &std::path::Path, repeat: usize) -> Report {

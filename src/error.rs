@@ -65,9 +65,9 @@ pub enum Error {
     /// An error of an earlier asynchronous evaluation that surfaced now.
     #[error("an earlier asynchronous evaluation failed: {source}")]
     Earlier { source: Box<Error> },
-    /// A worker has ended, so it takes no more jobs.
-    #[error("worker: {message}")]
-    Worker { message: String },
+    /// A job will not run: its worker could not start or has ended, or the job was cancelled.
+    #[error("worker: {message} (at {at})")]
+    Worker { message: String, at: Site },
     /// Two functions that should agree do not; from [`crate::testing`].
     #[error("{found}\n  (at {at})")]
     Mismatch { found: Box<Mismatch>, at: Site },
@@ -109,6 +109,14 @@ impl Error {
     #[track_caller]
     pub(crate) fn io(message: String) -> Self {
         Error::Io {
+            message,
+            at: Location::caller(),
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn worker(message: String) -> Self {
+        Error::Worker {
             message,
             at: Location::caller(),
         }
@@ -158,6 +166,10 @@ impl Error {
             };
         }
         match kind {
+            b'f' => Error::Mlx {
+                message: readable(message),
+                at,
+            },
             b'i' => Error::Io { message, at },
             _ if is_io(&message) => Error::Io { message, at },
             // A std::overflow_error: the only one MLX throws is about shapes.
@@ -181,6 +193,17 @@ pub(crate) fn launch_message(kernel: &str, message: &str) -> String {
 
 fn from_launch(message: &str) -> Option<(&str, &str)> {
     message.strip_prefix("[zmlx kernel] ")?.split_once(": ")
+}
+
+/// The error of a kernel within the text of what depends on it, as people read it.
+fn readable(message: String) -> String {
+    match message.split_once("[zmlx kernel] ") {
+        Some((before, rest)) => match rest.split_once(": ") {
+            Some((kernel, said)) => format!("{before}kernel `{kernel}`: {said}"),
+            None => message,
+        },
+        None => message,
+    }
 }
 
 fn is_io(message: &str) -> bool {

@@ -1,9 +1,9 @@
 //! Computing what the graph describes.
 //!
 //! MLX keeps the error of failed work in the stream it ran on and throws it at
-//! whoever looks next, once. So that an error reaches the evaluation it belongs
-//! to, each thread keeps its asynchronous evaluations in order and settles them
-//! (waits, and notes how they ended) before anything else can meet their errors.
+//! whoever looks next, once. `cpp/include/zmlx/run.h` says how each error is kept for the
+//! evaluation and the arrays it belongs to. A thread keeps its asynchronous evaluations in order,
+//! and settles them (waits, and notes how they ended) oldest first.
 
 use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
@@ -23,7 +23,8 @@ thread_local! {
 
 /// One asynchronous evaluation.
 struct Run {
-    arrays: Vec<Array>,
+    raw: cxx::SharedPtr<ffi::Run>,
+    arrays: usize,
     failure: Cell<Option<Error>>,
     settled: Cell<bool>,
 }
@@ -34,28 +35,14 @@ impl Run {
         if self.settled.replace(true) {
             return;
         }
-        if let Err(e) = ffi::wait(&refs(&self.arrays)).lift() {
-            self.fail(e);
-            crate::stream::drop_errors();
-        }
+        self.failure.set(ffi::finish(&self.raw).lift().err());
     }
 
-    /// Notes a failure; the first one counts.
-    fn fail(&self, e: Error) {
-        let first = self.failure.take();
-        self.failure.set(first.or(Some(e)));
-    }
-
-    /// True when nothing is left to wait for. Keeps an error met here.
+    /// True when nothing is left to wait for.
     #[track_caller]
     fn is_done(&self) -> bool {
-        self.settled.get()
-            || self.arrays.iter().all(|a| {
-                a.is_ready().unwrap_or_else(|e| {
-                    self.fail(e);
-                    true
-                })
-            })
+        // An error means that waiting gives one, too.
+        self.settled.get() || ffi::is_done(&self.raw).unwrap_or(true)
     }
 }
 
@@ -109,9 +96,9 @@ pub(crate) fn report_late() -> Result<()> {
 
 /// Computes the arrays and waits for them, and for what [`async_eval`] began before.
 ///
-/// An array whose evaluation failed stays without values: reading it, or what
-/// depends on it, is an error. A value computed on the way that the graph alone
-/// does not name here, but another handle does, holds unspecified values then.
+/// An array whose evaluation failed stays without values, and so does every array that was
+/// computed from it, here or by an evaluation under way: reading one, or computing with it,
+/// is an error that says why. Arrays that do not depend on what failed keep their values.
 ///
 /// # Errors
 /// Whatever the computation fails with. [`Error::Earlier`] when it was an asynchronous
@@ -119,11 +106,7 @@ pub(crate) fn report_late() -> Result<()> {
 #[track_caller]
 pub fn eval<A: AsRef<Array>>(arrays: impl AsRef<[A]>) -> Result<()> {
     before()?;
-    let result = ffi::eval(&refs(arrays.as_ref())).lift();
-    if result.is_err() {
-        crate::stream::drop_errors();
-    }
-    result
+    ffi::eval(&refs(arrays.as_ref())).lift()
 }
 
 /// Starts computing the arrays and returns at once.
@@ -151,9 +134,9 @@ pub fn async_eval<A: AsRef<Array>>(arrays: impl AsRef<[A]>) -> Result<Pending> {
     crate::stream::enter();
     report_late()?;
     let arrays = arrays.as_ref();
-    ffi::async_eval(&refs(arrays)).lift()?;
     let run = Rc::new(Run {
-        arrays: arrays.iter().map(|a| a.as_ref().clone()).collect(),
+        raw: ffi::async_eval(&refs(arrays)).lift()?,
+        arrays: arrays.len(),
         failure: Cell::new(None),
         settled: Cell::new(false),
     });
@@ -208,7 +191,7 @@ impl Pending {
 impl std::fmt::Debug for Pending {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Pending")
-            .field("arrays", &self.run.arrays.len())
+            .field("arrays", &self.run.arrays)
             .field("settled", &self.run.settled.get())
             .finish()
     }

@@ -59,6 +59,7 @@ pub mod rowwise;
 pub mod stream;
 pub mod testing;
 mod transforms;
+mod unwanted;
 pub mod worker;
 
 pub use array::{

@@ -4,7 +4,7 @@
 //! [`with_stream`] or [`with_device`] of the calling thread, otherwise on the
 //! thread's default stream of the default device.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Mutex, Once};
@@ -143,7 +143,6 @@ impl Stream {
             return Err(Error::argument("device", "one that is available", device));
         }
         let raw = ffi::new_stream(device.default_stream()).lift()?;
-        let _ = MADE.try_with(|made| made.borrow_mut().push(raw));
         Ok(Stream::wrap(raw))
     }
 
@@ -230,21 +229,20 @@ pub fn with_device<R>(device: Device, body: impl FnOnce() -> R) -> R {
 }
 
 fn scoped<R>(stream: StreamRef, body: impl FnOnce() -> R) -> R {
-    struct Pop;
-    impl Drop for Pop {
+    struct Leave(Option<StreamRef>);
+    impl Drop for Leave {
         fn drop(&mut self) {
-            let _ = SCOPES.try_with(|s| s.borrow_mut().pop());
+            SCOPE.set(self.0);
         }
     }
-    SCOPES.with_borrow_mut(|s| s.push(stream));
-    let _pop = Pop;
+    let _leave = Leave(SCOPE.replace(Some(stream)));
     body()
 }
 
 thread_local! {
-    static SCOPES: RefCell<Vec<StreamRef>> = const { RefCell::new(Vec::new()) };
-    /// Streams this thread made beside its default ones.
-    static MADE: RefCell<Vec<StreamRef>> = const { RefCell::new(Vec::new()) };
+    /// The stream of the innermost scope. It has no destructor, so that it serves those of
+    /// other thread-locals.
+    static SCOPE: Cell<Option<StreamRef>> = const { Cell::new(None) };
     static ENTERED: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -257,68 +255,29 @@ pub(crate) fn enter() {
     if !ENTERED.get() {
         static FIRST: Once = Once::new();
         FIRST.call_once(|| {
-            occupy_main_thread();
             // A lower limit is slow, not wrong, and a user's later setting replaces it.
             let _ = ffi::keep_buffers();
         });
         *THREADS.lock().unwrap_or_else(|e| e.into_inner()) += 1;
         ENTERED.set(true);
-        // It fails only where memory is gone; what follows reports that.
-        let _ = ffi::enter_thread();
     }
-}
-
-/// Gives the part of MLX's main thread to one that sleeps.
-///
-/// On its main thread MLX throws the error of older work at whatever comes next, as
-/// soon as that is handed to the stream; elsewhere errors stay with the evaluation they belong
-/// to, which is what [`crate::eval`](mod@crate::eval) builds on. The sleeping thread never
-/// ends, lest another inherit its identity. Without it MLX still works.
-fn occupy_main_thread() {
-    let (done, wait) = std::sync::mpsc::channel();
-    let sleeper = std::thread::Builder::new()
-        .name("zmlx main".into())
-        .stack_size(256 << 10)
-        .spawn(move || {
-            let _ = ffi::become_main_thread();
-            drop(done);
-            loop {
-                std::thread::park();
-            }
-        });
-    if sleeper.is_ok() {
-        // It ends with the sender: an error, that means done.
-        let _: std::result::Result<(), _> = wait.recv();
-    }
-}
-
-/// Forgets errors that MLX keeps in this thread's streams.
-pub(crate) fn drop_errors() {
-    let made = MADE.try_with(|m| m.borrow().clone()).unwrap_or_default();
-    // Nothing in it throws but for want of memory.
-    let _ = ffi::drop_errors(&made);
 }
 
 /// The stream argument of an operation on this thread.
 pub(crate) fn current() -> StreamRef {
     enter();
-    // At thread exit the list may be gone already: then nothing is scoped.
-    SCOPES
-        .try_with(|s| s.borrow().last().copied())
-        .ok()
-        .flatten()
-        .unwrap_or_else(|| {
-            let default = match crate::engine::forced() {
-                None => ffi::default_device(),
-                Some(crate::engine::Engine::Cpu) => return Device::CPU.default_stream(),
-                Some(_) => return Device::GPU.default_stream(),
-            };
-            match default {
-                Ok(device) => device,
-                // Reading a global cannot fail; the CPU is always there.
-                Err(_) => Device::CPU.default_stream(),
-            }
-        })
+    SCOPE.get().unwrap_or_else(|| {
+        let default = match crate::engine::forced() {
+            None => ffi::default_device(),
+            Some(crate::engine::Engine::Cpu) => return Device::CPU.default_stream(),
+            Some(_) => return Device::GPU.default_stream(),
+        };
+        match default {
+            Ok(device) => device,
+            // Reading a global cannot fail; the CPU is always there.
+            Err(_) => Device::CPU.default_stream(),
+        }
+    })
 }
 
 #[cfg(test)]

@@ -6,7 +6,6 @@ use std::future::{Future, IntoFuture};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake};
 
 use common::{noise, on_worker};
@@ -227,72 +226,6 @@ fn panics_and_errors_come_out_of_their_job_only() {
     assert_eq!(panic.downcast_ref::<&str>(), Some(&"in the job"));
     assert!(matches!(fails.wait(), Err(Error::Shape { .. })));
     assert_eq!(fine.wait().unwrap(), 5);
-}
-
-#[test]
-fn a_worker_that_cannot_start_says_why() {
-    let e = Worker::<()>::spawn(|| Err(Error::other("no model"))).unwrap_err();
-    assert_eq!(e.to_string(), "no model");
-    let start = || Worker::<()>::spawn(|| panic!("at the start"));
-    let panic = catch_unwind(start).unwrap_err();
-    assert_eq!(panic.downcast_ref::<&str>(), Some(&"at the start"));
-}
-
-#[test]
-fn a_worker_ends_after_its_queue_and_drops_its_state_there() {
-    static DONE: AtomicUsize = AtomicUsize::new(0);
-    struct State(std::thread::ThreadId, Array);
-    impl Drop for State {
-        fn drop(&mut self) {
-            assert_eq!(std::thread::current().id(), self.0);
-            // MLX still works while the state goes.
-            assert_eq!(self.1.square().unwrap().item::<f32>().unwrap(), 9.0);
-            DONE.fetch_add(1000, Ordering::SeqCst);
-        }
-    }
-    let worker =
-        Worker::spawn(|| Ok(State(std::thread::current().id(), Array::from(3.0f32)))).unwrap();
-    for _ in 0..10 {
-        drop(worker.run(|_| {
-            DONE.fetch_add(1, Ordering::SeqCst);
-            Ok(())
-        }));
-    }
-    worker.close();
-    let e = worker.run(|_| Ok(())).wait().unwrap_err();
-    assert!(matches!(e, Error::Worker { .. }), "{e}");
-    drop(worker);
-    assert_eq!(DONE.load(Ordering::SeqCst), 1010);
-}
-
-#[test]
-fn a_job_may_drop_the_worker() {
-    let worker = Arc::new(Worker::spawn(|| Ok(())).unwrap());
-    let own = Arc::clone(&worker);
-    let (go, wait) = std::sync::mpsc::channel::<()>();
-    let job = worker.run(move |()| {
-        wait.recv().map_err(Error::other)?;
-        drop(own); // the last one
-        Ok(7)
-    });
-    drop(worker);
-    go.send(()).unwrap();
-    assert_eq!(job.wait().unwrap(), 7);
-}
-
-/// A background error of one job is not the next job's.
-#[test]
-fn a_job_keeps_its_late_error() {
-    let worker = Worker::spawn(|| Ok(())).unwrap();
-    let bad = worker.run(|()| {
-        let singular = Array::from_slice(&[0.0f32; 4], (2, 2))?;
-        let x = zmlx::with_device(zmlx::Device::CPU, || zmlx::linalg::inv(&singular))?;
-        drop(zmlx::async_eval([&x])?);
-        Ok(())
-    });
-    let good = worker.run(|()| Array::from(2.0f32).square()?.item::<f32>());
-    assert!(matches!(bad.wait(), Err(Error::Earlier { .. })));
-    assert_eq!(good.wait().unwrap(), 4.0);
 }
 
 /// Threads that end while MLX still has work of theirs, or arrays in thread-locals.

@@ -251,3 +251,177 @@ fn exported_functions_come_back() {
     let e = zmlx::export_function(&path, |_| Err(Error::other(Mine(3))), [&x], false).unwrap_err();
     assert_eq!(mine(e), Mine(3));
 }
+
+/// The axis that holds the mapped elements is found from both ends, in inputs and outputs.
+#[test]
+fn vmap_counts_negative_axes_from_the_last() {
+    let a = Array::from_slice(&[0.0f32, 1.0, 2.0, 3.0, 4.0, 5.0], (3, 2)).unwrap();
+    let b = Array::from_slice(&[0.0f32, 10.0, 20.0, 30.0, 40.0, 50.0], (2, 3)).unwrap();
+    // Row i of `a` and the sum of column i of `b`: 30, 50, 70.
+    let f = |p: &[Array]| Ok(vec![(&p[0] + &p[1].sum(..)?)?]);
+    let want = [[30.0, 31.0], [52.0, 53.0], [74.0, 75.0]];
+    for (one, other) in [(0, 1), (-2, -1), (0, -1), (-2, 1)] {
+        let axes = [Some(one), Some(other)];
+        for (out, flat) in [
+            (0, want.concat()),
+            (-2, want.concat()),
+            (1, vec![30.0, 52.0, 74.0, 31.0, 53.0, 75.0]),
+            (-1, vec![30.0, 52.0, 74.0, 31.0, 53.0, 75.0]),
+        ] {
+            let y = vmap(f).in_axes(axes).out_axes([Some(out)]);
+            close(&y.call([&a, &b]).unwrap()[0], &flat, 0.0);
+        }
+    }
+    for bad in [2, -3, i32::MIN, i32::MAX] {
+        let e = vmap(f).in_axes([Some(bad), None]).call([&a, &b]);
+        assert!(matches!(&e, Err(Error::Argument { argument, .. }) if argument == "in_axes"));
+        let y = vmap(f).in_axes([Some(0), None]).out_axes([Some(bad)]);
+        let e = y.call([&a, &b]);
+        assert!(matches!(&e, Err(Error::Argument { argument, .. }) if argument == "out_axes"));
+    }
+    let scalar = vmap(f).in_axes([Some(0), Some(0)]).call([&a, &1.0.into()]);
+    assert!(matches!(scalar, Err(Error::Argument { .. })));
+    let lengths = vmap(f).in_axes([Some(0), Some(0)]).call([&a, &b]);
+    assert!(matches!(lengths, Err(Error::Shape { .. })));
+}
+
+/// An output without the mapped axis is repeated along it, or given once where that is asked for.
+#[test]
+fn vmap_of_an_output_that_is_the_same_for_all() {
+    let (a, b) = (array(&[1.0, 2.0, 3.0]), array(&[5.0, 6.0]));
+    let f = |p: &[Array]| Ok(vec![(&p[0] * 2.0)?, (&p[1] + 1.0)?]);
+    let both = || vmap(f).in_axes([Some(0), None]);
+    let y = both().call([&a, &b]).unwrap();
+    close(&y[0], &[2.0, 4.0, 6.0], 0.0);
+    assert_eq!(y[1].shape(), [3, 2]);
+    close(&y[1], &[6.0, 7.0, 6.0, 7.0, 6.0, 7.0], 0.0);
+    let y = both().out_axes([Some(0), Some(-1)]).call([&a, &b]).unwrap();
+    close(&y[1], &[6.0, 6.0, 6.0, 7.0, 7.0, 7.0], 0.0);
+    let y = both().out_axes([Some(0), None]).call([&a, &b]).unwrap();
+    close(&y[1], &[6.0, 7.0], 0.0);
+    let e = both().out_axes([None, None]).call([&a, &b]).unwrap_err();
+    assert!(
+        matches!(&e, Error::Argument { argument, .. } if argument == "out_axes"),
+        "{e}"
+    );
+}
+
+type Lists = (Vec<Array>, Vec<i32>);
+
+/// What a rule gives is held to what the function gave.
+#[test]
+fn wrong_rules_are_refused() {
+    let x = array(&POINTS);
+    let f = || custom_function(|p: &[Array]| Ok(vec![p[0].exp()?]));
+    let ones = array(&[1.0; 4]);
+
+    let tangents: [(&str, fn(&Array) -> Result<Vec<Array>>); 4] = [
+        ("none", |_| Ok(vec![])),
+        ("two", |t| Ok(vec![t.clone(), t.clone()])),
+        ("another shape", |t| Ok(vec![t.sum(..)?])),
+        ("another dtype", |t| {
+            Ok(vec![t.astype(zmlx::Dtype::Float16)?])
+        }),
+    ];
+    for (what, rule) in tangents {
+        let g = f().with_jvp(move |_, t, _| rule(&t[0]));
+        let e = jvp(|p: &[Array]| g.call(p), [&x], [&ones]).unwrap_err();
+        let text = e.to_string();
+        assert!(text.contains("`jvp`: expected"), "{what}: {text}");
+    }
+
+    let half = f().with_vjp(|_, ct, _| Ok(vec![ct[0].astype(zmlx::Dtype::Float16)?]));
+    let e = vjp(|p: &[Array]| half.call(p), [&x], [&ones]).unwrap_err();
+    assert!(matches!(e, Error::Dtype { .. }), "{e}");
+
+    let mapped: [(&str, fn(&Array) -> Result<Lists>); 7] = [
+        ("no outputs", |_| Ok((vec![], vec![]))),
+        ("no axes", |x| Ok((vec![x.clone()], vec![]))),
+        ("an axis too far", |x| Ok((vec![x.clone()], vec![2]))),
+        ("an axis below -1", |x| Ok((vec![x.clone()], vec![-2]))),
+        ("half of the axis", |x| Ok((vec![x.index(0..2)?], vec![0]))),
+        ("unmapped, yet with the axis", |x| {
+            Ok((vec![x.clone()], vec![-1]))
+        }),
+        ("another dtype", |x| {
+            Ok((vec![x.astype(zmlx::Dtype::Int32)?], vec![0]))
+        }),
+    ];
+    for (what, rule) in mapped {
+        let g = f().with_vmap(move |inputs, _| rule(&inputs[0]));
+        let e = vmap(|p: &[Array]| g.call(p)).call([&x]).unwrap_err();
+        let text = e.to_string();
+        assert!(text.contains("`vmap`: expected"), "{what}: {text}");
+    }
+}
+
+/// Integers have no gradient, so what a rule gives in its place is nobody's concern; the others' are.
+#[test]
+fn rules_may_give_anything_for_integers() {
+    let (x, i) = (array(&POINTS), Array::from_slice(&[1, 0, 3, 2], 4).unwrap());
+    let pick =
+        custom_function(|p: &[Array]| Ok(vec![p[0].take(&p[1], 0)?])).with_vjp(|p, ct, _| {
+            Ok(vec![
+                ct[0].take(&p[1], 0)?,
+                Array::zeros(4, zmlx::Dtype::Float32)?,
+            ])
+        });
+    let g = array(&[1.0, 2.0, 3.0, 4.0]);
+    let (_, grads) = vjp(|p: &[Array]| pick.call([&p[0], &i]), [&x], [&g]).unwrap();
+    close(&grads[0], &[2.0, 1.0, 4.0, 3.0], 0.0);
+}
+
+/// The same function object serves calls of different shapes, each held to its own outputs.
+#[test]
+fn one_custom_function_serves_many_shapes() {
+    let f = custom_function(|p: &[Array]| Ok(vec![p[0].exp()?]))
+        .with_jvp(|p, t, _| Ok(vec![p[0].exp()?.multiply(&t[0])?]))
+        .with_vmap(|inputs, axes| Ok((vec![inputs[0].exp()?], axes.to_vec())));
+    for n in [1usize, 4, 7] {
+        let x = Array::from_slice(&vec![0.5f32; n], n).unwrap();
+        let (y, t) = jvp(|p: &[Array]| f.call(p), [&x], [&x]).unwrap();
+        close(&y[0], &vec![0.5f64.exp(); n], 1e-6);
+        close(&t[0], &vec![0.5 * 0.5f64.exp(); n], 1e-6);
+        let y = vmap(|p: &[Array]| f.call(p)).call([&x]).unwrap();
+        close(&y[0], &vec![0.5f64.exp(); n], 1e-6);
+    }
+}
+
+#[test]
+fn tangents_and_cotangents_have_to_fit() {
+    let (x, two) = (array(&POINTS), array(&[1.0, 2.0]));
+    let f = |p: &[Array]| Ok(vec![p[0].exp()?]);
+    let count =
+        |e: Error, name: &str| matches!(&e, Error::Argument { argument, .. } if argument == name);
+    assert!(count(vjp(f, [&x], [&x, &x]).unwrap_err(), "cotangents"));
+    assert!(count(jvp(f, [&x], [&x, &x]).unwrap_err(), "tangents"));
+    assert!(count(
+        jvp(f, [&x], [] as [&Array; 0]).unwrap_err(),
+        "tangents"
+    ));
+    assert!(vjp(f, [&x], [] as [&Array; 0]).is_err());
+    assert!(matches!(vjp(f, [&x], [&two]), Err(Error::Shape { .. })));
+    assert!(matches!(jvp(f, [&x], [&two]), Err(Error::Shape { .. })));
+    let complex = x.astype(zmlx::Dtype::Complex64).unwrap();
+    assert!(matches!(jvp(f, [&x], [&complex]), Err(Error::Dtype { .. })));
+    // Another precision is converted, also on the way to a rule.
+    let half = x.astype(zmlx::Dtype::Float16).unwrap();
+    let own = custom_function(|p: &[Array]| Ok(vec![p[0].exp()?]))
+        .with_vjp(|_, ct, y| Ok(vec![ct[0].multiply(&y[0])?]));
+    let (y, dx) = vjp(|p: &[Array]| own.call(p), [&half], [&x]).unwrap();
+    assert_eq!(dx[0].dtype(), zmlx::Dtype::Float16);
+    let want = y[0]
+        .astype(zmlx::Dtype::Float32)
+        .unwrap()
+        .multiply(&x)
+        .unwrap();
+    let want: Vec<f64> = want
+        .to_vec::<f32>()
+        .unwrap()
+        .iter()
+        .map(|&v| v.into())
+        .collect();
+    close(&dx[0].astype(zmlx::Dtype::Float32).unwrap(), &want, 2e-3);
+    let (_, t) = jvp(f, [&half], [&x]).unwrap();
+    assert_eq!(t[0].dtype(), zmlx::Dtype::Float16);
+}

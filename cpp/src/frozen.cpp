@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "zmlx/run.h"
+
 namespace zmlx {
 
 namespace {
@@ -22,7 +24,7 @@ Array::Flags dense(const mx::Shape& shape, size_t size) {
 } // namespace
 
 FrozenPtr freeze(const Array& a) {
-  if (!a.is_available() || !a.flags().row_contiguous || !a.data_shared_ptr()) {
+  if (!ready(a) || !a.flags().row_contiguous || !a.data_shared_ptr()) {
     throw std::invalid_argument(
         "[freeze] the array is not available in row-major order");
   }

@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "zmlx/ops/elementwise.h"
+#include "zmlx/run.h"
 
 namespace zmlx::ops {
 
@@ -14,7 +15,7 @@ namespace {
 // Reading few values costs less than a graph node; on a GPU it may move memory.
 bool can_read(const Array& a, mx::StreamOrDevice s) {
   constexpr size_t few = 4096;
-  return !a.is_tracer() && a.is_available() && a.data_shared_ptr() && a.flags().contiguous &&
+  return !a.is_tracer() && ready(a) && a.data_shared_ptr() && a.flags().contiguous &&
       (a.size() <= few || mx::to_stream(s).device == mx::Device::cpu);
 }
 

@@ -13,6 +13,7 @@
 #include "mlx/backend/cpu/encoder.h"
 #include "mlx/primitives.h"
 #include "zmlx/kernel.h"
+#include "zmlx/run.h"
 #include "zmlx/strided.h"
 
 #include "zmlx/src/bridge/kernel.rs.h"
@@ -165,7 +166,9 @@ class HostKernel : public mx::Primitive {
       out.set_data(allocate(out.nbytes()));
       add_output(*task, out);
     }
-    encoder.dispatch([task = std::move(task)] { task->run(); });
+    encoder.dispatch([task = std::move(task), report = report_of(outputs)] {
+      report.guard([&] { task->run(); });
+    });
   }
 
   void eval_gpu(const ArrayVec&, ArrayVec&) override {

@@ -1,5 +1,6 @@
 #include "zmlx/transforms.h"
 
+#include <unordered_map>
 #include <unordered_set>
 
 #include "mlx/compile.h"
@@ -7,6 +8,7 @@
 #include "mlx/ops.h"
 #include "mlx/primitives.h"
 #include "mlx/transforms.h"
+#include "zmlx/ops/truth.h"
 #include "zmlx/src/bridge/transforms.rs.h"
 
 namespace zmlx {
@@ -73,6 +75,31 @@ ArrayVecPtr
 vmap(rust::Box<Callback> f, Ints in_axes, Ints out_axes, Arrays inputs) {
   return box(mx::vmap(fn(std::move(f)), ints(in_axes), ints(out_axes))(
       list(inputs)));
+}
+
+rust::Vec<bool> depend(Arrays outputs, Arrays inputs) {
+  std::unordered_set<std::uintptr_t> sought;
+  for (const auto& in : list(inputs)) {
+    sought.insert(in.id());
+  }
+  rust::Vec<bool> found;
+  for (const auto& out : list(outputs)) {
+    // A list instead of recursion: graphs may be deeper than a stack.
+    std::unordered_set<std::uintptr_t> seen;
+    ArrayVec todo{out};
+    bool depends = false;
+    while (!todo.empty() && !depends) {
+      auto a = std::move(todo.back());
+      todo.pop_back();
+      if (!seen.insert(a.id()).second) {
+        continue;
+      }
+      depends = sought.count(a.id()) > 0;
+      todo.insert(todo.end(), a.inputs().begin(), a.inputs().end());
+    }
+    found.push_back(depends);
+  }
+  return found;
 }
 
 FunctionPtr custom_function(rust::Box<CustomRules> boxed) {
@@ -155,15 +182,44 @@ void export_function(
 namespace {
 
 // MLX gives imported operations the first stream of the process, which is of use
-// on the thread that owns it only. Moves every operation between `outputs` and
-// `inputs` whose stream is not this thread's to this thread's default stream.
+// on the thread that owns it only. This gives one the calling thread's default stream.
 //
 // The stream is a private member without a setter, but `stream()` gives a
 // reference to it, and no primitive is a const object.
-void adopt(const ArrayVec& inputs, const ArrayVec& outputs) {
+void adopt(const Array& a) {
+  auto& s = const_cast<mx::Stream&>(a.primitive().stream());
+  s = mx::default_stream(s.device);
+}
+
+// Adopts all operations between `outputs` and `inputs`.
+//
+// Bools that the file holds are made of its bytes, of which each but 0 is true: what is
+// computed from them becomes 0 or 1, whatever the file says.
+void adopt(const ArrayVec& inputs, ArrayVec& outputs) {
   std::unordered_set<std::uintptr_t> seen;
   for (const auto& in : inputs) {
     seen.insert(in.id());
+  }
+  std::unordered_map<std::uintptr_t, Array> bools;
+  auto clean = [&](Array& a) {
+    if (a.dtype() != mx::bool_ || !a.inputs().empty() || seen.count(a.id())) {
+      return;
+    }
+    auto made = bools.find(a.id());
+    if (made == bools.end()) {
+      auto device = mx::default_device();
+      if (a.has_primitive()) {
+        adopt(a);
+        device = a.primitive().device();
+      }
+      made = bools.emplace(a.id(), ops::truth(a, device)).first;
+      // Nothing behind it is to be changed.
+      seen.insert(made->second.id());
+    }
+    a = made->second;
+  };
+  for (auto& out : outputs) {
+    clean(out);
   }
   ArrayVec todo = outputs;
   while (!todo.empty()) {
@@ -172,9 +228,9 @@ void adopt(const ArrayVec& inputs, const ArrayVec& outputs) {
     if (!seen.insert(a.id()).second || !a.has_primitive()) {
       continue;
     }
-    auto& s = const_cast<mx::Stream&>(a.primitive().stream());
-    s = mx::default_stream(s.device);
-    for (const auto& in : a.inputs()) {
+    adopt(a);
+    for (auto& in : a.inputs()) {
+      clean(in);
       todo.push_back(in);
     }
   }

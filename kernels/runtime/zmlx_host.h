@@ -5,6 +5,7 @@
 #define __METAL_VERSION__ 320
 #define __METAL__ 1
 #define METAL_FUNC inline __attribute__((always_inline))
+#include "host/unaligned.h"
 #include "host/abi.h"
 #include "host/convert.h"
 #include "common/float16.h"

@@ -13,11 +13,14 @@ macro_rules! from_scalars {
         impl From<$ty> for Array {
             /// A zero-dimensional array of the same type.
             fn from(value: $ty) -> Array {
-                match Array::scalar(value) {
-                    Ok(a) => a,
-                    // One element always fits its shape, so only memory can be missing.
-                    Err(_) => std::alloc::handle_alloc_error(std::alloc::Layout::new::<$ty>()),
-                }
+                // One element always fits its shape, so what can fail is that the thread has given
+                // MLX up, which is no reason to have no value, or that memory is missing.
+                Array::scalar(value)
+                    .ok()
+                    .or_else(|| Array::plain(&value))
+                    .unwrap_or_else(|| {
+                        std::alloc::handle_alloc_error(std::alloc::Layout::new::<$ty>())
+                    })
             }
         }
     )*};

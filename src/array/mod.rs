@@ -2,10 +2,10 @@
 
 mod convert;
 mod index;
+mod print;
 mod shape;
 
 use std::borrow::Cow;
-use std::fmt;
 use std::marker::PhantomData;
 
 use cxx::{CxxVector, UniquePtr};
@@ -46,17 +46,24 @@ pub use crate::bridge::element::Element;
 /// needs_send(zmlx::Array::from(1.0f32)); // an array cannot leave its thread
 /// ```
 pub struct Array {
+    // `UniquePtr` of an opaque C++ type is neither Send nor Sync already. This comes first,
+    // so that the compiler names it where an array is to leave its thread.
+    here: PhantomData<dyn Arrays_stay_on_their_thread__send_a_Frozen_or_use_a_Worker>,
     raw: UniquePtr<ffi::Array>,
-    // `UniquePtr` of an opaque C++ type is neither Send nor Sync already; this
-    // says so where a reader looks for it.
-    here: PhantomData<*const ()>,
+}
+
+/// What the compiler names where an array is given to another thread.
+#[allow(non_camel_case_types, reason = "it is read as a sentence")]
+trait Arrays_stay_on_their_thread__send_a_Frozen_or_use_a_Worker:
+    Unpin + std::panic::UnwindSafe + std::panic::RefUnwindSafe
+{
 }
 
 impl Array {
     pub(crate) fn wrap(raw: UniquePtr<ffi::Array>) -> Self {
         Array {
-            raw,
             here: PhantomData,
+            raw,
         }
     }
 
@@ -93,7 +100,8 @@ impl Array {
             .map(Array::wrap)
     }
 
-    /// A new array of any dtype from raw bytes: dense, row-major, native endian.
+    /// A new array of any dtype from raw bytes: dense, row-major, native endian. Of bools each byte but 0
+    /// is true.
     ///
     /// # Errors
     /// [`Error::Shape`] when there are not exactly as many bytes as the shape and dtype need.
@@ -128,6 +136,12 @@ impl Array {
     #[track_caller]
     pub fn scalar<T: Element>(value: T) -> Result<Self> {
         Array::from_slice(&[value], ())
+    }
+
+    /// A scalar on a thread that has given MLX up. `None` when there is no memory for it.
+    fn plain<T: Element>(value: &T) -> Option<Self> {
+        let raw = ffi::plain(element::bytes_of(std::slice::from_ref(value)), T::DTYPE);
+        (!raw.is_null()).then(|| Array::wrap(raw))
     }
 
     /// An array without elements.
@@ -279,46 +293,13 @@ impl Array {
 impl Clone for Array {
     /// Another handle to the same graph node; no data is copied.
     fn clone(&self) -> Self {
-        match ffi::share(self.raw()) {
-            Ok(raw) => Array::wrap(raw),
-            // Only an allocation of 16 bytes can fail here: Rust's own answer to that is to abort.
-            Err(_) => std::alloc::handle_alloc_error(std::alloc::Layout::new::<[usize; 2]>()),
-        }
+        Array::wrap(ffi::share(self.raw()))
     }
 }
 
 impl AsRef<Array> for Array {
     fn as_ref(&self) -> &Array {
         self
-    }
-}
-
-impl fmt::Debug for Array {
-    /// Shape and dtype, and the values when they are there: it never evaluates.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Array({}, {:?}", self.dtype(), self.shape())?;
-        if self.is_ready().unwrap_or(false)
-            && self.size() <= 64
-            && let Ok(text) = ffi::show(self.raw())
-        {
-            return write!(f, ", {text})");
-        }
-        let state = if self.is_tracer() { "traced" } else { "lazy" };
-        match self.is_ready() {
-            Ok(true) => write!(f, ")"),
-            _ => write!(f, ", {state})"),
-        }
-    }
-}
-
-impl fmt::Display for Array {
-    /// The values as MLX prints them when they are there, otherwise what
-    /// [`Debug`] shows: printing never evaluates. See [`Array::to_text`].
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.is_ready(), ffi::show(self.raw())) {
-            (Ok(true), Ok(text)) => f.write_str(&text),
-            _ => fmt::Debug::fmt(self, f),
-        }
     }
 }
 
@@ -335,9 +316,7 @@ pub(crate) fn maybe(array: Option<&Array>) -> ArrayRef<'_> {
 /// A C++ list as Rust handles.
 #[track_caller]
 pub(crate) fn unpack(list: &CxxVector<ffi::Array>) -> Result<Vec<Array>> {
-    list.iter()
-        .map(|a| ffi::share(a).lift().map(Array::wrap))
-        .collect()
+    Ok(list.iter().map(|a| Array::wrap(ffi::share(a))).collect())
 }
 
 /// Rust handles as a C++ list.

@@ -7,11 +7,16 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
 use std::io::ErrorKind;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
+use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::io::Errno;
+
+use crate::io::place;
 use crate::{Error, Result};
 
 use super::candidate::Candidate;
@@ -132,17 +137,10 @@ impl Cache {
     /// As there.
     #[track_caller]
     pub fn save(&self) -> Result<()> {
-        let failed = |e: &dyn std::fmt::Display| {
-            Error::io(format!(
-                "autotune: {} cannot be written: {e}; results are kept in memory only. Name a \
-                 folder that can be written in ZMLX_CACHE_DIR",
-                self.path.display()
-            ))
-        };
         if let Some(folder) = self.path.parent().filter(|p| !p.as_os_str().is_empty()) {
-            fs::create_dir_all(folder).map_err(|e| failed(&e))?;
+            self.written(fs::create_dir_all(folder))?;
         }
-        let _lock = FileLock::take(&self.path).map_err(|e| failed(&e))?;
+        let _lock = self.written(FileLock::take(&self.path))?;
         // What cannot be read is replaced.
         let mut all = self.read().unwrap_or_default();
         let state = self.lock();
@@ -156,11 +154,22 @@ impl Cache {
         }
         drop(state);
         let text = file::to_text(&all);
-        crate::io::replace(&self.path, ".json", |temporary| {
-            let temporary = Path::new(std::ffi::OsStr::from_bytes(temporary));
-            fs::write(temporary, &text).map_err(|e| failed(&e))
-        })
-        .map_err(|e| failed(&e))
+        let new = self.written(crate::io::NewFile::beside(&self.path, ".json"))?;
+        self.written(fs::write(new.path(), text))?;
+        self.written(new.publish())
+    }
+
+    /// The outcome of a step of writing.
+    #[track_caller]
+    fn written<T, E: std::fmt::Display>(&self, step: std::result::Result<T, E>) -> Result<T> {
+        match step {
+            Ok(value) => Ok(value),
+            Err(e) => Err(Error::io(format!(
+                "autotune: {} cannot be written: {e}; results are kept in memory only. Name a \
+                 folder that can be written in ZMLX_CACHE_DIR",
+                self.path.display()
+            ))),
+        }
     }
 
     /// As [`clear()`], for this cache.
@@ -227,7 +236,7 @@ impl Cache {
     /// What the file says; nothing where it is not there or of no use.
     #[track_caller]
     fn read(&self) -> Result<Devices> {
-        let text = match fs::read(&self.path) {
+        let text = match place::read(&self.path) {
             Ok(text) => text,
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Devices::default()),
             Err(e) => {
@@ -261,6 +270,9 @@ impl Cache {
 /// system takes the lock back from a process that dies.
 struct FileLock(#[expect(dead_code, reason = "open as long as the lock is held")] File);
 
+/// How long a writer waits for another, who needs milliseconds unless it was stopped.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 impl FileLock {
     fn take(path: &Path) -> std::io::Result<Self> {
         let mut name = path.file_name().unwrap_or_default().to_owned();
@@ -269,10 +281,20 @@ impl FileLock {
             .write(true)
             .create(true)
             .truncate(false)
+            // A FIFO of that name is an error then, and no wait without end.
+            .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
             .open(path.with_file_name(name))?;
+        let end = Instant::now() + PATIENCE;
         // Where the file system has no locks, two writers at once may lose a result, which is
         // measured again then.
-        let _ = rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive);
+        while let Err(Errno::WOULDBLOCK) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            if Instant::now() > end {
+                return Err(std::io::Error::other(
+                    "another process holds the lock beside it and does not end",
+                ));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
         Ok(FileLock(file))
     }
 }

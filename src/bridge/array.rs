@@ -10,7 +10,8 @@ pub(crate) mod ffi {
         type Dtype = crate::Dtype;
 
         fn from_bytes(bytes: &[u8], dims: &[i32], dtype: Dtype) -> Result<UniquePtr<Array>>;
-        fn share(a: &Array) -> Result<UniquePtr<Array>>;
+        fn plain(bytes: &[u8], dtype: Dtype) -> UniquePtr<Array>;
+        fn share(a: &Array) -> UniquePtr<Array>;
         fn new_list() -> Result<UniquePtr<CxxVector<Array>>>;
         fn push(list: Pin<&mut CxxVector<Array>>, a: &Array) -> Result<()>;
 
@@ -28,8 +29,13 @@ pub(crate) mod ffi {
         fn address(a: &Array) -> Result<usize>;
         fn show(a: &Array) -> Result<String>;
 
+        fn check_failed(a: &Array) -> Result<()>;
+
+        /// An asynchronous evaluation.
+        type Run;
         fn eval(arrays: &[ArrayRef]) -> Result<()>;
-        fn async_eval(arrays: &[ArrayRef]) -> Result<()>;
-        fn wait(arrays: &[ArrayRef]) -> Result<()>;
+        fn async_eval(arrays: &[ArrayRef]) -> Result<SharedPtr<Run>>;
+        fn finish(run: &Run) -> Result<()>;
+        fn is_done(run: &Run) -> Result<bool>;
     }
 }

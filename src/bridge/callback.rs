@@ -7,16 +7,18 @@
 //! call comes back with the exception and takes it out.
 
 use std::any::Any;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::NonNull;
 use std::rc::Rc;
-use std::thread::ThreadId;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use cxx::{CxxVector, UniquePtr};
 
 use super::array::ffi::Array as RawArray;
+use super::signature::{self, Signature};
 use crate::array::{Array, pack, unpack};
+use crate::unwanted::drop_quietly;
 use crate::{Error, Result};
 
 enum Failure {
@@ -30,7 +32,8 @@ thread_local! {
 
 /// The error behind the callback exception that just arrived; resumes its panic.
 pub(crate) fn take_failure() -> Option<Error> {
-    match FAILURE.with(|slot| slot.borrow_mut().take()) {
+    // At the end of a thread the slot may be gone, and what was to be in it.
+    match FAILURE.try_with(|slot| slot.borrow_mut().take()).ok()? {
         Some(Failure::Error(e)) => Some(e),
         Some(Failure::Panic(payload)) => resume_unwind(payload),
         None => None,
@@ -49,8 +52,23 @@ fn guarded<T>(body: impl FnOnce() -> Result<T>) -> std::result::Result<T, Callba
         Ok(Err(e)) => Failure::Error(e),
         Err(payload) => Failure::Panic(payload),
     };
-    FAILURE.with(|slot| *slot.borrow_mut() = Some(failure));
+    let before = FAILURE.try_with(|slot| slot.borrow_mut().replace(failure));
+    // One that nobody has taken out; a panic's payload may panic when it is dropped.
+    drop_quietly(before);
     Err(CallbackFailed)
+}
+
+/// A number of the calling thread. Unlike the system's handle it can be had at any time: thread-locals
+/// without a destructor live as long as their thread.
+fn this_thread() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    thread_local! {
+        static NUMBER: Cell<u64> = const { Cell::new(0) };
+    }
+    if NUMBER.get() == 0 {
+        NUMBER.set(NEXT.fetch_add(1, Ordering::Relaxed));
+    }
+    NUMBER.get()
 }
 
 /// A value that is used and dropped on the thread that made it, or not at all.
@@ -58,20 +76,20 @@ fn guarded<T>(body: impl FnOnce() -> Result<T>) -> std::result::Result<T, Callba
 /// Closures are not `Send`, but MLX holds them inside graph nodes, and nothing
 /// in C++ ties a node to a thread. Elsewhere a call is an error and a drop leaks.
 struct Pinned<T: ?Sized> {
-    home: ThreadId,
+    home: u64,
     value: std::mem::ManuallyDrop<Box<T>>,
 }
 
 impl<T: ?Sized> Pinned<T> {
     fn new(value: Box<T>) -> Self {
         Pinned {
-            home: std::thread::current().id(),
+            home: this_thread(),
             value: std::mem::ManuallyDrop::new(value),
         }
     }
 
     fn get(&self) -> Result<&T> {
-        if std::thread::current().id() == self.home {
+        if this_thread() == self.home {
             Ok(&self.value)
         } else {
             Err(Error::Other(
@@ -83,12 +101,13 @@ impl<T: ?Sized> Pinned<T> {
 
 impl<T: ?Sized> Drop for Pinned<T> {
     fn drop(&mut self) {
-        // The thread's own handle may be gone when thread-locals are torn down.
-        let here = std::panic::catch_unwind(|| std::thread::current().id());
-        if here.is_ok_and(|id| id == self.home) {
-            // SAFETY: dropped once, here, and never used again.
-            unsafe { std::mem::ManuallyDrop::drop(&mut self.value) };
+        if this_thread() != self.home {
+            return;
         }
+        // C++ destroys it, through frames that a panic would end the process in.
+        // SAFETY: taken once, here, and never used again.
+        let value = unsafe { std::mem::ManuallyDrop::take(&mut self.value) };
+        drop_quietly(value);
     }
 }
 
@@ -157,6 +176,8 @@ pub(crate) struct Rules {
     pub(crate) vjp: Option<Rc<VjpFunction>>,
     pub(crate) jvp: Option<Rc<JvpFunction>>,
     pub(crate) vmap: Option<Rc<VmapFunction>>,
+    /// What the forward function gave when it was called: the rules are held to it.
+    pub(crate) outputs: OnceCell<Vec<Signature>>,
 }
 
 impl CustomRules {
@@ -177,7 +198,12 @@ impl CustomRules {
     }
 
     pub(crate) fn forward(&self, inputs: &CxxVector<RawArray>) -> Failed<Arrays> {
-        guarded(|| pack(&(self.0.get()?.forward)(&unpack(inputs)?)?))
+        guarded(|| {
+            let rules = self.0.get()?;
+            let outputs = (rules.forward)(&unpack(inputs)?)?;
+            rules.outputs.get_or_init(|| signature::of(&outputs));
+            pack(&outputs)
+        })
     }
 
     pub(crate) fn vjp(
@@ -189,22 +215,10 @@ impl CustomRules {
         guarded(|| {
             let primals = unpack(primals)?;
             let rule = present(&self.0.get()?.vjp)?;
-            let grads = rule(&primals, &unpack(cotangents)?, &unpack(outputs)?)?;
-            same_count(
-                "vjp",
-                "gradients, one for each primal",
-                primals.len(),
-                grads.len(),
-            )?;
-            for (p, g) in primals.iter().zip(&grads) {
-                if p.shape() != g.shape() {
-                    return Err(Error::shape(format!(
-                        "`vjp`: expected a gradient of shape {:?}, got {:?}",
-                        p.shape(),
-                        g.shape()
-                    )));
-                }
-            }
+            let outputs = unpack(outputs)?;
+            let cotangents = signature::cotangents(&outputs, unpack(cotangents)?)?;
+            let grads = rule(&primals, &cotangents, &outputs)?;
+            signature::gradients(&primals, &grads)?;
             pack(&grads)
         })
     }
@@ -217,7 +231,11 @@ impl CustomRules {
     ) -> Failed<Arrays> {
         guarded(|| {
             let rule = present(&self.0.get()?.jvp)?;
-            pack(&rule(&unpack(primals)?, &unpack(tangents)?, argnums)?)
+            let tangents = rule(&unpack(primals)?, &unpack(tangents)?, argnums)?;
+            if let Some(outputs) = self.0.get()?.outputs.get() {
+                signature::tangents(outputs, &tangents)?;
+            }
+            pack(&tangents)
         })
     }
 
@@ -229,14 +247,12 @@ impl CustomRules {
     ) -> Failed<Arrays> {
         guarded(|| {
             let rule = present(&self.0.get()?.vmap)?;
-            let (outputs, axes) = rule(&unpack(inputs)?, axes)?;
-            same_count(
-                "vmap",
-                "output axes, one for each output",
-                outputs.len(),
-                axes.len(),
-            )?;
-            *out_axes = axes;
+            let inputs = unpack(inputs)?;
+            let (outputs, at) = rule(&inputs, axes)?;
+            if let Some(known) = self.0.get()?.outputs.get() {
+                signature::mapped(known, &inputs, axes, &outputs, &at)?;
+            }
+            *out_axes = at;
             pack(&outputs)
         })
     }
@@ -245,15 +261,4 @@ impl CustomRules {
 fn present<T: ?Sized>(rule: &Option<Rc<T>>) -> Result<&T> {
     rule.as_deref()
         .ok_or_else(|| Error::Other("a transformation rule that was not given was called".into()))
-}
-
-fn same_count(argument: &str, what: &str, want: usize, got: usize) -> Result<()> {
-    if want == got {
-        return Ok(());
-    }
-    Err(Error::argument(
-        argument,
-        format_args!("{want} {what}"),
-        got,
-    ))
 }

@@ -111,6 +111,9 @@ pub(crate) fn view<T: Element>(array: &ffi::Array) -> Result<&[T]> {
 pub(crate) fn view_bytes(array: &ffi::Array) -> Result<&[u8]> {
     use crate::error::Lift;
     if !ffi::ready(array).lift()? {
+        if let Err(Error::Mlx { message, at }) = ffi::check_failed(array).lift() {
+            return Err(Error::NotReady { message, at });
+        }
         return Err(Error::not_ready(
             "the array has not been evaluated: call `eval` before borrowing its data",
         ));

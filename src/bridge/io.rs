@@ -15,20 +15,6 @@ pub(crate) mod ffi {
         metadata: Vec<Entry>,
     }
 
-    /// One metadata value of a GGUF file: nothing, an array, a text, texts, by `kind` 0, 1, 2, 3.
-    struct GgufEntry {
-        key: String,
-        kind: u8,
-        array: UniquePtr<Array>,
-        texts: Vec<String>,
-    }
-
-    struct GgufFile {
-        names: Vec<String>,
-        arrays: UniquePtr<CxxVector<Array>>,
-        metadata: Vec<GgufEntry>,
-    }
-
     unsafe extern "C++" {
         include!("zmlx/io.h");
 
@@ -37,17 +23,37 @@ pub(crate) mod ffi {
         #[namespace = "zmlx"]
         type StreamRef = crate::bridge::StreamRef;
 
-        fn load(file: &[u8], s: StreamRef) -> Result<UniquePtr<Array>>;
+        #[namespace = "zmlx"]
+        type Dtype = crate::Dtype;
+
+        /// Where values come from: an open file, or bytes in memory.
+        type Source;
+        /// Takes the descriptor.
+        fn file_source(fd: i32, name: &[u8]) -> Result<SharedPtr<Source>>;
+        /// Copies the bytes.
+        fn memory_source(data: &[u8]) -> Result<SharedPtr<Source>>;
+        /// An array that is read when it is wanted; `header` is that of a npy file.
+        fn lazy(
+            source: SharedPtr<Source>,
+            at: u64,
+            header: &[u8],
+            truth: bool,
+            s: StreamRef,
+        ) -> Result<UniquePtr<Array>>;
+        /// The same at once; not for bools.
+        fn read_now(
+            source: &Source,
+            at: u64,
+            dims: &[i32],
+            dtype: Dtype,
+        ) -> Result<UniquePtr<Array>>;
+        /// All of `out`.
+        fn read_bytes(source: &Source, at: u64, out: &mut [u8]) -> Result<()>;
+
         fn save(file: &[u8], a: &Array) -> Result<()>;
-        fn load_bytes(data: &[u8], s: StreamRef) -> Result<UniquePtr<Array>>;
         fn save_bytes(a: &Array) -> Result<UniquePtr<CxxString>>;
 
-        fn load_safetensors(file: &[u8], s: StreamRef) -> Result<Named>;
-        fn load_safetensors_bytes(data: &[u8], s: StreamRef) -> Result<Named>;
         fn save_safetensors(file: &[u8], arrays: &Named) -> Result<()>;
         fn save_safetensors_bytes(arrays: &Named) -> Result<UniquePtr<CxxString>>;
-
-        fn load_gguf(file: &[u8], s: StreamRef) -> Result<GgufFile>;
-        fn save_gguf(file: &[u8], content: &GgufFile) -> Result<()>;
     }
 }

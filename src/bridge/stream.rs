@@ -24,9 +24,6 @@ pub(crate) mod ffi {
         fn resolve(stream: StreamRef) -> Result<StreamRef>;
         fn synchronize(stream: StreamRef) -> Result<()>;
         fn clear_streams() -> Result<()>;
-        fn become_main_thread() -> Result<()>;
-        fn enter_thread() -> Result<()>;
-        fn drop_errors(streams: &[StreamRef]) -> Result<()>;
 
         fn keep_buffers() -> Result<()>;
         fn active_memory() -> Result<usize>;

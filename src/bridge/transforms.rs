@@ -79,6 +79,9 @@ pub(crate) mod ffi {
             inputs: &[ArrayRef],
         ) -> Result<UniquePtr<CxxVector<Array>>>;
 
+        /// Whether each output depends on any of `inputs`.
+        fn depend(outputs: &[ArrayRef], inputs: &[ArrayRef]) -> Result<Vec<bool>>;
+
         // These keep the closure.
         fn custom_function(rules: Box<CustomRules>) -> Result<UniquePtr<Function>>;
         fn checkpoint(f: Box<Callback>) -> Result<UniquePtr<Function>>;

@@ -211,7 +211,7 @@ pub enum EngineError {
         reason: String,
     },
     /// The kernel cache could not be read or written.
-    #[error("kernel cache: cannot {action} {}: {source}", path.display())]
+    #[error("kernel cache: cannot {action} {}: {source}; name another folder in ZMLX_CACHE_DIR", path.display())]
     Cache {
         /// What was tried.
         action: &'static str,
@@ -234,12 +234,13 @@ pub enum EngineError {
 
 impl EngineError {
     /// Whether asking again later could end differently: a kernel that does not compile is
-    /// remembered, a full disk is not.
+    /// remembered, a full disk is not, nor any complaint that names no place in the kernel's text.
     pub(crate) const fn is_passing(&self) -> bool {
-        !matches!(
-            self,
-            Self::Lower { .. } | Self::Compile(_) | Self::ThreadgroupMemory { .. }
-        )
+        match self {
+            Self::Lower { .. } | Self::ThreadgroupMemory { .. } => false,
+            Self::Compile(error) => error.location.is_none(),
+            _ => true,
+        }
     }
 }
 
@@ -298,6 +299,24 @@ pub enum LaunchError {
         /// The kernel.
         kernel: String,
         /// The system's answer.
+        reason: String,
+    },
+    /// No memory for what the threads of a threadgroup share.
+    #[error("kernel `{kernel}`: no memory for its {bytes} bytes of threadgroup memory: {reason}")]
+    ThreadgroupMemory {
+        /// The kernel.
+        kernel: String,
+        /// What its variables take.
+        bytes: u64,
+        /// The system's answer, or what it has left.
+        reason: String,
+    },
+    /// The kernel's library had been unloaded to make room for others, and does not come back.
+    #[error("{reason}")]
+    Library {
+        /// The kernel.
+        kernel: String,
+        /// Why, with the kernel's name.
         reason: String,
     },
     /// Threads of one threadgroup wait at different barriers, which a GPU may never pass.

@@ -1,9 +1,11 @@
 //! Reading a header without trusting it.
 
 use std::fs::File;
-use std::io::{BufReader, Read, Seek};
+use std::io::{BufReader, Cursor, Read};
 use std::path::Path;
+use std::time::SystemTime;
 
+use super::place::{self, named};
 use crate::{Error, Result};
 
 /// A file, or bytes in memory, read from the start; knows what it is called in errors.
@@ -12,40 +14,57 @@ pub(super) struct Source<R> {
     at: u64,
     pub(super) len: u64,
     name: String,
+    /// When the file had last been written to.
+    written: Option<SystemTime>,
 }
 
 impl Source<BufReader<File>> {
     #[track_caller]
     pub(super) fn open(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
-        let file = File::open(path).map_err(|e| Error::io(format!("{name}: {e}")))?;
-        let meta = file
-            .metadata()
-            .map_err(|e| Error::io(format!("{name}: {e}")))?;
-        if !meta.is_file() {
-            return Err(Error::io(format!("{name}: it is not a file")));
-        }
+        let (file, meta) = named(&name, place::open(path))?;
         Ok(Source {
             from: BufReader::new(file),
             at: 0,
             len: meta.len(),
             name,
+            written: meta.modified().ok(),
         })
+    }
+
+    /// The file and its name, if it is still what was read.
+    #[track_caller]
+    pub(super) fn into_file(self) -> Result<(File, String)> {
+        let file = self.from.into_inner();
+        let now = named(&self.name, file.metadata())?;
+        if now.len() != self.len || now.modified().ok() != self.written {
+            return Err(Error::io(format!(
+                "{}: the file was written to while it was loaded",
+                self.name
+            )));
+        }
+        Ok((file, self.name))
     }
 }
 
-impl<'a> Source<std::io::Cursor<&'a [u8]>> {
+impl<'a> Source<Cursor<&'a [u8]>> {
     pub(super) fn memory(bytes: &'a [u8]) -> Self {
         Source {
-            from: std::io::Cursor::new(bytes),
+            from: Cursor::new(bytes),
             at: 0,
             len: bytes.len() as u64,
             name: "bytes in memory".into(),
+            written: None,
         }
+    }
+
+    /// The bytes.
+    pub(super) fn all(&self) -> &'a [u8] {
+        self.from.get_ref()
     }
 }
 
-impl<R: Read + Seek> Source<R> {
+impl<R: Read> Source<R> {
     /// An error about this source.
     #[track_caller]
     pub(super) fn bad(&self, what: impl std::fmt::Display) -> Error {
@@ -53,6 +72,11 @@ impl<R: Read + Seek> Source<R> {
             "{}: {what}; an incomplete or damaged file?",
             self.name
         ))
+    }
+
+    /// What it is called.
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Where reading goes on.
@@ -68,21 +92,9 @@ impl<R: Read + Seek> Source<R> {
     #[track_caller]
     pub(super) fn bytes(&mut self, n: u64) -> Result<Vec<u8>> {
         let mut out = vec![0; self.fits(n)?];
-        self.from
-            .read_exact(&mut out)
-            .map_err(|e| Error::io(format!("{}: {e}", self.name)))?;
+        named(&self.name, self.from.read_exact(&mut out))?;
         self.at += n;
         Ok(out)
-    }
-
-    #[track_caller]
-    pub(super) fn skip(&mut self, n: u64) -> Result<()> {
-        let n = self.fits(n)?;
-        self.from
-            .seek_relative(n as i64)
-            .map_err(|e| Error::io(format!("{}: {e}", self.name)))?;
-        self.at += n as u64;
-        Ok(())
     }
 
     #[track_caller]
@@ -99,8 +111,11 @@ impl<R: Read + Seek> Source<R> {
 
     #[track_caller]
     pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
-        let bytes = self.bytes(N as u64)?;
-        <[u8; N]>::try_from(bytes).map_err(|_| self.bad("it ends too early"))
+        self.fits(N as u64)?;
+        let mut out = [0; N];
+        named(&self.name, self.from.read_exact(&mut out))?;
+        self.at += N as u64;
+        Ok(out)
     }
 
     #[track_caller]
@@ -111,14 +126,25 @@ impl<R: Read + Seek> Source<R> {
                 self.at, self.len
             )));
         }
-        usize::try_from(n).map_err(|_| self.bad("it is too large for this machine"))
+        match usize::try_from(n) {
+            Ok(n) => Ok(n),
+            Err(_) => Err(self.bad("it is too large for this machine")),
+        }
     }
 }
 
-/// Bytes of an array, if they can be counted.
-pub(super) fn byte_count(dims: impl IntoIterator<Item = u64>, item: u64) -> Option<u64> {
-    dims.into_iter().try_fold(item, |n, d| {
-        i32::try_from(d).ok()?;
-        n.checked_mul(d).filter(|&n| n <= isize::MAX as u64)
-    })
+/// The dimensions, and the elements in them, if MLX can count both.
+pub(super) fn dims_of(dims: &[u64]) -> Option<(Vec<i32>, u64)> {
+    let mut count = 1u64;
+    let mut out = Vec::with_capacity(dims.len());
+    for &d in dims {
+        out.push(i32::try_from(d).ok()?);
+        count = count.checked_mul(d)?;
+    }
+    Some((out, count))
+}
+
+/// Bytes of so many elements, if they can be addressed.
+pub(super) fn byte_count(count: u64, item: u64) -> Option<u64> {
+    count.checked_mul(item).filter(|&n| n <= isize::MAX as u64)
 }

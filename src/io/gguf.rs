@@ -1,18 +1,13 @@
 //! The GGUF format: arrays, some of them quantized, and typed metadata.
 
 use std::collections::BTreeMap;
-use std::os::unix::ffi::OsStrExt;
+use std::collections::btree_map::Entry;
 use std::path::Path;
 
-use super::ArrayMap;
-use super::atomic::replace;
 use super::check::Source;
-use super::gguf_check::check;
-use super::safetensors::list;
-use crate::array::pack;
-use crate::bridge::io::ffi;
-use crate::error::Lift;
-use crate::stream::current;
+use super::gguf_blocks::Packing;
+use super::lazy::Values;
+use super::{ArrayMap, gguf_blocks, gguf_header, gguf_write};
 use crate::{Array, Dtype, Error, Result};
 
 /// What a GGUF file holds.
@@ -45,107 +40,91 @@ pub enum GgufValue {
 /// The content of a `.gguf` file.
 ///
 /// Arrays of type Q4_0, Q4_1 and Q8_0 come as MLX's quantized triples `x.weight`, `x.scales`,
-/// `x.biases` with groups of 32; Q2_K, Q4_K, Q6_K and BF16 come as float16. Values are read at once.
+/// `x.biases` with groups of 32, scales and biases in float16; Q2_K, Q4_K and Q6_K come as float16;
+/// F16, BF16, F32, F64, I8, I16, I32 and I64 as they are. Metadata has the dtype that it has in
+/// the file. Values are read at once.
 ///
 /// # Errors
-/// [`Error::Io`] when there is no such file, it is damaged, or it holds types that MLX
-/// does not read (other quantizations, float64 metadata, lists of lists).
+/// [`Error::Io`] when there is no such file, it is damaged or big-endian, or it holds what is not read:
+/// other types of arrays, lists of lists, an alignment that is no uint32, blocks with values beyond float16.
 #[track_caller]
 pub fn load_gguf(path: impl AsRef<Path>) -> Result<Gguf> {
-    let path = path.as_ref();
-    check(&mut Source::open(path)?)?;
-    let load = ffi::load_gguf(path.as_os_str().as_bytes(), current()).lift()?;
-    let arrays = list(&load.arrays)?;
-    let value = |e: ffi::GgufEntry| {
-        let mut texts = e.texts;
-        let value = match e.kind {
-            1 => GgufValue::Array(Array::wrap(e.array)),
-            2 => GgufValue::Text(texts.pop().unwrap_or_default()),
-            _ => GgufValue::Texts(texts),
-        };
-        (e.key, value)
+    let mut source = Source::open(path.as_ref())?;
+    let header = gguf_header::read(&mut source)?;
+    let values = source.values()?;
+    let mut gguf = Gguf {
+        arrays: BTreeMap::new(),
+        metadata: header.metadata,
     };
-    Ok(Gguf {
-        arrays: load.names.into_iter().zip(arrays).collect(),
-        metadata: load.metadata.into_iter().map(value).collect(),
-    })
+    for tensor in header.tensors {
+        match tensor.kind.packing {
+            Packing::Plain(dtype) => {
+                let array = values.now(tensor.at, dtype, &tensor.dims)?;
+                put(&mut gguf, path.as_ref(), tensor.name, array)?;
+            }
+            Packing::Values(decode) => {
+                let data = values.bytes(tensor.at, tensor.bytes)?;
+                let Some(all) = gguf_blocks::values(tensor.kind, decode, &data) else {
+                    return Err(beyond(path.as_ref(), &tensor.name));
+                };
+                let array = Array::from_slice(&all, &tensor.dims)?;
+                put(&mut gguf, path.as_ref(), tensor.name, array)?;
+            }
+            Packing::Triple(bits) => {
+                let data = values.bytes(tensor.at, tensor.bytes)?;
+                let Some(all) = gguf_blocks::triple(tensor.kind, &data) else {
+                    return Err(beyond(path.as_ref(), &tensor.name));
+                };
+                let dims = |per: u32| {
+                    let (last, before) = tensor.dims.split_last().unwrap_or((&0, &[]));
+                    [before, &[last / per as i32]].concat()
+                };
+                let weights = Array::from_bytes(&all.weights, dims(32 / bits), Dtype::Uint32)?;
+                let scales = Array::from_slice(&all.scales, dims(32))?;
+                let biases = Array::from_slice(&all.biases, dims(32))?;
+                let stem = tensor.name.strip_suffix(".weight");
+                let stem = stem.unwrap_or(&tensor.name).to_owned();
+                put(&mut gguf, path.as_ref(), tensor.name, weights)?;
+                put(&mut gguf, path.as_ref(), format!("{stem}.scales"), scales)?;
+                put(&mut gguf, path.as_ref(), format!("{stem}.biases"), biases)?;
+            }
+        }
+    }
+    Ok(gguf)
+}
+
+#[track_caller]
+fn put(gguf: &mut Gguf, path: &Path, name: String, array: Array) -> Result<()> {
+    match gguf.arrays.entry(name) {
+        Entry::Vacant(place) => {
+            place.insert(array);
+            Ok(())
+        }
+        // The scales of a packed array may have the name of another one.
+        Entry::Occupied(there) => Err(Error::io(format!(
+            "{}: two arrays would be called `{}`",
+            path.display(),
+            there.key()
+        ))),
+    }
+}
+
+#[track_caller]
+fn beyond(path: &Path, name: &str) -> Error {
+    Error::io(format!(
+        "{}: `{name}` has values that float16 does not hold",
+        path.display()
+    ))
 }
 
 /// Saves a `.gguf` file of exactly this name. **Evaluates** the arrays.
 ///
 /// # Errors
-/// [`Error::Dtype`] for arrays other than float32, float16, int8, int16, int32; [`Error::Shape`] for
-/// more than 8 dimensions, or more than one in metadata; [`Error::Io`] when the file cannot be
+/// [`Error::Dtype`] for arrays of unsigned integers, bools and complex numbers, and for metadata in float16,
+/// bfloat16 and complex64; [`Error::Shape`] for more than 8 dimensions, or more than one in metadata;
+/// [`Error::Argument`] for `general.alignment` in the metadata that is no uint32 power of two; [`Error::Io`] when the file cannot be
 /// written. What was there before stays.
 #[track_caller]
 pub fn save_gguf(path: impl AsRef<Path>, content: &Gguf) -> Result<()> {
-    let mut arrays = Vec::new();
-    for (name, array) in &content.arrays {
-        arrays.push(tensor(name, array)?);
-    }
-    let mut metadata = Vec::new();
-    for (key, value) in &content.metadata {
-        metadata.push(entry(key, value)?);
-    }
-    crate::eval(&arrays)?;
-    let file = ffi::GgufFile {
-        names: content.arrays.keys().cloned().collect(),
-        arrays: pack(&arrays)?,
-        metadata,
-    };
-    replace(path.as_ref(), ".gguf", |path| {
-        ffi::save_gguf(path, &file).lift()
-    })
-}
-
-#[track_caller]
-fn tensor(name: &str, array: &Array) -> Result<Array> {
-    use Dtype::{Float16, Float32, Int8, Int16, Int32};
-    if !matches!(array.dtype(), Float32 | Float16 | Int8 | Int16 | Int32) {
-        return Err(Error::dtype(format!(
-            "`{name}`: GGUF holds float32, float16, int8, int16 and int32, not {}",
-            array.dtype()
-        )));
-    }
-    if array.ndim() > 8 {
-        return Err(Error::shape(format!(
-            "`{name}`: GGUF holds 8 dimensions at most, got shape {:?}",
-            array.shape()
-        )));
-    }
-    array.contiguous()
-}
-
-#[track_caller]
-fn entry(key: &str, value: &GgufValue) -> Result<ffi::GgufEntry> {
-    let mut entry = ffi::GgufEntry {
-        key: key.into(),
-        kind: 0,
-        array: cxx::UniquePtr::null(),
-        texts: Vec::new(),
-    };
-    match value {
-        GgufValue::Array(array) => {
-            if array.ndim() > 1 || array.size() == 0 {
-                return Err(Error::shape(format!(
-                    "`{key}`: expected a number or a list that is not empty, got shape {:?}",
-                    array.shape()
-                )));
-            }
-            // MLX reads the storage of what it is given as it is.
-            let dense = array.contiguous()?;
-            dense.eval()?;
-            entry.kind = 1;
-            entry.array = dense.into_raw();
-        }
-        GgufValue::Text(text) => {
-            entry.kind = 2;
-            entry.texts = vec![text.clone()];
-        }
-        GgufValue::Texts(texts) => {
-            entry.kind = 3;
-            entry.texts.clone_from(texts);
-        }
-    }
-    Ok(entry)
+    gguf_write::write(path.as_ref(), content)
 }

@@ -1,11 +1,14 @@
 //! Saving and loading arrays: npy, safetensors, GGUF.
 //!
 //! Loading is lazy: an array's values are read when it is evaluated, from the file that was
-//! open when it was loaded. Before MLX sees a file its header is checked here, because MLX's
-//! readers trust much of it; a damaged file is an [`Error::Io`].
+//! open when it was loaded, which may be renamed, replaced or deleted meanwhile. When that file is
+//! written to or cut short, whoever wants the values gets an [`Error::Io`]. (GGUF is read at once.)
+//! Headers are read and checked here, because MLX's readers trust much of them; a damaged file is
+//! an [`Error::Io`], and so is a path to anything but a file: folders, FIFOs, sockets, devices.
 //!
 //! Saving writes a new file beside the old one and renames it, so the old one is whole until
-//! the new one is: an array may even be loaded from the file it is saved to.
+//! the new one is: an array may even be loaded from the file it is saved to. Through a link
+//! the file that it leads to is replaced. Folders, FIFOs, sockets and devices are refused and stay.
 //!
 //! ```
 //! use zmlx::{ArrayMap, io, random};
@@ -26,13 +29,17 @@
 mod atomic;
 mod check;
 mod gguf;
-mod gguf_check;
+mod gguf_blocks;
+mod gguf_header;
+mod gguf_write;
+mod lazy;
 mod npy;
+pub(crate) mod place;
 mod safetensors;
 
 use std::collections::BTreeMap;
 
-pub(crate) use self::atomic::replace;
+pub(crate) use self::atomic::NewFile;
 pub use self::gguf::{Gguf, GgufValue, load_gguf, save_gguf};
 pub use self::npy::{load_npy, npy_from_bytes, npy_to_bytes, save_npy};
 pub use self::safetensors::{

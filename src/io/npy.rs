@@ -1,27 +1,23 @@
 //! NumPy's format for one array.
 
-use std::io::{Read, Seek};
-use std::os::unix::ffi::OsStrExt;
+use std::io::Read;
 use std::path::Path;
 
-use super::atomic::replace;
-use super::check::{Source, byte_count};
+use super::atomic::NewFile;
+use super::check::{Source, byte_count, dims_of};
+use super::lazy::Values;
 use crate::bridge::io::ffi;
 use crate::error::Lift;
-use crate::ops::done;
-use crate::stream::current;
-use crate::{Array, Result};
+use crate::{Array, Dtype, Result};
 
-/// The array in a `.npy` file.
+/// The array in a `.npy` file. A byte of a bool other than 0 and 1 counts as true, as in NumPy.
 ///
 /// # Errors
 /// [`Error::Io`](crate::Error::Io) when there is no such file, it is damaged, or it holds
 /// a type that MLX has not.
 #[track_caller]
 pub fn load_npy(path: impl AsRef<Path>) -> Result<Array> {
-    let path = path.as_ref();
-    check(&mut Source::open(path)?)?;
-    done(ffi::load(path.as_os_str().as_bytes(), current()))
+    array(Source::open(path.as_ref())?)
 }
 
 /// Saves an array as a `.npy` file of exactly this name. **Evaluates** it.
@@ -31,9 +27,9 @@ pub fn load_npy(path: impl AsRef<Path>) -> Result<Array> {
 #[track_caller]
 pub fn save_npy(path: impl AsRef<Path>, array: &Array) -> Result<()> {
     array.eval()?;
-    replace(path.as_ref(), ".npy", |file| {
-        ffi::save(file, array.raw()).lift()
-    })
+    let new = NewFile::beside(path.as_ref(), ".npy")?;
+    ffi::save(new.bytes(), array.raw()).lift()?;
+    new.publish()
 }
 
 /// The array in the bytes of a `.npy` file. They are copied.
@@ -42,8 +38,7 @@ pub fn save_npy(path: impl AsRef<Path>, array: &Array) -> Result<()> {
 /// As [`load_npy`].
 #[track_caller]
 pub fn npy_from_bytes(bytes: &[u8]) -> Result<Array> {
-    check(&mut Source::memory(bytes))?;
-    done(ffi::load_bytes(bytes, current()))
+    array(Source::memory(bytes))
 }
 
 /// The bytes of a `.npy` file with this array. **Evaluates** it.
@@ -56,9 +51,34 @@ pub fn npy_to_bytes(array: &Array) -> Result<Vec<u8>> {
     Ok(ffi::save_bytes(array.raw()).lift()?.as_bytes().to_vec())
 }
 
-/// MLX reads the header by fixed positions: it must look exactly as NumPy writes it.
 #[track_caller]
-fn check<R: Read + Seek>(source: &mut Source<R>) -> Result<()> {
+fn array<R: Read>(mut source: Source<R>) -> Result<Array>
+where
+    Source<R>: Values,
+{
+    let header = header(&mut source)?;
+    let at = source.position();
+    let values = source.values()?;
+    let (dtype, swapped) = (header.dtype, header.swapped);
+    if !header.columns {
+        return values.array(at, swapped, dtype, &header.dims);
+    }
+    let turned: Vec<i32> = header.dims.iter().rev().copied().collect();
+    values.array(at, swapped, dtype, &turned)?.transpose(..)
+}
+
+/// What the file says of its array.
+struct Header {
+    dtype: Dtype,
+    /// The other order of bytes than this machine's.
+    swapped: bool,
+    /// The first index is the innermost.
+    columns: bool,
+    dims: Vec<i32>,
+}
+
+#[track_caller]
+fn header<R: Read>(source: &mut Source<R>) -> Result<Header> {
     if source.array::<6>()? != *b"\x93NUMPY" {
         return Err(source.bad("it does not begin as a npy file does"));
     }
@@ -67,46 +87,67 @@ fn check<R: Read + Seek>(source: &mut Source<R>) -> Result<()> {
         [2, _] => u64::from(source.u32()?),
         [v, _] => return Err(source.bad(format_args!("npy version {v} is not known"))),
     };
-    let header = source.bytes(len)?;
-    let (item, dims) = std::str::from_utf8(&header)
-        .ok()
-        .and_then(parse)
-        .ok_or_else(|| source.bad("its header is not one of an array that MLX can hold"))?;
-    match byte_count(dims, item) {
-        Some(n) if n <= source.left() => Ok(()),
+    let text = source.bytes(len)?;
+    let Some((header, count)) = std::str::from_utf8(&text).ok().and_then(parse) else {
+        return Err(source.bad("its header is not one of an array that MLX can hold"));
+    };
+    match byte_count(count, header.dtype.size() as u64) {
+        Some(n) if n <= source.left() => Ok(header),
         _ => Err(source.bad("its values are incomplete")),
     }
 }
 
-/// Bytes of an element, and the dimensions.
-fn parse(header: &str) -> Option<(u64, Vec<u64>)> {
+/// The header exactly as NumPy writes it, and the number of elements.
+fn parse(header: &str) -> Option<(Header, u64)> {
     let rest = header.strip_prefix("{'descr': '")?;
     let (descr, rest) = rest.split_at_checked(3)?;
-    let item = match descr.get(1..)? {
-        "b1" | "i1" | "u1" => 1,
-        "i2" | "u2" | "f2" | "V2" => 2,
-        "i4" | "u4" | "f4" => 4,
-        "i8" | "u8" | "f8" | "c8" => 8,
+    let dtype = match descr.get(1..)? {
+        "b1" => Dtype::Bool,
+        "u1" => Dtype::Uint8,
+        "u2" => Dtype::Uint16,
+        "u4" => Dtype::Uint32,
+        "u8" => Dtype::Uint64,
+        "i1" => Dtype::Int8,
+        "i2" => Dtype::Int16,
+        "i4" => Dtype::Int32,
+        "i8" => Dtype::Int64,
+        "f2" => Dtype::Float16,
+        "f4" => Dtype::Float32,
+        "f8" => Dtype::Float64,
+        // What NumPy, which does not know bfloat16, calls two bytes.
+        "V2" => Dtype::Bfloat16,
+        "c8" => Dtype::Complex64,
         _ => return None,
     };
-    let order = descr.chars().next()?;
-    if !matches!((order, item), ('|', 1 | 2) | ('<' | '>', 1..)) {
-        return None;
-    }
+    let swapped = match (descr.chars().next()?, dtype) {
+        ('|', d) if d.size() == 1 || d == Dtype::Bfloat16 => false,
+        ('<', _) => false,
+        ('>', d) => d.size() > 1,
+        _ => return None,
+    };
     let rest = rest.strip_prefix("', 'fortran_order': ")?;
-    let rest = rest.strip_prefix("True").or(rest.strip_prefix("False"))?;
+    let (columns, rest) = match rest.strip_prefix("True") {
+        Some(rest) => (true, rest),
+        None => (false, rest.strip_prefix("False")?),
+    };
     let rest = rest.strip_prefix(", 'shape': (")?;
     let (dims, end) = rest.split_once(')')?;
-    // MLX looks for the last parentheses.
     if !matches!(end.trim_end(), "}" | ", }" | ",}") {
         return None;
     }
     let dims = dims.trim_end().trim_end_matches(',');
-    if dims.is_empty() {
-        return Some((item, Vec::new()));
-    }
-    let dims: Option<Vec<u64>> = dims.split(", ").map(plain_number).collect();
-    Some((item, dims?))
+    let dims: Vec<u64> = match dims.is_empty() {
+        true => Vec::new(),
+        false => dims.split(", ").map(plain_number).collect::<Option<_>>()?,
+    };
+    let (dims, count) = dims_of(&dims)?;
+    let header = Header {
+        dtype,
+        swapped,
+        columns,
+        dims,
+    };
+    Some((header, count))
 }
 
 /// Digits only: `parse` alone would take a sign.

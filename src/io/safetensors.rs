@@ -1,37 +1,32 @@
 //! The safetensors format: named arrays and text metadata.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
-use std::io::{Read, Seek};
-use std::os::unix::ffi::OsStrExt;
+use std::io::Read;
 use std::path::Path;
 
-use cxx::CxxVector;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::ArrayMap;
-use super::atomic::replace;
-use super::check::{Source, byte_count};
-use crate::array::{pack, unpack};
-use crate::bridge::array::ffi::Array as RawArray;
+use super::atomic::NewFile;
+use super::check::{Source, byte_count, dims_of};
+use super::lazy::Values;
+use crate::array::pack;
 use crate::bridge::io::ffi;
 use crate::error::Lift;
-use crate::stream::current;
-use crate::{Array, Error, Result};
+use crate::{Array, Dtype, Error, Result};
 
 /// The arrays and the metadata of a `.safetensors` file.
 ///
-/// Float8 values come as uint8, as MLX has them.
+/// Float8 values come as uint8, as MLX has them. A byte of a bool other than 0 and 1 counts as true.
 ///
 /// # Errors
 /// [`Error::Io`] when there is no such file, it is damaged, or it holds a type
 /// that MLX has not (float64 among them).
 #[track_caller]
 pub fn load_safetensors(path: impl AsRef<Path>) -> Result<ArrayMap> {
-    let path = path.as_ref();
-    check(&mut Source::open(path)?)?;
-    named(ffi::load_safetensors(path.as_os_str().as_bytes(), current()).lift()?)
+    load(Source::open(path.as_ref())?)
 }
 
 /// Saves arrays and metadata as a `.safetensors` file of exactly this name. **Evaluates** them.
@@ -42,9 +37,9 @@ pub fn load_safetensors(path: impl AsRef<Path>) -> Result<ArrayMap> {
 #[track_caller]
 pub fn save_safetensors(path: impl AsRef<Path>, arrays: &ArrayMap) -> Result<()> {
     let content = content(arrays)?;
-    replace(path.as_ref(), ".safetensors", |file| {
-        ffi::save_safetensors(file, &content).lift()
-    })
+    let new = NewFile::beside(path.as_ref(), ".safetensors")?;
+    ffi::save_safetensors(new.bytes(), &content).lift()?;
+    new.publish()
 }
 
 /// The arrays and the metadata in the bytes of a `.safetensors` file. They are copied.
@@ -53,8 +48,7 @@ pub fn save_safetensors(path: impl AsRef<Path>, arrays: &ArrayMap) -> Result<()>
 /// As [`load_safetensors`].
 #[track_caller]
 pub fn safetensors_from_bytes(bytes: &[u8]) -> Result<ArrayMap> {
-    check(&mut Source::memory(bytes))?;
-    named(ffi::load_safetensors_bytes(bytes, current()).lift()?)
+    load(Source::memory(bytes))
 }
 
 /// The bytes of a `.safetensors` file with these arrays and metadata. **Evaluates** them.
@@ -68,18 +62,22 @@ pub fn safetensors_to_bytes(arrays: &ArrayMap) -> Result<Vec<u8>> {
 }
 
 #[track_caller]
-fn named(load: ffi::Named) -> Result<ArrayMap> {
-    let arrays = list(&load.arrays)?;
-    let metadata = load.metadata.into_iter().map(|e| (e.key, e.value));
-    Ok(ArrayMap {
-        arrays: load.names.into_iter().zip(arrays).collect(),
-        metadata: metadata.collect(),
-    })
-}
-
-#[track_caller]
-pub(super) fn list(arrays: &cxx::UniquePtr<CxxVector<RawArray>>) -> Result<Vec<Array>> {
-    arrays.as_ref().map_or_else(|| Ok(Vec::new()), unpack)
+fn load<R: Read>(mut source: Source<R>) -> Result<ArrayMap>
+where
+    Source<R>: Values,
+{
+    let header = header(&mut source)?;
+    let start = source.position();
+    let values = source.values()?;
+    let mut map = ArrayMap {
+        metadata: header.metadata,
+        ..ArrayMap::default()
+    };
+    for (name, entry) in header.entries {
+        let array = values.array(start + entry.from, false, entry.dtype, &entry.dims)?;
+        map.arrays.insert(name, array);
+    }
+    Ok(map)
 }
 
 #[track_caller]
@@ -116,60 +114,89 @@ fn content(map: &ArrayMap) -> Result<ffi::Named> {
 /// The format's own limit.
 const HEADER_LIMIT: u64 = 100_000_000;
 
+/// What the file says of its arrays.
+struct Header {
+    entries: Vec<(String, Entry)>,
+    metadata: BTreeMap<String, String>,
+}
+
+/// An array, and where its values lie.
+struct Entry {
+    dtype: Dtype,
+    dims: Vec<i32>,
+    from: u64,
+    to: u64,
+}
+
 #[track_caller]
-fn check<R: Read + Seek>(source: &mut Source<R>) -> Result<()> {
+fn header<R: Read>(source: &mut Source<R>) -> Result<Header> {
     let len = source.u64()?;
     if !(2..HEADER_LIMIT).contains(&len) {
         return Err(source.bad(format_args!("its header would be {len} bytes long")));
     }
-    let header = source.bytes(len)?;
-    let Members(members) =
-        serde_json::from_slice(&header).map_err(|e| source.bad(format_args!("its header: {e}")))?;
+    let text = source.bytes(len)?;
+    let members = match serde_json::from_slice(&text) {
+        Ok(Members(members)) => members,
+        Err(e) => return Err(source.bad(format_args!("its header: {e}"))),
+    };
+    let mut header = Header {
+        entries: Vec::new(),
+        metadata: BTreeMap::new(),
+    };
     let mut names = HashSet::new();
-    let mut spans = Vec::new();
-    for (name, value) in &members {
-        if !names.insert(name) {
+    for (name, value) in members {
+        if !names.insert(name.clone()) {
             return Err(source.bad(format_args!("`{name}` is there twice")));
         }
         if name == "__metadata__" {
-            if !is_text_map(value) {
-                return Err(source.bad("its metadata is not text"));
+            match metadata(&value) {
+                Some(metadata) => header.metadata = metadata,
+                None => return Err(source.bad("its metadata is not text")),
             }
             continue;
         }
-        let span = tensor(value).ok_or_else(|| {
-            source.bad(format_args!(
+        let Some(entry) = entry(&value) else {
+            return Err(source.bad(format_args!(
                 "`{name}` has no dtype, shape and place that fit each other and MLX"
-            ))
-        })?;
-        spans.push((span, name));
+            )));
+        };
+        header.entries.push((name, entry));
     }
-    spans.sort();
+    header.entries.sort_by_key(|(_, e)| (e.from, e.to));
     let mut end = 0;
-    for ((from, to), name) in spans {
-        if from < end && from < to {
+    for (name, e) in &header.entries {
+        if e.from < end && e.from < e.to {
             return Err(source.bad(format_args!("`{name}` overlaps another array")));
         }
-        if to > source.left() {
+        if e.to > source.left() {
             return Err(source.bad(format_args!("`{name}` is incomplete")));
         }
-        end = end.max(to);
+        end = end.max(e.to);
     }
-    Ok(())
+    Ok(header)
 }
 
-fn is_text_map(value: &RawValue) -> bool {
-    match serde_json::from_str::<Value>(value.get()) {
-        Ok(Value::Null) => true,
-        Ok(Value::Object(map)) => map.values().all(Value::is_string),
-        _ => false,
+/// The metadata, if all of it is text.
+fn metadata(value: &RawValue) -> Option<BTreeMap<String, String>> {
+    if value.get() == "null" {
+        return Some(BTreeMap::new());
     }
+    let Members(members) = serde_json::from_str(value.get()).ok()?;
+    let mut all = BTreeMap::new();
+    for (key, value) in members {
+        let text = serde_json::from_str(value.get()).ok()?;
+        // The same key twice: nobody knows which is meant.
+        if all.insert(key, text).is_some() {
+            return None;
+        }
+    }
+    Some(all)
 }
 
-/// Where an array lies, if its entry is sound.
-fn tensor(entry: &RawValue) -> Option<(u64, u64)> {
-    // Twice the same key would be read differently here and in MLX.
-    let Members(fields) = serde_json::from_str(entry.get()).ok()?;
+/// An array's entry, if it is sound.
+fn entry(value: &RawValue) -> Option<Entry> {
+    // Of two of the same name, readers take one or the other.
+    let Members(fields) = serde_json::from_str(value.get()).ok()?;
     let field = |name: &str| {
         let mut found = fields.iter().filter(|(n, _)| n == name);
         let value = found.next()?;
@@ -178,17 +205,32 @@ fn tensor(entry: &RawValue) -> Option<(u64, u64)> {
         }
         serde_json::from_str::<Value>(value.1.get()).ok()
     };
-    let item = match field("dtype")?.as_str()? {
-        "BOOL" | "I8" | "U8" | "F8_E4M3" | "F8_E8M0" => 1,
-        "I16" | "U16" | "F16" | "BF16" => 2,
-        "I32" | "U32" | "F32" => 4,
-        "I64" | "U64" | "C64" => 8,
+    let dtype = match field("dtype")?.as_str()? {
+        "BOOL" => Dtype::Bool,
+        "U8" | "F8_E4M3" | "F8_E8M0" => Dtype::Uint8,
+        "U16" => Dtype::Uint16,
+        "U32" => Dtype::Uint32,
+        "U64" => Dtype::Uint64,
+        "I8" => Dtype::Int8,
+        "I16" => Dtype::Int16,
+        "I32" => Dtype::Int32,
+        "I64" => Dtype::Int64,
+        "F16" => Dtype::Float16,
+        "F32" => Dtype::Float32,
+        "BF16" => Dtype::Bfloat16,
+        "C64" => Dtype::Complex64,
         _ => return None,
     };
-    let shape = numbers(&field("shape")?)?;
+    let (dims, count) = dims_of(&numbers(&field("shape")?)?)?;
     let [from, to] = <[u64; 2]>::try_from(numbers(&field("data_offsets")?)?).ok()?;
-    let bytes = byte_count(shape, item)?;
-    (to.checked_sub(from) == Some(bytes)).then_some((from, to))
+    let bytes = byte_count(count, dtype.size() as u64)?;
+    let entry = Entry {
+        dtype,
+        dims,
+        from,
+        to,
+    };
+    (to.checked_sub(from) == Some(bytes)).then_some(entry)
 }
 
 fn numbers(value: &Value) -> Option<Vec<u64>> {

@@ -27,8 +27,9 @@ pub(crate) fn constant<T: Bits>(values: &[T]) -> Result<Rc<Array>> {
     let bits = || values.iter().map(|&v| v.bits());
     let gpu = crate::stream::current().gpu;
     let same = |k: &&Kept| k.dtype == T::DTYPE && k.gpu == gpu && k.bits.iter().copied().eq(bits());
-    let found = KEPT.with_borrow(|kept| kept.iter().find(same).map(|k| Rc::clone(&k.array)));
-    if let Some(array) = found {
+    // At the end of a thread nothing is kept any more.
+    let found = KEPT.try_with(|kept| Some(Rc::clone(&kept.borrow().iter().find(same)?.array)));
+    if let Ok(Some(array)) = found {
         return Ok(array);
     }
     let mut array = Array::from_slice(values, values.len())?;
@@ -37,7 +38,8 @@ pub(crate) fn constant<T: Bits>(values: &[T]) -> Result<Rc<Array>> {
         crate::eval([&array])?;
     }
     let array = Rc::new(array);
-    KEPT.with_borrow_mut(|kept| {
+    let _ = KEPT.try_with(|kept| {
+        let mut kept = kept.borrow_mut();
         if kept.len() == 32 {
             kept.pop_front();
         }

@@ -1,8 +1,10 @@
 //! Writes what launches compile into folders, for [`crate::profile`].
 
 use std::collections::HashSet;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
@@ -220,13 +222,12 @@ struct Temporary(PathBuf);
 impl Temporary {
     #[track_caller]
     fn new(dir: &Path, name: &str) -> Result<Self> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let unique = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = dir.join(format!(".{name}.{}.{unique}", std::process::id()));
-        // One that a killed process of the same number left is in nobody's use.
-        let _ = std::fs::remove_dir_all(&path);
-        io(&path, std::fs::create_dir(&path))?;
-        Ok(Temporary(path))
+        // A random name: processes of two containers that share the folder may have one number.
+        let folder = tempfile::Builder::new()
+            .prefix(&format!(".{name}."))
+            .permissions(Permissions::from_mode(0o777))
+            .tempdir_in(dir);
+        Ok(Temporary(io(dir, folder)?.keep()))
     }
 
     /// Gives it the first free number of `name`.

@@ -31,7 +31,7 @@ impl Array {
     }
 
     /// The same bytes read as `dtype`. With another element size the last axis gets
-    /// longer or shorter accordingly.
+    /// longer or shorter accordingly. As bool, each byte but 0 is true.
     ///
     /// ```
     /// use zmlx::{Array, Dtype};

@@ -20,6 +20,10 @@ use super::one_list;
 /// product called with other inner dimensions than at the trace reads foreign memory (tried with
 /// 0.32.4). So that is not offered here.
 ///
+/// On the CPU the first call with new shapes takes seconds where operations fuse: MLX writes C++ for the fused part and
+/// runs the system's compiler (`g++`). Later calls of the process, and later processes that find MLX's cache below the
+/// temporary folder, skip that. A program that must answer at once calls the function once when it starts.
+///
 /// The function must be pure: it is called only to trace it. Custom kernels in it stay
 /// nodes of the compiled graph.
 ///

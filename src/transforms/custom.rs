@@ -38,7 +38,6 @@ where
         vjp: None,
         jvp: None,
         vmap: None,
-        made: std::cell::OnceCell::new(),
         here: PhantomData,
     }
 }
@@ -49,47 +48,48 @@ pub struct CustomFunction {
     vjp: Option<std::rc::Rc<VjpFunction>>,
     jvp: Option<std::rc::Rc<JvpFunction>>,
     vmap: Option<std::rc::Rc<VmapFunction>>,
-    made: std::cell::OnceCell<cxx::UniquePtr<ffi::Function>>,
     here: PhantomData<*const ()>,
 }
 
 impl CustomFunction {
-    /// `rule(primals, cotangents, outputs)` gives one gradient for each primal, of its shape.
+    /// `rule(primals, cotangents, outputs)` gives one gradient for each primal, of its shape and dtype. What stands
+    /// for a primal of integers or booleans, which has no gradient, may have any dtype.
     pub fn with_vjp<F>(mut self, rule: F) -> Self
     where
         F: Fn(&[Array], &[Array], &[Array]) -> Result<Vec<Array>> + 'static,
     {
         self.vjp = Some(std::rc::Rc::new(rule));
-        self.made = std::cell::OnceCell::new();
         self
     }
 
-    /// `rule(primals, tangents, argnums)` gives one tangent for each output; `tangents[i]`
+    /// `rule(primals, tangents, argnums)` gives one tangent for each output, of its shape and dtype; `tangents[i]`
     /// belongs to primal `argnums[i]`.
     pub fn with_jvp<F>(mut self, rule: F) -> Self
     where
         F: Fn(&[Array], &[Array], &[i32]) -> Result<Vec<Array>> + 'static,
     {
         self.jvp = Some(std::rc::Rc::new(rule));
-        self.made = std::cell::OnceCell::new();
         self
     }
 
-    /// `rule(inputs, axes)` gives the outputs and the axis of each; an axis of -1 means that
-    /// the array is not mapped.
+    /// `rule(inputs, axes)` gives the outputs and the axis of each, from 0 on; an axis of -1 means that
+    /// the array is not mapped. An output has the shape and dtype that the function gave, and the mapped axis of the
+    /// inputs where its axis says.
     pub fn with_vmap<F>(mut self, rule: F) -> Self
     where
         F: Fn(&[Array], &[i32]) -> Result<(Vec<Array>, Vec<i32>)> + 'static,
     {
         self.vmap = Some(std::rc::Rc::new(rule));
-        self.made = std::cell::OnceCell::new();
         self
     }
 
     /// Calls the function: lazy, like every operation.
     ///
     /// # Errors
-    /// What the function or one of its rules returns as an error, unchanged.
+    /// What the function or one of its rules returns as an error, unchanged. A rule that gives another number of
+    /// arrays, other shapes or other dtypes than it has to ends the transform that called it with
+    /// [`Error::Argument`](crate::Error::Argument), [`Error::Shape`](crate::Error::Shape) or
+    /// [`Error::Dtype`](crate::Error::Dtype).
     #[track_caller]
     pub fn call<A: AsRef<Array>>(&self, inputs: impl AsRef<[A]>) -> Result<Vec<Array>> {
         crate::stream::enter();
@@ -97,21 +97,16 @@ impl CustomFunction {
             let inputs: Vec<Array> = inputs.as_ref().iter().map(|a| a.as_ref().clone()).collect();
             return (self.forward)(&inputs);
         }
-        if self.made.get().is_none() {
-            let rules = Rules {
-                forward: self.forward.clone(),
-                vjp: self.vjp.clone(),
-                jvp: self.jvp.clone(),
-                vmap: self.vmap.clone(),
-            };
-            let made = ffi::custom_function(CustomRules::new(rules)).lift()?;
-            // Empty a moment ago, and this thread is the only one to fill it.
-            let _ = self.made.set(made);
-        }
-        match self.made.get() {
-            Some(f) => one_list(f.call(&refs(inputs.as_ref()))),
-            None => Ok(Vec::new()),
-        }
+        // One object for each call: the rules of a node are held to what that call gave.
+        let rules = Rules {
+            forward: self.forward.clone(),
+            vjp: self.vjp.clone(),
+            jvp: self.jvp.clone(),
+            vmap: self.vmap.clone(),
+            outputs: std::cell::OnceCell::new(),
+        };
+        let made = ffi::custom_function(CustomRules::new(rules)).lift()?;
+        one_list(made.call(&refs(inputs.as_ref())))
     }
 
     /// Calls a function of one array that gives one array.
@@ -121,15 +116,7 @@ impl CustomFunction {
     /// another number of arrays.
     #[track_caller]
     pub fn call1(&self, input: &Array) -> Result<Array> {
-        let mut outputs = self.call([input])?;
-        match (outputs.pop(), outputs.is_empty()) {
-            (Some(y), true) => Ok(y),
-            _ => Err(crate::Error::argument(
-                "function",
-                "one output",
-                "another number",
-            )),
-        }
+        super::rules::only(self.call([input])?, "function")
     }
 }
 

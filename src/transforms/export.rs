@@ -7,6 +7,8 @@ use crate::array::refs;
 use crate::bridge::callback::Callback;
 use crate::bridge::transforms::ffi;
 use crate::error::Lift;
+use crate::io::NewFile;
+use crate::io::place::{self, named};
 use crate::{Array, Error, Result};
 
 use super::one_list;
@@ -30,8 +32,9 @@ pub(crate) fn exporting() -> bool {
 /// Whether its operations do is up to you: MLX does not check it when the file is run.
 ///
 /// # Errors
-/// What `f` returns as an error, unchanged; [`Error::Io`] when the file cannot be written;
-/// [`Error::Argument`] for an operation that cannot be written.
+/// What `f` returns as an error, unchanged; [`Error::Io`] when the file cannot be written, or the path
+/// leads to a folder or device; [`Error::Argument`] for an operation that cannot be written. What was
+/// there before stays.
 #[track_caller]
 pub fn export_function<A: AsRef<Array>>(
     path: impl AsRef<Path>,
@@ -46,14 +49,18 @@ pub fn export_function<A: AsRef<Array>>(
         }
     }
     crate::stream::enter();
-    let path = utf8(path.as_ref())?;
+    utf8(path.as_ref())?;
+    let new = NewFile::beside(path.as_ref(), ".mlxfn")?;
+    let file = utf8(new.path())?;
     let traced = |inputs: &[Array]| {
         let _reset = Reset(EXPORTING.replace(true));
         f(inputs)
     };
-    Callback::lend(&traced, |f| {
-        ffi::export_function(path, f, &refs(inputs.as_ref()), shapeless).lift()
-    })
+    let written = Callback::lend(&traced, |f| {
+        ffi::export_function(file, f, &refs(inputs.as_ref()), shapeless)
+    });
+    written.lift()?;
+    new.publish()
 }
 
 /// Reads a function from a `.mlxfn` file.
@@ -62,11 +69,15 @@ pub fn export_function<A: AsRef<Array>>(
 /// harm can. A function written as shapeless must get shapes that its operations can take.
 ///
 /// # Errors
-/// [`Error::Io`] when the file cannot be opened, [`Error::Mlx`] when it is not what it should be.
+/// [`Error::Io`] when there is no such file, it cannot be opened or ends too early; [`Error::Mlx`] when it
+/// is not what it should be.
 #[track_caller]
 pub fn import_function(path: impl AsRef<Path>) -> Result<ImportedFunction> {
     crate::stream::enter();
-    let made = ffi::import_function(utf8(path.as_ref())?).lift()?;
+    let path = path.as_ref();
+    // MLX would wait for a FIFO, and read a device for ever.
+    named(path.display(), place::open(path))?;
+    let made = ffi::import_function(utf8(path)?).lift()?;
     Ok(ImportedFunction { made })
 }
 

@@ -63,13 +63,18 @@ pub(crate) fn apply<R: Rules>(op: &R, inputs: &[&Array]) -> Result<Vec<Array>> {
 /// [`apply`] for an operation with one output.
 #[track_caller]
 pub(crate) fn apply1<R: Rules>(op: &R, inputs: &[&Array]) -> Result<Array> {
-    let mut outputs = apply(op, inputs)?;
-    match (outputs.pop(), outputs.is_empty()) {
-        (Some(y), true) => Ok(y),
-        _ => Err(Error::argument(
-            "outputs",
-            format_args!("one from `{}`", op.name()),
-            "another number",
+    only(apply(op, inputs)?, op.name())
+}
+
+/// The one output of what has to have one.
+#[track_caller]
+pub(crate) fn only(mut outputs: Vec<Array>, whose: &str) -> Result<Array> {
+    match (outputs.pop(), outputs.len()) {
+        (Some(y), 0) => Ok(y),
+        (last, rest) => Err(Error::argument(
+            whose,
+            "one output",
+            rest + usize::from(last.is_some()),
         )),
     }
 }

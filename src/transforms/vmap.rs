@@ -1,7 +1,10 @@
 //! Vectorization.
 
+use std::cell::RefCell;
+
 use crate::array::refs;
 use crate::bridge::transforms::ffi;
+use crate::error::Lift;
 use crate::{Array, Error, Result};
 
 use super::{one_list, transform};
@@ -34,27 +37,31 @@ where
 /// A vectorized function; made by [`vmap`].
 pub struct Vmap<F> {
     f: F,
-    in_axes: Vec<i32>,
-    out_axes: Vec<i32>,
+    /// Empty: the first axis of each.
+    in_axes: Vec<Option<i32>>,
+    out_axes: Vec<Option<i32>>,
 }
 
 impl<F> Vmap<F>
 where
     F: Fn(&[Array]) -> Result<Vec<Array>>,
 {
-    /// The axis of each input that is mapped; `None` passes the input whole.
+    /// The axis of each input that is mapped, negative from the last; `None` passes the input whole.
     pub fn in_axes(mut self, axes: impl IntoIterator<Item = Option<i32>>) -> Self {
-        self.in_axes = axes.into_iter().map(|a| a.unwrap_or(UNMAPPED)).collect();
+        self.in_axes = axes.into_iter().collect();
         self
     }
 
-    /// Where the mapped axis goes in each output; `None` for an output that has none.
+    /// Where the mapped axis goes in each output, negative from the last of the result; `None` for an output that
+    /// has none, as it does not depend on a mapped input.
     pub fn out_axes(mut self, axes: impl IntoIterator<Item = Option<i32>>) -> Self {
-        self.out_axes = axes.into_iter().map(|a| a.unwrap_or(UNMAPPED)).collect();
+        self.out_axes = axes.into_iter().collect();
         self
     }
 
     /// Calls the vectorized function.
+    ///
+    /// An output that does not depend on a mapped input is repeated along the mapped axis, unless its axis is `None`.
     ///
     /// # Errors
     /// What `f` returns as an error, unchanged; [`Error::Argument`] or [`Error::Shape`] when axes
@@ -65,38 +72,111 @@ where
         if inputs.is_empty() {
             return Err(Error::argument("inputs", "at least one array", "none"));
         }
-        let in_axes = axes("in_axes", &self.in_axes, inputs.len())?;
-        for (i, (axis, a)) in in_axes.iter().zip(inputs).enumerate() {
-            let ndim = a.as_ref().ndim() as i32;
-            if *axis != UNMAPPED && *axis >= ndim {
-                return Err(Error::argument(
-                    "in_axes",
-                    format_args!("an axis below {ndim} for input {i}"),
-                    axis,
-                ));
+        let given = of_each("in_axes", &self.in_axes, inputs.len())?;
+        let mut in_axes = Vec::with_capacity(inputs.len());
+        let mut size = None;
+        for (i, (axis, a)) in given.iter().zip(inputs).enumerate() {
+            let a = a.as_ref();
+            let Some(axis) = *axis else {
+                in_axes.push(UNMAPPED);
+                continue;
+            };
+            let at = resolve(axis, a.ndim(), format_args!("input {i}"), "in_axes")?;
+            let length = a.shape()[at];
+            if *size.get_or_insert(length) != length {
+                return Err(Error::shape(format!(
+                    "`inputs`: expected mapped axes of one length, got {} and, for input {i}, {length}",
+                    size.unwrap_or_default()
+                )));
             }
+            in_axes.push(at as i32);
         }
-        if in_axes.iter().all(|&a| a == UNMAPPED) {
+        if size.is_none() {
             return Err(Error::argument("in_axes", "a mapped axis", "none"));
         }
-        let checked = |inputs: &[Array]| {
-            let outputs = (self.f)(inputs)?;
-            axes("out_axes", &self.out_axes, outputs.len())?;
+        // Outputs as `f` gave them, where an output shall stay as it is.
+        let whole = RefCell::new(Vec::new());
+        let noted = |traced: &[Array]| {
+            let outputs = (self.f)(traced)?;
+            if self.out_axes.contains(&None) {
+                *whole.borrow_mut() = independent(&outputs, traced, &in_axes)?;
+            }
             Ok(outputs)
         };
-        transform(&checked, |f| {
-            one_list(ffi::vmap(f, &in_axes, &self.out_axes, &refs(inputs)))
-        })
+        let outputs = transform(&noted, |f| {
+            one_list(ffi::vmap(f, &in_axes, &[], &refs(inputs)))
+        })?;
+        let axes = of_each("out_axes", &self.out_axes, outputs.len())?;
+        let mut whole = whole.into_inner();
+        let mut placed = Vec::with_capacity(outputs.len());
+        for (i, (y, axis)) in outputs.into_iter().zip(axes).enumerate() {
+            placed.push(match (axis, whole.get_mut(i).and_then(Option::take)) {
+                (Some(axis), _) => place(i, y, axis)?,
+                (None, Some(whole)) => whole,
+                (None, None) => {
+                    let expected =
+                        format_args!("an axis for output {i}, which depends on a mapped input");
+                    return Err(Error::argument("out_axes", expected, "None"));
+                }
+            });
+        }
+        Ok(placed)
     }
+}
+
+/// The outputs that depend on no mapped input.
+fn independent(outputs: &[Array], inputs: &[Array], in_axes: &[i32]) -> Result<Vec<Option<Array>>> {
+    let mapped = inputs.iter().zip(in_axes);
+    let mapped = mapped.filter(|(_, axis)| **axis != UNMAPPED);
+    let mapped: Vec<&Array> = mapped.map(|(a, _)| a).collect();
+    let depend = ffi::depend(&refs(outputs), &refs(&mapped)).lift()?;
+    let whole = outputs.iter().zip(depend);
+    Ok(whole
+        .map(|(y, depends)| (!depends).then(|| y.clone()))
+        .collect())
 }
 
 /// MLX's mark for "not mapped".
 const UNMAPPED: i32 = -1;
 
+/// Moves the mapped axis of output `i`, which MLX left in front, to where it is wanted.
 #[track_caller]
-fn axes(name: &str, given: &[i32], count: usize) -> Result<Vec<i32>> {
+fn place(i: usize, y: Array, axis: i32) -> Result<Array> {
+    match resolve(axis, y.ndim(), format_args!("output {i}"), "out_axes")? {
+        0 => Ok(y),
+        at => y.moveaxis(0, at as i32),
+    }
+}
+
+/// The axis counted from the first.
+#[track_caller]
+fn resolve(
+    axis: i32,
+    ndim: usize,
+    whose: std::fmt::Arguments<'_>,
+    argument: &str,
+) -> Result<usize> {
+    let ndim = i64::try_from(ndim).unwrap_or(i64::MAX);
+    let at = i64::from(axis) + if axis < 0 { ndim } else { 0 };
+    match usize::try_from(at) {
+        Ok(at_usize) if at < ndim => Ok(at_usize),
+        _ if ndim == 0 => Err(Error::argument(
+            argument,
+            format_args!("None for {whose}, which has no dimensions"),
+            axis,
+        )),
+        _ => Err(Error::argument(
+            argument,
+            format_args!("an axis of {whose} from {} to {}", -ndim, ndim - 1),
+            axis,
+        )),
+    }
+}
+
+#[track_caller]
+fn of_each(name: &str, given: &[Option<i32>], count: usize) -> Result<Vec<Option<i32>>> {
     if given.is_empty() {
-        return Ok(vec![0; count]);
+        return Ok(vec![Some(0); count]);
     }
     if given.len() != count {
         return Err(Error::argument(
@@ -104,9 +184,6 @@ fn axes(name: &str, given: &[i32], count: usize) -> Result<Vec<i32>> {
             format_args!("{count} axes, one for each array"),
             given.len(),
         ));
-    }
-    if let Some(bad) = given.iter().find(|&&a| a < UNMAPPED) {
-        return Err(Error::argument(name, "axes from 0 on", bad));
     }
     Ok(given.to_vec())
 }

@@ -1,10 +1,13 @@
 //! Files: round trips, metadata, and what damaged files do.
 
+mod changed;
 #[path = "../common/mod.rs"]
 mod common;
 mod damaged;
 mod gguf;
 mod npy;
+mod places;
+mod reference;
 mod safetensors;
 
 use std::fs;

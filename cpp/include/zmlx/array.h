@@ -1,15 +1,18 @@
 // The array type itself: construction, metadata, storage, evaluation.
 #pragma once
 
-#include "mlx/transforms.h"
+#include "zmlx/run.h"
 #include "zmlx/types.h"
 
 namespace zmlx {
 
-// Copies `bytes` (dense, row-major, native endian) into a new array.
+// Copies `bytes` (dense, row-major, native endian) into a new array. Bytes of bools
+// become 0 or 1: with others C++ may do anything.
 ArrayPtr from_bytes(rust::Slice<const uint8_t> bytes, Ints dims, Dtype type);
-// A new handle to the same graph node.
-ArrayPtr share(const Array& a);
+// The same for one element, on a thread that has given MLX up, too. Null without memory.
+ArrayPtr plain(rust::Slice<const uint8_t> bytes, Dtype type) noexcept;
+// A new handle to the same graph node. It has no gate: a handle can be had at any time.
+ArrayPtr share(const Array& a) noexcept;
 ArrayVecPtr new_list();
 void push(ArrayVec& v, const Array& a);
 
@@ -33,19 +36,10 @@ inline bool same_data(const Array& a, const Array& b) noexcept {
       a.buffer().ptr() == b.buffer().ptr();
 }
 
-// True when the values are there to read without computing or waiting.
-bool ready(const Array& a);
 bool is_row_contiguous(const Array& a) noexcept;
 bool is_tracer(const Array& a) noexcept;
 // Address of the first element; only valid when `ready`.
 size_t address(const Array& a);
 rust::String show(const Array& a);
-
-// After a failed evaluation MLX calls its outputs evaluated, with whatever is in
-// their buffers. These functions mark them as failed instead: they hold no
-// primitive and are never available again, so that nobody reads them.
-void eval(Arrays arrays);
-void async_eval(Arrays arrays);
-void wait(Arrays arrays);
 
 } // namespace zmlx

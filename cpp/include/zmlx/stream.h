@@ -3,7 +3,7 @@
 
 #include "mlx/memory.h"
 #include "mlx/version.h"
-#include "mlx/scheduler.h"
+#include "mlx/stream.h"
 #include "zmlx/types.h"
 
 namespace zmlx {
@@ -58,47 +58,6 @@ inline void clear_streams() {
 // of 32 MiB. A buffer that is not reused costs a page fault for each 4 KiB,
 // several times what writing it costs. With a GPU MLX keeps what it needs to.
 void keep_buffers();
-
-// MLX calls the thread that does this first its main thread, and only there throws
-// errors of older work when new work is handed over.
-inline void become_main_thread() {
-  mx::scheduler::scheduler();
-}
-
-// First use of MLX on a thread: makes the thread's exit clear its streams. The
-// first call constructs what it touches, so that C++ destroys the guard before.
-inline void enter_thread() {
-  struct Guard {
-    ~Guard() {
-      try {
-        mx::clear_streams();
-      } catch (...) {
-      }
-    }
-  };
-  mx::clear_streams();
-  static thread_local Guard guard;
-  (void)guard;
-}
-
-// Forgets errors that failed work left in this thread's CPU streams: those
-// given and its default one. MLX would throw them at whatever comes next.
-inline void drop_errors(rust::Slice<const StreamRef> streams) {
-  auto drop = [](const mx::Stream& s) {
-    try {
-      mx::scheduler::check_error(s);
-    } catch (...) {
-    }
-  };
-  for (const auto& s : streams) {
-    if (!s.gpu) {
-      drop(mx::Stream(s.index, device(s)));
-    }
-  }
-  if (auto s = mx::peek_default_stream(mx::Device::cpu)) {
-    drop(*s);
-  }
-}
 
 inline size_t active_memory() {
   return mx::get_active_memory();

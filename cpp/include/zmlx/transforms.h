@@ -38,6 +38,9 @@ TwoLists value_and_grad(
 ArrayVecPtr
 vmap(rust::Box<Callback> f, Ints in_axes, Ints out_axes, Arrays inputs);
 
+// Whether each output depends on any of `inputs`.
+rust::Vec<bool> depend(Arrays outputs, Arrays inputs);
+
 FunctionPtr custom_function(rust::Box<CustomRules> rules);
 FunctionPtr checkpoint(rust::Box<Callback> f);
 FunctionPtr compile(rust::Box<Callback> f);

@@ -3,6 +3,8 @@
 // cxx's exception type carries a string only, so the class of the exception
 // travels as the string's first byte. Everything is caught, also what does not
 // derive from std::exception: an exception that escapes would end the process.
+//
+// It is also the one gate that calls into MLX pass (gate.h).
 #pragma once
 
 #include <exception>
@@ -12,6 +14,16 @@
 #include <string>
 
 #include "rust/cxx.h"
+#include "zmlx/gate.h"
+
+namespace zmlx {
+
+// An array is read, or computed with, whose evaluation has failed.
+struct Failed : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+} // namespace zmlx
 
 namespace rust::behavior {
 
@@ -25,9 +37,12 @@ static void trycatch(Try&& body, Fail&& fail) noexcept {
     }
   };
   try {
+    zmlx::gate();
     body();
   } catch (const rust::Error& e) {
     say('c', e.what()); // a Rust callback failed; its error waits on the Rust side
+  } catch (const zmlx::Failed& e) {
+    say('f', e.what());
   } catch (const std::invalid_argument& e) {
     say('a', e.what());
   } catch (const std::out_of_range& e) {

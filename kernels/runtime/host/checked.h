@@ -72,7 +72,7 @@ struct where {
 
 // What a robust launch reads from and writes to out of range: zeros, anew each time.
 template <class T> [[gnu::noinline, gnu::cold]] static T& sink() {
-  alignas(16) static thread_local unsigned char raw[sizeof(T)];
+  alignas(T) alignas(16) static thread_local unsigned char raw[sizeof(T)];
   __builtin_memset(raw, 0, sizeof(T));
   return *(T*)raw;
 }

@@ -14,7 +14,10 @@ mod target;
 
 use std::{
     fs,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use sha2::{Digest, Sha256};
@@ -24,12 +27,13 @@ use super::{
     host::{Cache, Headers, Origin, cache_error, hex},
     msl::{self, Lowered, MathMode, Mode},
 };
+use crate::io::place;
 use nvrtc::{Nvrtc, Outcome};
 use target::Matrices;
 pub use target::in_turn;
 
 /// Changes whenever entries of older versions of this engine must not be used.
-const FORMAT: &str = "zmlx-cuda-1";
+const FORMAT: &str = "zmlx-cuda-2";
 
 /// Names within a cache entry: the code, and the bytes of threadgroup memory that launches ask for,
 /// where they do.
@@ -162,7 +166,7 @@ pub fn compile(msl: &str, options: &CompileOptions) -> Result<(CudaKernel, Origi
         shared,
     };
     if let Some(folder) = cache.find(&key)
-        && let Ok(code) = fs::read(folder.join(CODE))
+        && let Ok(code) = place::read(&folder.join(CODE))
     {
         let shared = fs::read_to_string(folder.join(SHARED)).ok();
         let shared = shared.and_then(|bytes| bytes.parse().ok());
@@ -171,17 +175,36 @@ pub fn compile(msl: &str, options: &CompileOptions) -> Result<(CudaKernel, Origi
     let mut all = flags;
     all.push(format!("-I{}", headers.folder.display()));
     all.push(format!("-DZMLX_KERNEL={function}"));
-    let (code, shared) = build(nvrtc, &lowered, all, options)?;
-    let temporary = cache.temporary(&key)?;
+    let made = match build(nvrtc, &lowered, all.clone(), options) {
+        // The cache was deleted meanwhile, and with it what the compiler was to read.
+        Err(_) if !headers.are_there(&cache) => {
+            Headers::prepare(&cache)?;
+            build(nvrtc, &lowered, all, options)
+        }
+        made => made,
+    };
+    let (code, shared) = made?;
+    if let Err(e) = keep(&cache, &key, &lowered.text, &code, shared) {
+        // The code is here all the same; the next process compiles it again.
+        static SAID: AtomicBool = AtomicBool::new(false);
+        if !SAID.swap(true, Ordering::Relaxed) {
+            eprintln!("zmlx: compiled kernels are not kept: {e}");
+        }
+    }
+    Ok((kernel(code, shared), Origin::Compiler))
+}
+
+/// Makes an entry of the cache.
+fn keep(cache: &Cache, key: &str, text: &str, code: &[u8], shared: u32) -> Result<(), EngineError> {
+    let temporary = cache.temporary(key)?;
     let shared_text = (shared > 0).then(|| shared.to_string());
     let shared_file = shared_text.as_ref().map(|text| (SHARED, text.as_bytes()));
-    let files = [("kernel.cu", lowered.text.as_bytes()), (CODE, &code)];
+    let files = [("kernel.cu", text.as_bytes()), (CODE, code)];
     for (file, bytes) in files.into_iter().chain(shared_file) {
         let path = temporary.path.join(file);
         fs::write(&path, bytes).map_err(|e| cache_error("write", &path, e))?;
     }
-    cache.commit(temporary, &key)?;
-    Ok((kernel(code, shared), Origin::Compiler))
+    cache.commit(temporary, key).map(drop)
 }
 
 /// The code, and the bytes of threadgroup memory that launches of it ask for.

@@ -1,59 +1,83 @@
 //! The cache on disk: folders that appear whole or not at all.
 //!
-//! An entry is written into a temporary folder together with a checksum of its files, and then
+//! An entry is written into a temporary folder together with a checksum of its key and its files, and then
 //! renamed to its key. Processes that build the same entry at once therefore never see half of it;
-//! the first rename wins and the others use it. An entry whose checksum does not fit its files is
-//! moved away and built again.
+//! the first rename wins and the others use it. An entry whose checksum does not fit, or that others could have
+//! written, is moved away and built again.
 
 use std::{
-    env, fs, io,
+    fs, io,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Once},
+    time::{Duration, SystemTime},
 };
 
 use sha2::{Digest, Sha256};
 
-use crate::engine::error::EngineError;
+use super::folder::{self, Folder};
+use crate::{engine::error::EngineError, io::place};
+
+pub use super::folder::first as folder;
 
 /// File of an entry that holds the checksum of the others.
 const CHECKSUM: &str = "checksum";
 
-/// The folder of everything that zmlx keeps between runs: the one that `ZMLX_CACHE_DIR` names, or
-/// one in the user's cache.
-pub fn folder() -> PathBuf {
-    env::var_os("ZMLX_CACHE_DIR")
-        .filter(|dir| !dir.is_empty())
-        .map(PathBuf::from)
-        .or_else(|| Some(user_cache()?.join("zmlx")))
-        .unwrap_or_else(|| env::temp_dir().join("zmlx-cache"))
-}
-
-/// A folder of entries.
+/// Folders of entries. New ones go to the first.
 #[derive(Clone, Debug)]
 pub struct Cache {
-    root: PathBuf,
+    folders: Vec<Folder>,
 }
 
 impl Cache {
     /// The part of one engine of the user's cache, or of the folder that `ZMLX_CACHE_DIR` names.
     pub fn open(engine: &str) -> Result<Self, EngineError> {
-        Self::at(folder().join(engine))
+        let mut folders = folder::all()?;
+        for folder in &mut folders {
+            folder.path.push(engine);
+        }
+        // What is only read is not made.
+        let usable = |f: &Folder| fs::metadata(&f.path).is_ok_and(|m| f.trust.check(&m).is_ok());
+        let others = folders.split_off(1);
+        folders.extend(others.into_iter().filter(usable));
+        let cache = Self { folders };
+        cache.make()?;
+        Ok(cache)
     }
 
-    /// The cache in the folder `root`.
+    /// The cache in the folder `root`, as if the user had named it.
+    #[cfg(test)]
     pub fn at(root: PathBuf) -> Result<Self, EngineError> {
-        fs::create_dir_all(&root).map_err(|e| error("create", &root, e))?;
-        Ok(Self { root })
+        let trust = folder::open_named(&root).map_err(|e| error("use", &root, e))?;
+        let path = root;
+        let folders = vec![Folder { path, trust }];
+        Ok(Self { folders })
     }
 
-    /// The entry's folder, if it is there and undamaged.
+    /// Makes the checksum of an entry that was changed right again.
+    #[cfg(test)]
+    pub fn sign(&self, key: &str) {
+        let folder = self.root().join(key);
+        let sum = checksum(&folder, key, |_| Ok(())).unwrap();
+        fs::write(folder.join(CHECKSUM), sum).unwrap();
+        assert_eq!(self.find(key), Some(folder));
+    }
+
+    /// Where new entries go.
+    fn root(&self) -> &Path {
+        &self.folders[0].path
+    }
+
+    /// Makes the folder for new entries, which may be gone at any time.
+    fn make(&self) -> Result<(), EngineError> {
+        let root = self.root();
+        let trust = &self.folders[0].trust;
+        trust.enter(root).map_err(|e| error("use", root, e))
+    }
+
+    /// The entry's folder, if it is there, undamaged, and from somebody who is trusted.
     pub fn find(&self, key: &str) -> Option<PathBuf> {
-        let folder = self.root.join(key);
-        let expected = fs::read_to_string(folder.join(CHECKSUM)).ok()?;
-        (checksum(&folder).ok()? == expected.trim()).then_some(folder)
+        self.folders.iter().find_map(|f| intact(f, key))
     }
 
     /// The entry's folder; `build` fills a temporary one where it is missing or damaged.
@@ -74,34 +98,45 @@ impl Cache {
 
     /// An empty folder to build `key` in. It goes away unless it is committed.
     pub fn temporary(&self, key: &str) -> Result<Temporary, EngineError> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let unique = NEXT.fetch_add(1, Ordering::Relaxed);
-        let path = self
-            .root
-            .join(format!(".{key}.{}.{unique}", std::process::id()));
-        // One that a killed process of the same number left is in nobody's use.
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).map_err(|e| error("create", &path, e))?;
+        let root = self.root();
+        sweep(root);
+        let new = || {
+            // A random name: processes of two containers that share the folder may have one number.
+            tempfile::Builder::new()
+                .prefix(&format!(".{}.", &key[..key.len().min(16)]))
+                .permissions(fs::Permissions::from_mode(0o755))
+                .tempdir_in(root)
+        };
+        let made = match new() {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                self.make()?;
+                new()
+            }
+            made => made,
+        };
+        let path = made
+            .map_err(|e| error("create a folder in", root, e))?
+            .keep();
         Ok(Temporary { path })
     }
 
     /// Makes `temporary` the entry `key`, unless another process was faster.
     pub fn commit(&self, temporary: Temporary, key: &str) -> Result<PathBuf, EngineError> {
-        let sum = checksum(&temporary.path).map_err(|e| error("read", &temporary.path, e))?;
-        let file = temporary.path.join(CHECKSUM);
-        fs::write(&file, sum).map_err(|e| error("write", &file, e))?;
-        let folder = self.root.join(key);
+        let made = &temporary.path;
+        let sum = checksum(made, key, |_| Ok(())).map_err(|e| error("read", made, e))?;
+        let written = fs::write(made.join(CHECKSUM), sum).and_then(|()| close(made));
+        written.map_err(|e| error("write", made, e))?;
+        let folder = self.root().join(key);
         // A second try follows when a damaged entry stood in the way and has been moved.
         for _ in 0..8 {
-            match fs::rename(&temporary.path, &folder) {
+            match fs::rename(made, &folder) {
                 Ok(()) => return Ok(folder),
-                Err(_) if self.find(key).is_some() => return Ok(folder),
-                Err(e) if !folder.exists() => return Err(error("create", &folder, e)),
-                Err(_) => {
-                    let aside = self.temporary(key)?;
-                    // Another process may have moved it first; then there is nothing left to move.
-                    let _ = fs::rename(&folder, aside.path.join("damaged"));
+                Err(_) if intact(&self.folders[0], key).is_some() => return Ok(folder),
+                // Not `exists`: a link to nowhere is in the way, too.
+                Err(e) if fs::symlink_metadata(&folder).is_err() => {
+                    return Err(error("create", &folder, e));
                 }
+                Err(_) => self.discard(key)?,
             }
         }
         Err(error(
@@ -109,6 +144,14 @@ impl Cache {
             &folder,
             io::Error::other("it is damaged and cannot be moved"),
         ))
+    }
+
+    /// Removes the entry `key` from where new ones go.
+    pub fn discard(&self, key: &str) -> Result<(), EngineError> {
+        let aside = self.temporary(key)?;
+        // Another process may have moved it first; then there is nothing left to move.
+        let _ = fs::rename(self.root().join(key), aside.path.join("damaged"));
+        Ok(())
     }
 }
 
@@ -145,14 +188,40 @@ pub fn hex(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// SHA-256 of the names and contents of all files below `folder`, the checksum itself left out.
-fn checksum(folder: &Path) -> io::Result<String> {
+/// The folder of an entry, if it is there, undamaged, and from somebody who is trusted.
+fn intact(folder: &Folder, key: &str) -> Option<PathBuf> {
+    let path = folder.path.join(key);
+    let trusted = |meta: &fs::Metadata| folder.trust.check(meta);
+    let meta = fs::symlink_metadata(&path).ok()?;
+    if !meta.is_dir() || trusted(&meta).is_err() {
+        return None;
+    }
+    let expected = place::read(&path.join(CHECKSUM)).ok()?;
+    let found = checksum(&path, key, trusted).ok()?;
+    (expected.trim_ascii() == found.as_bytes()).then_some(path)
+}
+
+/// SHA-256 of the key and of the names and contents of all files below `folder`, the checksum itself left
+/// out. Fails where there is something else than files and folders, or something that `check` refuses.
+fn checksum(
+    folder: &Path,
+    key: &str,
+    check: impl Fn(&fs::Metadata) -> io::Result<()>,
+) -> io::Result<String> {
     let mut files = Vec::new();
-    list(folder, Path::new(""), &mut files)?;
+    walk(folder, Path::new(""), &mut |path, meta| {
+        check(meta)?;
+        if meta.is_file() {
+            files.push(path.to_owned());
+        }
+        Ok(())
+    })?;
     files.sort();
     let mut hasher = Sha256::new();
+    hasher.update(key.as_bytes());
     for path in files.iter().filter(|p| p.as_path() != Path::new(CHECKSUM)) {
-        let content = fs::read(folder.join(path))?;
+        let content = place::read(&folder.join(path))?;
+        hasher.update([0]);
         hasher.update(path.as_os_str().as_encoded_bytes());
         hasher.update([0]);
         hasher.update((content.len() as u64).to_le_bytes());
@@ -161,24 +230,53 @@ fn checksum(folder: &Path) -> io::Result<String> {
     Ok(hex(&hasher.finalize()))
 }
 
-fn list(root: &Path, below: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+/// Takes the permission to write from everybody but the owner.
+fn close(folder: &Path) -> io::Result<()> {
+    walk(folder, Path::new(""), &mut |path, meta| {
+        let mode = meta.permissions().mode() & 0o7777;
+        if mode & 0o022 == 0 {
+            return Ok(());
+        }
+        fs::set_permissions(folder.join(path), fs::Permissions::from_mode(mode & !0o022))
+    })
+}
+
+/// Visits files and folders below a folder; links and devices are errors.
+fn walk(
+    root: &Path,
+    below: &Path,
+    visit: &mut impl FnMut(&Path, &fs::Metadata) -> io::Result<()>,
+) -> io::Result<()> {
     for entry in fs::read_dir(root.join(below))? {
         let entry = entry?;
         let path = below.join(entry.file_name());
-        match entry.file_type()?.is_dir() {
-            true => list(root, &path, files)?,
-            false => files.push(path),
+        // That of the entry itself, not of what a link leads to.
+        let meta = entry.metadata()?;
+        if !meta.is_dir() && !meta.is_file() {
+            return Err(io::Error::other("there is neither a file nor a folder"));
+        }
+        visit(&path, &meta)?;
+        if meta.is_dir() {
+            walk(root, &path, visit)?;
         }
     }
     Ok(())
 }
 
-/// Where this user's programs keep caches.
-fn user_cache() -> Option<PathBuf> {
-    let xdg = env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .filter(|p| p.is_absolute());
-    xdg.or_else(|| {
-        Some(PathBuf::from(env::var_os("HOME").filter(|h| !h.is_empty())?).join(".cache"))
-    })
+/// Removes what killed processes left, once in a process.
+fn sweep(root: &Path) {
+    /// No compiler runs longer.
+    const OLD: Duration = Duration::from_secs(24 * 60 * 60);
+    static DONE: Once = Once::new();
+    DONE.call_once(|| {
+        for entry in fs::read_dir(root).into_iter().flatten().flatten() {
+            let hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+            let age = entry.metadata().and_then(|m| m.modified());
+            let old = age.is_ok_and(|t| SystemTime::now().duration_since(t).is_ok_and(|d| d > OLD));
+            if hidden && old {
+                // Whatever cannot be removed is in nobody's way.
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
+    });
 }

@@ -2,8 +2,8 @@
 
 use std::{
     env,
-    ffi::OsString,
-    fs,
+    ffi::OsStr,
+    fs, io,
     path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
@@ -14,8 +14,9 @@ use sha2::{Digest, Sha256};
 use super::{
     Origin,
     cache::{self, Cache, hex},
-    diagnostic,
+    diagnostic, frames,
     headers::Headers,
+    process,
 };
 use crate::engine::{
     error::{CompileError, EngineError},
@@ -23,7 +24,7 @@ use crate::engine::{
 };
 
 /// Changes whenever entries of older versions of this engine must not be used.
-const FORMAT: &str = "zmlx-host-1";
+const FORMAT: &str = "zmlx-host-3";
 
 /// What the compiler is called when `CXX` does not say.
 const CANDIDATES: [&str; 3] = ["c++", "g++", "clang++"];
@@ -155,10 +156,20 @@ const fn native() -> &'static str {
     }
 }
 
+/// Flags for the linker. A library of a page or two needs no segments that begin on pages of their
+/// own: it takes two of the mappings of which a process may have so many, and not five.
+const fn linker() -> &'static [&'static str] {
+    if cfg!(target_os = "linux") {
+        &["-Wl,-z,noseparate-code", "-Wl,-z,norelro"]
+    } else {
+        &[]
+    }
+}
+
 /// All flags for one math mode, `ZMLX_CXXFLAGS` last.
 fn flags(math: MathMode) -> Vec<String> {
     let extra = env::var("ZMLX_CXXFLAGS").unwrap_or_default();
-    let own = FLAGS.iter().copied().chain([native()]);
+    let own = FLAGS.iter().chain(linker()).copied().chain([native()]);
     own.chain(math_flags(math).iter().copied())
         .chain(extra.split_whitespace())
         .map(str::to_owned)
@@ -173,48 +184,117 @@ pub fn command(math: MathMode) -> Result<(PathBuf, Vec<String>), EngineError> {
     Ok((compiler.path, args))
 }
 
-/// The compiled library for `lowered`, from the cache or fresh.
-pub fn library(
+/// Has `load` take the compiled library for `lowered`, from the cache or fresh.
+///
+/// An entry that cannot be loaded is built again: it may come from another system that shares the cache. So
+/// is one that goes away before it is loaded, as the cache may be deleted at any time.
+pub fn library<T>(
     kernel: &str,
     lowered: &Lowered,
     math: MathMode,
-) -> Result<(PathBuf, Origin), EngineError> {
-    let cache = Cache::open("host")?;
-    let headers = Headers::prepare(&cache)?;
+    load: impl Fn(PathBuf) -> Result<T, EngineError>,
+) -> Result<(T, Origin), EngineError> {
     let compiler = Compiler::find(kernel)?;
-    let flags = flags(math);
+    let (mut last, mut fresh) = (None, false);
+    for _ in 0..TRIES {
+        let found = Entry::of(&compiler, lowered, math)
+            .and_then(|e| Ok((e.library(kernel, &compiler, lowered, fresh)?, e)));
+        let ((path, origin), entry) = match found {
+            Ok(found) => found,
+            // The cache was deleted meanwhile.
+            Err(e) if is_gone(&e) => {
+                last = Some(e);
+                continue;
+            }
+            Err(e) => return Err(e),
+        };
+        match load(path.clone()) {
+            Ok(loaded) => return Ok((loaded, origin)),
+            Err(e @ EngineError::Load { .. }) if origin == Origin::Disk || !path.is_file() => {
+                entry.cache.discard(&entry.key)?;
+                (last, fresh) = (Some(e), true);
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    Err(last.unwrap_or_else(|| EngineError::Compiler {
+        kernel: kernel.to_owned(),
+        compiler: compiler.path.display().to_string(),
+        reason: "it was not tried".to_owned(),
+    }))
+}
 
-    let mut hasher = Sha256::new();
-    for part in [
-        FORMAT,
-        &compiler.identity,
-        &compiler.args.join(" "),
-        &flags.join(" "),
-    ]
-    .into_iter()
-    .chain([processor(), &headers.hash, &lowered.text])
-    {
-        hasher.update((part.len() as u64).to_le_bytes());
-        hasher.update(part.as_bytes());
+/// How often a kernel is compiled whose cache goes away meanwhile.
+const TRIES: usize = 4;
+
+/// Where a kernel's library is, or will be.
+struct Entry {
+    cache: Cache,
+    headers: Headers,
+    flags: Vec<String>,
+    key: String,
+}
+
+impl Entry {
+    fn of(compiler: &Compiler, lowered: &Lowered, math: MathMode) -> Result<Self, EngineError> {
+        let cache = Cache::open("host")?;
+        let headers = Headers::prepare(&cache)?;
+        let flags = flags(math);
+        let mut hasher = Sha256::new();
+        for part in [
+            FORMAT,
+            &compiler.identity,
+            &compiler.args.join(" "),
+            &flags.join(" "),
+        ]
+        .into_iter()
+        .chain([processor(), &headers.hash, &lowered.text])
+        {
+            hasher.update((part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
+        let key = hex(&hasher.finalize());
+        Ok(Self {
+            cache,
+            headers,
+            flags,
+            key,
+        })
     }
-    let key = hex(&hasher.finalize());
-    if let Some(folder) = cache.find(&key) {
-        return Ok((folder.join(LIBRARY), Origin::Disk));
+
+    /// The library, from the cache unless it has to be `fresh`.
+    fn library(
+        &self,
+        kernel: &str,
+        compiler: &Compiler,
+        lowered: &Lowered,
+        fresh: bool,
+    ) -> Result<(PathBuf, Origin), EngineError> {
+        if !fresh && let Some(folder) = self.cache.find(&self.key) {
+            return Ok((folder.join(LIBRARY), Origin::Disk));
+        }
+        let temporary = self.cache.temporary(&self.key)?;
+        let text = temporary.path.join("kernel.cpp");
+        fs::write(&text, &lowered.text).map_err(|e| cache::error("write", &text, e))?;
+        let library = temporary.path.join(LIBRARY);
+        let files = [text.as_os_str(), "-o".as_ref(), library.as_os_str()];
+        if let Err(e) = run(kernel, compiler, &self.flags, &self.headers, lowered, files) {
+            // It may have missed what it was to read, or the place to write to.
+            if text.is_file() && self.headers.are_there(&self.cache) {
+                return Err(e);
+            }
+            let gone = io::Error::new(io::ErrorKind::NotFound, e.to_string());
+            return Err(cache::error("compile in", &temporary.path, gone));
+        }
+        frames::keep(kernel, &temporary.path, lowered)?;
+        let folder = self.cache.commit(temporary, &self.key)?;
+        Ok((folder.join(LIBRARY), Origin::Compiler))
     }
-    let temporary = cache.temporary(&key)?;
-    let text = temporary.path.join("kernel.cpp");
-    fs::write(&text, &lowered.text).map_err(|e| cache::error("write", &text, e))?;
-    let library = temporary.path.join(LIBRARY);
-    run(
-        kernel,
-        &compiler,
-        &flags,
-        &headers,
-        lowered,
-        [text.into(), "-o".into(), library.into()],
-    )?;
-    let folder = cache.commit(temporary, &key)?;
-    Ok((folder.join(LIBRARY), Origin::Compiler))
+}
+
+/// Whether something was not found that had been made.
+fn is_gone(error: &EngineError) -> bool {
+    matches!(error, EngineError::Cache { source, .. } if source.kind() == io::ErrorKind::NotFound)
 }
 
 fn run(
@@ -223,16 +303,20 @@ fn run(
     flags: &[String],
     headers: &Headers,
     lowered: &Lowered,
-    files: [OsString; 3],
+    files: [&OsStr; 3],
 ) -> Result<(), EngineError> {
     let failed = |reason: String| EngineError::Compiler {
         kernel: kernel.to_owned(),
         compiler: compiler.path.display().to_string(),
         reason,
     };
-    let output = Command::new(&compiler.path)
+    let frames_flag = frames::flag(&compiler.path, &compiler.args);
+    let frames_flag = frames_flag.map_err(|e| failed(e.to_string()))?;
+    let mut command = Command::new(&compiler.path);
+    command
         .args(&compiler.args)
         .args(flags)
+        .args(frames_flag)
         .arg("-I")
         .arg(&headers.folder)
         .args(files)
@@ -240,15 +324,16 @@ fn run(
         .env("LC_ALL", "C")
         // A sanitizer or profiler preloaded into this process has no business in the compiler.
         .env_remove("LD_PRELOAD")
-        .env_remove("DYLD_INSERT_LIBRARIES")
-        .output()
-        .map_err(|e| failed(e.to_string()))?;
-    if output.status.success() {
+        .env_remove("DYLD_INSERT_LIBRARIES");
+    let ended = process::run(&mut command).map_err(|e| failed(e.to_string()))?;
+    if ended.status.success() {
         return Ok(());
     }
-    let words = String::from_utf8_lossy(&output.stderr).into_owned();
-    let Some(diagnostic) = diagnostic::first(&words, lowered) else {
-        return Err(failed(format!("{}: {}", output.status, words.trim())));
+    let stopped = process::was_stopped(&ended);
+    let words = ended.words;
+    let diagnostic = diagnostic::first(&words, lowered).filter(|_| !stopped);
+    let Some(diagnostic) = diagnostic else {
+        return Err(failed(format!("{}: {}", ended.status, words.trim())));
     };
     Err(EngineError::Compile(Box::new(CompileError {
         kernel: kernel.to_owned(),

@@ -11,18 +11,18 @@
 
 use std::{cell::Cell, ffi::c_void, fmt, io, ptr};
 
-use corosensei::{Coroutine, CoroutineResult, Yielder, stack::DefaultStack};
+use corosensei::{Coroutine, CoroutineResult, Yielder};
 
-use super::abi::{Context, Current, Launch, SLOT_WORDS, Thread};
+use super::{
+    abi::{Context, Current, Launch, SLOT_WORDS, Thread},
+    stacks::{self, Spare, Stack},
+};
 use crate::engine::error::Region;
-
-/// Bytes of one thread's stack. Memory is taken from the system as it is touched.
-const STACK: usize = 256 * 1024;
 
 /// Threads in a simdgroup.
 const WIDTH: usize = 32;
 
-type Body = Coroutine<(), u32, bool, DefaultStack>;
+type Body = Coroutine<(), u32, bool, Stack>;
 
 /// In which order the threads of a threadgroup run between two meeting points.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -73,6 +73,8 @@ pub enum Stopped {
     Diverged([BarrierSite; 2]),
     /// There is no memory for a stack.
     Stack(io::Error),
+    /// There is no memory for what a threadgroup shares.
+    Threadgroup(io::Error),
 }
 
 /// What the lanes of one simdgroup wait for, as bit masks.
@@ -100,7 +102,7 @@ impl Waiting {
 /// Stacks and records that threadgroups reuse one after the other. One for each OS thread.
 #[derive(Default)]
 pub struct Scheduler {
-    stacks: Vec<DefaultStack>,
+    stacks: Spare,
     bodies: Vec<Option<Body>>,
     /// The line of the operation that each thread waits at.
     lines: Vec<u32>,
@@ -125,11 +127,12 @@ impl Scheduler {
     pub fn with<R>(work: impl FnOnce(&mut Self) -> R) -> R {
         let mut scheduler = SCHEDULER.take().unwrap_or_default();
         let result = work(&mut scheduler);
+        scheduler.stacks.trim();
         SCHEDULER.set(Some(scheduler));
         result
     }
 
-    /// Runs the `threads` threads of `group`.
+    /// Runs the `threads` threads of `group`, each on a stack of the kind `stack`.
     ///
     /// # Safety
     /// `launch` is complete, and stays valid until this returns; `thread` and `current` belong to the
@@ -141,9 +144,10 @@ impl Scheduler {
         group: u32,
         threads: u32,
         order: Order,
+        stack: stacks::Kind,
     ) -> Result<(), Stopped> {
         let result = self
-            .start(thread, launch, group, threads)
+            .start(thread, launch, group, threads, stack)
             .and_then(|()| self.finish(current, threads, order));
         self.reclaim();
         result
@@ -156,6 +160,7 @@ impl Scheduler {
         launch: &Launch,
         group: u32,
         threads: u32,
+        stack: stacks::Kind,
     ) -> Result<(), Stopped> {
         let count = threads as usize;
         let groups = count.div_ceil(WIDTH);
@@ -184,10 +189,7 @@ impl Scheduler {
         let contexts = self.contexts.as_mut_ptr();
         let launch = ptr::from_ref(launch);
         for index in 0..threads {
-            let stack = match self.stacks.pop() {
-                Some(stack) => stack,
-                None => DefaultStack::new(STACK).map_err(Stopped::Stack)?,
-            };
+            let stack = self.stacks.take(stack).map_err(Stopped::Stack)?;
             let context = contexts.wrapping_add(index as usize);
             let body = move |yielder: &Yielder<(), u32>, ()| {
                 // SAFETY: the contexts outlive the coroutines (`reclaim` ends them first) and this
@@ -243,8 +245,9 @@ impl Scheduler {
                         }
                     }
                     CoroutineResult::Return(true) => {
-                        let ended = self.bodies[index].take();
-                        self.stacks.extend(ended.map(Coroutine::into_stack));
+                        if let Some(ended) = self.bodies[index].take() {
+                            self.stacks.give(ended.into_stack());
+                        }
                     }
                     CoroutineResult::Return(false) => return Err(Stopped::Expired),
                 }
@@ -315,7 +318,7 @@ impl Scheduler {
                 unsafe { body.force_reset() };
             }
             if body.done() {
-                self.stacks.push(body.into_stack());
+                self.stacks.give(body.into_stack());
             }
         }
     }

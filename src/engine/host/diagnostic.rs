@@ -52,6 +52,15 @@ fn user_entry(line: &str) -> Option<Entry<'_>> {
 
 /// The first error in `output`.
 pub fn first(output: &str, lowered: &Lowered) -> Option<Diagnostic> {
+    // The linker's words name places in a library that nobody has seen.
+    if output.contains("relocation truncated to fit") {
+        return Some(Diagnostic {
+            message: "its threadgroup memory or its constant tables are too large: \
+                      a library holds up to 2 GiB of each"
+                .to_owned(),
+            location: None,
+        });
+    }
     let lines: Vec<&str> = output.lines().collect();
     let (at, message) = lines.iter().enumerate().find_map(|(at, line)| {
         let error = line.find("error: ")?;

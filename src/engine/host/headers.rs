@@ -12,7 +12,7 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::cache::{Cache, hex};
-use crate::engine::error::EngineError;
+use crate::{engine::error::EngineError, io::place};
 
 /// The embedded files: path below `kernels/runtime`, and text.
 macro_rules! runtime {
@@ -59,6 +59,7 @@ const FILES: &[(&str, &str)] = runtime![
     "host/simd.h",
     "host/simdgroup_matrix.h",
     "host/sync.h",
+    "host/unaligned.h",
     "zmlx_cuda.h",
     "zmlx_host.h",
 ];
@@ -84,7 +85,7 @@ impl Headers {
             return Ok(Self { folder, hash });
         }
         let hash = hash(FILES.iter().copied());
-        let folder = cache.publish(&format!("runtime-{}", &hash[..16]), |temporary| {
+        let folder = cache.publish(&key(&hash), |temporary| {
             for (path, text) in FILES {
                 let path = temporary.join(path);
                 if let Some(parent) = path.parent() {
@@ -96,6 +97,16 @@ impl Headers {
         })?;
         Ok(Self { folder, hash })
     }
+
+    /// Whether they are still there. The cache may be deleted at any time.
+    pub fn are_there(&self, cache: &Cache) -> bool {
+        env::var_os("ZMLX_RUNTIME_DIR").is_some() || cache.find(&key(&self.hash)).is_some()
+    }
+}
+
+/// Their name in the cache.
+fn key(hash: &str) -> String {
+    format!("runtime-{}", &hash[..16])
 }
 
 fn hash<'a>(files: impl Iterator<Item = (&'a str, &'a str)>) -> String {
@@ -116,7 +127,9 @@ fn read_tree(root: &Path, below: &Path, files: &mut Vec<(String, String)>) -> io
         if entry.file_type()?.is_dir() {
             read_tree(root, &path, files)?;
         } else if path.extension().is_some_and(|e| e == "h") {
-            let text = fs::read_to_string(root.join(&path))?;
+            let text = String::from_utf8(place::read(&root.join(&path))?);
+            let text =
+                text.map_err(|_| io::Error::other(format!("{}: no text", path.display())))?;
             files.push((path.to_string_lossy().into_owned(), text));
         }
     }

@@ -3,18 +3,23 @@
 use std::{
     ffi::c_void,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use super::{
+    CompileOptions,
     abi::Launch,
-    checked::{Checked, Hooks, Report},
+    checked::{Checked, Report},
+    compiler,
     coroutine::{Order, Scheduler, Stopped},
-    loader::Module,
+    crash::{self, Running},
+    loader::{Loaded, Module, Slot},
     pool,
+    stacks::Stack,
+    threadgroup,
     watch::{self, Watch},
 };
 use crate::engine::{error::LaunchError, msl::Lowered};
@@ -68,9 +73,8 @@ impl<'a> LaunchArgs<'a> {
 #[derive(Debug)]
 pub struct HostKernel {
     pub(super) name: String,
-    pub(super) module: Module,
-    /// In the checked mode.
-    pub(super) hooks: Option<Hooks>,
+    pub(super) library: Arc<Slot>,
+    pub(super) options: CompileOptions,
     pub(super) lowered: Lowered,
     /// Picoseconds that a thread took in the last launch that was measured, 0 when none was.
     pub(super) cost: AtomicU64,
@@ -102,11 +106,30 @@ impl HostKernel {
     pub unsafe fn launch(&self, args: &LaunchArgs<'_>) -> Result<(), LaunchError> {
         // SAFETY: the caller's promises are those that are asked for.
         unsafe {
-            match self.hooks {
-                Some(_) => self.launch_checked(args, Checked::Strict, true).1,
-                None => self.run(args, None),
+            match self.options.checked {
+                true => self.launch_checked(args, Checked::Strict, true).1,
+                false => self.run(&*self.loaded()?, args, None),
             }
         }
+    }
+
+    /// The kernel's library, loaded again if it had to make room, and built again if the cache has
+    /// lost it meanwhile.
+    pub(super) fn loaded(&self) -> Result<Arc<Loaded>, LaunchError> {
+        if let Some(loaded) = self.library.current() {
+            return Ok(loaded);
+        }
+        // By way of the cache, which looks whether it is still what it was.
+        let load = |path| {
+            self.library.moved(path);
+            self.library.get(&self.name)
+        };
+        compiler::library(&self.name, &self.lowered, self.options.math_mode, load)
+            .map(|(loaded, _)| loaded)
+            .map_err(|error| LaunchError::Library {
+                kernel: self.name.clone(),
+                reason: error.to_string(),
+            })
     }
 
     /// Runs the kernel; in the checked mode with a record of what is found.
@@ -115,6 +138,7 @@ impl HostKernel {
     /// As [`launch`](Self::launch).
     pub(super) unsafe fn run(
         &self,
+        loaded: &Loaded,
         args: &LaunchArgs<'_>,
         report: Option<&Report>,
     ) -> Result<(), LaunchError> {
@@ -131,6 +155,28 @@ impl HostKernel {
                     kernel: self.name.clone(),
                     grid: args.grid,
                 })?;
+
+        let threads: u32 = threadgroup.iter().product();
+        // Threads in a loop are done one by one.
+        let together = match loaded.module {
+            Module::Loop(_) => 1,
+            Module::Coroutines(..) => threads,
+        };
+        let busy = pool::workers().min(total as usize);
+        let busy = loaded
+            .depth
+            .fits(together, busy)
+            .map_err(|reason| LaunchError::Stack {
+                kernel: self.name.clone(),
+                reason,
+            })?;
+        let busy = threadgroup::fits(loaded.threadgroup, busy).map_err(|reason| {
+            LaunchError::ThreadgroupMemory {
+                kernel: self.name.clone(),
+                bytes: loaded.threadgroup,
+                reason,
+            }
+        })?;
 
         let mut data = [std::ptr::null_mut(); 32];
         let mut lengths = [0; 32];
@@ -154,6 +200,13 @@ impl HostKernel {
         };
         let job = Job {
             kernel: self,
+            loaded,
+            busy,
+            running: Running {
+                kernel: &self.name,
+                grid: args.grid,
+                threadgroup,
+            },
             launch: &launch,
             report,
             order: args.order,
@@ -178,6 +231,11 @@ impl HostKernel {
             }),
             Some(Stopped::Stack(error)) => Err(LaunchError::Stack {
                 kernel: self.name.clone(),
+                reason: error.to_string(),
+            }),
+            Some(Stopped::Threadgroup(error)) => Err(LaunchError::ThreadgroupMemory {
+                kernel: self.name.clone(),
+                bytes: loaded.threadgroup,
                 reason: error.to_string(),
             }),
         }
@@ -227,6 +285,10 @@ impl HostKernel {
 /// One launch under way.
 struct Job<'a> {
     kernel: &'a HostKernel,
+    loaded: &'a Loaded,
+    /// How many OS threads may take part.
+    busy: usize,
+    running: Running<'a>,
     launch: &'a Launch,
     report: Option<&'a Report>,
     order: Order,
@@ -237,7 +299,7 @@ struct Job<'a> {
 impl Job<'_> {
     /// Runs all `total` groups.
     fn run(&self, total: u32) {
-        if total == 1 || pool::workers() == 1 {
+        if self.busy == 1 {
             return self.groups(0, total);
         }
         let threads = u64::from(self.launch.threadgroup.iter().product::<u32>());
@@ -263,7 +325,7 @@ impl Job<'_> {
         }
         let mut busy = 1;
         if done < total && !self.watch.is_stopped() {
-            busy = pool::workers().min((total - done) as usize);
+            busy = self.busy.min((total - done) as usize);
             self.share(done, total, busy);
         }
         let spent = start.elapsed().as_nanos() as u64;
@@ -288,32 +350,8 @@ impl Job<'_> {
 
     /// Runs the groups `from..to` on this thread.
     fn groups(&self, from: u32, to: u32) {
-        if let Some((hooks, report)) = self.kernel.hooks.zip(self.report) {
-            // SAFETY: both outlive the groups that run now, and no others read them.
-            unsafe { (hooks.begin)(self.launch, report) };
-        }
-        let result = self.watch.run(|| match self.kernel.module {
-            // SAFETY: the record describes the buffers of this kernel, for which the launch's
-            // caller vouches, and the range is within its groups.
-            Module::Loop(run) => match unsafe { run(self.launch, from, to) } {
-                0 => Ok(()),
-                _ => Err(Stopped::Expired),
-            },
-            Module::Coroutines(thread, current) => Scheduler::with(|scheduler| {
-                let result = (from..to).try_for_each(|group| {
-                    if self.watch.is_stopped() {
-                        return Ok(());
-                    }
-                    let threads = self.threads_of(group);
-                    // SAFETY: as above, for each of the group's threads.
-                    unsafe {
-                        scheduler.run((thread, current), self.launch, group, threads, self.order)
-                    }
-                });
-                let switches = std::mem::take(&mut scheduler.switches);
-                self.kernel.switches.fetch_add(switches, Ordering::Relaxed);
-                result
-            }),
+        let result = crash::watched(&self.running, || {
+            self.watch.run(|| self.run_groups(from, to))
         });
         if let Err(stopped) = result {
             self.watch.stop();
@@ -321,6 +359,54 @@ impl Job<'_> {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .get_or_insert(stopped);
+        }
+    }
+
+    fn run_groups(&self, from: u32, to: u32) -> Result<(), Stopped> {
+        threadgroup::prepare(self.loaded).map_err(Stopped::Threadgroup)?;
+        if let Some((hooks, report)) = self.loaded.hooks.zip(self.report) {
+            // SAFETY: both outlive the groups that run now, and no others read them.
+            unsafe { (hooks.begin)(self.launch, report) };
+        }
+        match self.loaded.module {
+            Module::Loop(run) => {
+                // SAFETY: the record describes the buffers of this kernel, for which the launch's
+                // caller vouches, and the range is within its groups.
+                let run = || unsafe { run(self.launch, from, to) };
+                let stopped = match self.loaded.depth.own() {
+                    None => run(),
+                    Some(kind) => {
+                        corosensei::on_stack(Stack::new(kind).map_err(Stopped::Stack)?, run)
+                    }
+                };
+                match stopped {
+                    0 => Ok(()),
+                    _ => Err(Stopped::Expired),
+                }
+            }
+            Module::Coroutines(thread, current) => Scheduler::with(|scheduler| {
+                let stack = self.loaded.depth.coroutine();
+                let result = (from..to).try_for_each(|group| {
+                    if self.watch.is_stopped() {
+                        return Ok(());
+                    }
+                    let threads = self.threads_of(group);
+                    // SAFETY: as above, for each of the group's threads.
+                    unsafe {
+                        scheduler.run(
+                            (thread, current),
+                            self.launch,
+                            group,
+                            threads,
+                            self.order,
+                            stack,
+                        )
+                    }
+                });
+                let switches = std::mem::take(&mut scheduler.switches);
+                self.kernel.switches.fetch_add(switches, Ordering::Relaxed);
+                result
+            }),
         }
     }
 

@@ -8,14 +8,24 @@ mod cache;
 pub mod checked;
 mod compiler;
 mod coroutine;
+mod crash;
 mod diagnostic;
+mod elf;
 mod entry;
+mod folder;
+mod frames;
 mod headers;
 mod launch;
 mod loader;
+mod memory;
 mod pool;
+mod process;
+mod stacks;
+#[cfg(test)]
+mod stress;
 #[cfg(test)]
 mod tests;
+mod threadgroup;
 mod watch;
 
 use std::sync::{
@@ -97,8 +107,8 @@ pub fn compile_from(
     result.map(|kernel| (kernel, origin))
 }
 
-/// Drops what [`compile`] remembers. Kernels in use stay; their libraries stay loaded, so that
-/// compiling a text again finds it on disk and in memory.
+/// Drops what [`compile`] remembers. Kernels in use stay, with their libraries; compiling the text of
+/// another one again finds it on disk.
 pub fn forget() {
     if let Some(kernels) = KERNELS.get() {
         kernels.clear();
@@ -122,7 +132,14 @@ pub fn lower(msl: &str, options: &CompileOptions) -> Result<Lowered, EngineError
 
 /// Refuses what Metal's compiler refuses, as far as the text alone tells.
 pub fn check(msl: &str, options: &CompileOptions) -> Result<(), EngineError> {
-    let Some(refusal) = msl::checked::refuse(msl) else {
+    refused(msl::checked::refuse(msl), options)
+}
+
+fn refused(
+    refusal: Option<msl::checked::Refusal>,
+    options: &CompileOptions,
+) -> Result<(), EngineError> {
+    let Some(refusal) = refusal else {
         return Ok(());
     };
     Err(EngineError::Compile(Box::new(CompileError {
@@ -131,6 +148,12 @@ pub fn check(msl: &str, options: &CompileOptions) -> Result<(), EngineError> {
         location: refusal.location,
         output: String::new(),
     })))
+}
+
+/// Refuses functions that call themselves, directly or not: Metal has none, and here each call
+/// would take a piece of a stack that is as large as the calls that end.
+fn refuse_recursion(msl: &str, options: &CompileOptions) -> Result<(), EngineError> {
+    refused(msl::checked::recursion(msl), options)
 }
 
 /// How many kernels this process has taken from the disk or the compiler.
@@ -143,14 +166,14 @@ fn build(msl: &str, options: &CompileOptions) -> Result<(Arc<HostKernel>, Origin
     if options.checked {
         check(msl, options)?;
     }
+    refuse_recursion(msl, options)?;
     let lowered = lower(msl, options)?;
-    let (library, origin) = compiler::library(&options.name, &lowered, options.math_mode)?;
-    let (module, hooks) =
-        loader::Module::load(&options.name, &library, lowered.mode, options.checked)?;
+    let load = |path| loader::Slot::load(&options.name, path, lowered.mode, options.checked);
+    let (library, origin) = compiler::library(&options.name, &lowered, options.math_mode, load)?;
     let kernel = Arc::new(HostKernel {
         name: options.name.clone(),
-        module,
-        hooks,
+        library,
+        options: options.clone(),
         lowered,
         cost: AtomicU64::new(0),
         switches: AtomicU64::new(0),

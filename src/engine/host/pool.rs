@@ -4,6 +4,9 @@ use std::{env, num::NonZero, sync::OnceLock, thread::available_parallelism};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+/// Bytes of a helper's stack: as much as MLX's own threads have.
+const STACK: usize = 8 << 20;
+
 /// How many threads work on a launch, the calling one included: the machine's cores, or
 /// `ZMLX_NUM_THREADS`.
 pub fn workers() -> usize {
@@ -39,6 +42,7 @@ fn pool() -> Option<&'static ThreadPool> {
         let helpers = workers() - 1;
         let builder = ThreadPoolBuilder::new().num_threads(helpers);
         builder
+            .stack_size(STACK)
             .thread_name(|index| format!("zmlx-{index}"))
             .build()
             .ok()

@@ -8,7 +8,7 @@ use super::*;
 use crate::engine::error::{LaunchError, Region};
 
 /// A kernel over one input and one output of the given types, in MLX's form.
-fn kernel(header: &str, types: [&str; 2], body: &str) -> String {
+pub(super) fn kernel(header: &str, types: [&str; 2], body: &str) -> String {
     let [input, output] = types;
     let single = [
         "thread_index_in_simdgroup",
@@ -314,6 +314,43 @@ fn many_threads_compile_and_launch() {
     });
     // Other tests build kernels meanwhile, so this is a bound only.
     assert!(kernels_built() - before < 60);
+}
+
+/// Undamaged, but nothing that the system loads: cut off, no library, another machine's.
+#[test]
+fn libraries_that_do_not_load_are_built_again() {
+    use std::{fs, path::PathBuf};
+
+    let add = "out[thread_position_in_grid.x] = inp[thread_position_in_grid.x] + 123;";
+    let text = kernel("", ["float"; 2], add);
+    let options = named("test");
+    let library = || -> PathBuf {
+        let lowered = lower(&text, &options).unwrap();
+        let found = compiler::library("test", &lowered, options.math_mode, Ok);
+        found.unwrap().0
+    };
+    let path = library();
+    let whole = fs::read(&path).unwrap();
+    let mut other = whole.clone();
+    // The machine's number.
+    other[18..20].copy_from_slice(&[0xf3, 0]);
+    let key = path.parent().unwrap().file_name().unwrap();
+    for damage in [&whole[..100], b"no library", &other] {
+        fs::write(&path, damage).unwrap();
+        cache::Cache::open("host")
+            .unwrap()
+            .sign(key.to_str().unwrap());
+        let load = |p| loader::Slot::load("test", p, msl::Mode::Plain, false);
+        let lowered = lower(&text, &options).unwrap();
+        let (_, origin) = compiler::library("test", &lowered, options.math_mode, load).unwrap();
+        assert_eq!(origin, Origin::Compiler);
+        assert!(fs::read(&path).unwrap().len() > damage.len() / 2 + 1000);
+        // Found where it was, and not built again.
+        assert_eq!(library(), path);
+    }
+    let mut input = [1.0];
+    let output = run(&text, &mut input, 1, over([1; 3], [1; 3])).unwrap();
+    assert_eq!(output, [124.0]);
 }
 
 #[test]

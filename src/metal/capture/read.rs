@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::MATH_MODES;
 use super::compare::{Comparison, compare};
+use crate::io::place::{self, named};
 use crate::metal::{Extent, Launch, MetalKernel, TemplateArg};
 use crate::{Array, Dtype, Error, Result};
 
@@ -342,8 +343,5 @@ fn elements(shape: &[i32]) -> Option<usize> {
 
 #[track_caller]
 fn read_file(path: &Path) -> Result<Vec<u8>> {
-    match std::fs::read(path) {
-        Ok(bytes) => Ok(bytes),
-        Err(e) => Err(Error::io(format!("{}: {e}", path.display()))),
-    }
+    named(path.display(), place::read(path))
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "zmlx/ops/patterns.h"
+#include "zmlx/ops/truth.h"
 
 namespace zmlx::ops {
 
@@ -16,6 +17,9 @@ inline ArrayPtr astype(const Array& a, Dtype type, StreamRef s) {
 }
 
 inline ArrayPtr view(const Array& a, Dtype type, StreamRef s) {
+  if (type == Dtype::bool_ && a.dtype() != mx::bool_) {
+    return box(truth(a, on(s)));
+  }
   return box(mx::view(a, dtype(type), on(s)));
 }
 

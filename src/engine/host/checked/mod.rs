@@ -19,7 +19,7 @@ pub use target::CheckedHost;
 pub(super) use unwritten::Probe;
 pub use unwritten::Unwritten;
 
-use super::{HostKernel, LaunchArgs, abi::Launch};
+use super::{HostKernel, LaunchArgs, abi::Launch, loader::Loaded};
 use crate::engine::{
     error::{LaunchError, Location, Region},
     msl::Lowered,
@@ -180,7 +180,8 @@ fn text(pointer: *const c_char) -> String {
     if pointer.is_null() {
         return String::new();
     }
-    // SAFETY: the library wrote the address of one of its literals, and it is never unloaded.
+    // SAFETY: the library wrote the address of one of its literals, and whoever reads a report holds
+    // the library.
     unsafe { CStr::from_ptr(pointer) }
         .to_string_lossy()
         .into_owned()
@@ -207,8 +208,24 @@ impl HostKernel {
         mode: Checked,
         filled: bool,
     ) -> (Findings, Result<(), LaunchError>) {
+        match self.loaded() {
+            // SAFETY: the caller's promises are those that are asked for.
+            Ok(loaded) => unsafe { self.launch_probed(&loaded, args, mode, filled) },
+            Err(error) => (Findings::default(), Err(error)),
+        }
+    }
+
+    /// # Safety
+    /// As [`launch_checked`](Self::launch_checked).
+    unsafe fn launch_probed(
+        &self,
+        loaded: &Loaded,
+        args: &LaunchArgs<'_>,
+        mode: Checked,
+        filled: bool,
+    ) -> (Findings, Result<(), LaunchError>) {
         let mut findings = Findings::default();
-        let outputs = match self.hooks {
+        let outputs = match loaded.hooks {
             Some(hooks) if !filled && args.buffers.len() == self.lowered.buffers => {
                 let mut sizes = vec![0; self.lowered.buffers];
                 // SAFETY: the library writes one number for each buffer of the signature.
@@ -223,7 +240,7 @@ impl HostKernel {
             probe.fill();
             let mut report = Report::new(mode);
             // SAFETY: the caller's promises; the kernel itself keeps to its buffers.
-            let result = unsafe { self.run(args, Some(&report)) };
+            let result = unsafe { self.run(loaded, args, Some(&report)) };
             if findings.violations == 0 {
                 (findings.violations, findings.first) = report.read(&self.lowered);
             }

@@ -5,16 +5,23 @@ use std::collections::{HashMap, HashSet};
 use crate::engine::msl::{reach::chunks, source::Stream};
 
 /// A function, by the tokens of its body.
-struct Function {
+pub struct Function<'s> {
+    pub name: &'s str,
+    pub is_template: bool,
     body: (usize, usize),
     /// Defined more than once: a call may mean another overload, so nothing is known.
     overloaded: bool,
 }
 
-/// The position of a call that is part of a cycle.
-pub fn recursion(stream: Stream<'_>, end: usize) -> Option<usize> {
-    let functions = functions(stream, end);
-    let mut names: Vec<(&&str, &Function)> = functions.iter().collect();
+/// The position of a call that is part of a cycle, among the functions that count.
+pub fn recursion<'s>(
+    stream: Stream<'s>,
+    end: usize,
+    counts: impl Fn(&Function<'s>) -> bool,
+) -> Option<usize> {
+    let mut functions = functions(stream, end);
+    functions.retain(|_, function| counts(function));
+    let mut names: Vec<(&&str, &Function<'_>)> = functions.iter().collect();
     names.sort_by_key(|(_, f)| f.body);
     for (name, function) in names {
         let first = calls(stream, function.body, &functions);
@@ -32,7 +39,7 @@ fn reaches<'s>(
     stream: Stream<'s>,
     from: &'s str,
     target: &str,
-    functions: &HashMap<&'s str, Function>,
+    functions: &HashMap<&'s str, Function<'s>>,
 ) -> bool {
     let mut seen = HashSet::new();
     let mut queue = vec![from];
@@ -57,7 +64,7 @@ fn reaches<'s>(
 fn calls<'s>(
     stream: Stream<'s>,
     (from, to): (usize, usize),
-    functions: &HashMap<&'s str, Function>,
+    functions: &HashMap<&'s str, Function<'s>>,
 ) -> Vec<(&'s str, usize)> {
     (from..to)
         .filter(|&at| {
@@ -71,8 +78,8 @@ fn calls<'s>(
         .collect()
 }
 
-fn functions<'s>(stream: Stream<'s>, end: usize) -> HashMap<&'s str, Function> {
-    let mut functions: HashMap<&str, Function> = HashMap::new();
+fn functions<'s>(stream: Stream<'s>, end: usize) -> HashMap<&'s str, Function<'s>> {
+    let mut functions: HashMap<&str, Function<'_>> = HashMap::new();
     for (from, to) in chunks(stream, 0, end) {
         let Some(open) = (from..to).find(|&at| stream.str(at) == "{") else {
             continue;
@@ -90,6 +97,8 @@ fn functions<'s>(stream: Stream<'s>, end: usize) -> HashMap<&'s str, Function> {
             .entry(stream.str(name))
             .and_modify(|f| f.overloaded = true)
             .or_insert(Function {
+                name: stream.str(name),
+                is_template: stream.str(from) == "template",
                 body: (open, to),
                 overloaded: false,
             });

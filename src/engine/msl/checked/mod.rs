@@ -11,7 +11,7 @@ mod pointers;
 mod refusals;
 mod variables;
 
-pub use refusals::refuse;
+pub use refusals::{Refusal, recursion, refuse};
 
 use super::{edits::Edits, source::Stream, spaces::Aliases};
 

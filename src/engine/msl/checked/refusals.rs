@@ -10,7 +10,7 @@ use crate::engine::{
     error::{Location, Region},
     msl::{
         lexer::Kind,
-        signature,
+        reach, signature,
         source::{Source, Stream},
         spaces::{self, Aliases, SPACES},
     },
@@ -113,9 +113,37 @@ pub fn refuse(text: &str) -> Option<Refusal> {
     if let Some((token, message)) = first {
         return Some(found(token, message));
     }
-    let at = calls::recursion(program, signature.start)?;
+    let (token, message) = recursive(&source, signature.start, |_| true)?;
+    Some(found(token, message))
+}
+
+/// The first function that calls itself, of those that the kernel uses, as far as names tell. A
+/// template may call another instance of itself, and so end at compile time.
+pub fn recursion(text: &str) -> Option<Refusal> {
+    let source = Source::new(text);
+    let signature = signature::find(&source).ok()?;
+    let token = |position: usize| source.program.get(position).copied();
+    let (start, body) = (token(signature.start)?, token(signature.body)?);
+    let used = reach::words(&source, signature.start);
+    let (at, message) = recursive(&source, signature.start, |f| {
+        !f.is_template && used.contains(f.name)
+    })?;
+    let body = super::super::body_start(&source, body);
+    Some(Refusal {
+        message,
+        location: locate(&source, at, start, body),
+    })
+}
+
+fn recursive(
+    source: &Source<'_>,
+    end: usize,
+    counts: impl Fn(&calls::Function<'_>) -> bool,
+) -> Option<(usize, String)> {
+    let program = source.cursor(&source.program);
+    let at = calls::recursion(program, end, counts)?;
     let message = format!("Metal has no recursion: `{}` calls itself", program.str(at));
-    Some(found(program.tokens[at], message))
+    Some((program.tokens[at], message))
 }
 
 /// Words that Metal does not know.

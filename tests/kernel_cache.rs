@@ -1,0 +1,498 @@
+//! The kernel cache on disk: where it is, whose it is, and what becomes of it while processes use it.
+//!
+//! Each case runs processes with an environment of their own, and compilers that are shell scripts.
+
+mod common;
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use common::kernels::kernel;
+use common::{host_engine, on_worker};
+use zmlx::prelude::*;
+
+/// Not a test by itself: what the others run. Adds 1 to 41 and then to itself in kernels of their own, as often as
+/// the environment says, and tells what came out.
+#[test]
+#[ignore = "run by the others"]
+fn process() {
+    host_engine();
+    on_worker(|| {
+        let tries = std::env::var("TRIES").map_or(1, |n| n.parse().unwrap());
+        let one = kernel("cache_one", &["x"], &["out"], "out[0] = x[0] + 1;");
+        let two = kernel("cache_two", &["x"], &["out"], "out[0] = 2 * x[0];");
+        let x = Array::from_slice(&[41.0f32], 1).unwrap();
+        for i in 0..tries {
+            for k in [&one, &two] {
+                let value = match k.launch(&[&x]).run() {
+                    Ok([y]) => y.item::<f32>(),
+                    Err(e) => Err(e),
+                };
+                match value {
+                    Ok(v) => println!("{i}: {} gives {v}", k.name()),
+                    Err(e) => println!("{i}: {e}"),
+                }
+            }
+        }
+        let stats = [one.stats(), two.stats()];
+        println!(
+            "compiled {} loaded {}",
+            stats.iter().map(|s| s.compiled).sum::<u64>(),
+            stats.iter().map(|s| s.loaded).sum::<u64>()
+        );
+    });
+}
+
+/// A process that launches the two kernels, with nothing in its environment that says where the cache is.
+struct Run(Command);
+
+impl Run {
+    fn new() -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["process", "--exact", "--ignored", "--nocapture"]);
+        for name in [
+            "ZMLX_CACHE_DIR",
+            "XDG_CACHE_HOME",
+            "HOME",
+            "TMPDIR",
+            "CXX",
+            "ZMLX_COMPILE_TIMEOUT",
+        ] {
+            command.env_remove(name);
+        }
+        Run(command)
+    }
+
+    fn env(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
+        self.0.env(name, value);
+        self
+    }
+
+    fn start(mut self) -> Child {
+        let command = self.0.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    }
+
+    /// What it prints, and what it says on its standard error.
+    fn run(self) -> (String, String) {
+        ended(self.start())
+    }
+
+    /// Both kernels work.
+    #[track_caller]
+    fn works(self) -> (String, String) {
+        let (text, errors) = self.run();
+        let right = "0: cache_one gives 42\n0: cache_two gives 82\n";
+        assert!(text.contains(right), "{text}{errors}");
+        (text, errors)
+    }
+}
+
+fn ended(child: Child) -> (String, String) {
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{text}{errors}");
+    (text, errors)
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::symlink_metadata(path).unwrap().mode() & 0o777
+}
+
+fn user() -> u32 {
+    folder().path().metadata().unwrap().uid()
+}
+
+/// Where the cache is when there is no other place.
+fn last_resort(temporary: &Path) -> PathBuf {
+    temporary.join(format!("zmlx-cache-{}", user()))
+}
+
+/// The entries of the host engine, without the headers.
+fn entries(cache: &Path) -> Vec<PathBuf> {
+    let all = fs::read_dir(cache.join("host")).unwrap();
+    let all = all.map(|e| e.unwrap().path());
+    let mut found: Vec<PathBuf> = all.filter(|p| p.join("kernel.so").exists()).collect();
+    found.sort();
+    found
+}
+
+/// A compiler that is a shell script: `$first` is a file that is there once it has been called, `compile` runs the
+/// real one.
+fn script(dir: &Path, text: &str) -> PathBuf {
+    let path = dir.join("cxx");
+    let real = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
+    let first = dir.join("called");
+    let head = format!(
+        "#!/bin/sh\nfirst={}\ncompile() {{ {real} \"$@\"; }}\n[ \"$1\" = --version ] && {{ compile \"$@\"; exit; }}\n",
+        first.display()
+    );
+    fs::write(&path, head + text + "\n").unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+#[test]
+fn without_a_home_the_cache_is_private() {
+    let dir = folder();
+    let cache = last_resort(dir.path());
+    let run = || Run::new().env("TMPDIR", dir.path());
+    let (text, errors) = run().works();
+    assert!(text.contains("compiled 2 loaded 0"), "{text}");
+    assert_eq!(errors.matches("ZMLX_CACHE_DIR").count(), 1, "{errors}");
+    assert!(errors.contains(&*cache.to_string_lossy()), "{errors}");
+    assert_eq!(mode(&cache), 0o700);
+    assert_eq!(entries(&cache).len(), 2);
+    // What we had opened to others is closed.
+    fs::set_permissions(&cache, Permissions::from_mode(0o777)).unwrap();
+    assert!(run().works().0.contains("compiled 0 loaded 2"));
+    assert_eq!(mode(&cache), 0o700);
+}
+
+/// Somebody else was there first.
+#[test]
+fn a_folder_of_another_user_is_not_used() {
+    let dir = folder();
+    let cache = last_resort(dir.path());
+    let refused = |words: &str| {
+        let (text, _) = Run::new().env("TMPDIR", dir.path()).run();
+        assert!(
+            text.contains(words) && text.contains("ZMLX_CACHE_DIR"),
+            "{text}"
+        );
+        assert!(!text.contains("gives"), "{text}");
+    };
+    fs::write(&cache, "").unwrap();
+    refused("it is not a folder");
+    fs::remove_file(&cache).unwrap();
+    let elsewhere = folder();
+    symlink(elsewhere.path(), &cache).unwrap();
+    refused("it is not a folder");
+    fs::remove_file(&cache).unwrap();
+    // Only root can make a folder for somebody else.
+    if user() == 0 {
+        fs::create_dir(&cache).unwrap();
+        chown(&cache, Some(65534), None).unwrap();
+        refused("it belongs to the user 65534");
+    }
+}
+
+/// The home of many services is not there; of some it is a file.
+#[test]
+fn a_home_that_cannot_be_used() {
+    let dir = folder();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    for home in [dir.path().join("none"), file, "relative".into()] {
+        let temporary = folder();
+        let (_, errors) = Run::new()
+            .env("HOME", &home)
+            .env("TMPDIR", temporary.path())
+            .works();
+        assert!(
+            errors.contains("zmlx: compiled kernels are kept in"),
+            "{errors}"
+        );
+        assert_eq!(entries(&last_resort(temporary.path())).len(), 2);
+        assert!(!dir.path().join("none").exists());
+        // The other place for caches comes first, and nothing is to be said.
+        let xdg = folder();
+        let run = Run::new()
+            .env("HOME", &home)
+            .env("XDG_CACHE_HOME", xdg.path());
+        let (_, errors) = run.works();
+        assert!(!errors.contains("zmlx:"), "{errors}");
+        assert_eq!(entries(&xdg.path().join("zmlx")).len(), 2);
+        assert_eq!(mode(&xdg.path().join("zmlx")), 0o700);
+    }
+}
+
+#[test]
+fn a_place_for_caches_that_cannot_be_used() {
+    let dir = folder();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    let home = folder();
+    let run = Run::new()
+        .env("XDG_CACHE_HOME", &file)
+        .env("HOME", home.path());
+    run.works();
+    assert_eq!(entries(&home.path().join(".cache/zmlx")).len(), 2);
+}
+
+/// What the user names is used or refused, and never another folder in silence.
+#[test]
+fn a_named_folder_that_cannot_be_made() {
+    let dir = folder();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    for cache in [file.clone(), file.join("below"), "/proc/zmlx".into()] {
+        let (text, _) = Run::new().env("ZMLX_CACHE_DIR", &cache).run();
+        assert!(
+            text.contains("ZMLX_CACHE_DIR") && !text.contains("gives"),
+            "{text}"
+        );
+        assert!(text.contains(&*cache.to_string_lossy()), "{text}");
+    }
+}
+
+#[test]
+fn damaged_and_swapped_entries_are_built_again() {
+    let dir = folder();
+    let run = || Run::new().env("ZMLX_CACHE_DIR", dir.path());
+    run().works();
+    let all = entries(dir.path());
+    let [a, b] = &all[..] else { panic!("{all:?}") };
+    let swapped = |what: &dyn Fn(&str)| {
+        what("kernel.so");
+        run().works().0
+    };
+    let exchange = |file: &str| {
+        let aside = dir.path().join("aside");
+        fs::rename(a.join(file), &aside).unwrap();
+        fs::rename(b.join(file), a.join(file)).unwrap();
+        fs::rename(&aside, b.join(file)).unwrap();
+    };
+    // The libraries alone, and whole entries, checksums and all.
+    assert!(swapped(&exchange).contains("compiled 2 loaded 0"));
+    assert!(
+        swapped(&|_| {
+            let aside = dir.path().join("aside");
+            fs::rename(a, &aside).unwrap();
+            fs::rename(b, a).unwrap();
+            fs::rename(&aside, b).unwrap();
+        })
+        .contains("compiled 2 loaded 0")
+    );
+    assert!(swapped(&|file| fs::write(a.join(file), "").unwrap()).contains("compiled 1 loaded 1"));
+    assert!(
+        swapped(&|file| fs::remove_file(b.join(file)).unwrap()).contains("compiled 1 loaded 1")
+    );
+    // Links, and files that never end.
+    assert!(
+        swapped(&|file| {
+            fs::rename(a.join(file), dir.path().join("real")).unwrap();
+            symlink(dir.path().join("real"), a.join(file)).unwrap();
+        })
+        .contains("compiled 1 loaded 1")
+    );
+    assert!(
+        swapped(&|_| {
+            fs::remove_file(b.join("checksum")).unwrap();
+            symlink("/dev/zero", b.join("checksum")).unwrap();
+        })
+        .contains("compiled 1 loaded 1")
+    );
+    assert!(
+        swapped(&|_| {
+            fs::remove_dir_all(a).unwrap();
+            symlink("/nowhere", a).unwrap();
+        })
+        .contains("compiled 1 loaded 1")
+    );
+    assert!(run().works().0.contains("compiled 0 loaded 2"));
+    assert_eq!(fs::read_dir(dir.path().join("host")).unwrap().count(), 3);
+}
+
+#[test]
+fn entries_that_others_could_have_written() {
+    let dir = folder();
+    let run = || Run::new().env("ZMLX_CACHE_DIR", dir.path());
+    run().works();
+    let all = entries(dir.path());
+    let [a, b] = &all[..] else { panic!("{all:?}") };
+    let library = a.join("kernel.so");
+    for path in [&library, a] {
+        fs::set_permissions(path, Permissions::from_mode(0o777)).unwrap();
+        assert!(run().works().0.contains("compiled 1 loaded 1"));
+        assert_eq!(mode(path) & 0o022, 0);
+    }
+    if user() == 0 {
+        for path in [&library, b] {
+            chown(path, Some(65534), None).unwrap();
+            assert!(run().works().0.contains("compiled 1 loaded 1"));
+            assert_eq!(fs::metadata(path).unwrap().uid(), 0);
+        }
+        // The owner of a folder that the user names is trusted: a volume may be another's.
+        chown(dir.path(), Some(65534), None).unwrap();
+        chown(b, Some(65534), None).unwrap();
+        assert!(run().works().0.contains("compiled 0 loaded 2"));
+        chown(dir.path().join("host"), Some(12345), None).unwrap();
+        let (text, _) = run().run();
+        assert!(text.contains("belongs to the user 12345"), "{text}");
+    }
+}
+
+/// With a umask that leaves everything open.
+#[test]
+fn entries_are_closed_to_others() {
+    let dir = folder();
+    let exe = std::env::current_exe().unwrap();
+    let line = format!(
+        "umask 0; exec {} process --exact --ignored --nocapture",
+        exe.display()
+    );
+    let mut run = Run::new();
+    run.0 = Command::new("sh");
+    run.0.args(["-c", &line]);
+    run.env("ZMLX_CACHE_DIR", dir.path()).works();
+    fn check(path: &Path) {
+        assert_eq!(mode(path) & 0o002, 0, "{}", path.display());
+        if path.is_dir() {
+            fs::read_dir(path)
+                .unwrap()
+                .for_each(|e| check(&e.unwrap().path()));
+        }
+    }
+    check(&dir.path().join("host"));
+}
+
+/// What ends a compiler from outside is not the kernel's fault, and the next launch tries again.
+#[test]
+fn a_compiler_that_is_stopped_once() {
+    for how in [
+        "kill -9 $$",
+        // As gcc says it when the part of it that compiles was killed, and when the disk is full.
+        "echo 'c++: fatal error: Killed signal terminated program cc1plus' >&2; exit 1",
+        "echo '<source>:1:1: fatal error: error writing to /tmp/x.s: No space left on device' >&2; exit 1",
+        "echo '<source>:1:1: internal compiler error: Segmentation fault' >&2; exit 1",
+        "echo 'collect2: error: ld returned 1 exit status' >&2; exit 1",
+    ] {
+        let dir = folder();
+        let text = format!("if [ -e $first ]; then compile \"$@\"; else : > $first; {how}; fi");
+        let cxx = script(dir.path(), &text);
+        let cache = dir.path().join("cache");
+        let run = Run::new().env("CXX", cxx).env("ZMLX_CACHE_DIR", &cache);
+        let (text, _) = run.env("TRIES", "2").run();
+        assert!(!text.contains("0: cache_one gives"), "{how}: {text}");
+        assert!(text.contains("1: cache_one gives 42"), "{how}: {text}");
+        let left = fs::read_dir(cache.join("host")).unwrap().count();
+        assert_eq!(left, 3, "{how}");
+    }
+}
+
+/// A kernel that does not compile is asked once.
+#[test]
+fn a_diagnostic_is_remembered() {
+    let dir = folder();
+    let text = "echo x >> $first; echo '<source>:1:1: error: no' >&2; exit 1";
+    let cxx = script(dir.path(), text);
+    let run = Run::new()
+        .env("CXX", cxx)
+        .env("ZMLX_CACHE_DIR", dir.path().join("cache"));
+    let (text, _) = run.env("TRIES", "3").run();
+    assert_eq!(text.matches("does not compile: no").count(), 6, "{text}");
+    let calls = fs::read_to_string(dir.path().join("called")).unwrap();
+    assert_eq!(calls.lines().count(), 2);
+}
+
+#[test]
+fn a_compiler_that_does_not_end() {
+    let dir = folder();
+    let cxx = script(
+        dir.path(),
+        "if [ -e $first ]; then compile \"$@\"; else : > $first; sleep 1000; fi",
+    );
+    let run = Run::new()
+        .env("CXX", cxx)
+        .env("ZMLX_CACHE_DIR", dir.path().join("cache"));
+    let began = Instant::now();
+    // Long enough for the real one.
+    let (text, _) = run
+        .env("ZMLX_COMPILE_TIMEOUT", "10")
+        .env("TRIES", "2")
+        .run();
+    assert!(text.contains("0: kernel `cache_one`"), "{text}");
+    assert!(
+        text.contains("did not finish within 10s and was ended (ZMLX_COMPILE_TIMEOUT"),
+        "{text}"
+    );
+    assert!(text.contains("1: cache_one gives 42"), "{text}");
+    assert!(began.elapsed() < Duration::from_secs(100));
+}
+
+/// Not even when it is asked for its version.
+#[test]
+fn a_compiler_that_does_not_answer() {
+    let dir = folder();
+    let cxx = script(dir.path(), "");
+    fs::write(&cxx, "#!/bin/sh\nsleep 1000\n").unwrap();
+    let run = Run::new()
+        .env("CXX", cxx)
+        .env("ZMLX_CACHE_DIR", dir.path().join("cache"));
+    let (text, _) = run.env("ZMLX_COMPILE_TIMEOUT", "0.5").run();
+    assert_eq!(text.matches("did not finish within").count(), 2, "{text}");
+}
+
+/// All of it, or the headers, or the folder of the library; before the compiler runs and after.
+#[test]
+fn a_cache_that_is_deleted_while_a_compiler_runs() {
+    let dir = folder();
+    let cache = dir.path().join("cache");
+    let shown = cache.display();
+    for (before, after) in [
+        (format!("rm -rf {shown}"), String::new()),
+        (String::new(), format!("rm -rf {shown}")),
+        (format!("rm -rf {shown}/host/runtime-*"), String::new()),
+        (String::new(), format!("rm -rf {shown}/host/.[0-9a-f]*")),
+    ] {
+        let _ = fs::remove_dir_all(&cache);
+        let _ = fs::remove_file(dir.path().join("called"));
+        let text = format!(
+            "if [ -e $first ]; then compile \"$@\"; exit; fi\n: > $first\n{before}\ncompile \"$@\"\nstatus=$?\n{after}\nexit $status"
+        );
+        let cxx = script(dir.path(), &text);
+        let run = Run::new().env("CXX", cxx).env("ZMLX_CACHE_DIR", &cache);
+        let (text, _) = run.works();
+        assert!(
+            text.contains("compiled 2 loaded 0"),
+            "{before}|{after}: {text}"
+        );
+        assert_eq!(entries(&cache).len(), 2);
+    }
+}
+
+/// An error in the kernel is one, whatever becomes of the cache.
+#[test]
+fn a_cache_that_is_always_deleted() {
+    let dir = folder();
+    let cache = dir.path().join("cache");
+    let text = format!(
+        "rm -rf {}\necho '<source>:1:1: error: no' >&2; exit 1",
+        cache.display()
+    );
+    let cxx = script(dir.path(), &text);
+    let (text, _) = Run::new()
+        .env("CXX", cxx)
+        .env("ZMLX_CACHE_DIR", &cache)
+        .run();
+    assert_eq!(
+        text.matches("kernel cache: cannot compile in").count(),
+        2,
+        "{text}"
+    );
+}
+
+#[test]
+fn processes_compile_the_same_at_once() {
+    let dir = folder();
+    let run = || Run::new().env("ZMLX_CACHE_DIR", dir.path()).start();
+    let all = [run(), run(), run()];
+    for child in all {
+        let (text, errors) = ended(child);
+        assert!(
+            text.contains("0: cache_one gives 42\n0: cache_two gives 82\n"),
+            "{text}{errors}"
+        );
+    }
+    // Two kernels, the headers, and nothing that was left over.
+    assert_eq!(fs::read_dir(dir.path().join("host")).unwrap().count(), 3);
+}
