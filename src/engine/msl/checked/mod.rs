@@ -7,10 +7,12 @@
 
 mod addresses;
 mod calls;
+mod dangers;
 mod pointers;
 mod refusals;
 mod variables;
 
+pub use dangers::danger;
 pub use refusals::{Refusal, recursion, refuse};
 
 use super::{edits::Edits, source::Stream, spaces::Aliases};
