@@ -31,7 +31,7 @@ const CORRECT: &[(&str, &str, &str)] = &[
     (
         "division",
         "enum Some { None }; struct Count { int v; operator int() const { return v; } };
-        #define DIV /",
+        #define DIV /\n",
         "int z = int(x[0]) - 1, k = int(i); k %= Count{z + 7}; k /= z;
          out[i] = int(i) / Some(z) + 7 % Count{z} + k DIV z + 5 / 0 + (int4(k) / z).y + k % 0;",
     ),
