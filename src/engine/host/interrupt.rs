@@ -90,7 +90,7 @@ mod system {
         }
         let (before, takes_three) = BEFORE.get().copied().unwrap_or((libc::SIG_DFL, false));
         // SAFETY: the system passes valid records.
-        let sent_by_us = post != ptr::null() && unsafe { (*info).si_code } == libc::SI_TKILL;
+        let sent_by_us = !post.is_null() && unsafe { (*info).si_code } == libc::SI_TKILL;
         if sent_by_us || before == libc::SIG_DFL || before == libc::SIG_IGN {
             return;
         }
