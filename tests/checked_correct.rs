@@ -29,6 +29,13 @@ fn run(kernel: &MetalKernel) -> Result<Vec<f32>> {
 const CORRECT: &[(&str, &str, &str)] = &[
     ("plain", "", "out[i] = x[i] * small[i % 4];"),
     (
+        "division",
+        "enum Some { None }; struct Count { int v; operator int() const { return v; } };
+        #define DIV /\n",
+        "int z = int(x[0]) - 1, k = int(i); k %= Count{z + 7}; k /= z;
+         out[i] = int(i) / Some(z) + 7 % Count{z} + k DIV z + 5 / 0 + (int4(k) / z).y + k % 0;",
+    ),
+    (
         "barriers",
         "inline void fold(threadgroup float* t, uint l) {
             for (uint s = 16; s > 0; s >>= 1) {

@@ -275,6 +275,78 @@ fn a_divergent_barrier_is_an_error(#[case] body: &str, #[case] message: Option<&
     }
 }
 
+/// Metal's compiler refuses these, and here they would end the process. No compiler is asked.
+#[rstest]
+#[case::throws("", "\nif (x[0] > 0) throw 1;", "exceptions", "source line 2")]
+#[case::by_a_macro("#define FAIL throw 1\n", "FAIL;", "exceptions", "header line 1")]
+#[case::catches(
+    "",
+    "try { out[0] = 1; } catch (...) {}",
+    "exceptions",
+    "source line 1"
+)]
+#[case::allocates(
+    "",
+    "thread float* p = new float[9]; out[0] = p[0];",
+    "`new`",
+    "source line 1"
+)]
+#[case::frees("", "delete out;", "`delete`", "source line 1")]
+#[case::casts(
+    "struct A { virtual void f(); };\n",
+    "dynamic_cast<thread A*>(p);",
+    "dynamic_cast",
+    "source line 1"
+)]
+#[case::aborts(
+    "extern \"C\" void abort();\n",
+    "\n\nabort();",
+    "`abort`",
+    "header line 1"
+)]
+#[case::assembly("", "asm(\"ud2\");", "assembly", "source line 1")]
+fn what_would_end_the_process_does_not_compile(
+    #[case] header: &str,
+    #[case] source: &str,
+    #[case] message: &str,
+    #[case] place: &str,
+) {
+    let k = MetalKernel::new("rude", ["x"], ["out"])
+        .header(header)
+        .source(source)
+        .build()
+        .unwrap();
+    for k in [k.clone(), k.checked()] {
+        let e = k.launch(&[&nine()]).run::<1>().unwrap_err();
+        let text = e.to_string();
+        assert!(
+            matches!(&e, Error::Kernel { kernel, .. } if kernel == "rude"),
+            "{text}"
+        );
+        assert!(text.contains(message) && text.contains(place), "{text}");
+    }
+}
+
+/// Behind a condition of the preprocessor only the compiler finds them; the place is the same.
+#[rstest]
+#[case::throws("throw 1;", "exception")]
+#[case::allocates(
+    "float* volatile p = new float[9]; out[1] = p[0];",
+    "Metal has no `new`"
+)]
+fn what_only_the_compiler_sees_does_not_compile(#[case] line: &str, #[case] message: &str) {
+    let k = MetalKernel::new("rude", ["x"], ["out"])
+        .source(format!("#ifdef __METAL__\n{line}\n#endif\nout[0] = 1;"))
+        .build()
+        .unwrap();
+    let launch = || k.launch(&[&nine()]).run::<1>().unwrap_err();
+    let text = with_device(Device::CPU, launch).to_string();
+    assert!(
+        text.contains(message) && text.contains("source line 2"),
+        "{text}"
+    );
+}
+
 #[test]
 fn an_endless_kernel_ends_in_an_error() {
     let k = MetalKernel::new("endless", ["x"], ["out"])

@@ -362,9 +362,9 @@ pub enum LaunchError {
         /// The first such access.
         violation: Box<super::host::checked::Violation>,
     },
-    /// The time limit for one launch ran out inside a loop.
+    /// The time limit for one launch ran out.
     #[error(
-        "kernel `{kernel}` did not finish within {limit:?} and was stopped inside a loop \
+        "kernel `{kernel}` did not finish within {limit:?} and was stopped \
          (ZMLX_KERNEL_TIMEOUT sets the limit)"
     )]
     Timeout {

@@ -1,6 +1,7 @@
 //! What MSL offers beyond the kernels that were captured, through the public API. Every kernel
 //! compares with a closed form that is computed here.
 
+mod division;
 mod language;
 mod library;
 mod memory;

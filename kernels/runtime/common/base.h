@@ -148,6 +148,9 @@ ZMLX_TRAIT(signed char, unsigned char) ZMLX_TRAIT(short, unsigned short) ZMLX_TR
 ZMLX_TRAIT(long, unsigned long) ZMLX_TRAIT(long long, unsigned long long)
 #undef ZMLX_TRAIT
 template <> struct make_unsigned<char> { typedef unsigned char type; };
+#if defined(__SIZEOF_INT128__) && !defined(__CUDACC_RTC__)
+template <> struct make_unsigned<__int128> { typedef unsigned __int128 type; };
+#endif
 template <class T> using make_unsigned_t = typename make_unsigned<T>::type;
 template <class T> using make_signed_t = typename make_signed<T>::type;
 

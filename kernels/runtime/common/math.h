@@ -19,7 +19,7 @@ template <class... A> using first_vec_t = typename first_vec<A...>::type;
 template <class V> using elem_t = typename vec_like<V>::elem;
 // Floating-point functions of integers compute in float.
 template <class T> using float_of = metal::conditional_t<integer<T>, float, T>;
-template <class A, class B> ZMLX_FN auto f_divide(A a, B b) { return a / b; }
+template <class A, class B> ZMLX_FN auto f_divide(A a, B b) { return a / by() / b; }
 }  // namespace zmlx
 
 #define ZMLX_UNARY(name, core)                                                     \
@@ -124,7 +124,7 @@ ZMLX_TRANSCENDENTALS(m, m)
 ZMLX_BINARY(fmod, m_fmod)
 #endif
 ZMLX_PLAIN_MATH
-template <class A, class B> ZMLX_FN auto divide(A a, B b) { return a / b; }
+template <class A, class B> ZMLX_FN auto divide(A a, B b) { return a / zmlx::by() / b; }
 
 // The neighbour must be one of the format's own values.
 ZMLX_FN float nextafter(float x, float y) { return zmlx::m_nextafter(x, y); }
@@ -147,7 +147,7 @@ namespace precise {
 ZMLX_TRANSCENDENTALS(m, m)
 ZMLX_BINARY(fmod, m_fmod)
 ZMLX_PLAIN_MATH
-template <class A, class B> ZMLX_FN auto divide(A a, B b) { return a / b; }
+template <class A, class B> ZMLX_FN auto divide(A a, B b) { return a / zmlx::by() / b; }
 }  // namespace precise
 }  // namespace metal
 #undef ZMLX_TRANSCENDENTALS

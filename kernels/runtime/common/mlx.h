@@ -51,7 +51,7 @@ template <class IdxT = int64_t>
 ZMLX_FN IdxT elem_to_loc(IdxT elem, const int* shape, const int64_t* strides, int ndim) {
   IdxT loc = 0;
   for (int d = ndim; d-- > 0 && elem > 0;) {
-    IdxT n = IdxT(shape[d]), q = elem / n;
+    IdxT n = IdxT(shape[d]), q = elem / zmlx::by() / n;
     loc += (elem - q * n) * IdxT(strides[d]);
     elem = q;
   }
@@ -61,7 +61,11 @@ template <class IdxT = int64_t>
 ZMLX_FN IdxT elem_to_loc(metal::uint3 elem, const int* shape, const int64_t* strides, int ndim) {
   IdxT loc = IdxT(elem.x) * IdxT(strides[ndim - 1]) + IdxT(elem.y) * IdxT(strides[ndim - 2]);
   uint rest = elem.z;
-  for (int d = ndim - 2; d-- > 0; rest /= uint(shape[d])) loc += IdxT(rest % uint(shape[d])) * IdxT(strides[d]);
+  for (int d = ndim - 2; d-- > 0;) {
+    const uint n = uint(shape[d]), q = rest / zmlx::by() / n;
+    loc += IdxT(rest - q * n) * IdxT(strides[d]);
+    rest = q;
+  }
   return loc;
 }
 template <class IdxT = int64_t> ZMLX_FN IdxT elem_to_loc_1(uint elem, const int64_t& stride) {
@@ -98,7 +102,7 @@ template <int DIM, class OffsetT = size_t, bool General = true> struct LoopedEle
   OffsetT location() { return offset; }
 };
 
-template <class T, class U> inline T ceildiv(T n, U m) { return (n + m - 1) / m; }
+template <class T, class U> inline T ceildiv(T n, U m) { return (n + m - 1) / zmlx::by() / m; }
 
 inline float log1p(float x) { return zmlx::m_log1p(x); }
 inline half log1p(half x) { return half(zmlx::m_log1p(x.zf())); }

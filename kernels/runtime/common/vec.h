@@ -21,10 +21,10 @@ template <class V, class T, int... I> struct swizzle_ref;
 #define ZMLX_OP2(V, op) V(T(a.x op b.x), T(a.y op b.y))
 #define ZMLX_OP3(V, op) V(T(a.x op b.x), T(a.y op b.y), T(a.z op b.z))
 #define ZMLX_OP4(V, op) V(T(a.x op b.x), T(a.y op b.y), T(a.z op b.z), T(a.w op b.w))
-#define ZMLX_DIV2(V, op) V(T(a.x op zmlx_den(b.x)), T(a.y op zmlx_den(b.y)))
-#define ZMLX_DIV3(V, op) V(T(a.x op zmlx_den(b.x)), T(a.y op zmlx_den(b.y)), T(a.z op zmlx_den(b.z)))
+#define ZMLX_DIV2(V, op) V(T(a.x op zmlx::by() op b.x), T(a.y op zmlx::by() op b.y))
+#define ZMLX_DIV3(V, op) V(T(a.x op zmlx::by() op b.x), T(a.y op zmlx::by() op b.y), T(a.z op zmlx::by() op b.z))
 #define ZMLX_DIV4(V, op) \
-  V(T(a.x op zmlx_den(b.x)), T(a.y op zmlx_den(b.y)), T(a.z op zmlx_den(b.z)), T(a.w op zmlx_den(b.w)))
+  V(T(a.x op zmlx::by() op b.x), T(a.y op zmlx::by() op b.y), T(a.z op zmlx::by() op b.z), T(a.w op zmlx::by() op b.w))
 #define ZMLX_CMP2(op) vec<bool, 2>(a.x op b.x, a.y op b.y)
 #define ZMLX_CMP3(op) vec<bool, 3>(a.x op b.x, a.y op b.y, a.z op b.z)
 #define ZMLX_CMP4(op) vec<bool, 4>(a.x op b.x, a.y op b.y, a.z op b.z, a.w op b.w)

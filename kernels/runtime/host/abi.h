@@ -14,7 +14,7 @@ struct zmlx_launch {
 };
 
 struct zmlx_ctx {
-  void (*yield_)(zmlx_ctx*, uint32_t kind);  // 1 = simdgroup op, 2 = threadgroup barrier, 3 = simdgroup barrier
+  void (*yield_)(zmlx_ctx*, uint32_t kind);  // 1 = simdgroup op, 2 = threadgroup barrier, 3 = simdgroup barrier, 4 = ends
   uint32_t lane, simd, simd_size;            // lane, simdgroup index, live width of this simdgroup
   uint32_t parity;                           // which half of `slots` this lane writes next
   uint64_t* slots;                           // 2 parities x 32 lanes x 2 words

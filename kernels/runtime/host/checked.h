@@ -47,7 +47,7 @@ struct where {
 
 [[gnu::noinline, gnu::cold]] static void violation(const char* name, int64_t offset, uint64_t bytes, uint32_t size, where w) {
   zmlx_report* r = here.report;
-  if (!r) throw zmlx_stop();
+  if (!r) zmlx_stop();
   __atomic_fetch_add(&r->count, 1, __ATOMIC_RELAXED);
   if (!__atomic_exchange_n(&r->claimed, 1u, __ATOMIC_RELAXED)) {
     r->buffer = name;
@@ -67,7 +67,7 @@ struct where {
     r->thread = here.index;
 #endif
   }
-  if (!r->robust) throw zmlx_stop();
+  if (!r->robust) zmlx_stop();
 }
 
 // What a robust launch reads from and writes to out of range: zeros, anew each time.

@@ -24,7 +24,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     error::{CompileError, EngineError},
-    host::{Cache, Headers, Origin, cache_error, hex},
+    host::{Cache, Headers, Origin, cache_error, hex, refuse_danger},
     msl::{self, Lowered, MathMode, Mode},
 };
 use crate::io::place;
@@ -132,6 +132,7 @@ pub fn lower(msl: &str, options: &CompileOptions) -> Result<Lowered, EngineError
 
 /// The code for `msl`, the complete text that MLX generated, from the cache or fresh.
 pub fn compile(msl: &str, options: &CompileOptions) -> Result<(CudaKernel, Origin), EngineError> {
+    refuse_danger(msl, &options.name)?;
     let lowered = lower(msl, options)?;
     let nvrtc = nvrtc::get().map_err(|tried| EngineError::NoCudaCompiler {
         kernel: options.name.clone(),

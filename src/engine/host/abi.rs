@@ -38,5 +38,13 @@ pub type Run = unsafe extern "C" fn(*const Launch, u32, u32) -> c_int;
 pub type Thread = unsafe extern "C" fn(*const Launch, u32, u32) -> c_int;
 /// Where the calling OS thread keeps the context of the GPU thread that runs on it.
 pub type Current = unsafe extern "C" fn() -> *mut *mut Context;
-/// Gives the library the function that its loops ask whether time is up.
-pub type SetWatch = unsafe extern "C" fn(extern "C" fn() -> bool);
+/// Gives the library the function that its loops ask whether time is up, and the one that it tells
+/// its way out.
+pub type SetWatch =
+    unsafe extern "C" fn(extern "C" fn() -> bool, extern "C" fn(*mut Exit) -> *mut Exit);
+
+/// The way out of a loop over threads; the library's own record of the place follows.
+#[repr(C)]
+pub struct Exit {
+    pub leave: unsafe extern "C" fn(*mut Exit) -> !,
+}

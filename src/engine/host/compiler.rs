@@ -33,7 +33,7 @@ const CANDIDATES: [&str; 3] = ["c++", "g++", "clang++"];
 const LIBRARY: &str = "kernel.so";
 
 /// Flags that every kernel is compiled with.
-const FLAGS: [&str; 13] = [
+const FLAGS: [&str; 15] = [
     "-std=c++20",
     "-O3",
     "-fPIC",
@@ -42,6 +42,9 @@ const FLAGS: [&str; 13] = [
     "-fsigned-char",
     // Integers wrap, and kernels look at buffers as other types.
     "-fwrapv",
+    // Metal has neither.
+    "-fno-exceptions",
+    "-fno-rtti",
     "-fno-strict-aliasing",
     "-ffp-contract=off",
     "-fno-math-errno",

@@ -15,6 +15,7 @@ use corosensei::{Coroutine, CoroutineResult, Yielder};
 
 use super::{
     abi::{Context, Current, Launch, SLOT_WORDS, Thread},
+    patrol,
     stacks::{self, Spare, Stack},
 };
 use crate::engine::error::Region;
@@ -156,7 +157,12 @@ impl Scheduler {
     ) -> Result<(), Stopped> {
         let result = self
             .start(thread, launch, group, threads, stack)
-            .and_then(|()| self.finish(current, threads, order));
+            .and_then(|()| {
+                // SAFETY: the function only takes the address of a variable of this OS thread, on
+                // which all the coroutines run.
+                let current = unsafe { current() };
+                patrol::coroutines(current, || self.finish(current, threads, order))
+            });
         self.reclaim();
         result
     }
@@ -213,10 +219,12 @@ impl Scheduler {
     }
 
     /// Switches between the threads until all have ended.
-    fn finish(&mut self, current: Current, threads: u32, order: Order) -> Result<(), Stopped> {
-        // SAFETY: the function only takes the address of a variable of this OS thread, on which all
-        // the coroutines below run.
-        let current = unsafe { current() };
+    fn finish(
+        &mut self,
+        current: *mut *mut Context,
+        threads: u32,
+        order: Order,
+    ) -> Result<(), Stopped> {
         self.runnable.clear();
         self.runnable.extend(0..threads);
         self.barrier = None;
@@ -249,7 +257,8 @@ impl Scheduler {
                                     return Err(Stopped::Diverged(sites));
                                 }
                             }
-                            _ => waiting.simd_barrier |= lane,
+                            3 => waiting.simd_barrier |= lane,
+                            _ => return Err(Stopped::Expired),
                         }
                     }
                     CoroutineResult::Return(true) => {

@@ -50,7 +50,7 @@ impl Target for Host {
     }
 
     fn divisor(&self) -> Option<&'static str> {
-        Some("zmlx_den")
+        Some("zmlx_by")
     }
 
     fn entry(&self, facts: &Facts<'_>) -> String {
@@ -74,39 +74,15 @@ impl Target for Host {
     }
 }
 
-/// `zmlx_current` tells where an OS thread keeps the record of the GPU thread that runs on it, so
-/// that a switch costs one store. The guard counts the rounds of one loop in a register and asks the engine, every 4096 rounds, whether the
-/// launch may go on. The exception never leaves the library: the entry points catch it.
+/// Says of a loop over threads that no round depends on another, and brings the way out of loops.
 const GUARD: &str = "\
 #if defined(__clang__)
 #define ZMLX_IVDEP _Pragma(\"clang loop vectorize(assume_safety)\")
 #else
 #define ZMLX_IVDEP _Pragma(\"GCC ivdep\")
 #endif
-#if defined(ZMLX_MODE_SYNC)
-ZMLX_ENTRY zmlx_ctx** zmlx_current() { return &zmlx_cur; }
-#endif
-struct zmlx_stop {};
-static bool (*zmlx_expired)() = nullptr;
-ZMLX_ENTRY void zmlx_set_watch(bool (*expired)()) { zmlx_expired = expired; }
-struct zmlx_guard {
-  unsigned rounds = 0;
-  bool first = true;
-  constexpr bool once() { bool f = first; first = false; return f; }
-  constexpr bool tick() {
-    if (__builtin_expect((++rounds & 0xfffu) == 0u, 0)) slow();
-    return true;
-  }
-  [[gnu::noinline, gnu::cold]] static void slow() { if (zmlx_expired && zmlx_expired()) throw zmlx_stop(); }
-};
-template <class T> ZMLX_INLINE constexpr T zmlx_step(T by) {
-  if (__builtin_expect(by == T(0), 0)) zmlx_guard::slow();
-  return by;
-}
+#include \"host/stop.h\"
 ";
-
-pub(super) const RUN: &str = "ZMLX_ENTRY int zmlx_run(const zmlx_launch* zmlx_l, uint32_t zmlx_first, uint32_t zmlx_end) try {\n";
-pub(super) const END: &str = "  return 0;\n} catch (const zmlx_stop&) { return 1; }\n";
 
 /// `zmlx_run` around a function that has the buffers for parameters. Only of parameters does gcc
 /// believe `__restrict`, and it forgets what it was told about those of a function that it inlines.
@@ -130,7 +106,7 @@ fn run(facts: &Facts<'_>, body: &str, out: &mut String) {
     out.push_str(body);
     let _ = write!(
         out,
-        "}}\n{RUN}  zmlx_groups(zmlx_l, zmlx_first, zmlx_end{arguments});\n{END}"
+        "}}\nZMLX_RUN(zmlx_groups(zmlx_l, zmlx_first, zmlx_end{arguments}))\n"
     );
 }
 
@@ -278,7 +254,7 @@ fn groups(facts: &Facts<'_>, out: &mut String) {
 /// One thread of one group.
 fn thread(facts: &Facts<'_>, out: &mut String) {
     out.push_str(
-        "ZMLX_ENTRY int zmlx_thread(const zmlx_launch* zmlx_l, uint32_t zmlx_i, uint32_t zmlx_index) try {\n",
+        "ZMLX_ENTRY int zmlx_thread(const zmlx_launch* zmlx_l, uint32_t zmlx_i, uint32_t zmlx_index) {\n",
     );
     for (param, ty) in facts.signature.params.iter().zip(&facts.types) {
         if let Binding::Buffer(index) = param.binding {
@@ -295,7 +271,7 @@ fn thread(facts: &Facts<'_>, out: &mut String) {
          \n    const uint zmlx_lx = zmlx_index % zmlx_ex, zmlx_x = zmlx_ox + zmlx_lx;\
          \n    const uint zmlx_ly = zmlx_index / zmlx_ex % zmlx_ey, zmlx_y = zmlx_oy + zmlx_ly;\
          \n    const uint zmlx_lz = zmlx_index / zmlx_ex / zmlx_ey, zmlx_z = zmlx_oz + zmlx_lz;\
-         \n    {}\n  }}\n{END}",
+         \n    {}\n  }}\n  return 0;\n}}\n",
         call(facts)
     );
 }

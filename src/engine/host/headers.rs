@@ -60,6 +60,7 @@ const FILES: &[(&str, &str)] = runtime![
     "host/rounding.h",
     "host/simd.h",
     "host/simdgroup_matrix.h",
+    "host/stop.h",
     "host/sync.h",
     "host/unaligned.h",
     "zmlx_cuda.h",

@@ -49,8 +49,7 @@ pub struct LaunchArgs<'a> {
     pub threadgroup: [u32; 3],
     /// In which order threads take turns.
     pub order: Order,
-    /// How long the launch may take if it is stuck in a loop; `ZMLX_KERNEL_TIMEOUT`, or two
-    /// minutes, when not given.
+    /// How long the launch may take; `ZMLX_KERNEL_TIMEOUT`, or two minutes, when not given.
     pub timeout: Option<Duration>,
 }
 
@@ -349,7 +348,8 @@ impl Job<'_> {
     /// Runs the groups `from..to` on this thread.
     fn groups(&self, from: u32, to: u32) {
         let result = crash::watched(&self.running, || {
-            self.watch.run(|| self.run_groups(from, to))
+            self.watch
+                .run(&self.loaded.code, || self.run_groups(from, to))
         });
         if let Err(stopped) = result {
             self.watch.stop();
@@ -361,6 +361,9 @@ impl Job<'_> {
     }
 
     fn run_groups(&self, from: u32, to: u32) -> Result<(), Stopped> {
+        if self.watch.is_over() {
+            return Err(Stopped::Expired);
+        }
         threadgroup::prepare(self.loaded).map_err(Stopped::Threadgroup)?;
         if let Some((hooks, report)) = self.loaded.hooks.zip(self.report) {
             // SAFETY: both outlive the groups that run now, and no others read them.
@@ -385,6 +388,9 @@ impl Job<'_> {
                 let result = (from..to).try_for_each(|group| {
                     if self.watch.is_stopped() {
                         return Ok(());
+                    }
+                    if self.watch.is_over() {
+                        return Err(Stopped::Expired);
                     }
                     let threads = self.threads_of(group);
                     // SAFETY: as above, for each of the group's threads.

@@ -5,6 +5,7 @@
 //! back from the cache when they are launched again.
 
 use std::{
+    ops::Range,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, OnceLock, PoisonError, Weak,
@@ -14,7 +15,7 @@ use std::{
 
 use libloading::Library;
 
-use super::{abi, checked::Hooks, elf, frames, stacks::Depth, watch};
+use super::{abi, checked::Hooks, elf, frames, interrupt, patrol, stacks::Depth, watch};
 use crate::engine::{error::EngineError, msl::Mode};
 
 /// The entry points of a loaded kernel.
@@ -36,6 +37,8 @@ pub struct Loaded {
     pub depth: Depth,
     /// Bytes that each OS thread gets when it first runs the kernel: its threadgroup memory.
     pub threadgroup: u64,
+    /// Where its code lies, as far as the system tells.
+    pub code: Range<usize>,
     /// Never that of another library.
     pub id: u64,
     _library: Library,
@@ -56,12 +59,13 @@ impl Loaded {
         let library = unsafe { Library::new(path) }.map_err(error)?;
         // SAFETY: the symbols have these types in every library that the host target writes. Their
         // addresses are used while the library is held only.
-        let module = unsafe {
+        let (module, code) = unsafe {
             let set_watch = library
                 .get::<abi::SetWatch>(b"zmlx_set_watch\0")
                 .map_err(error)?;
-            set_watch(watch::expired);
-            match mode {
+            set_watch(watch::expired, patrol::tell);
+            let code = interrupt::code_around(*set_watch as usize);
+            let module = match mode {
                 Mode::Plain | Mode::Single => {
                     Module::Loop(*library.get::<abi::Run>(b"zmlx_run\0").map_err(error)?)
                 }
@@ -73,7 +77,8 @@ impl Loaded {
                         .get::<abi::Current>(b"zmlx_current\0")
                         .map_err(error)?,
                 ),
-            }
+            };
+            (module, code)
         };
         let hooks = match checked {
             // SAFETY: as above, for libraries of the checked target.
@@ -90,6 +95,7 @@ impl Loaded {
             hooks,
             depth: path.parent().map_or(Depth(None), frames::read),
             threadgroup: elf::thread_local(path).map_or(0, |block| block.bytes),
+            code,
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             _library: library,
         })

@@ -15,9 +15,11 @@ mod entry;
 mod folder;
 mod frames;
 mod headers;
+mod interrupt;
 mod launch;
 mod loader;
 mod memory;
+mod patrol;
 mod pool;
 mod process;
 mod stacks;
@@ -132,28 +134,30 @@ pub fn lower(msl: &str, options: &CompileOptions) -> Result<Lowered, EngineError
 
 /// Refuses what Metal's compiler refuses, as far as the text alone tells.
 pub fn check(msl: &str, options: &CompileOptions) -> Result<(), EngineError> {
-    refused(msl::checked::refuse(msl), options)
+    refused(msl::checked::refuse(msl), &options.name)
 }
 
-fn refused(
-    refusal: Option<msl::checked::Refusal>,
-    options: &CompileOptions,
-) -> Result<(), EngineError> {
+fn refused(refusal: Option<msl::checked::Refusal>, kernel: &str) -> Result<(), EngineError> {
     let Some(refusal) = refusal else {
         return Ok(());
     };
     Err(EngineError::Compile(Box::new(CompileError {
-        kernel: options.name.clone(),
+        kernel: kernel.to_owned(),
         message: refusal.message,
         location: refusal.location,
         output: String::new(),
     })))
 }
 
+/// Refuses what Metal lacks and what would end the process, not only the launch.
+pub(in crate::engine) fn refuse_danger(msl: &str, kernel: &str) -> Result<(), EngineError> {
+    refused(msl::checked::danger(msl), kernel)
+}
+
 /// Refuses functions that call themselves, directly or not: Metal has none, and here each call
 /// would take a piece of a stack that is as large as the calls that end.
 fn refuse_recursion(msl: &str, options: &CompileOptions) -> Result<(), EngineError> {
-    refused(msl::checked::recursion(msl), options)
+    refused(msl::checked::recursion(msl), &options.name)
 }
 
 /// How many kernels this process has taken from the disk or the compiler.
@@ -166,6 +170,7 @@ fn build(msl: &str, options: &CompileOptions) -> Result<(Arc<HostKernel>, Origin
     if options.checked {
         check(msl, options)?;
     }
+    refuse_danger(msl, &options.name)?;
     refuse_recursion(msl, options)?;
     let lowered = lower(msl, options)?;
     let load = |path| loader::Slot::load(&options.name, path, lowered.mode, options.checked);

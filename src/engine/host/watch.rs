@@ -1,17 +1,23 @@
 //! Stops launches that do not end.
 //!
-//! The lowering counts the rounds of every loop that has no obvious end, and asks [`expired`] now
-//! and then. The clock starts with the first question, so that short kernels never read it.
+//! There are three ways, from the mildest to the surest. Loops that have no obvious end count their
+//! rounds and ask [`expired`] now and then. Between threadgroups the engine asks itself. And where
+//! neither comes by in time, in a loop that counts to a far bound or one that a macro made, the
+//! [`patrol`] interrupts the thread; such loops therefore cost nothing.
 
 use std::{
     cell::Cell,
-    env, ptr,
+    env,
+    ops::Range,
+    ptr,
     sync::{
         OnceLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
+
+use super::patrol;
 
 /// Seconds that one launch may take, unless `ZMLX_KERNEL_TIMEOUT` says otherwise.
 const DEFAULT_SECONDS: u64 = 120;
@@ -19,6 +25,8 @@ const DEFAULT_SECONDS: u64 = 120;
 /// Watches one launch, on all its workers.
 #[derive(Debug)]
 pub struct Watch {
+    /// Never that of another launch, and not zero.
+    id: u64,
     limit: Duration,
     start: OnceLock<Instant>,
     stopped: AtomicBool,
@@ -31,8 +39,10 @@ thread_local! {
 
 impl Watch {
     /// A watch that lets a launch run for `limit`.
-    pub const fn new(limit: Duration) -> Self {
+    pub fn new(limit: Duration) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
         Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
             limit,
             start: OnceLock::new(),
             stopped: AtomicBool::new(false),
@@ -44,10 +54,10 @@ impl Watch {
         self.limit
     }
 
-    /// Runs `work` under this watch on the calling thread.
-    pub fn run<R>(&self, work: impl FnOnce() -> R) -> R {
+    /// Runs `work` under this watch on the calling thread, which may be interrupted within `code`.
+    pub fn run<R>(&self, code: &Range<usize>, work: impl FnOnce() -> R) -> R {
         let outer = CURRENT.replace(self);
-        let result = work();
+        let result = patrol::at_post(self.id, self.limit, code, work);
         CURRENT.set(outer);
         result
     }
@@ -55,6 +65,11 @@ impl Watch {
     /// Whether the launch is to end, because its time is up or one of its parts failed.
     pub fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Relaxed)
+    }
+
+    /// Whether the patrol has found that time is up, on the thread that [`run`](Self::run) runs on.
+    pub fn is_over(&self) -> bool {
+        patrol::is_over(self.id)
     }
 
     /// Ends the launch on all workers.

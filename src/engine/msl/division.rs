@@ -1,8 +1,13 @@
-//! Marks the divisors of `/` and `%`.
+//! Puts the target's word into divisions.
 //!
 //! An integer division by zero gives an arbitrary value on a GPU and ends the process on some
-//! CPUs. Only the compiler knows which divisions are of integers, so every divisor is handed to a
-//! function of the target, which leaves all other types alone and vanishes for constants.
+//! CPUs. Only the compiler knows which divisions are of integers, and where macros are in play also
+//! where an operand ends. So operands are left alone and the operator gets company:
+//! `a / b` becomes `a / !by / b`, which groups as before, and `a /= b` becomes `a /= by |= b`, as
+//! assignments group from the right. This holds for an operator that a macro hands on as well,
+//! and a preprocessor that meets it in a condition takes `!by` for 1.
+
+use std::collections::HashSet;
 
 use super::{
     edits::Edits,
@@ -10,143 +15,133 @@ use super::{
     source::{Source, Stream},
 };
 
-/// Types whose constructors cannot give an integer.
-const FLOATING: [&str; 7] = [
-    "float", "half", "bfloat", "float2", "float3", "float4", "sizeof",
-];
-
-/// Calls `function` on the divisors of one stream.
-pub fn mark(stream: Stream<'_>, function: &str, edits: &mut Edits) {
-    for at in 0..stream.len() {
-        let end = match stream.str(at) {
-            "/" | "%" => operand_end(stream, at + 1),
-            "/=" | "%=" => assigned_end(stream, at + 1),
-            _ => continue,
-        };
-        let Some(end) = end else { continue };
-        // `operator/` divides nothing, an attribute is gone, and `##` joins tokens.
-        if stream.before(at) == "operator"
-            || edits.touched(stream.tokens[at])
-            || matches!(stream.str(end), "#" | "##")
-        {
-            continue;
-        }
-        edits.insert_before(stream.tokens[at + 1], &format!("{function}("));
-        edits.insert_after(stream.tokens[end - 1], ")");
-    }
+/// What the divisions of one text become.
+#[derive(Debug)]
+pub struct Divisions<'s> {
+    /// The target's word.
+    by: &'static str,
+    /// The operator between dividend and word: one that the text does not define itself, as it
+    /// might take any operand.
+    first: &'static str,
+    /// Macros whose arguments name operators, so that an operator has to stay as it is.
+    names_operators: HashSet<&'s str>,
+    /// Macros that the preprocessor itself computes with.
+    in_conditions: HashSet<&'s str>,
 }
 
-/// Whether a conditional directive mentions the macro `name`: there the preprocessor itself divides.
-pub fn in_condition(source: &Source<'_>, name: usize) -> bool {
-    let name = source.str(name);
-    source
-        .conditions
-        .iter()
-        .any(|&token| source.str(token) == name)
-}
-
-/// One past the operand that begins at `at`, when it is worth a mark.
-fn operand_end(stream: Stream<'_>, mut at: usize) -> Option<usize> {
-    while matches!(
-        stream.str(at),
-        "-" | "+" | "!" | "~" | "*" | "&" | "++" | "--"
-    ) {
-        at += 1;
-    }
-    if stream.str(at) == "("
-        && let Some(operand) = cast(stream, at)
-    {
-        return match FLOATING.contains(&stream.str(operand - 2)) {
-            true => None,
-            false => primary_end(stream, operand),
-        };
-    }
-    primary_end(stream, at)
-}
-
-/// The operand of the cast that begins with the bracket at `open`, if it is a cast.
-fn cast(stream: Stream<'_>, open: usize) -> Option<usize> {
-    let close = stream.close(open)?;
-    let is_type = (open + 1..close)
-        .all(|p| stream.is_ident(p) || matches!(stream.str(p), "::" | "*" | "&" | "<" | ">" | ","));
-    let operand_follows = stream.is_ident(close + 1)
-        || matches!(stream.kind(close + 1), Some(Kind::Number))
-        || stream.str(close + 1) == "(";
-    (close > open + 1 && is_type && operand_follows).then_some(close + 1)
-}
-
-/// One past a name, call or bracket with what follows it. Nothing for a literal.
-fn primary_end(stream: Stream<'_>, from: usize) -> Option<usize> {
-    let mut at = from;
-    if stream.str(at) == "(" {
-        at = stream.close(at)? + 1;
-    } else {
-        if FLOATING.contains(&stream.str(at)) || stream.str(at) == "typename" {
-            return None;
-        }
-        at = name_end(stream, at)?;
-        if stream.str(at) == "{" {
-            at = stream.close(at)? + 1;
-        }
-    }
-    loop {
-        match stream.str(at) {
-            "(" | "[" => at = stream.close(at)? + 1,
-            "." | "->" => at = name_end(stream, at + 1)?,
-            "++" | "--" => at += 1,
-            _ => return Some(at),
-        }
-    }
-}
-
-/// One past a name with its qualifiers and template arguments.
-fn name_end(stream: Stream<'_>, mut at: usize) -> Option<usize> {
-    if stream.str(at) == "::" {
-        at += 1;
-    }
-    loop {
-        if stream.str(at) == "template" {
-            at += 1;
-        }
-        if !stream.is_ident(at) {
-            return None;
-        }
-        at += 1;
-        if stream.str(at) == "<"
-            && let Some(close) = stream.close_angle(at)
-            && matches!(stream.str(close + 1), "(" | "::" | "{")
-        {
-            at = close + 1;
-        }
-        if stream.str(at) != "::" {
-            return Some(at);
-        }
-        at += 1;
-    }
-}
-
-/// One past the expression that is assigned from `from` on. Nothing for a single literal.
-fn assigned_end(stream: Stream<'_>, from: usize) -> Option<usize> {
-    let mut conditionals = 0usize;
-    let mut at = from;
-    while at < stream.len() {
-        match stream.str(at) {
-            "(" | "[" | "{" => at = stream.close(at)?,
-            ")" | "]" | "}" | ";" | "," => break,
-            "?" => conditionals += 1,
-            ":" if conditionals == 0 => break,
-            ":" => conditionals -= 1,
-            // A comma between template arguments ends nothing.
-            "<" => {
-                let close = stream.close_angle(at);
-                at = close
-                    .filter(|&c| matches!(stream.str(c + 1), "(" | "::" | "{"))
-                    .unwrap_or(at);
+impl<'s> Divisions<'s> {
+    /// Looks at the definitions of `source`.
+    pub fn new(source: &'s Source<'s>, by: &'static str) -> Self {
+        let own: HashSet<&str> = streams(source)
+            .flat_map(|stream| (1..stream.len()).map(move |at| (stream.before(at), stream.str(at))))
+            .filter(|(before, _)| *before == "operator")
+            .map(|(_, word)| word)
+            .collect();
+        let first = ["/", "*", "%"];
+        let first = first.into_iter().find(|op| !own.contains(op));
+        let mut names_operators = HashSet::new();
+        let mut in_conditions: HashSet<&str> =
+            source.conditions.iter().map(|&t| source.str(t)).collect();
+        // Until nothing changes: a macro that uses such a macro is one.
+        loop {
+            let before = (names_operators.len(), in_conditions.len());
+            for m in &source.macros {
+                let body = source.cursor(&m.body);
+                let name = source.str(m.name);
+                let params: Vec<&str> = m.params.iter().map(|&t| source.str(t)).collect();
+                if own.contains(name) || hands_on(body, &params, &names_operators) {
+                    names_operators.insert(name);
+                }
+                if in_conditions.contains(name) {
+                    in_conditions.extend(m.body.iter().map(|&t| source.str(t)));
+                }
             }
-            _ => {}
+            if before == (names_operators.len(), in_conditions.len()) {
+                break;
+            }
         }
-        at += 1;
+        Self {
+            by,
+            first: first.unwrap_or("/"),
+            names_operators,
+            in_conditions,
+        }
     }
-    let literal = at == from + 1 && stream.kind(from) == Some(Kind::Number);
-    (at > from && !literal).then_some(at)
+
+    /// Rewrites one stream: the program, or the body of the macro `name`.
+    pub fn mark(&self, stream: Stream<'_>, name: Option<&str>, edits: &mut Edits) {
+        // In a condition only a factor of 1 does no harm.
+        if self.first == "%" && name.is_some_and(|name| self.in_conditions.contains(name)) {
+            return;
+        }
+        for at in 0..stream.len() {
+            let operator = stream.str(at);
+            let text = match operator {
+                "/" | "%" => format!("{} !{} {operator}", self.first, self.by),
+                "/=" | "%=" => format!("{operator} {} |=", self.by),
+                _ => continue,
+            };
+            let next = stream.str(at + 1);
+            // `#` joins tokens, a list in braces has no type, and an attribute is gone.
+            if matches!(stream.before(at), "operator" | "#")
+                || matches!(next, "#" | "{")
+                || divides_by_number(stream, at)
+                || edits.touched(stream.tokens[at])
+                || self.is_name(stream, at, name)
+            {
+                continue;
+            }
+            edits.replace(stream.tokens[at], text);
+        }
+    }
+
+    /// Whether the operator at `at` becomes part of a name: `operator/`.
+    fn is_name(&self, stream: Stream<'_>, at: usize, name: Option<&str>) -> bool {
+        if stream.len() == 1 {
+            return name.is_some_and(|name| self.names_operators.contains(name));
+        }
+        if !matches!(stream.before(at), "(" | ",") || !matches!(stream.str(at + 1), ")" | ",") {
+            return false;
+        }
+        let mut depth = 0usize;
+        for open in (0..at).rev() {
+            match stream.str(open) {
+                ")" | "]" | "}" => depth += 1,
+                "(" | "[" | "{" if depth == 0 => {
+                    return self.names_operators.contains(stream.before(open));
+                }
+                "(" | "[" | "{" => depth -= 1,
+                _ => {}
+            }
+        }
+        false
+    }
+}
+
+/// The program and the bodies of its macros.
+fn streams<'s>(source: &'s Source<'s>) -> impl Iterator<Item = Stream<'s>> {
+    let bodies = source.macros.iter().map(|m| source.cursor(&m.body));
+    std::iter::once(source.cursor(&source.program)).chain(bodies)
+}
+
+/// Whether a macro with these parameters makes a part of a word of one of them, or hands them to a
+/// macro that may.
+fn hands_on(body: Stream<'_>, params: &[&str], others: &HashSet<&str>) -> bool {
+    (0..body.len()).any(|at| {
+        let word = body.str(at);
+        let joined = matches!(body.before(at), "operator" | "#") || body.str(at + 1) == "#";
+        (joined && params.contains(&word)) || (!params.is_empty() && others.contains(word))
+    })
+}
+
+/// Whether the operator at `at` has a divisor that is plainly a number and not zero.
+fn divides_by_number(stream: Stream<'_>, at: usize) -> bool {
+    if stream.kind(at + 1) != Some(Kind::Number) {
+        return false;
+    }
+    let number = stream.str(at + 1).to_ascii_lowercase();
+    match number.strip_prefix("0x") {
+        Some(hex) => hex.contains(|c| matches!(c, '1'..='9' | 'a'..='f')),
+        None => number.contains('.') || number.contains(|c| matches!(c, '1'..='9')),
+    }
 }

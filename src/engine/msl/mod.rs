@@ -36,6 +36,7 @@ mod words;
 
 use std::collections::HashSet;
 
+use division::Divisions;
 use edits::{Edits, Output};
 use lexer::Kind;
 pub use map::SourceMap;
@@ -96,7 +97,7 @@ pub trait Target {
     fn buffer_qualifier(&self) -> &'static str;
     /// A function to call on each alternative of a conditional expression, if the target needs one.
     fn alternative(&self) -> Option<&'static str>;
-    /// A function to call on each divisor, if the target needs one.
+    /// A word to put into each division, if the target needs one.
     fn divisor(&self) -> Option<&'static str>;
     /// The functions that the engine calls.
     fn entry(&self, facts: &Facts<'_>) -> String;
@@ -244,6 +245,7 @@ fn rewrite(
     let own = words::own_members(source);
     let templates = templates::names(source);
     let void = source.program[signature.void];
+    let divisions = target.divisor().map(|by| Divisions::new(source, by));
     let bodies = source
         .macros
         .iter()
@@ -265,9 +267,8 @@ fn rewrite(
         if let Some(function) = target.alternative() {
             ternary::mark(stream, function, &templates, edits);
         }
-        let dividing = name.is_none_or(|name| !division::in_condition(source, name));
-        if let Some(function) = target.divisor().filter(|_| dividing) {
-            division::mark(stream, function, edits);
+        if let Some(divisions) = &divisions {
+            divisions.mark(stream, name.map(|name| source.str(name)), edits);
         }
         if let Some(guard) = target.loop_guard() {
             guards::insert(stream, &guard, edits);

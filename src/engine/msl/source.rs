@@ -13,6 +13,8 @@ pub struct Macro {
     pub name: usize,
     /// Whether it takes arguments.
     pub function_like: bool,
+    /// Tokens of the parameters' names.
+    pub params: Vec<usize>,
     /// Tokens of the replacement.
     pub body: Vec<usize>,
 }
@@ -82,9 +84,12 @@ impl<'a> Source<'a> {
                     false => 0,
                 };
                 let body = rest[params..].to_vec();
+                let params = rest[..params].iter().copied();
+                let params = params.filter(|&t| self.tokens[t].kind == Kind::Ident);
                 self.macros.push(Macro {
                     name: *name,
                     function_like,
+                    params: params.collect(),
                     body,
                 });
             }

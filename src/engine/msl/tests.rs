@@ -27,7 +27,7 @@ impl Target for Marks {
         Some("ALT")
     }
     fn divisor(&self) -> Option<&'static str> {
-        Some("DIV")
+        Some("BY")
     }
     fn entry(&self, facts: &Facts<'_>) -> String {
         format!("{:?} {:?}", facts.types, facts.signature.template_args)

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use crate::engine::{
-    host::entry::{END, GROUP, Host, RUN, call},
+    host::entry::{GROUP, Host, call},
     msl::{Binding, Facts, LoopGuard, Mode, Target},
 };
 
@@ -111,7 +111,9 @@ fn constants(facts: &Facts<'_>, out: &mut String) {
 
 /// All threads of whole groups.
 fn groups(facts: &Facts<'_>, thread: &str, out: &mut String) {
-    out.push_str(RUN);
+    out.push_str(
+        "static __attribute__((noinline)) void zmlx_groups(const zmlx_launch* zmlx_l, uint32_t zmlx_first, uint32_t zmlx_end) {\n",
+    );
     constants(facts, out);
     let _ = write!(
         out,
@@ -121,14 +123,14 @@ fn groups(facts: &Facts<'_>, thread: &str, out: &mut String) {
          \n      for (uint zmlx_lx = 0; zmlx_lx < zmlx_ex; ++zmlx_lx) {{\
          \n        const uint zmlx_x = zmlx_ox + zmlx_lx, zmlx_y = zmlx_oy + zmlx_ly, zmlx_z = zmlx_oz + zmlx_lz;\
          \n        const uint zmlx_index = (zmlx_lz * zmlx_ey + zmlx_ly) * zmlx_ex + zmlx_lx;\
-         \n        {thread}\n      }}\n  }}\n{END}"
+         \n        {thread}\n      }}\n  }}\n}}\nZMLX_RUN(zmlx_groups(zmlx_l, zmlx_first, zmlx_end))\n"
     );
 }
 
 /// One thread of one group. Its position follows from its context, which the scheduler keeps.
 fn coroutine(facts: &Facts<'_>, out: &mut String) {
     out.push_str(
-        "ZMLX_ENTRY int zmlx_thread(const zmlx_launch* zmlx_l, uint32_t zmlx_i, uint32_t zmlx_index) try {\n",
+        "ZMLX_ENTRY int zmlx_thread(const zmlx_launch* zmlx_l, uint32_t zmlx_i, uint32_t zmlx_index) {\n",
     );
     constants(facts, out);
     let _ = write!(
@@ -139,7 +141,7 @@ fn coroutine(facts: &Facts<'_>, out: &mut String) {
          \n    const uint zmlx_lx = zmlx_index % zmlx_ex, zmlx_x = zmlx_ox + zmlx_lx;\
          \n    const uint zmlx_ly = zmlx_index / zmlx_ex % zmlx_ey, zmlx_y = zmlx_oy + zmlx_ly;\
          \n    const uint zmlx_lz = zmlx_index / zmlx_ex / zmlx_ey, zmlx_z = zmlx_oz + zmlx_lz;\
-         \n    {}\n  }}\n{END}",
+         \n    {}\n  }}\n  return 0;\n}}\n",
         call(facts)
     );
 }

@@ -7,10 +7,12 @@
 
 pub(super) mod addresses;
 mod calls;
+mod dangers;
 mod pointers;
 mod refusals;
 pub(super) mod variables;
 
+pub use dangers::danger;
 pub use pointers::{type_after, type_around};
 pub use refusals::{Refusal, recursion, refuse};
 

@@ -221,7 +221,7 @@ fn last_name(stream: Stream<'_>, from: usize, end: usize) -> usize {
 }
 
 /// Tokens between `#if` and `#endif`, of which only the preprocessor knows whether they count.
-fn conditional(source: &Source<'_>) -> HashSet<usize> {
+pub(super) fn conditional(source: &Source<'_>) -> HashSet<usize> {
     let mut inside = HashSet::new();
     let mut depth = 0usize;
     // The last significant token, to tell a directive's name.
@@ -265,7 +265,12 @@ fn types<'s>(stream: Stream<'s>) -> HashSet<&'s str> {
 }
 
 /// Where a token stands in the text that the user wrote.
-fn locate(source: &Source<'_>, token: usize, start: usize, body: usize) -> Option<Location> {
+pub(super) fn locate(
+    source: &Source<'_>,
+    token: usize,
+    start: usize,
+    body: usize,
+) -> Option<Location> {
     let offset = source.tokens.get(token)?.start;
     let begin = |token: usize| {
         source
