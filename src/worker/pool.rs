@@ -139,8 +139,11 @@ pub(super) fn send<S: 'static, T: Send + 'static>(
     let (task, outcome) = task(job);
     let number = match queue.room(true) {
         Ok(room) => room.push(task),
-        // The job goes, and with it the sender of its outcome: an error.
-        Err(_) => return Job::new::<S>(outcome, None),
+        Err(_) => {
+            // The job goes, and with it the sender of its outcome: an error.
+            drop_quietly(task);
+            return Job::new::<S>(outcome, None);
+        }
     };
     Job::new(outcome, Some((queue, number)))
 }
