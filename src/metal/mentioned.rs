@@ -1,6 +1,6 @@
 //! Outputs that a kernel's text never mentions: nothing can write them, so they would stay arbitrary memory.
 
-use crate::engine::msl::items::words;
+use crate::engine::msl::items::{without_comments, words};
 use crate::{Error, Result};
 
 use super::spec::KernelBuilder;
@@ -36,10 +36,12 @@ pub(super) fn check(spec: &KernelBuilder) -> Result<()> {
     Ok(())
 }
 
-/// The definitions of macros.
+/// The definitions of macros. `%:` is another way to write `#`.
 fn macros(text: &str) -> String {
+    let text = without_comments(text);
     let lines = text.lines().filter_map(|line| {
-        let rest = line.trim_start().strip_prefix('#')?;
+        let line = line.trim_start();
+        let rest = line.strip_prefix('#').or(line.strip_prefix("%:"))?;
         rest.trim_start().strip_prefix("define")
     });
     lines.collect::<Vec<_>>().join("\n")
@@ -65,6 +67,7 @@ mod tests {
                 "inline void put(device float* high) { high[0] = 1; }",
                 "put(low);",
             ),
+            ("/*\n#define BOTH high\n*/", "low[0] = x[0];"),
         ] {
             let error = build(header, source).unwrap_err().to_string();
             assert!(
@@ -82,6 +85,8 @@ mod tests {
                 "#define BOTH(v) low[0] = v; \\\n  high[0] = v",
                 "BOTH(x[0]);",
             ),
+            ("# /* both */ define PUT low[0] = high[0] = x[0]", "PUT;"),
+            ("%:define PUT low[0] = high[0] = x[0]", "PUT;"),
             ("#define TO(n) n##h[0]", "low[0] = x[0]; TO(hig) = x[0];"),
             ("", "#define PUT(v) high[0] = v\nlow[0] = x[0]; PUT(x[0]);"),
         ] {

@@ -112,6 +112,34 @@ fn types_and_constness() {
 }
 
 #[test]
+fn casts() {
+    values(
+        "#define DEVICE device
+         struct P { float a, b; };
+         inline float at(const device P& p) { return 100 + p.b; }
+         inline float at(const threadgroup P& p) { return 200 + p.b; }
+         inline float at(const thread P& p) { return 300 + p.b; }
+         struct Q { float v, w; float get() const device { return 10 + v; } float get() const thread { return 20 + v; } };",
+        "threadgroup float s[4]; s[2] = 5; s[3] = 6; float t[2] = {7, 8};",
+        &[
+            ("at(*(const device P*)x)", 101.0),
+            ("at(*(const DEVICE P*)(x + 4))", 105.0),
+            ("at(((const device P*)x)[1])", 103.0),
+            ("at(*((const device P*)x + 2))", 105.0),
+            ("at(*reinterpret_cast<const device P*>(x + 2))", 103.0),
+            ("at(reinterpret_cast<const device P*>(x)[3])", 107.0),
+            ("at(*(const threadgroup P*)&s[2])", 206.0),
+            ("at(((threadgroup P*)s)[1])", 206.0),
+            ("at(*(thread P*)t)", 308.0),
+            ("((const device Q*)x)[1].get()", 12.0),
+            ("((const device Q*)x)->get()", 10.0),
+            ("(*(const device Q*)(x + 3)).get()", 13.0),
+            ("((thread Q*)t)->get()", 27.0),
+        ],
+    );
+}
+
+#[test]
 fn references() {
     values(
         "constant float two = 2;

@@ -36,8 +36,12 @@ pub fn rewrite(source: &Source<'_>, stream: Stream<'_>, edits: &mut Edits) {
         if let Some(list) = written_out(source, stream, &elements, edits) {
             clear(stream, open, close, edits);
             edits.insert_after(stream.tokens[open], &list);
-        } else if let Some((end, text)) = filled(source, stream, open, edits) {
+        } else if let Some((start, end, text)) = filled(source, stream, open, edits) {
             clear(stream, open, close, edits);
+            // What is filled afterwards can be no constant.
+            (start..open)
+                .filter(|&at| stream.str(at) == "const")
+                .for_each(|at| edits.blank(stream.tokens[at]));
             edits.insert_after(stream.tokens[end], &text);
         }
     }
@@ -130,13 +134,14 @@ fn written_out(
     Some(list.join(", "))
 }
 
-/// Statements that fill the variable whose initializer opens at `open`, and the semicolon that they follow.
+/// Statements that fill the variable whose initializer opens at `open`, where its declaration begins, and the
+/// semicolon that they follow.
 fn filled(
     source: &Source<'_>,
     stream: Stream<'_>,
     open: usize,
     edits: &Edits,
-) -> Option<(usize, String)> {
+) -> Option<(usize, usize, String)> {
     let close = stream.close(open)?;
     if stream.before(open) != "=" || stream.str(close + 1) != ";" {
         return None;
@@ -146,12 +151,7 @@ fn filled(
         .rev()
         .take_while(|&at| !matches!(stream.str(at), ";" | "{" | "}"))
         .collect::<Vec<_>>();
-    let fixed = |&at: &usize| {
-        matches!(
-            stream.str(at),
-            "const" | "constexpr" | "constant" | "static" | "("
-        )
-    };
+    let fixed = |&at: &usize| matches!(stream.str(at), "constexpr" | "constant" | "static" | "(");
     if declares.iter().any(fixed) {
         return None;
     }
@@ -162,7 +162,8 @@ fn filled(
         .min()?;
     let name = bracket.checked_sub(1).filter(|&at| stream.is_ident(at))?;
     let text = fill(source, stream, open, stream.str(name), 0, edits)?;
-    Some((close + 1, text))
+    let start = declares.last().copied().unwrap_or(open);
+    Some((start, close + 1, text))
 }
 
 fn fill(

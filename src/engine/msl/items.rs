@@ -46,7 +46,8 @@ pub fn words(text: &str) -> Vec<String> {
     words
 }
 
-fn without_comments(text: &str) -> String {
+/// A text without its comments and empty lines.
+pub fn without_comments(text: &str) -> String {
     let kept: String = lex(text)
         .iter()
         .filter(|t| t.kind != Kind::Comment)

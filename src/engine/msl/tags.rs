@@ -70,7 +70,7 @@ pub fn rewrite<'s>(
         if let Some(places) = plan.places.get(word) {
             for (index, (from, to)) in arguments(stream, open).into_iter().enumerate() {
                 if places.contains(&index)
-                    && let Some((end, space)) = space_of(stream, from, to, &known)
+                    && let Some((end, space)) = space_of(stream, from, to, &known, aliases)
                 {
                     edits.insert_before(stream.tokens[from], &format!("zmlx_lv<{space}>("));
                     edits.insert_after(stream.tokens[end - 1], ")");
@@ -79,7 +79,9 @@ pub fn rewrite<'s>(
         }
         if plan.members.contains(word) && matches!(stream.before(at), "." | "->") {
             let start = operand_before(stream, at - 1);
-            let space = start.map_or("void".to_owned(), |start| leads_to(stream, start, &known));
+            let space = start.map_or("void".to_owned(), |start| {
+                leads_to(stream, start, &known, aliases)
+            });
             first_argument(stream, open, &format!("zmlx_tag<{space}>()"), edits);
         }
     }
@@ -173,33 +175,100 @@ fn space_of(
     from: usize,
     to: usize,
     known: &[Known<'_>],
+    aliases: &Aliases<'_>,
 ) -> Option<(usize, String)> {
     match stream.str(from) {
         "*" => {
-            let (end, ..) = operand(stream, from + 1)?;
-            (end == to).then(|| (to, leads_to(stream, from, known)))
+            let end = match cast(stream, from + 1, aliases) {
+                Some((end, _)) if stream.str(from + 1) != "(" => parts(stream, end)?,
+                Some((end, _)) => operand(stream, end + usize::from(stream.str(end) == "&"))?.0,
+                None => operand(stream, from + 1)?.0,
+            };
+            (end == to).then(|| (to, leads_to(stream, from, known, aliases)))
         }
-        "(" if stream.close(from) == Some(to - 1) => space_of(stream, from + 1, to - 1, known),
+        "(" if stream.close(from) == Some(to - 1) => {
+            space_of(stream, from + 1, to - 1, known, aliases)
+        }
+        "reinterpret_cast" | "static_cast" | "const_cast" => {
+            let (end, space) = cast(stream, from, aliases)?;
+            (parts(stream, end)? == to).then_some((to, space))
+        }
         _ => {
             let (end, ..) = operand(stream, from)?;
             let part = end == to || (end > from + 1 && matches!(stream.str(end), "+" | "-"));
-            part.then(|| (end, leads_to(stream, from, known)))
+            part.then(|| (end, leads_to(stream, from, known, aliases)))
         }
     }
 }
 
+/// Where a cast to a pointer or a reference that names its space ends, and the space as a type: `(device T*)`
+/// without what it is applied to, or `reinterpret_cast<device T*>(x)`.
+fn cast(stream: Stream<'_>, at: usize, aliases: &Aliases<'_>) -> Option<(usize, String)> {
+    let (from, close, end) = match stream.str(at) {
+        "(" => {
+            let close = stream.close(at)?;
+            (at + 1, close, close + 1)
+        }
+        "reinterpret_cast" | "static_cast" | "const_cast" => {
+            let close = stream.close_angle(at + 1)?;
+            (at + 2, close, stream.close(close + 1)? + 1)
+        }
+        _ => return None,
+    };
+    if !matches!(stream.str(close - 1), "*" | "&") {
+        return None;
+    }
+    let space = (from..close).find_map(|p| {
+        let word = stream.str(p);
+        let space = aliases.get(word).copied().unwrap_or(word);
+        SPACES.into_iter().find(|s| *s == space)
+    })?;
+    Some((end, space_type(space)))
+}
+
+/// One past the subscripts and members that follow at `at`.
+fn parts(stream: Stream<'_>, mut at: usize) -> Option<usize> {
+    loop {
+        match stream.str(at) {
+            "[" => at = stream.close(at)? + 1,
+            "." | "->" if stream.is_ident(at + 1) => at += 2,
+            _ => return Some(at),
+        }
+    }
+}
+
+/// A type that tells the space.
+fn space_type(space: &str) -> String {
+    match space {
+        "thread" => "void".to_owned(),
+        space => format!("zmlx::ptr<char, zmlx::{space}_space>"),
+    }
+}
+
 /// The space that an expression is in which begins with the variable at `start`.
-fn leads_to(stream: Stream<'_>, start: usize, known: &[Known<'_>]) -> String {
+fn leads_to(
+    stream: Stream<'_>,
+    start: usize,
+    known: &[Known<'_>],
+    aliases: &Aliases<'_>,
+) -> String {
     let mut at = start;
     while stream.str(at) == "(" || stream.str(at) == "*" {
+        if let Some((_, space)) = cast(stream, at, aliases) {
+            return space;
+        }
         // `(p + 1)->m`
         if stream.str(at) == "("
             && let Some(close) = stream.close(at)
             && stream.str(close + 1) == "->"
+            && cast(stream, at + 1, aliases).is_none()
         {
             return format!("decltype({})", stream.slice(at + 1, close));
         }
         at += 1;
+    }
+    if let Some((_, space)) = cast(stream, at, aliases) {
+        return space;
     }
     let entry = known
         .iter()
@@ -229,7 +298,7 @@ fn known<'s>(stream: Stream<'s>, aliases: &Aliases<'s>) -> Vec<Known<'s>> {
                     && stream.is_ident(at + 2)
                     && stream.str(at + 3) == "=" =>
             {
-                let space = leads_to(stream, at + 4, &known);
+                let space = leads_to(stream, at + 4, &known, aliases);
                 let span = (at + 2, extent(stream, open.last().copied()));
                 known.push(Known {
                     name: stream.str(at + 2),
@@ -254,10 +323,7 @@ fn known<'s>(stream: Stream<'s>, aliases: &Aliases<'s>) -> Vec<Known<'s>> {
             _ if declares_variable(stream, at, aliases) => declarators(stream, to),
             _ => continue,
         };
-        let space = match space {
-            "thread" => "void".to_owned(),
-            space => format!("zmlx::ptr<char, zmlx::{space}_space>"),
-        };
+        let space = space_type(space);
         let end = extent(stream, open.last().copied());
         for name in names.into_iter().filter(|&name| stream.is_ident(name)) {
             // Arrays have handles, which tell their space by their type.

@@ -95,13 +95,16 @@ pub fn refuse(text: &str) -> Option<Refusal> {
     let none = HashSet::new();
     let bodies = (source.macros.iter())
         .filter(|m| used.contains(source.str(m.name)))
-        .map(|m| (m.body.as_slice(), &none));
+        .map(|m| (m.body.as_slice(), m.params.as_slice(), &none));
     let mut first: Option<(usize, String)> = None;
-    for (tokens, types) in std::iter::once((source.program.as_slice(), &types)).chain(bodies) {
+    let program = (source.program.as_slice(), [].as_slice(), &types);
+    for (tokens, params, types) in std::iter::once(program).chain(bodies) {
         let stream = source.cursor(tokens);
         for at in (0..stream.len()).filter(|&at| !conditional.contains(&stream.tokens[at])) {
-            if let Some(message) = word(stream, at).or_else(|| pointer(stream, at, types, &aliases))
-            {
+            // A parameter of a macro may be the space: `S float* p`.
+            let given = |p: usize| params.iter().any(|&t| source.str(t) == stream.str(p));
+            let message = word(stream, at).or_else(|| pointer(stream, at, types, &aliases, &given));
+            if let Some(message) = message {
                 let token = stream.tokens[at];
                 if first.as_ref().is_none_or(|(earlier, _)| token < *earlier) {
                     first = Some((token, message));
@@ -171,12 +174,14 @@ fn pointer(
     at: usize,
     types: &HashSet<&str>,
     aliases: &Aliases<'_>,
+    given: &dyn Fn(usize) -> bool,
 ) -> Option<String> {
     if stream.str(at) != "*" {
         return None;
     }
-    let is_space =
-        |p: usize| SPACES.contains(&stream.str(p)) || aliases.contains_key(stream.str(p));
+    let is_space = |p: usize| {
+        SPACES.contains(&stream.str(p)) || aliases.contains_key(stream.str(p)) || given(p)
+    };
     let qualifies = |p: usize| matches!(stream.str(p), "const" | "volatile") || is_space(p);
     let mut end = at;
     let mut qualified = false;
