@@ -36,18 +36,38 @@ pub fn vjp<A: AsRef<Array>, B: AsRef<Array>>(
 /// `tangents` has one array for each primal, of its shape; other dtypes are cast to the primal's.
 ///
 /// # Errors
-/// As [`vjp`].
+/// What `f` returns as an error, unchanged; [`Error::Argument`] for another number of tangents,
+/// [`Error::Shape`] when one does not fit its primal.
 #[track_caller]
 pub fn jvp<A: AsRef<Array>, B: AsRef<Array>>(
     f: impl Fn(&[Array]) -> Result<Vec<Array>>,
     primals: impl AsRef<[A]>,
     tangents: impl AsRef<[B]>,
 ) -> Result<(Vec<Array>, Vec<Array>)> {
+    check_tangents(primals.as_ref(), tangents.as_ref())?;
     let (primals, tangents) = (refs(primals.as_ref()), refs(tangents.as_ref()));
     // Outside of the closure, which knows no caller.
     two(transform(&f, |f| {
         ffi::jvp(f, &primals, &tangents, current())
     }))
+}
+
+/// One tangent for each primal, of its shape.
+#[track_caller]
+fn check_tangents(primals: &[impl AsRef<Array>], tangents: &[impl AsRef<Array>]) -> Result<()> {
+    if primals.len() != tangents.len() {
+        let expected = format_args!("{}, one for each primal", primals.len());
+        return Err(Error::argument("tangents", expected, tangents.len()));
+    }
+    for (i, (primal, tangent)) in primals.iter().zip(tangents).enumerate() {
+        let (want, got) = (primal.as_ref().shape(), tangent.as_ref().shape());
+        if want != got {
+            return Err(Error::shape(format!(
+                "`tangents`: expected shape {want:?} for primal {i}, got {got:?}"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The gradient of a function of one array that gives one number.
