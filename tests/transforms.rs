@@ -404,6 +404,7 @@ fn tangents_and_cotangents_have_to_fit() {
     assert!(matches!(jvp(f, [&x], [&two]), Err(Error::Shape { .. })));
     let complex = x.astype(zmlx::Dtype::Complex64).unwrap();
     assert!(matches!(jvp(f, [&x], [&complex]), Err(Error::Dtype { .. })));
+    assert!(matches!(vjp(f, [&x], [&complex]), Err(Error::Dtype { .. })));
     // Another precision is converted, also on the way to a rule.
     let half = x.astype(zmlx::Dtype::Float16).unwrap();
     let own = custom_function(|p: &[Array]| Ok(vec![p[0].exp()?]))

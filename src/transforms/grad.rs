@@ -6,7 +6,7 @@ use crate::array::refs;
 use crate::bridge::transforms::ffi;
 use crate::error::Here;
 use crate::stream::current;
-use crate::{Array, Error, Result};
+use crate::{Array, Dtype, Error, Result};
 
 use super::{transform, two};
 
@@ -16,7 +16,8 @@ use super::{transform, two};
 /// `cotangents` has one array for each output of `f`, of its shape; other dtypes are cast to the output's.
 ///
 /// # Errors
-/// What `f` returns as an error, unchanged; [`Error::Shape`] when the cotangents do not fit.
+/// What `f` returns as an error, unchanged; [`Error::Argument`] for another number of cotangents,
+/// [`Error::Shape`] or, for a complex cotangent of a real output, [`Error::Dtype`] when one does not fit.
 #[track_caller]
 pub fn vjp<A: AsRef<Array>, B: AsRef<Array>>(
     f: impl Fn(&[Array]) -> Result<Vec<Array>>,
@@ -37,7 +38,7 @@ pub fn vjp<A: AsRef<Array>, B: AsRef<Array>>(
 ///
 /// # Errors
 /// What `f` returns as an error, unchanged; [`Error::Argument`] for another number of tangents,
-/// [`Error::Shape`] when one does not fit its primal.
+/// [`Error::Shape`] or, for a complex tangent of a real primal, [`Error::Dtype`] when one does not fit.
 #[track_caller]
 pub fn jvp<A: AsRef<Array>, B: AsRef<Array>>(
     f: impl Fn(&[Array]) -> Result<Vec<Array>>,
@@ -60,10 +61,19 @@ fn check_tangents(primals: &[impl AsRef<Array>], tangents: &[impl AsRef<Array>])
         return Err(Error::argument("tangents", expected, tangents.len()));
     }
     for (i, (primal, tangent)) in primals.iter().zip(tangents).enumerate() {
-        let (want, got) = (primal.as_ref().shape(), tangent.as_ref().shape());
-        if want != got {
+        let (primal, tangent) = (primal.as_ref(), tangent.as_ref());
+        if primal.shape() != tangent.shape() {
             return Err(Error::shape(format!(
-                "`tangents`: expected shape {want:?} for primal {i}, got {got:?}"
+                "`tangents`: expected shape {:?} for primal {i}, got {:?}",
+                primal.shape(),
+                tangent.shape()
+            )));
+        }
+        // A cast would drop the imaginary part.
+        let (want, got) = (primal.dtype(), tangent.dtype());
+        if got == Dtype::Complex64 && want != got {
+            return Err(Error::dtype(format!(
+                "`tangents`: expected dtype {want} for primal {i}, got dtype {got}"
             )));
         }
     }
