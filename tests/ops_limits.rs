@@ -334,7 +334,14 @@ fn memory_that_is_not_there() {
 fn reductions_over_no_elements_of_any_layout() {
     here(|| {
         let x = Array::zeros((1, 0, 2), F32).unwrap();
-        for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0], [2, 0, 1], [0, 2, 1], [1, 0, 2]] {
+        for order in [
+            [0, 1, 2],
+            [2, 1, 0],
+            [1, 2, 0],
+            [2, 0, 1],
+            [0, 2, 1],
+            [1, 0, 2],
+        ] {
             for _ in 0..20 {
                 let y = x.transpose(order).unwrap();
                 let axis = order.iter().position(|&a| a == 1).unwrap() as i32;
