@@ -261,7 +261,8 @@ impl Error {
             b'a' | b'o' if is_shape(&message) => Error::Shape { message, at },
             b'a' if is_dtype(&message) => Error::Dtype { message, at },
             b'a' | b'o' => Error::Argument {
-                argument: String::new(),
+                // Our own C++ begins with it, as `Error::argument` does.
+                argument: named(&message).unwrap_or_default().to_owned(),
                 message,
                 at,
             },
@@ -345,6 +346,12 @@ fn readable(message: String) -> String {
         },
         None => message,
     }
+}
+
+/// The name in "`name`: ...".
+fn named(message: &str) -> Option<&str> {
+    let (name, rest) = message.strip_prefix('`')?.split_once('`')?;
+    rest.starts_with(": ").then_some(name)
 }
 
 fn is_io(message: &str) -> bool {

@@ -277,8 +277,18 @@ fn a_divergent_barrier_is_an_error(#[case] body: &str, #[case] message: Option<&
 
 /// Metal's compiler refuses these, and here they would end the process. No compiler is asked.
 #[rstest]
-#[case::throws("", "\nif (x[0] > 0) throw 1;", "exceptions", "source line 2")]
-#[case::by_a_macro("#define FAIL throw 1\n", "FAIL;", "exceptions", "header line 1")]
+#[case::throws(
+    "",
+    "out[0] = 1;\nif (x[0] > 0) throw 1;",
+    "exceptions",
+    "source line 2"
+)]
+#[case::by_a_macro(
+    "#define FAIL throw 1\n",
+    "FAIL; out[0] = 1;",
+    "exceptions",
+    "header line 1"
+)]
 #[case::catches(
     "",
     "try { out[0] = 1; } catch (...) {}",
@@ -294,17 +304,17 @@ fn a_divergent_barrier_is_an_error(#[case] body: &str, #[case] message: Option<&
 #[case::frees("", "delete out;", "`delete`", "source line 1")]
 #[case::casts(
     "struct A { virtual void f(); };\n",
-    "dynamic_cast<thread A*>(p);",
+    "out[0] = 1; dynamic_cast<thread A*>(p);",
     "dynamic_cast",
     "source line 1"
 )]
 #[case::aborts(
     "extern \"C\" void abort();\n",
-    "\n\nabort();",
+    "out[0] = 1;\n\nabort();",
     "`abort`",
     "header line 1"
 )]
-#[case::assembly("", "asm(\"ud2\");", "assembly", "source line 1")]
+#[case::assembly("", "out[0] = 1; asm(\"ud2\");", "assembly", "source line 1")]
 fn what_would_end_the_process_does_not_compile(
     #[case] header: &str,
     #[case] source: &str,

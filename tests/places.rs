@@ -117,7 +117,7 @@ fn arrays_and_operations() {
         "roll" [] x().roll([1, 2, 3], [0]);
         "tile" ["-2"] x().tile((-2, 1));
         "view" [] Array::zeros((2, 3), U8)?.view(F32);
-        "where_" [] ops::where_(&Array::zeros(5, BOOL)?, &x(), 0.0);
+        "where_" [] ops::where_(&Array::zeros(5, BOOL)?, x(), 0.0);
         "clip" [] x().clip(&Array::zeros(7, F32)?..=&Array::zeros(7, F32)?);
         "unstack" [] x().unstack(4);
         "diff" [] x().diff(-1, 0);

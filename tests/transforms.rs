@@ -306,7 +306,10 @@ fn vmap_of_an_output_that_is_the_same_for_all() {
     );
 }
 
+/// Outputs and their axes.
 type Lists = (Vec<Array>, Vec<i32>);
+/// What is wrong with a rule, and the rule.
+type Wrong<T> = (&'static str, fn(&Array) -> Result<T>);
 
 /// What a rule gives is held to what the function gave.
 #[test]
@@ -315,7 +318,7 @@ fn wrong_rules_are_refused() {
     let f = || custom_function(|p: &[Array]| Ok(vec![p[0].exp()?]));
     let ones = array(&[1.0; 4]);
 
-    let tangents: [(&str, fn(&Array) -> Result<Vec<Array>>); 4] = [
+    let tangents: [Wrong<Vec<Array>>; 4] = [
         ("none", |_| Ok(vec![])),
         ("two", |t| Ok(vec![t.clone(), t.clone()])),
         ("another shape", |t| Ok(vec![t.sum(..)?])),
@@ -334,7 +337,7 @@ fn wrong_rules_are_refused() {
     let e = vjp(|p: &[Array]| half.call(p), [&x], [&ones]).unwrap_err();
     assert!(matches!(e, Error::Dtype { .. }), "{e}");
 
-    let mapped: [(&str, fn(&Array) -> Result<Lists>); 7] = [
+    let mapped: [Wrong<Lists>; 7] = [
         ("no outputs", |_| Ok((vec![], vec![]))),
         ("no axes", |x| Ok((vec![x.clone()], vec![]))),
         ("an axis too far", |x| Ok((vec![x.clone()], vec![2]))),
@@ -404,6 +407,7 @@ fn tangents_and_cotangents_have_to_fit() {
     assert!(matches!(jvp(f, [&x], [&two]), Err(Error::Shape { .. })));
     let complex = x.astype(zmlx::Dtype::Complex64).unwrap();
     assert!(matches!(jvp(f, [&x], [&complex]), Err(Error::Dtype { .. })));
+    assert!(matches!(vjp(f, [&x], [&complex]), Err(Error::Dtype { .. })));
     // Another precision is converted, also on the way to a rule.
     let half = x.astype(zmlx::Dtype::Float16).unwrap();
     let own = custom_function(|p: &[Array]| Ok(vec![p[0].exp()?]))

@@ -271,6 +271,7 @@ class Run : public std::enable_shared_from_this<Run> {
         return; // MLX says what is wrong
       }
       if (seen_.insert(a.id(), sound)) {
+        straighten(a);
         stack.push_back({&a, 0});
       }
     };

@@ -33,19 +33,32 @@ Fn fn(rust::Box<Callback> f) {
   };
 }
 
-// A function of `count` outputs, for a derivative that is given an array for each. MLX leaves out
+// A function for a derivative that is given an array for each of its outputs. MLX leaves out
 // outputs that are a `stop_gradient`, and gives the arrays to those that come after; a copy
 // is none.
-Fn each_output(rust::Box<Callback> f, size_t count) {
-  return [f = fn(std::move(f)), count](const ArrayVec& inputs) {
+Fn each_output(rust::Box<Callback> f, const ArrayVec& cotangents) {
+  std::vector<mx::Dtype> dtypes;
+  for (const auto& c : cotangents) {
+    dtypes.push_back(c.dtype());
+  }
+  return [f = fn(std::move(f)), dtypes](const ArrayVec& inputs) {
     auto outputs = f(inputs);
+    auto count = dtypes.size();
     if (outputs.size() != count) {
       std::ostringstream msg;
       msg << "`cotangents`: expected " << outputs.size() << ", one for each output, got "
           << count;
       throw std::invalid_argument(msg.str());
     }
-    for (auto& out : outputs) {
+    for (size_t i = 0; i < count; ++i) {
+      auto& out = outputs[i];
+      // A cast would drop the imaginary part.
+      if (dtypes[i] == mx::complex64 && out.dtype() != mx::complex64) {
+        std::ostringstream msg;
+        msg << "`cotangents`: expected dtype " << out.dtype() << " for output " << i << ", got dtype "
+            << dtypes[i];
+        throw std::invalid_argument(msg.str());
+      }
       if (out.has_primitive() && out.primitive().name() == std::string_view("StopGradient")) {
         out = mx::copy(out, out.primitive().stream());
       }
@@ -80,11 +93,8 @@ ArrayVec placed(Arrays arrays, StreamRef s) {
 
 TwoLists
 vjp(rust::Box<Callback> f, Arrays primals, Arrays cotangents, StreamRef s) {
-  return two(
-      mx::vjp(
-          each_output(std::move(f), cotangents.size()),
-          placed(primals, s),
-          list(cotangents)));
+  auto given = list(cotangents);
+  return two(mx::vjp(each_output(std::move(f), given), placed(primals, s), given));
 }
 
 TwoLists

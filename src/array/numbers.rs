@@ -6,6 +6,7 @@ use half::{bf16, f16};
 use num_complex::Complex32;
 
 use super::{Array, Operand};
+use crate::ops::Number;
 use crate::{Dtype, Error, Result};
 
 /// A float in the dtype of `like`: of integers and bool it makes float32, as in MLX.
@@ -52,23 +53,64 @@ fn whole(value: i128, like: &Array) -> Result<Cow<'static, Array>> {
     }
 }
 
+/// A float to compare with `like`: one that its dtype does not reach has a wider one.
+#[track_caller]
+fn float_compared(value: f64, like: &Array) -> Result<Cow<'static, Array>> {
+    if !like.dtype().is_floating() || Number::Real(value).fits(like.dtype(), true) {
+        return float(value, like);
+    }
+    // Nothing on a GPU is wider than float32, so that has no number to stand for what lies beyond it.
+    if like.dtype() == Dtype::Float32 {
+        Number::Real(value).check("number", Dtype::Float32, true)?;
+    }
+    // For the half types one in float32 that is as far away does as well.
+    let bound = f64::from(f32::MAX);
+    Array::scalar(value.clamp(-bound, bound) as f32).map(Cow::Owned)
+}
+
+/// A whole number to compare with `like`: one that its dtype does not hold has a type that does.
+#[track_caller]
+fn whole_compared(value: i128, like: &Array) -> Result<Cow<'static, Array>> {
+    if Number::Whole(value).fits(like.dtype(), false) {
+        return whole(value, like);
+    }
+    if !like.dtype().is_integral() {
+        return float_compared(value as f64, like);
+    }
+    match i64::try_from(value) {
+        Ok(value) => Array::scalar(value),
+        Err(_) => Array::scalar(value.clamp(0, u64::MAX.into()) as u64),
+    }
+    .map(Cow::Owned)
+}
+
 macro_rules! operands {
-    ($make:ident($wide:ty): $($ty:ty),*) => {$(
+    ($make:ident, $compared:ident($wide:ty): $($ty:ty),*) => {$(
         impl Operand for $ty {
             #[track_caller]
             fn operand(&self, like: &Array) -> Result<Cow<'_, Array>> {
                 $make(<$wide>::from(*self), like)
             }
+
+            #[track_caller]
+            fn compared(&self, like: &Array) -> Result<Cow<'_, Array>> {
+                $compared(<$wide>::from(*self), like)
+            }
         }
     )*};
 }
 
-operands!(float(f64): f64, f16, bf16);
-operands!(whole(i128): u8, u16, u32, u64, i8, i16, i64);
+operands!(float, float_compared(f64): f64, f16, bf16);
+operands!(whole, whole_compared(i128): u8, u16, u32, u64, i8, i16, i64);
 
 impl Operand for usize {
     #[track_caller]
     fn operand(&self, like: &Array) -> Result<Cow<'_, Array>> {
         whole(*self as i128, like)
+    }
+
+    #[track_caller]
+    fn compared(&self, like: &Array) -> Result<Cow<'_, Array>> {
+        whole_compared(*self as i128, like)
     }
 }

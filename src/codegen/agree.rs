@@ -169,5 +169,6 @@ fn differ(a: f64, b: f64) -> bool {
     if a.is_nan() || b.is_nan() || a == b {
         return false;
     }
-    !((a - b).abs() <= 1e-6 * (1.0 + a.abs() + b.abs()))
+    let near = (a - b).abs() <= 1e-6 * (1.0 + a.abs() + b.abs());
+    !near
 }

@@ -10,10 +10,10 @@ pub(super) fn explained(problem: EngineError, launch: &Launch<'_>) -> EngineErro
     let EngineError::Compile(mut error) = problem else {
         return problem;
     };
-    if let Some(name) = unknown(&error.message) {
-        if let Some(words) = words(name, launch) {
-            error.message = format!("{words} ({})", error.message);
-        }
+    if let Some(name) = unknown(&error.message)
+        && let Some(words) = words(name, launch)
+    {
+        error.message = format!("{words} ({})", error.message);
     }
     EngineError::Compile(error)
 }

@@ -6,7 +6,7 @@ use crate::array::refs;
 use crate::bridge::transforms::ffi;
 use crate::error::Here;
 use crate::stream::current;
-use crate::{Array, Error, Result};
+use crate::{Array, Dtype, Error, Result};
 
 use super::{transform, two};
 
@@ -16,7 +16,8 @@ use super::{transform, two};
 /// `cotangents` has one array for each output of `f`, of its shape; other dtypes are cast to the output's.
 ///
 /// # Errors
-/// What `f` returns as an error, unchanged; [`Error::Shape`] when the cotangents do not fit.
+/// What `f` returns as an error, unchanged; [`Error::Argument`] for another number of cotangents,
+/// [`Error::Shape`] or, for a complex cotangent of a real output, [`Error::Dtype`] when one does not fit.
 #[track_caller]
 pub fn vjp<A: AsRef<Array>, B: AsRef<Array>>(
     f: impl Fn(&[Array]) -> Result<Vec<Array>>,
@@ -36,18 +37,47 @@ pub fn vjp<A: AsRef<Array>, B: AsRef<Array>>(
 /// `tangents` has one array for each primal, of its shape; other dtypes are cast to the primal's.
 ///
 /// # Errors
-/// As [`vjp`].
+/// What `f` returns as an error, unchanged; [`Error::Argument`] for another number of tangents,
+/// [`Error::Shape`] or, for a complex tangent of a real primal, [`Error::Dtype`] when one does not fit.
 #[track_caller]
 pub fn jvp<A: AsRef<Array>, B: AsRef<Array>>(
     f: impl Fn(&[Array]) -> Result<Vec<Array>>,
     primals: impl AsRef<[A]>,
     tangents: impl AsRef<[B]>,
 ) -> Result<(Vec<Array>, Vec<Array>)> {
+    check_tangents(primals.as_ref(), tangents.as_ref())?;
     let (primals, tangents) = (refs(primals.as_ref()), refs(tangents.as_ref()));
     // Outside of the closure, which knows no caller.
     two(transform(&f, |f| {
         ffi::jvp(f, &primals, &tangents, current())
     }))
+}
+
+/// One tangent for each primal, of its shape.
+#[track_caller]
+fn check_tangents(primals: &[impl AsRef<Array>], tangents: &[impl AsRef<Array>]) -> Result<()> {
+    if primals.len() != tangents.len() {
+        let expected = format_args!("{}, one for each primal", primals.len());
+        return Err(Error::argument("tangents", expected, tangents.len()));
+    }
+    for (i, (primal, tangent)) in primals.iter().zip(tangents).enumerate() {
+        let (primal, tangent) = (primal.as_ref(), tangent.as_ref());
+        if primal.shape() != tangent.shape() {
+            return Err(Error::shape(format!(
+                "`tangents`: expected shape {:?} for primal {i}, got {:?}",
+                primal.shape(),
+                tangent.shape()
+            )));
+        }
+        // A cast would drop the imaginary part.
+        let (want, got) = (primal.dtype(), tangent.dtype());
+        if got == Dtype::Complex64 && want != got {
+            return Err(Error::dtype(format!(
+                "`tangents`: expected dtype {want} for primal {i}, got dtype {got}"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The gradient of a function of one array that gives one number.

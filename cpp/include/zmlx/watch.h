@@ -15,6 +15,11 @@ enum class Care : uint8_t {
 
 Care care_for(const mx::Primitive& p);
 
+// Lets a reduction over no elements begin at an input that lies in rows. Of any other MLX's CPU
+// code asks for the last of no strides, so that what follows (a wrong start, a loop without end)
+// depends on what the memory held before.
+void straighten(const Array& reduction);
+
 // Stands in for a primitive while it is evaluated: behind the primitive's own work it looks
 // for its error.
 class Watched : public mx::Primitive {

@@ -136,7 +136,7 @@ template <class... B> using conjunction = _conjunction<B...>;
 template <class B> using negation = bool_constant<!bool(B::value)>;
 
 // A promise that all threads have the same value, which changes nothing here.
-template <class T> using uniform = T;
+template <class T> using zmlx_uniform = T;  // `uniform<T>` in MSL, a name that kernels use themselves
 template <class T> ZMLX_INLINE constexpr T make_uniform(T x) { return x; }
 
 template <class T> struct make_unsigned { typedef T type; };

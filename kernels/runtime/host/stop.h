@@ -45,9 +45,9 @@ ZMLX_ENTRY zmlx_ctx** zmlx_current() { return &zmlx_cur; }
 [[noreturn, gnu::noinline, gnu::cold]] static void zmlx_stop() { zmlx_leave(zmlx_tell(nullptr)); }
 #endif
 
-// zmlx_run around a call. No variable of it changes between setjmp and a return by longjmp.
-#define ZMLX_RUN(...)                                                                                  \
-  ZMLX_ENTRY int zmlx_run(const zmlx_launch* zmlx_l, uint32_t zmlx_first, uint32_t zmlx_end) {         \
+// The entry point `name`, which is zmlx_run, around a call. No variable of it changes between setjmp and a return by longjmp.
+#define ZMLX_RUN(name, ...)                                                                            \
+  ZMLX_ENTRY int name(const zmlx_launch* zmlx_l, uint32_t zmlx_first, uint32_t zmlx_end) {             \
     zmlx_exit zmlx_e;                                                                                  \
     zmlx_e.leave = zmlx_leave;                                                                         \
     if (zmlx_setjmp(zmlx_e.place)) return 1;                                                           \

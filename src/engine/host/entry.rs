@@ -106,7 +106,7 @@ fn run(facts: &Facts<'_>, body: &str, out: &mut String) {
     out.push_str(body);
     let _ = write!(
         out,
-        "}}\nZMLX_RUN(zmlx_groups(zmlx_l, zmlx_first, zmlx_end{arguments}))\n"
+        "}}\nZMLX_RUN(zmlx_run, zmlx_groups(zmlx_l, zmlx_first, zmlx_end{arguments}))\n"
     );
 }
 

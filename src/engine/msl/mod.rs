@@ -263,6 +263,7 @@ fn rewrite(
         }
         spaces::rewrite(stream, name.is_some(), &aliases, target, edits);
         words::literals(stream, edits);
+        words::uniform(stream, edits);
         words::swizzles(stream, &own, edits);
         if let Some(function) = target.alternative() {
             ternary::mark(stream, function, &templates, edits);

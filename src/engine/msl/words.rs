@@ -69,6 +69,20 @@ pub fn literals(stream: Stream<'_>, edits: &mut Edits) {
     }
 }
 
+/// Renames `uniform<T>`, unless the text uses the name for something of its own: a function of that name and the
+/// library's template would be ambiguous.
+pub fn uniform(stream: Stream<'_>, edits: &mut Edits) {
+    let at = |i: &usize| stream.str(*i) == "uniform";
+    let (library, own): (Vec<usize>, Vec<usize>) = (0..stream.len())
+        .filter(at)
+        .partition(|&i| stream.str(i + 1) == "<");
+    if own.is_empty() {
+        for i in library {
+            edits.replace(stream.tokens[i], "zmlx_uniform");
+        }
+    }
+}
+
 /// What a floating literal becomes: MSL has no double, and suffixes for the short types.
 fn float_literal(text: &str) -> Option<Cow<'static, str>> {
     let lower = text.to_ascii_lowercase();

@@ -123,7 +123,7 @@ fn groups(facts: &Facts<'_>, thread: &str, out: &mut String) {
          \n      for (uint zmlx_lx = 0; zmlx_lx < zmlx_ex; ++zmlx_lx) {{\
          \n        const uint zmlx_x = zmlx_ox + zmlx_lx, zmlx_y = zmlx_oy + zmlx_ly, zmlx_z = zmlx_oz + zmlx_lz;\
          \n        const uint zmlx_index = (zmlx_lz * zmlx_ey + zmlx_ly) * zmlx_ex + zmlx_lx;\
-         \n        {thread}\n      }}\n  }}\n}}\nZMLX_RUN(zmlx_groups(zmlx_l, zmlx_first, zmlx_end))\n"
+         \n        {thread}\n      }}\n  }}\n}}\nZMLX_RUN(zmlx_run, zmlx_groups(zmlx_l, zmlx_first, zmlx_end))\n"
     );
 }
 
