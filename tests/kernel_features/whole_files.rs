@@ -163,10 +163,10 @@ fn other_kernels_and_what_makes_them() {
         STRUCT(Small)
         template <typename T> constexpr int width() { return vec_elements<T>::value; }\n";
     let body = "MD m = make(); threadgroup MD shared[2]; shared[0] = MD{1, 2}; float v = 1; called(&v); Small small{6}; constexpr int N = 5;
-        float a[4] = { [0 ... 3] = 3.0f }, c[4] = {1, [2] = half(2.5h), 7}; int e[2][3] = { [0 ... 1] = { [1] = 4, 5 } }; const float g[N] = { [0 ... N - 1] = 8.0h };
+        float a[4] = { [0 ... 3] = 3.0f }, c[4] = {1, [2] = half(2.5h), 7}; int e[2][3] = { [0 ... 1] = { [1] = 4, 5 } }; const float g[N] = { [0 ... N - 1] = 8.0h }; const int z[2][N] = { [0 ... 1] = { [0 ... N - 1] = 8 } };
         constexpr float k[3] = { [2] = 1, [0] = 9 };
         out[0] = m.m; out[1] = shared[0].d; out[2] = v; out[3] = Sized(5).n; out[4] = small.v; out[5] = a[2]; out[6] = c[1] + c[2] + c[3];
-        out[7] = e[1][2] * 10 + e[1][1] + e[0][0]; out[8] = g[4]; out[9] = k[0] * 100 + k[1] * 10 + k[2]; out[10] = width<float3>() + width<packed_half4>();
+        out[7] = e[1][2] * 10 + e[1][1] + e[0][0]; out[8] = (g[4] + z[1][4]) / 2; out[9] = k[0] * 100 + k[1] * 10 + k[2]; out[10] = width<float3>() + width<packed_half4>();
         out[11] = more(); simdgroup_float8x8 f = make_filled_simdgroup_matrix<float, 8>(3.0f); out[12] = f.thread_elements()[1]; simdgroup_matrix<half, 8> q; out[13] = sizeof(q);
         out[14] = make_diagonal_simdgroup_matrix<float, 8>(2.0f).thread_elements()[0];";
     let got = Probe::new(body).header(header).run_both::<f32>(15);

@@ -82,6 +82,12 @@ fn elements(stream: Stream<'_>, open: usize) -> Option<(usize, Vec<Element>)> {
     Some((close, elements))
 }
 
+/// The elements of a value that is a list.
+fn elements_of(stream: Stream<'_>, (from, to): (usize, usize)) -> Option<(usize, Vec<Element>)> {
+    let is_list = stream.str(from) == "{" && stream.close(from).is_some_and(|c| c + 1 == to);
+    is_list.then(|| elements(stream, from)).flatten()
+}
+
 fn element(stream: Stream<'_>, from: usize, to: usize) -> Element {
     let Some(close) = designates(stream, from) else {
         return Element {
@@ -121,6 +127,12 @@ fn written_out(
         };
         if last < first || last >= LONGEST {
             return None;
+        }
+        // A list within that cannot be written out.
+        if let Some((_, within)) = elements_of(stream, element.value)
+            && within.iter().any(|e| e.place.is_some())
+        {
+            written_out(source, stream, &within, edits)?;
         }
         let value = edits.render(source, stream, element.value);
         list.resize(list.len().max(last + 1), None);
