@@ -6,6 +6,8 @@ use half::{bf16, f16};
 use num_complex::Complex32;
 
 use super::{Array, Operand};
+use crate::ops::Number;
+use crate::stream::current;
 use crate::{Dtype, Error, Result};
 
 /// A float in the dtype of `like`: of integers and bool it makes float32, as in MLX.
@@ -52,23 +54,67 @@ fn whole(value: i128, like: &Array) -> Result<Cow<'static, Array>> {
     }
 }
 
+/// A float for a comparison with `like`.
+#[track_caller]
+fn float_compared(value: f64, like: &Array) -> Result<Cow<'static, Array>> {
+    let dtype = like.dtype();
+    if dtype.is_integral() || Number::Real(value).fits(dtype, true) {
+        return float(value, like);
+    }
+    let single = value as f32;
+    // Beyond float32 there is only float64, which a GPU does not have.
+    match single.is_finite() || current().gpu {
+        true => Array::scalar(single),
+        false => Array::scalar(value),
+    }
+    .map(Cow::Owned)
+}
+
+/// A whole number for a comparison with `like`.
+#[track_caller]
+fn whole_compared(value: i128, like: &Array) -> Result<Cow<'static, Array>> {
+    let dtype = like.dtype();
+    if Number::Whole(value).fits(dtype, false) {
+        return whole(value, like);
+    }
+    if !dtype.is_integral() {
+        return Array::scalar(value as f32).map(Cow::Owned);
+    }
+    match i64::try_from(value) {
+        Ok(value) => Array::scalar(value),
+        // No operand is larger than u64.
+        Err(_) => Array::scalar(value as u64),
+    }
+    .map(Cow::Owned)
+}
+
 macro_rules! operands {
-    ($make:ident($wide:ty): $($ty:ty),*) => {$(
+    ($make:ident, $compared:ident($wide:ty): $($ty:ty),*) => {$(
         impl Operand for $ty {
             #[track_caller]
             fn operand(&self, like: &Array) -> Result<Cow<'_, Array>> {
                 $make(<$wide>::from(*self), like)
             }
+
+            #[track_caller]
+            fn compared(&self, like: &Array) -> Result<Cow<'_, Array>> {
+                $compared(<$wide>::from(*self), like)
+            }
         }
     )*};
 }
 
-operands!(float(f64): f64, f16, bf16);
-operands!(whole(i128): u8, u16, u32, u64, i8, i16, i64);
+operands!(float, float_compared(f64): f64, f16, bf16);
+operands!(whole, whole_compared(i128): u8, u16, u32, u64, i8, i16, i64);
 
 impl Operand for usize {
     #[track_caller]
     fn operand(&self, like: &Array) -> Result<Cow<'_, Array>> {
         whole(*self as i128, like)
+    }
+
+    #[track_caller]
+    fn compared(&self, like: &Array) -> Result<Cow<'_, Array>> {
+        whole_compared(*self as i128, like)
     }
 }
