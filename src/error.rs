@@ -62,7 +62,8 @@ pub enum Error {
     /// Data was asked for that is not there yet, or not in the layout asked for.
     #[error("{message} (at {at})")]
     NotReady { message: String, at: Site },
-    /// There is not enough memory for a result. Nothing is lost but that.
+    /// There is not enough memory for a result. Nothing is lost but that. With MLX's CUDA build the system may end the
+    /// process instead: its allocator cannot be asked.
     #[error("{message} (at {at})")]
     Memory { message: String, at: Site },
     /// MLX failed in another way; its own message.

@@ -428,7 +428,7 @@ fn template_arguments_of_any_integer() {
 #[case("out[0] = sigmoid(x[0]);", &["`sigmoid` is not known", "did you mean `kk_sigmoid`"])]
 #[case("out[0] = T(x[0]);", &["`T` is not declared", "template arguments given: TT, N = 3"])]
 #[case("out[0] = metal::sqroot(x[0]) + xx[0];", &["`sqroot` is not known"])]
-#[case("out[0] = y[0];", &["'y'"])]
+#[case("out[0] = y[0];", &["source line 1", "out[0] = y[0];"])]
 fn unknown_names(#[case] source: &str, #[case] parts: &[&str]) {
     let kernel = MetalKernel::new("names", ["x"], ["out"])
         .source(source)

@@ -45,6 +45,36 @@ fn a_number_beyond_the_dtype_is_compared_as_it_is() {
         let half = arr(&[f32::INFINITY, 65504.0]).astype(F16).unwrap();
         assert_eq!(truth(half.greater(1e6)), [true, false]);
         assert_eq!(truth(half.less(70_000)), [false, true]);
+        assert_eq!(truth(half.greater(1e6f32)), [true, false]);
+        assert_eq!(truth(half.equal(1e300f64)), [false; 2]);
+        assert_eq!(truth(half.less(70_000i64)), [false, true]);
+        let single = arr(&[f32::INFINITY, f32::MAX]);
+        assert_eq!(truth(single.greater(1e300)), [true, false]);
+        assert_eq!(truth(single.less(-1e300)), [false; 2]);
+        // Numbers of every type.
+        assert_eq!(truth(signed.less(300i64)), [true; 2]);
+        assert_eq!(truth(signed.less(u64::MAX)), [true; 2]);
+        assert_eq!(truth(signed.greater(usize::MAX)), [false; 2]);
+        assert_eq!(truth(signed.equal(255u8)), [false; 2]);
+        assert_eq!(truth(unsigned.greater_equal(i64::MIN)), [true; 2]);
+        assert_eq!(truth(unsigned.less(-1i8)), [false; 2]);
+        assert_eq!(truth(arr(&[i64::MIN, i64::MAX]).less(u64::MAX)), [true; 2]);
+        // Bounds as well, and the dtype stays.
+        let same = signed.clip(-1000i64..=1000i64).unwrap();
+        assert_eq!(same.to_vec::<i8>().unwrap(), [-128, 127]);
+        for y in [
+            half.clip(..=1e6).unwrap(),
+            half.clip(-1e6f32..).unwrap(),
+            half.clip(..=70_000i64).unwrap(),
+            half.clip(-70_000..).unwrap(),
+        ] {
+            assert_eq!(
+                (y.dtype(), f32s(&y.astype(F32).unwrap())[1]),
+                (F16, 65504.0)
+            );
+        }
+        let y = single.clip(1e300f64..).unwrap();
+        assert_eq!((y.dtype(), f32s(&y)), (F32, vec![f32::INFINITY; 2]));
         // Integers without a common type.
         let (a, b) = (
             arr(&[u64::MAX, 1 << 60, 5]),

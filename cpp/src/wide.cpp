@@ -25,14 +25,15 @@ bool is_half(const Array& a) {
 // The array in a type in which a few sums and products of its values have room. Integers
 // are whole numbers of float64, which only the CPU has.
 Array roomy(const Array& a, StreamRef s) {
+  // Few numbers cost little, and MLX's CPU adds so many that a sum of float32 stands still.
+  bool few = a.size() <= 4096;
   if (is_half(a)) {
-    return mx::astype(a, mx::float32, on(s));
+    // bfloat16 reaches as far as float32.
+    return mx::astype(a, few && has_double(s) ? mx::float64 : mx::float32, on(s));
   }
   if (is_integer(a)) {
     return mx::astype(a, has_double(s) ? mx::float64 : mx::float32, on(s));
   }
-  // Few numbers cost little, and MLX's CPU adds so many that a sum of float32 stands still.
-  bool few = a.size() <= 4096;
   bool many = a.size() >= (size_t{1} << 24);
   if (a.dtype() == mx::float32 && (few || many) && has_double(s)) {
     return mx::astype(a, mx::float64, on(s));
@@ -56,7 +57,21 @@ Array wide_mean(const Array& a, const std::vector<int>& axes, bool keepdims, Str
     // MLX sums such in 32 bits. A sum of 2^31 integers of 32 bits fits 64.
     x = mx::astype(a, mx::int64, on(s));
   }
-  return mx::astype(mx::mean(x, axes, keepdims, on(s)), result_type(a), on(s));
+  auto m = mx::mean(x, axes, keepdims, on(s));
+  if (a.dtype() == mx::float64 && a.size() > 1 && a.size() <= 4096) {
+    // No type has more room. Small parts are summed where the sum is infinite; elsewhere they
+    // would lose the last bits of the smallest numbers.
+    constexpr double parts = 4096;
+    auto small = mx::multiply(x, Array(1 / parts, mx::float64), on(s));
+    auto scaled = mx::multiply(
+        mx::mean(small, axes, keepdims, on(s)), Array(parts, mx::float64), on(s));
+    m = mx::where(mx::isinf(m, on(s)), scaled, m, on(s));
+  }
+  return mx::astype(m, result_type(a), on(s));
+}
+
+Array scannable(const Array& a, StreamRef s) {
+  return is_half(a) && has_double(s) ? mx::astype(a, mx::float32, on(s)) : a;
 }
 
 Array wide_var(

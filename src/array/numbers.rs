@@ -7,6 +7,7 @@ use num_complex::Complex32;
 
 use super::{Array, Operand};
 use crate::ops::Number;
+use crate::stream::current;
 use crate::{Dtype, Error, Result};
 
 /// A float in the dtype of `like`: of integers and bool it makes float32, as in MLX.
@@ -53,33 +54,36 @@ fn whole(value: i128, like: &Array) -> Result<Cow<'static, Array>> {
     }
 }
 
-/// A float to compare with `like`: one that its dtype does not reach has a wider one.
+/// A float for a comparison with `like`.
 #[track_caller]
 fn float_compared(value: f64, like: &Array) -> Result<Cow<'static, Array>> {
-    if !like.dtype().is_floating() || Number::Real(value).fits(like.dtype(), true) {
+    let dtype = like.dtype();
+    if dtype.is_integral() || Number::Real(value).fits(dtype, true) {
         return float(value, like);
     }
-    // Nothing on a GPU is wider than float32, so that has no number to stand for what lies beyond it.
-    if like.dtype() == Dtype::Float32 {
-        Number::Real(value).check("number", Dtype::Float32, true)?;
+    let single = value as f32;
+    // Beyond float32 there is only float64, which a GPU does not have.
+    match single.is_finite() || current().gpu {
+        true => Array::scalar(single),
+        false => Array::scalar(value),
     }
-    // For the half types one in float32 that is as far away does as well.
-    let bound = f64::from(f32::MAX);
-    Array::scalar(value.clamp(-bound, bound) as f32).map(Cow::Owned)
+    .map(Cow::Owned)
 }
 
-/// A whole number to compare with `like`: one that its dtype does not hold has a type that does.
+/// A whole number for a comparison with `like`.
 #[track_caller]
 fn whole_compared(value: i128, like: &Array) -> Result<Cow<'static, Array>> {
-    if Number::Whole(value).fits(like.dtype(), false) {
+    let dtype = like.dtype();
+    if Number::Whole(value).fits(dtype, false) {
         return whole(value, like);
     }
-    if !like.dtype().is_integral() {
-        return float_compared(value as f64, like);
+    if !dtype.is_integral() {
+        return Array::scalar(value as f32).map(Cow::Owned);
     }
     match i64::try_from(value) {
         Ok(value) => Array::scalar(value),
-        Err(_) => Array::scalar(value.clamp(0, u64::MAX.into()) as u64),
+        // No operand is larger than u64.
+        Err(_) => Array::scalar(value as u64),
     }
     .map(Cow::Owned)
 }

@@ -31,12 +31,17 @@ fn unknown(message: &str) -> Option<&str> {
         "unknown type name",
         "no member named",
         "no template named",
+        "has no member",
         "is undefined",
     ];
     if !SAYINGS.iter().any(|s| message.contains(s)) {
         return None;
     }
     let quote = |c: char| matches!(c, '\'' | '"' | '\u{2018}' | '\u{2019}');
+    // `namespace "metal" has no member "gelu"`: the name comes last.
+    let message = message
+        .split_once("has no member")
+        .map_or(message, |(_, name)| name);
     let start = message.find(quote)? + message[message.find(quote)?..].chars().next()?.len_utf8();
     let rest = &message[start..];
     let name = &rest[..rest.find(quote)?];
@@ -122,6 +127,7 @@ mod tests {
                 Some("foo"),
             ),
             ("identifier \"foo\" is undefined", Some("foo")),
+            ("namespace \"metal\" has no member \"gelu\"", Some("gelu")),
             ("expected ';' before '}' token", None),
         ] {
             assert_eq!(unknown(message), name);

@@ -286,13 +286,16 @@ fn bound(value: &impl Operand, like: &Array, lower: bool) -> Result<Option<Array
     if value.as_array().is_some() || array.dtype() == like.dtype() {
         return Ok(Some(array));
     }
-    let (Some(n), Some((low, high))) = (Number::known(&array), reach(like.dtype())) else {
-        return Ok(Some(array));
+    let outside = match (Number::known(&array), reach(like.dtype())) {
+        (Some(Number::Whole(n)), Some((low, high))) => match lower {
+            true => n < low,
+            false => n > high,
+        },
+        // A number beyond the largest of a type of floats.
+        (Some(Number::Real(v)), None) if like.dtype() != Dtype::Complex64 => (v < 0.0) == lower,
+        _ => return Ok(Some(array)), // the array becomes one of floats
     };
-    let Number::Whole(n) = n else {
-        return Ok(Some(array)); // the array becomes one of floats
-    };
-    match if lower { n < low } else { n > high } {
+    match outside {
         true => Ok(None),
         // Beyond the other end, which `operand` refuses.
         false => value.operand(like).map(|a| Some(a.into_owned())),

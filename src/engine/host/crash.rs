@@ -162,14 +162,31 @@ extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c_void) 
     let Some(at) = SIGNALS.iter().position(|&(s, _)| s == signal) else {
         return;
     };
-    static SAID: AtomicBool = AtomicBool::new(false);
+    static BEGUN: AtomicBool = AtomicBool::new(false);
+    static DONE: AtomicBool = AtomicBool::new(false);
     let running = RUNNING.get();
     // A signal that another process sent says nothing about the kernel.
     // SAFETY: the system passes a valid record.
     let sent = unsafe { (*info).si_code } <= 0 && signal != libc::SIGABRT;
-    if !running.is_null() && !sent && !SAID.swap(true, Ordering::Relaxed) {
-        // SAFETY: not null, so it is the launch in whose `watched` this thread is.
-        say(SIGNALS[at].1, unsafe { &*running });
+    if !running.is_null() && !sent {
+        if BEGUN.swap(true, Ordering::Relaxed) {
+            // Threads of a launch crash together: the first one is to finish before another ends the process.
+            let nap = libc::timespec {
+                tv_sec: 0,
+                tv_nsec: 1_000_000,
+            };
+            for _ in 0..200 {
+                if DONE.load(Ordering::Acquire) {
+                    break;
+                }
+                // SAFETY: it may be called in a handler, and reads a valid time.
+                unsafe { libc::nanosleep(&raw const nap, ptr::null_mut()) };
+            }
+        } else {
+            // SAFETY: not null, so it is the launch in whose `watched` this thread is.
+            say(SIGNALS[at].1, unsafe { &*running });
+            DONE.store(true, Ordering::Release);
+        }
     }
     // SAFETY: `install` filled it before this function could be called. Calling the former handler
     // with what came is what the system would have done.

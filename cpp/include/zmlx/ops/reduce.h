@@ -71,8 +71,17 @@ inline ArrayPtr cumprod(const Array& a, Ints axis, bool reverse, bool inclusive,
           : mx::cumprod(a, axis.front(), reverse, inclusive, std::nullopt, on(s)));
 }
 
-ZMLX_SCAN(cummax)
-ZMLX_SCAN(cummin)
+#define ZMLX_EXTREME_SCAN(name)                                           \
+  inline ArrayPtr name(                                                   \
+      const Array& a, Ints axis, bool reverse, bool inclusive, StreamRef s) { \
+    auto x = scannable(a, s);                                             \
+    auto y = axis.empty() ? mx::name(x, reverse, inclusive, on(s))        \
+                          : mx::name(x, axis.front(), reverse, inclusive, on(s)); \
+    return box(mx::astype(y, a.dtype(), on(s)));                          \
+  }
+ZMLX_EXTREME_SCAN(cummax)
+ZMLX_EXTREME_SCAN(cummin)
+#undef ZMLX_EXTREME_SCAN
 ZMLX_SCAN(logcumsumexp)
 
 inline ArrayPtr diff(const Array& a, int32_t n, int32_t axis, StreamRef s) {

@@ -9,6 +9,9 @@ Array wide_mean(const Array& a, const std::vector<int>& axes, bool keepdims, Str
 Array wide_var(
     const Array& a, const std::vector<int>& axes, bool keepdims, int ddof, bool root, StreamRef s);
 Array wide_median(const Array& a, const std::vector<int>& axes, bool keepdims, StreamRef s);
+// What running extremes are taken of: MLX's CPU loses a NaN of the small types. The result has
+// the array's type after a cast back.
+Array scannable(const Array& a, StreamRef s);
 Array wide_round(const Array& a, int decimals, StreamRef s);
 Array wide_isclose(
     const Array& a, const Array& b, double rtol, double atol, bool equal_nan, StreamRef s);
