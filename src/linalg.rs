@@ -8,7 +8,7 @@ use crate::{Array, Error, Result};
 /// Inverses of the matrices in the last two dimensions.
 ///
 /// # Errors
-/// [`Error::Dtype`](crate::Error::Dtype) or [`Error::Shape`](crate::Error::Shape) unless it is a stack of square matrices of
+/// [`Error::Dtype`] or [`Error::Shape`] unless it is a stack of square matrices of
 /// float32 or float64. A singular matrix is an error of the evaluation.
 #[track_caller]
 pub fn inv(a: &Array) -> Result<Array> {
