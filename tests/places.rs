@@ -240,6 +240,11 @@ fn workers() {
 /// Numbers of any type take the dtype of the array.
 #[test]
 fn numbers() -> Result<()> {
+    // Where float64 is.
+    with_device(Device::CPU, numbers_of_every_type)
+}
+
+fn numbers_of_every_type() -> Result<()> {
     for dtype in [F16, BF16, F32, F64] {
         let x = Array::ones(2, dtype)?;
         for y in [

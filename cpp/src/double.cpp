@@ -1,4 +1,5 @@
 #include "zmlx/ops/double.h"
+#include "zmlx/ops/stay.h"
 
 #include <cmath>
 #include <limits>
@@ -203,11 +204,11 @@ Array logaddexp_in_double(const Array& a, const Array& b, mx::StreamOrDevice s) 
   // The difference of two equal infinities is no number, but they need none.
   auto zero = Array(0.0, mx::float64);
   auto same = mx::logical_and(mx::isinf(a, s), mx::equal(a, b, s), s);
-  auto d = mx::where(same, zero, mx::subtract(a, b, s), s);
+  auto d = staying_where(same, zero, mx::subtract(a, b, s), s);
   auto more = [&](const Array& x, const Array& d) {
     return mx::add(x, in_double(Function::softplus, d, s), s);
   };
-  return mx::where(mx::greater_equal(a, b, s), more(a, mx::negative(d, s)), more(b, d), s);
+  return staying_where(mx::greater_equal(a, b, s), more(a, mx::negative(d, s)), more(b, d), s);
 }
 
 } // namespace zmlx::ops

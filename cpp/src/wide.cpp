@@ -1,6 +1,7 @@
 #include "zmlx/ops/wide.h"
 
 #include "zmlx/ops/double.h"
+#include "zmlx/ops/stay.h"
 
 #include <cmath>
 #include <limits>
@@ -65,7 +66,7 @@ Array wide_mean(const Array& a, const std::vector<int>& axes, bool keepdims, Str
     auto small = mx::multiply(x, Array(1 / parts, mx::float64), on(s));
     auto scaled = mx::multiply(
         mx::mean(small, axes, keepdims, on(s)), Array(parts, mx::float64), on(s));
-    m = mx::where(mx::isinf(m, on(s)), scaled, m, on(s));
+    m = staying_where(mx::isinf(m, on(s)), scaled, m, on(s));
   }
   return mx::astype(m, result_type(a), on(s));
 }
