@@ -59,7 +59,8 @@ Array wide_mean(const Array& a, const std::vector<int>& axes, bool keepdims, Str
     x = mx::astype(a, mx::int64, on(s));
   }
   auto m = mx::mean(x, axes, keepdims, on(s));
-  if (a.dtype() == mx::float64 && a.size() > 1 && a.size() <= 4096) {
+  // Derivatives are those of the plain mean.
+  if (a.dtype() == mx::float64 && !a.is_tracer() && a.size() > 1 && a.size() <= 4096) {
     // No type has more room. Small parts are summed where the sum is infinite; elsewhere they
     // would lose the last bits of the smallest numbers.
     constexpr double parts = 4096;
