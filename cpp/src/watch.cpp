@@ -72,7 +72,8 @@ Care care_for(const mx::Primitive& p) {
 
 void straighten(const Array& a) {
   const auto& inputs = a.inputs();
-  if (inputs.size() != 1 || inputs[0].size() != 0 || typeid(a.primitive()) != typeid(mx::Reduce)) {
+  const auto& primitive = a.primitive();
+  if (inputs.size() != 1 || inputs[0].size() != 0 || typeid(primitive) != typeid(mx::Reduce)) {
     return;
   }
   const auto& s = a.primitive().stream();
