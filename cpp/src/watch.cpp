@@ -72,11 +72,15 @@ Care care_for(const mx::Primitive& p) {
 
 void straighten(const Array& a) {
   const auto& inputs = a.inputs();
-  const auto& primitive = a.primitive();
-  if (inputs.size() != 1 || inputs[0].size() != 0 || typeid(primitive) != typeid(mx::Reduce)) {
+  if (inputs.size() != 1 || inputs[0].size() != 0) {
     return;
   }
-  const auto& s = a.primitive().stream();
+  // What has inputs has a primitive.
+  const auto& primitive = a.primitive();
+  if (typeid(primitive) != typeid(mx::Reduce)) {
+    return;
+  }
+  const auto& s = primitive.stream();
   if (s.device == mx::Device::cpu) {
     // The value stays what it was, also for those that share the node.
     auto& input = const_cast<Array&>(a).inputs()[0];
