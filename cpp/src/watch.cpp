@@ -76,7 +76,7 @@ void straighten(const Array& a) {
     return;
   }
   // What has inputs has a primitive.
-  const auto& primitive = a.primitive();
+  auto& primitive = a.primitive();
   if (typeid(primitive) != typeid(mx::Reduce)) {
     return;
   }
