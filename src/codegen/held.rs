@@ -1,0 +1,229 @@
+//! The text of row programs on a GPU, where a group of threads has a row, or a piece of one, in its registers.
+//!
+//! A row that the registers hold is loaded once, before anything is computed. A longer one is loaded piece by piece, once for
+//! each pass; see `kernels/hold.metal`.
+
+use crate::expr::Expr;
+
+use super::folds::{self, by_level};
+use super::layout::Walk;
+use super::program::{Fold, Output, Reduction, Span};
+use super::text::{Writer, is_zero, wide_name};
+
+/// What a loop over the row's elements is for.
+struct Loop<'a> {
+    /// Expressions that are computed in it.
+    values: &'a [Expr],
+    /// First and last element of a row that is loaded piece by piece.
+    bounds: (&'a str, &'a str),
+}
+
+impl Writer<'_> {
+    /// All passes, and what is written then.
+    pub(super) fn held(&mut self) {
+        if self.pattern.walk == Walk::Held {
+            let all: Vec<Expr> = self.all_values();
+            self.hold(&all, None);
+        }
+        for level in by_level(self.program) {
+            self.held_pass(&level);
+        }
+        self.held_outputs();
+    }
+
+    /// Every expression of an element.
+    fn all_values(&self) -> Vec<Expr> {
+        let folded = self.program.reductions.iter().map(|r| r.value.clone());
+        let written = self.along_outputs().into_iter().map(|o| o.value.clone());
+        folded.chain(written).collect()
+    }
+
+    /// Outputs with a value for each element of the row.
+    pub(super) fn along_outputs(&self) -> Vec<&Output> {
+        let outputs = self.program.outputs.iter();
+        outputs
+            .filter(|o| o.span != Span::Row && !is_zero(o))
+            .collect()
+    }
+
+    /// Loads what the expressions read.
+    fn hold(&mut self, values: &[Expr], from: Option<&str>) {
+        for name in self.along(values) {
+            self.line(match from {
+                None => format!(
+                    "const auto zk_of_{name} = kk_hold<TG, VEC, ITEMS>({name}_row, zk_n, zk_tid);"
+                ),
+                Some(from) => format!(
+                    "const auto zk_of_{name} = kk_hold<TG, VEC, ITEMS>({name}_row + {from}, zk_c, zk_tid);"
+                ),
+            });
+        }
+    }
+
+    /// A loop over this thread's elements: `before` in front of each block, `body` for each element, `after` behind the block.
+    fn each(
+        &mut self,
+        of: &Loop<'_>,
+        before: impl FnOnce(&mut Self),
+        body: impl FnOnce(&mut Self),
+        after: impl FnOnce(&mut Self),
+    ) {
+        let pieces = self.pattern.walk == Walk::Pieces;
+        if pieces {
+            let (first, last) = of.bounds;
+            self.line(format!(
+                "for (uint zk_from = {first}; zk_from < {last}; zk_from += TG * VEC * ITEMS) {{"
+            ));
+            self.line(format!(
+                "const uint zk_c = metal::min({last} - zk_from, uint(TG * VEC * ITEMS));"
+            ));
+            self.hold(of.values, Some("zk_from"));
+        }
+        self.line("for (int zk_k = 0; zk_k < ITEMS; ++zk_k) {");
+        self.line("const uint zk_b = (uint(zk_k) * TG + zk_tid) * VEC;");
+        let end = if pieces { "zk_c" } else { "zk_n" };
+        self.line(format!("if (zk_b < {end}) {{"));
+        before(self);
+        self.line("for (int zk_l = 0; zk_l < VEC; ++zk_l) {");
+        let names = |name: &str| {
+            let mut all = of.values.iter();
+            all.any(|e| e.variables().iter().any(|n| n == name))
+        };
+        let elem = names("elem");
+        if elem || names("j") {
+            let from = if pieces { "zk_from + " } else { "" };
+            self.line(format!("const uint j = {from}zk_b + zk_l;"));
+        }
+        if elem {
+            self.line("const uint elem = row * zk_n + j;");
+        }
+        for name in self.along(of.values) {
+            self.line(format!(
+                "const T {name} = T(zk_of_{name}.at(zk_k * VEC + zk_l));"
+            ));
+        }
+        body(self);
+        self.line("}");
+        after(self);
+        self.line("}");
+        self.line("}");
+        if pieces {
+            self.line("}");
+        }
+    }
+
+    fn held_pass(&mut self, reductions: &[(usize, &Reduction)]) {
+        let compute = self.program.compute;
+        let wide = wide_name(compute);
+        let pieces = self.pattern.walk == Walk::Pieces;
+        for (_, r) in reductions {
+            let start = folds::start(&r.fold, compute);
+            self.line(format!("{wide} {} = {start};", r.name));
+        }
+        self.line("{");
+        // Between pieces a large element would swallow the small ones that come after it.
+        let sums: Vec<usize> = match pieces && compute.is_floating() {
+            true => reductions
+                .iter()
+                .filter(|(_, r)| r.fold == Fold::Sum)
+                .map(|(i, _)| *i)
+                .collect(),
+            false => Vec::new(),
+        };
+        for i in &sums {
+            self.line(format!("float zk_w{i} = 0.0f, zk_r{i} = 0.0f;"));
+        }
+        let known: Vec<Expr> = reductions
+            .iter()
+            .filter(|(_, r)| !matches!(r.fold, Fold::Custom(_)))
+            .map(|(_, r)| r.value.clone())
+            .collect();
+        let known = self.hoist(&known);
+        let mut values = known.clone();
+        for (_, r) in reductions {
+            if matches!(r.fold, Fold::Custom(_)) {
+                values.push(r.value.clone());
+            }
+        }
+        let of = Loop {
+            values: &values,
+            bounds: ("0", "zk_n"),
+        };
+        self.each(
+            &of,
+            |_| {},
+            |w| folds::updates(w, reductions, &known, None, |_, r| r.name.clone()),
+            |w| {
+                for (i, r) in reductions.iter().filter(|(i, _)| sums.contains(i)) {
+                    let name = &r.name;
+                    w.line(format!("kk_two_sum(zk_w{i}, zk_r{i}, {name});"));
+                    w.line(format!("{name} = 0.0f;"));
+                }
+            },
+        );
+        for (i, r) in reductions.iter().filter(|(i, _)| sums.contains(i)) {
+            self.line(format!("{} = kk_with_rest(zk_w{i}, zk_r{i});", r.name));
+        }
+        self.line("}");
+        folds::between_threads(self, reductions);
+    }
+
+    fn held_outputs(&mut self) {
+        let outputs = self.along_outputs();
+        let elements: Vec<Expr> = outputs.iter().map(|o| o.value.clone()).collect();
+        let names: Vec<String> = outputs
+            .iter()
+            .filter(|o| o.span == Span::Element)
+            .map(|o| o.name.clone())
+            .collect();
+        let types: Vec<String> = names.iter().map(|n| self.output_type(n)).collect();
+        if !elements.is_empty() {
+            let values = self.hoist(&elements);
+            let cut = self.pattern.form.has_dims() && !self.program.by_rows;
+            let parts = self.pattern.walk == Walk::Pieces && !self.sums_rows() && !cut;
+            if parts {
+                // Groups that share a row write a part of it each, of whole pieces.
+                self.line("const uint zk_size = TG * VEC * ITEMS;");
+                self.line("const uint zk_parts = threadgroups_per_grid.z, zk_part = threadgroup_position_in_grid.z;");
+                self.line("const uint zk_each = ((zk_n + zk_size - 1) / zk_size + zk_parts - 1) / zk_parts * zk_size;");
+                self.line("const uint zk_first = zk_part * zk_each, zk_last = metal::min(zk_n, zk_first + zk_each);");
+            }
+            let bounds = match parts || cut {
+                true => ("zk_first", "zk_last"),
+                false => ("0", "zk_n"),
+            };
+            let of = Loop {
+                values: &values,
+                bounds,
+            };
+            let to = match self.pattern.walk {
+                Walk::Pieces => "_to + zk_from",
+                _ => "_to",
+            };
+            self.each(
+                &of,
+                |w| {
+                    for (name, ty) in names.iter().zip(&types) {
+                        w.line(format!("kk_block<{ty}, VEC> zk_out_{name};"));
+                    }
+                },
+                |w| {
+                    w.stores(&[Span::Element, Span::Summed], Some(values.clone()), |o| {
+                        held_place(w.pattern.walk, o)
+                    });
+                },
+                |w| {
+                    for name in &names {
+                        w.line(format!(
+                            "kk_store_block({name}{to}, zk_b / VEC, zk_out_{name});"
+                        ));
+                    }
+                },
+            );
+        }
+        self.row_outputs(match self.pattern.walk == Walk::Pieces && !self.sums_rows() {
+            true => "if (zk_tid == 0 && threadgroup_position_in_grid.z == 0) {",
+            false => "if (zk_tid == 0) {",
+        });
+    }
+}
