@@ -27,7 +27,7 @@ pub(crate) fn vjp(program: &Program, op: &str) -> Result<Program> {
             } else {
                 format!("g_{}", o.name)
             };
-            build.input(&wanted, o.span)
+            build.input(&wanted, o.span.beside())
         })
         .collect();
     let mut adjoints: Vec<Expr> = vec![zero(); program.reductions.len()];
@@ -41,14 +41,14 @@ pub(crate) fn vjp(program: &Program, op: &str) -> Result<Program> {
         let (element, row) = build.pulled(&input.name, &cotangents, &adjoints, 0)?;
         let value = match input.span {
             // What a whole row shares cannot reach one element but through a reduction.
-            Span::Element => element,
+            Span::Element | Span::Summed => element,
             Span::Row => {
                 let summed = build.sum(&element);
                 build.tidy_row(add(summed, row))
             }
         };
         let name = fresh(&format!("d{}", input.name), &mut build.taken);
-        build.output(name, input.span, &value, OutputDtype::Like(i));
+        build.output(name, input.span.beside(), &value, OutputDtype::Like(i));
     }
     Ok(build.finish())
 }
@@ -174,7 +174,8 @@ impl<'a> Build<'a> {
         for (o, g) in self.of.outputs.iter().zip(cotangents) {
             let slope = mul(variable(g), self.derivative(&o.value, name)?);
             match o.span {
-                Span::Element => element = add(element, slope),
+                // The cotangent of a sum over rows is the same for each row.
+                Span::Element | Span::Summed => element = add(element, slope),
                 Span::Row => row = add(row, slope),
             }
         }

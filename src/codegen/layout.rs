@@ -170,6 +170,7 @@ impl<'a> Layout<'a> {
         match span {
             Span::Element => &self.shape,
             Span::Row => &self.shape[..self.lead],
+            Span::Summed => &self.shape[self.lead..],
         }
     }
 }
@@ -385,7 +386,7 @@ fn by_rows(
     let mut length_known = false;
     for ((input, a), &used) in program.inputs.iter().zip(inputs).zip(used) {
         let mut s = match input.span {
-            Span::Element => strides(a.shape(), &shape),
+            Span::Element | Span::Summed => strides(a.shape(), &shape),
             Span::Row => {
                 let mut s = strides(a.shape(), &shape[..lead]);
                 s.push(0);

@@ -157,7 +157,7 @@ impl<'a> Make<'a> {
         also: Option<(&str, &str)>,
     ) -> Result<()> {
         let mut scope = match span {
-            Span::Element => self.element.clone(),
+            Span::Element | Span::Summed => self.element.clone(),
             Span::Row => self.row.clone(),
         };
         if let Some((name, of)) = also {

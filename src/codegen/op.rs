@@ -11,7 +11,7 @@ use super::blocks;
 use super::derive;
 use super::explicit::{Explicit, Gradients};
 use super::layout::{Form, Layout, MOST_BUFFERS, Pattern};
-use super::program::{OutputDtype, Program};
+use super::program::{OutputDtype, Program, Span};
 use super::sizes::Sizes;
 use super::text;
 use super::whole::{WAYS, Way};
@@ -36,6 +36,8 @@ struct Inner {
     checked: bool,
     kernels: Kernels,
     vjp: OnceLock<Fused>,
+    /// With values of elements in place of sums over rows.
+    unsummed: OnceLock<Fused>,
     jvps: Mutex<Vec<(Vec<bool>, Fused)>>,
     /// The same in integers, where that means the same.
     wholes: [OnceLock<Option<Fused>>; WAYS],
@@ -97,6 +99,7 @@ impl Fused {
                 checked,
                 kernels: Kernels::default(),
                 vjp: OnceLock::new(),
+                unsummed: OnceLock::new(),
                 jvps: Mutex::default(),
                 wholes: Default::default(),
             }),
@@ -129,7 +132,8 @@ impl Fused {
         let jvps = self.inner.jvps.lock();
         let jvps = jvps.unwrap_or_else(PoisonError::into_inner).clone();
         let explicit = self.inner.explicit.as_ref().map(Explicit::op);
-        for op in self.inner.vjp.get().into_iter().chain(explicit) {
+        let unsummed = self.inner.unsummed.get();
+        for op in self.inner.vjp.get().into_iter().chain(explicit).chain(unsummed) {
             all.extend(op.kernels());
         }
         let wholes = self.inner.wholes.iter().filter_map(|w| w.get()?.as_ref());
@@ -202,6 +206,35 @@ impl Fused {
         Ok(op)
     }
 
+    /// The same operation with float32 values of elements in place of sums over rows.
+    #[track_caller]
+    pub(super) fn unsummed(&self) -> Result<&Fused> {
+        if let Some(op) = self.inner.unsummed.get() {
+            return Ok(op);
+        }
+        let Inner { name, program, .. } = &*self.inner;
+        let op = Fused::with_checks(name, program.unsummed(), None, self.inner.checked)?;
+        Ok(self.inner.unsummed.get_or_init(|| op))
+    }
+
+    /// Sums over rows by a launch that writes each element and a sum of what it wrote.
+    #[track_caller]
+    fn launch_summed(&self, inputs: &[&Array]) -> Result<Outputs> {
+        let outputs = self.inner.program.outputs.iter();
+        let made = self.unsummed()?.launch(inputs)?;
+        let mut sums = Outputs::new();
+        for (i, (output, made)) in outputs.zip(made).enumerate() {
+            sums.push(match output.span {
+                Span::Element | Span::Row => made,
+                Span::Summed => {
+                    let lead: Vec<i32> = (0..made.ndim() as i32 - 1).collect();
+                    made.sum(lead)?.astype(self.dtype(i, inputs))?
+                }
+            });
+        }
+        Ok(sums)
+    }
+
     /// The dtype of an output for these arguments.
     fn dtype(&self, output: usize, inputs: &[&Array]) -> Dtype {
         let asked = self.dtypes.as_ref().and_then(|d| d[output]);
@@ -220,6 +253,9 @@ impl Fused {
             zero,
             ..
         } = &*self.inner;
+        if program.sums_rows() {
+            return self.launch_summed(inputs);
+        }
         let mut layout = Layout::of(&self.inner.name, program, used, inputs)?;
         let gpu = crate::stream::current().gpu;
         if program.exact

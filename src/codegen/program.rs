@@ -20,6 +20,19 @@ pub(crate) enum Span {
     Element,
     /// One value for the whole row.
     Row,
+    /// One value for each element of a row, summed over all rows: of outputs of programs by rows only. The sums are
+    /// float32, whatever dtype the result has.
+    Summed,
+}
+
+impl Span {
+    /// How much of a row an argument stands for that lies beside an output of this span.
+    pub(crate) fn beside(self) -> Span {
+        match self {
+            Span::Element | Span::Summed => Span::Element,
+            Span::Row => Span::Row,
+        }
+    }
 }
 
 /// A named argument of the operation.
@@ -175,6 +188,21 @@ impl Program {
             .map(|(_, &l)| l)
             .max()
             .unwrap_or(0)
+    }
+
+    /// Whether an output is summed over all rows.
+    pub(crate) fn sums_rows(&self) -> bool {
+        self.outputs.iter().any(|o| o.span == Span::Summed)
+    }
+
+    /// The same program with the values that it sums over rows as values of elements, in float32.
+    pub(crate) fn unsummed(&self) -> Program {
+        let mut made = self.clone();
+        for o in made.outputs.iter_mut().filter(|o| o.span == Span::Summed) {
+            o.span = Span::Element;
+            o.dtype = OutputDtype::Fixed(Dtype::Float32);
+        }
+        made
     }
 
     /// Removes reductions that nothing uses, and one of two that are the same.

@@ -146,7 +146,7 @@ impl Fused {
             .inputs
             .iter()
             .map(|i| match i.span {
-                Span::Element => layout.shape.to_vec(),
+                Span::Element | Span::Summed => layout.shape.to_vec(),
                 Span::Row => layout.shape[..layout.lead].to_vec(),
             })
             .collect())
