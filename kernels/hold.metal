@@ -116,12 +116,14 @@ inline T kk_lanes_min(T v) {
   for (int h = TG / 2; h > 0; h /= 2) v = metal::min(v, T(metal::simd_shuffle_xor(v, ushort(h))));
   return v;
 }
-// Each thread puts the simdgroups' results together by itself: that is sooner done than another exchange.
+// Each thread puts the simdgroups' results together by itself, by halves: that is sooner done than another exchange.
 template <int TG, typename T>
 inline T kk_simds_sum(threadgroup T* shared) {
-  T v = shared[0];
-  for (int k = 1; k < TG / 32; ++k) v += shared[k];
-  return v;
+  T v[(TG + 31) / 32];
+  for (int k = 0; k < TG / 32; ++k) v[k] = shared[k];
+  for (int h = TG / 64; h > 0; h /= 2)
+    for (int k = 0; k < h; ++k) v[k] += v[k + h];
+  return v[0];
 }
 template <int TG, typename T>
 inline T kk_simds_max(threadgroup T* shared) {

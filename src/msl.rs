@@ -24,6 +24,7 @@ const FILES: &[&str] = &[
     DEFAULT_HEADER,
     include_str!("../kernels/rows.metal"),
     include_str!("../kernels/blocks.metal"),
+    include_str!("../kernels/hold.metal"),
     include_str!("../kernels/split.metal"),
     include_str!("../kernels/softmax.metal"),
     include_str!("../kernels/norms.metal"),

@@ -2,7 +2,7 @@
 
 use super::layout::Access;
 use super::program::Span;
-use super::text::{Writer, is_zero};
+use super::text::{Place, Writer, is_zero};
 
 impl Writer<'_> {
     /// A thread for each element.
@@ -16,7 +16,9 @@ impl Writer<'_> {
         for name in self.full() {
             self.line(format!("const T {name} = T({name}_in[zk_i]);"));
         }
-        self.stores(Span::Element, None, |name| format!("{name}_out[zk_i]"));
+        self.stores(&[Span::Element], None, |o| {
+            Place::Set(format!("{}_out[zk_i]", o.name))
+        });
     }
 
     /// A thread for each block of `VEC` elements, see `kernels/blocks.metal`.
@@ -41,7 +43,9 @@ impl Writer<'_> {
         for name in self.full() {
             self.line(format!("const T {name} = T(zk_in_{name}.v[zk_k]);"));
         }
-        self.stores(Span::Element, None, |name| format!("zk_out_{name}.v[zk_k]"));
+        self.stores(&[Span::Element], None, |o| {
+            Place::Set(format!("zk_out_{}.v[zk_k]", o.name))
+        });
         self.line("}");
         for name in outputs {
             self.line(format!("kk_store_block({name}_out, zk_i, zk_out_{name});"));

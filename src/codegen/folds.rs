@@ -8,25 +8,18 @@
 use crate::Dtype;
 use crate::expr::Expr;
 
-use super::program::{Custom, Fold, Reduction};
+use super::program::{Custom, Fold, Program, Reduction};
 use super::text::{Writer, wide_name};
 
 /// Writes all passes.
 pub(super) fn passes(w: &mut Writer<'_>, serial: bool) {
-    let levels = w.program.levels();
-    let reductions = &w.program.reductions;
-    if reductions.is_empty() {
+    if w.program.reductions.is_empty() {
         return;
     }
-    if !reductions.iter().all(is_ordered) {
+    if !w.program.reductions.iter().all(is_ordered) {
         w.line("const uint zk_blocks = zk_n / VEC;");
     }
-    for level in 1..=levels.iter().copied().max().unwrap_or(0) {
-        let of_level: Vec<(usize, &Reduction)> = reductions
-            .iter()
-            .enumerate()
-            .filter(|(i, _)| levels[*i] == level)
-            .collect();
+    for (level, of_level) in (1..).zip(by_level(w.program)) {
         let (ordered, free): (Vec<_>, Vec<_>) =
             of_level.into_iter().partition(|(_, r)| is_ordered(r));
         for (_, r) in ordered {
@@ -37,6 +30,17 @@ pub(super) fn passes(w: &mut Writer<'_>, serial: bool) {
             pass(w, &free, serial, keeps);
         }
     }
+}
+
+/// The reductions of each pass over the row, with their numbers.
+pub(super) fn by_level(program: &Program) -> Vec<Vec<(usize, &Reduction)>> {
+    let levels = program.levels();
+    let last = levels.iter().copied().max().unwrap_or(0);
+    let of = |level| {
+        let all = program.reductions.iter().enumerate();
+        all.filter(|(i, _)| levels[*i] == level).collect()
+    };
+    (1..=last).map(of).collect()
 }
 
 fn is_ordered(r: &Reduction) -> bool {
@@ -186,7 +190,7 @@ fn pass(w: &mut Writer<'_>, reductions: &[(usize, &Reduction)], serial: bool, ke
 }
 
 /// Adds one element to the accumulators; what is kept goes to `store`.
-fn updates(
+pub(super) fn updates(
     w: &mut Writer<'_>,
     reductions: &[(usize, &Reduction)],
     values: &[Expr],
@@ -245,7 +249,7 @@ fn combined(c: &Custom) -> String {
 }
 
 /// What changes nothing when it is joined with something.
-fn start(fold: &Fold, compute: Dtype) -> String {
+pub(super) fn start(fold: &Fold, compute: Dtype) -> String {
     let wide = wide_name(compute);
     match fold {
         Fold::Sum => format!("{wide}(0)"),
@@ -258,7 +262,7 @@ fn start(fold: &Fold, compute: Dtype) -> String {
 }
 
 /// Joins the results of a row's threads; every thread has the outcome.
-fn between_threads(w: &mut Writer<'_>, reductions: &[(usize, &Reduction)]) {
+pub(super) fn between_threads(w: &mut Writer<'_>, reductions: &[(usize, &Reduction)]) {
     for (_, r) in reductions {
         in_simdgroup(w, r);
     }
@@ -267,7 +271,6 @@ fn between_threads(w: &mut Writer<'_>, reductions: &[(usize, &Reduction)]) {
         w.line(format!("if (zk_lane == 0) zk_s{i}[zk_simd] = {};", r.name));
     }
     w.line("metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);");
-    let compute = w.program.compute;
     for (i, r) in reductions {
         let name = &r.name;
         match &r.fold {
@@ -277,24 +280,24 @@ fn between_threads(w: &mut Writer<'_>, reductions: &[(usize, &Reduction)]) {
                 join(w, &r.fold, name, &format!("zk_s{i}[zk_l]"));
                 w.line("}");
             }
-            fold => {
-                let start = start(fold, compute);
-                w.line(format!(
-                    "{name} = zk_lane < uint(TG) / 32 ? zk_s{i}[zk_lane] : {start};"
-                ));
-                in_simdgroup(w, r);
-            }
+            fold => w.line(format!("{name} = kk_simds_{}<TG>(zk_s{i});", word(fold))),
         }
     }
     w.line("}");
 }
 
+/// A known fold in the names of functions.
+fn word(fold: &Fold) -> &'static str {
+    match fold {
+        Fold::Max => "max",
+        Fold::Min => "min",
+        _ => "sum",
+    }
+}
+
 fn in_simdgroup(w: &mut Writer<'_>, r: &Reduction) {
     let name = &r.name;
     match &r.fold {
-        Fold::Sum => w.line(format!("{name} = metal::simd_sum({name});")),
-        Fold::Max => w.line(format!("{name} = metal::simd_max({name});")),
-        Fold::Min => w.line(format!("{name} = metal::simd_min({name});")),
         Fold::Custom(_) => {
             w.line("for (int zk_h = (TG < 32 ? TG : 32) / 2; zk_h > 0; zk_h /= 2) {");
             w.line(format!(
@@ -304,5 +307,6 @@ fn in_simdgroup(w: &mut Writer<'_>, r: &Reduction) {
             join(w, &r.fold, name, "zk_other");
             w.line("}");
         }
+        fold => w.line(format!("{name} = kk_lanes_{}<TG>({name});", word(fold))),
     }
 }

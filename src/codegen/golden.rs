@@ -5,9 +5,9 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::layout::{Access, Form, Pattern};
+use super::layout::{Access, Form, Pattern, Walk};
 use super::op::Fused;
-use super::program::Program;
+use super::program::{Program, Span};
 use super::text::text;
 use crate::api::{self, Pass};
 use crate::transforms::rules::Rules as _;
@@ -121,6 +121,36 @@ fn softmax() {
         .build()
         .unwrap();
     with_derivatives("softmax", &op.op, Form::Rows);
+}
+
+/// Rows in registers, whole and by pieces, as on GPUs, with a sum over rows.
+#[test]
+fn held() {
+    let op = api::map_reduce("held").inputs(["x", "w"]).pass1(Pass {
+        init: "0.0f",
+        update: "acc1 + x * x",
+        reduce: "a + b",
+    });
+    let op = op.write("x * rsqrt(s1 / D + 1e-6f) * w").build().unwrap();
+    let mut p = op.op.program().clone();
+    let walked = |walk| {
+        let mut pattern = Pattern::new(Form::Rows, [Access::Full, Access::Shared]);
+        pattern.walk = walk;
+        pattern
+    };
+    let (whole, pieces) = (walked(Walk::Held), walked(Walk::Pieces));
+    let forward = p.clone();
+    p.outputs[0].span = Span::Summed;
+    golden(
+        "held",
+        &[
+            ("whole", &forward, whole),
+            ("by pieces", &forward, pieces),
+            ("summed, in memory", &p, walked(Walk::Loop)),
+            ("summed, whole", &p, whole),
+            ("summed, by pieces", &p, pieces),
+        ],
+    );
 }
 
 #[test]

@@ -6,9 +6,9 @@
 use crate::expr::Expr;
 
 use super::folds::{self, by_level};
-use super::layout::Walk;
+use super::layout::{Access, Walk};
 use super::program::{Fold, Output, Reduction, Span};
-use super::text::{Writer, is_zero, wide_name};
+use super::text::{Place, Writer, is_zero, wide_name};
 
 /// What a loop over the row's elements is for.
 struct Loop<'a> {
@@ -46,9 +46,13 @@ impl Writer<'_> {
             .collect()
     }
 
-    /// Loads what the expressions read.
+    /// Loads what the expressions read, but for what a group keeps for all of its rows.
     fn hold(&mut self, values: &[Expr], from: Option<&str>) {
+        let kept = self.kept_for_all_rows();
         for name in self.along(values) {
+            if kept.contains(&name) {
+                continue;
+            }
             self.line(match from {
                 None => format!(
                     "const auto zk_of_{name} = kk_hold<TG, VEC, ITEMS>({name}_row, zk_n, zk_tid);"
@@ -57,6 +61,27 @@ impl Writer<'_> {
                     "const auto zk_of_{name} = kk_hold<TG, VEC, ITEMS>({name}_row + {from}, zk_c, zk_tid);"
                 ),
             });
+        }
+    }
+
+    /// The inputs with one row for all that a group reads once, before the first of its rows.
+    fn kept_for_all_rows(&self) -> Vec<String> {
+        if self.pattern.walk != Walk::Held || !self.sums_rows() {
+            return Vec::new();
+        }
+        let inputs = self.program.inputs.iter().enumerate();
+        inputs
+            .filter(|(i, _)| self.pattern.access(*i) == Access::Shared)
+            .map(|(_, input)| input.name.clone())
+            .collect()
+    }
+
+    /// Loads them.
+    pub(super) fn hold_for_all_rows(&mut self) {
+        for name in self.kept_for_all_rows() {
+            self.line(format!(
+                "const auto zk_of_{name} = kk_hold<TG, VEC, ITEMS>({name}_in, zk_n, zk_tid);"
+            ));
         }
     }
 
@@ -208,9 +233,20 @@ impl Writer<'_> {
                     }
                 },
                 |w| {
-                    w.stores(&[Span::Element, Span::Summed], Some(values.clone()), |o| {
-                        held_place(w.pattern.walk, o)
-                    });
+                    let walk = w.pattern.walk;
+                    w.stores(
+                        &[Span::Element, Span::Summed],
+                        Some(values.clone()),
+                        |o| match (o.span, walk) {
+                            (Span::Summed, Walk::Held) => {
+                                Place::Add(format!("zk_sum_{}[zk_k * VEC + zk_l]", o.name))
+                            }
+                            (Span::Summed, _) => {
+                                Place::Add(format!("{}_sum[zk_from + zk_b + zk_l]", o.name))
+                            }
+                            _ => Place::Set(format!("zk_out_{}.v[zk_l]", o.name)),
+                        },
+                    );
                 },
                 |w| {
                     for name in &names {
@@ -221,9 +257,11 @@ impl Writer<'_> {
                 },
             );
         }
-        self.row_outputs(match self.pattern.walk == Walk::Pieces && !self.sums_rows() {
-            true => "if (zk_tid == 0 && threadgroup_position_in_grid.z == 0) {",
-            false => "if (zk_tid == 0) {",
-        });
+        self.row_outputs(
+            match self.pattern.walk == Walk::Pieces && !self.sums_rows() {
+                true => "if (zk_tid == 0 && threadgroup_position_in_grid.z == 0) {",
+                false => "if (zk_tid == 0) {",
+            },
+        );
     }
 }

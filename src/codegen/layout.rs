@@ -57,6 +57,18 @@ impl Form {
     }
 }
 
+/// How a thread goes over a row, where a group of threads has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub(crate) enum Walk {
+    /// In memory, once for each pass.
+    Loop,
+    /// The group has the whole row in its registers.
+    Held,
+    /// The group has one piece of the row after the other in its registers.
+    Pieces,
+}
+
 /// The most arrays that a kernel takes: Metal has 31 places for buffers.
 pub(crate) const MOST_BUFFERS: usize = 30;
 
@@ -65,6 +77,7 @@ pub(crate) const MOST_BUFFERS: usize = 30;
 pub(crate) struct Pattern {
     pub(crate) form: Form,
     accesses: u128,
+    pub(crate) walk: Walk,
     /// Whether values that the last pass computed wait in the first output for the end; see [`super::keep`].
     pub(crate) keeps: bool,
 }
@@ -83,6 +96,7 @@ impl Pattern {
         Pattern {
             form,
             accesses: 0,
+            walk: Walk::Loop,
             keeps: false,
         }
     }

@@ -15,6 +15,8 @@ mod flat;
 mod folds;
 #[cfg(test)]
 mod golden;
+mod group;
+mod held;
 mod keep;
 pub(crate) mod layout;
 mod limit;
@@ -26,6 +28,7 @@ mod rules;
 pub(crate) mod scope;
 mod sizes;
 mod strides;
+mod summed;
 mod terms;
 pub(crate) mod text;
 mod whole;

@@ -133,7 +133,14 @@ impl Fused {
         let jvps = jvps.unwrap_or_else(PoisonError::into_inner).clone();
         let explicit = self.inner.explicit.as_ref().map(Explicit::op);
         let unsummed = self.inner.unsummed.get();
-        for op in self.inner.vjp.get().into_iter().chain(explicit).chain(unsummed) {
+        for op in self
+            .inner
+            .vjp
+            .get()
+            .into_iter()
+            .chain(explicit)
+            .chain(unsummed)
+        {
             all.extend(op.kernels());
         }
         let wholes = self.inner.wholes.iter().filter_map(|w| w.get()?.as_ref());
@@ -217,22 +224,16 @@ impl Fused {
         Ok(self.inner.unsummed.get_or_init(|| op))
     }
 
-    /// Sums over rows by a launch that writes each element and a sum of what it wrote.
+    /// What a launch wrote as the operation's output: sums over rows are still one for each group.
     #[track_caller]
-    fn launch_summed(&self, inputs: &[&Array]) -> Result<Outputs> {
-        let outputs = self.inner.program.outputs.iter();
-        let made = self.unsummed()?.launch(inputs)?;
-        let mut sums = Outputs::new();
-        for (i, (output, made)) in outputs.zip(made).enumerate() {
-            sums.push(match output.span {
-                Span::Element | Span::Row => made,
-                Span::Summed => {
-                    let lead: Vec<i32> = (0..made.ndim() as i32 - 1).collect();
-                    made.sum(lead)?.astype(self.dtype(i, inputs))?
-                }
-            });
+    fn finished(&self, i: usize, made: Array, layout: &Layout, inputs: &[&Array]) -> Result<Array> {
+        match self.inner.program.outputs[i].span {
+            Span::Element | Span::Row => Ok(made),
+            Span::Summed => made
+                .sum(0)?
+                .reshape(layout.output(Span::Summed))?
+                .astype(self.dtype(i, inputs)),
         }
-        Ok(sums)
     }
 
     /// The dtype of an output for these arguments.
@@ -253,9 +254,6 @@ impl Fused {
             zero,
             ..
         } = &*self.inner;
-        if program.sums_rows() {
-            return self.launch_summed(inputs);
-        }
         let mut layout = Layout::of(&self.inner.name, program, used, inputs)?;
         let gpu = crate::stream::current().gpu;
         if program.exact
@@ -285,6 +283,16 @@ impl Fused {
                 layout.pattern.form = Form::Blocks;
             }
         }
+        let group = super::sizes::group(
+            program,
+            &layout,
+            gpu,
+            |i| inputs[i].dtype(),
+            |i| self.dtype(i, inputs),
+        );
+        if let Some(group) = &group {
+            layout.pattern.walk = group.walk;
+        }
         let kernel = self.kernel(&layout.pattern)?;
 
         let dims = match layout.pattern.form.has_dims() {
@@ -300,25 +308,32 @@ impl Fused {
                 .map(|(a, _)| *a),
         );
         read.extend(&dims);
+        let groups = super::sizes::adders(layout.rows, group.as_ref()) as i32;
+        let partial = [groups, layout.width as i32];
         let mut launch = kernel.launch(&read);
         let mut n = 0;
         for (i, output) in program.outputs.iter().enumerate() {
             if zero[i] {
                 continue;
             }
-            let dtype = self.dtype(i, inputs);
-            launch.set_template(output_type(n), dtype.into());
-            launch.set_output(layout.output(output.span), dtype);
+            if output.span == Span::Summed {
+                launch.set_template(output_type(n), Dtype::Float32.into());
+                launch.set_output(&partial, Dtype::Float32);
+            } else {
+                let dtype = self.dtype(i, inputs);
+                launch.set_template(output_type(n), dtype.into());
+                launch.set_output(layout.output(output.span), dtype);
+            }
             n += 1;
         }
         if n > 0 {
-            Sizes::of(program, &layout, gpu).apply(&mut launch);
+            Sizes::of(program, &layout, group.as_ref(), gpu).apply(&mut launch);
         }
         let made = match n {
             0 => Outputs::new(),
             _ => launch.add_all()?,
         };
-        if n == program.outputs.len() {
+        if n == program.outputs.len() && !program.sums_rows() {
             return Ok(made);
         }
         let mut made = made.into_iter();
@@ -327,7 +342,7 @@ impl Fused {
             outputs.push(match zero[i] {
                 true => Array::zeros(layout.output(output.span), self.dtype(i, inputs))?,
                 false => match made.next() {
-                    Some(a) => a,
+                    Some(a) => self.finished(i, a, &layout, inputs)?,
                     None => Array::zeros(layout.output(output.span), self.dtype(i, inputs))?,
                 },
             });

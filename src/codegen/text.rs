@@ -11,8 +11,8 @@ use crate::expr::{Expr, share_in_pieces};
 
 use super::folds;
 use super::keep::{self, Kept};
-use super::layout::{Access, Form, Pattern};
-use super::program::{Output, Program, Span};
+use super::layout::{Access, Form, Pattern, Walk};
+use super::program::{Output, OutputDtype, Program, Span};
 
 /// The texts of a kernel.
 #[derive(Debug)]
@@ -56,13 +56,10 @@ pub(crate) fn is_zero(output: &Output) -> bool {
 
 /// The kernel of a program.
 pub(crate) fn text(program: &Program, pattern: &Pattern) -> Text {
-    let mut functions = program.outputs.iter().flat_map(|o| o.value.functions());
     // The author's own has no short form.
     let own = crate::msl::defined(&program.header);
     let mut w = Writer {
-        short: program.reductions.is_empty()
-            && program.compute.is_floating()
-            && functions.any(|f| crate::msl::has_short_form(&f) && !own.contains(&f)),
+        short: None,
         own,
         program,
         pattern,
@@ -71,6 +68,7 @@ pub(crate) fn text(program: &Program, pattern: &Pattern) -> Text {
         out: String::new(),
         depth: 0,
     };
+    w.short = w.short();
     match pattern.form {
         Form::Flat => w.flat(),
         Form::Blocks => w.blocks(),
@@ -102,9 +100,8 @@ pub(super) struct Writer<'a> {
     pub(super) program: &'a Program,
     pub(super) pattern: &'a Pattern,
     pub(super) kept: Option<Kept>,
-    /// Whether functions have shorter forms for results of 16 bits: nothing is summed, and one of them
-    /// is used.
-    short: bool,
+    /// When functions may have shorter forms, as a condition in Metal, where one is used that has.
+    short: Option<String>,
     /// What the author's header defines.
     own: HashSet<String>,
     /// Values that were taken out of loops.
@@ -138,25 +135,48 @@ impl Writer<'_> {
     pub(super) fn typedef(&mut self) {
         let name = type_name(self.program.compute).unwrap_or("float");
         self.line(format!("typedef {name} T;"));
-        if self.short {
-            let outputs = self.program.outputs.iter().filter(|o| !is_zero(o)).count();
-            let short: Vec<_> = (0..outputs).map(|n| format!("sizeof(O{n}) == 2")).collect();
-            self.line(format!("constexpr bool zk_short = {};", short.join(" && ")));
+        if let Some(short) = &self.short {
+            let line = format!("constexpr bool zk_short = {short};");
+            self.line(line);
         }
+    }
+
+    /// Short forms do for results of 16 bits. What the kernel writes for itself, in float32, does not count.
+    fn short(&self) -> Option<String> {
+        let p = self.program;
+        let reduced = p.reductions.iter().flat_map(|r| r.value.functions());
+        let written = p.outputs.iter().flat_map(|o| o.value.functions());
+        if p.compute != Dtype::Float32 || !reduced.chain(written).any(|f| self.is_short(&f)) {
+            return None;
+        }
+        let outputs = p.outputs.iter().filter(|o| !is_zero(o)).enumerate();
+        let own = |o: &Output| o.span == Span::Summed || matches!(o.dtype, OutputDtype::Fixed(_));
+        let sizes: Vec<_> = outputs
+            .filter(|(_, o)| !own(o))
+            .map(|(n, _)| format!("sizeof(O{n}) == 2"))
+            .collect();
+        (!sizes.is_empty()).then(|| sizes.join(" && "))
+    }
+
+    /// Whether there is a short form of the function that the program may use. Sums take the exponential's alone, whose error
+    /// is relative to the result.
+    fn is_short(&self, f: &str) -> bool {
+        let library = crate::msl::has_short_form(f) && !self.own.contains(f);
+        f == "exp" || self.program.reductions.is_empty() && library
     }
 
     /// The expression's text, with the functions' short forms where that is enough for the outputs.
     fn msl(&self, e: &Expr) -> String {
-        let short = |f: &str| self.short && crate::msl::has_short_form(f) && !self.own.contains(f);
+        let short = |f: &str| self.short.is_some() && self.is_short(f);
         e.to_msl_with(|f| short(f).then_some("zk_short"))
     }
 
-    /// The outputs of a kind, with what their expressions have in common computed once.
+    /// The outputs of these kinds, with what their expressions have in common computed once. Each goes to its place.
     pub(super) fn stores(
         &mut self,
-        span: Span,
+        spans: &[Span],
         values: Option<Vec<Expr>>,
-        place: impl Fn(&str) -> String,
+        place: impl Fn(&Output) -> Place,
     ) {
         let outputs: Vec<(usize, &Output)> = self
             .program
@@ -164,15 +184,24 @@ impl Writer<'_> {
             .iter()
             .filter(|o| !is_zero(o))
             .enumerate()
-            .filter(|(_, o)| o.span == span)
+            .filter(|(_, o)| spans.contains(&o.span))
             .collect();
         let values =
             values.unwrap_or_else(|| outputs.iter().map(|(_, o)| o.value.clone()).collect());
         let values = self.shared(&values, "zk_t");
         for ((n, o), value) in outputs.into_iter().zip(values) {
-            let to = place(&o.name);
-            self.line(format!("{to} = static_cast<O{n}>({value});"));
+            self.line(match place(o) {
+                Place::Set(to) => format!("{to} = static_cast<O{n}>({value});"),
+                Place::Add(to) => format!("{to} += float({value});"),
+            });
         }
+    }
+
+    /// The template parameter with the type of the output of this name.
+    pub(super) fn output_type(&self, name: &str) -> String {
+        let mut written = self.program.outputs.iter().filter(|o| !is_zero(o));
+        let n = written.position(|o| o.name == name).unwrap_or(0);
+        format!("O{n}")
     }
 
     /// An output's value as the last pass computes it.
@@ -234,7 +263,7 @@ impl Writer<'_> {
     }
 
     fn rows(&mut self) {
-        let serial = matches!(self.pattern.form, Form::Serial | Form::SerialStrided);
+        let serial = self.is_serial();
         self.typedef();
         for i in 0..self.program.reductions.len() {
             if !serial {
@@ -242,14 +271,29 @@ impl Writer<'_> {
                 self.line(format!("threadgroup {wide} zk_s{i}[32];"));
             }
         }
+        let shares = self.pattern.walk == Walk::Held;
         if !serial {
-            self.line("const uint zk_tid = thread_position_in_threadgroup.x;");
+            // Short rows share a threadgroup.
+            self.line(match shares {
+                true => "const uint zk_tid = thread_position_in_grid.x % TG;",
+                false => "const uint zk_tid = thread_position_in_threadgroup.x;",
+            });
             if !self.program.reductions.is_empty() {
                 self.line("const uint zk_lane = thread_index_in_simdgroup;");
                 self.line("const uint zk_simd = simdgroup_index_in_threadgroup;");
             }
         }
-        self.place(serial);
+        let (at, count) = match (serial, shares) {
+            (true, _) => ("thread_position_in_grid", "threads_per_grid"),
+            (_, true) => ("thread_position_in_grid", "threads_per_grid"),
+            _ => ("threadgroup_position_in_grid", "threadgroups_per_grid"),
+        };
+        let each = if shares { " / TG" } else { "" };
+        let item = [at, count].map(|name| format!("{name}.x{each}"));
+        match self.sums_rows() {
+            true => self.open_rows(&item),
+            false => self.place(&item, at),
+        }
         if self.mentions("D") {
             let wide = wide_name(self.program.compute);
             self.line(format!("const {wide} D = {wide}(zk_n);"));
@@ -263,39 +307,52 @@ impl Writer<'_> {
                 ));
             }
         }
-        folds::passes(self, serial);
-        self.outputs(serial);
+        match self.pattern.walk {
+            Walk::Loop => {
+                folds::passes(self, serial);
+                self.outputs(serial);
+            }
+            Walk::Held | Walk::Pieces => self.held(),
+        }
+        if self.sums_rows() {
+            self.close_rows();
+        }
+    }
+
+    /// Whether a thread has a row for itself.
+    pub(super) fn is_serial(&self) -> bool {
+        matches!(self.pattern.form, Form::Serial | Form::SerialStrided)
+    }
+
+    /// The row's length, where it is that of an input.
+    pub(super) fn length(&mut self) {
+        let full = (0..self.program.inputs.len()).find(|&i| {
+            self.pattern.access(i) == Access::Full && self.program.inputs[i].span == Span::Element
+        });
+        if let Some(i) = full {
+            let name = &self.program.inputs[i].name;
+            self.line(format!(
+                "const uint zk_n = {name}_in_shape[{name}_in_ndim - 1];"
+            ));
+            if self.sums_rows() {
+                self.line("uint zk_rows = 1;");
+                self.line(format!(
+                    "for (int zk_d = 0; zk_d + 1 < int({name}_in_ndim); ++zk_d) zk_rows *= uint({name}_in_shape[zk_d]);"
+                ));
+            }
+        }
     }
 
     /// Which row this is, and how long.
-    fn place(&mut self, serial: bool) {
-        let at = if serial {
-            "thread_position_in_grid"
-        } else {
-            "threadgroup_position_in_grid"
-        };
+    fn place(&mut self, [at, count]: &[String; 2], axes: &str) {
         if !self.pattern.form.has_dims() {
-            self.line(format!("const uint row = {at}.x;"));
-            let full = (0..self.program.inputs.len()).find(|&i| {
-                self.pattern.access(i) == Access::Full
-                    && self.program.inputs[i].span == Span::Element
-            });
-            if let Some(i) = full {
-                let name = &self.program.inputs[i].name;
-                self.line(format!(
-                    "const uint zk_n = {name}_in_shape[{name}_in_ndim - 1];"
-                ));
-            }
+            self.line(format!("const uint row = {at};"));
+            self.length();
             return;
         }
         // A grid with more groups than fit into x goes on along y, and ends within its last line.
-        let count = if serial {
-            "threads_per_grid"
-        } else {
-            "threadgroups_per_grid"
-        };
         self.line(format!(
-            "const size_t zk_item = size_t({at}.y) * {count}.x + {at}.x;"
+            "const size_t zk_item = size_t({axes}.y) * ({count}) + {at};"
         ));
         self.line("if (zk_item >= size_t(zk_dims[0] * zk_dims[2])) return;");
         self.line("const uint zk_n = uint(zk_dims[1]);");
@@ -374,10 +431,8 @@ impl Writer<'_> {
     }
 
     fn outputs(&mut self, serial: bool) {
-        let outputs = || self.program.outputs.iter().filter(|o| !is_zero(o));
-        let of = |span| outputs().filter(move |o| o.span == span);
-        let elements: Vec<Expr> = of(Span::Element).map(|o| self.last(&o.value)).collect();
-        let has_rows = of(Span::Row).next().is_some();
+        let outputs: Vec<Output> = self.along_outputs().into_iter().cloned().collect();
+        let elements: Vec<Expr> = outputs.iter().map(|o| self.last(&o.value)).collect();
         if !elements.is_empty() {
             let cut = self.pattern.form.has_dims() && !self.program.by_rows;
             let (first, last) = match cut {
@@ -403,15 +458,34 @@ impl Writer<'_> {
             {
                 self.line("const uint elem = row * zk_n + j;");
             }
-            self.stores(Span::Element, Some(elements), |name| {
-                format!("{name}_to[j]")
+            self.stores(
+                &[Span::Element, Span::Summed],
+                Some(elements),
+                |o| match o.span {
+                    Span::Summed => Place::Add(format!("{}_sum[j]", o.name)),
+                    _ => Place::Set(format!("{}_to[j]", o.name)),
+                },
+            );
+            self.line("}");
+        }
+        self.row_outputs(if serial { "{" } else { "if (zk_tid == 0) {" });
+    }
+
+    /// Outputs with a value a row, written by one thread.
+    pub(super) fn row_outputs(&mut self, open: &str) {
+        let mut outputs = self.program.outputs.iter().filter(|o| !is_zero(o));
+        if outputs.any(|o| o.span == Span::Row) {
+            self.line(open);
+            self.stores(&[Span::Row], None, |o| {
+                Place::Set(format!("{}_out[row]", o.name))
             });
             self.line("}");
         }
-        if has_rows {
-            self.line(if serial { "{" } else { "if (zk_tid == 0) {" });
-            self.stores(Span::Row, None, |name| format!("{name}_out[row]"));
-            self.line("}");
-        }
     }
+}
+
+/// Where an output's value goes.
+pub(super) enum Place {
+    Set(String),
+    Add(String),
 }

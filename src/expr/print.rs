@@ -238,16 +238,19 @@ impl<'a> Writer<'a> {
             (Kind::Call(callee, template), args) => {
                 match callee {
                     Callee::Known(f, space) => {
-                        out.push_str(match (f.in_metal(), space) {
-                            (false, _) => "",
-                            (true, Space::Default) => "metal::",
-                            (true, Space::Fast) => "metal::fast::",
-                            (true, Space::Precise) => "metal::precise::",
+                        let added = (self.template)(f.name).filter(|_| template.is_none());
+                        let short = *space == Space::Default && f.name == "exp";
+                        out.push_str(match (f.in_metal(), space, added) {
+                            (false, _, _) => "",
+                            // The library's own, as Metal's takes no template argument.
+                            (true, Space::Default, Some(_)) if short => "kk_",
+                            (true, Space::Default, _) => "metal::",
+                            (true, Space::Fast, _) => "metal::fast::",
+                            (true, Space::Precise, _) => "metal::precise::",
                         });
                         out.push_str(f.name);
-                        if let Some(added) = (self.template)(f.name)
-                            && !f.in_metal()
-                            && template.is_none()
+                        if let Some(added) = added
+                            && (!f.in_metal() || short)
                         {
                             let _ = write!(out, "<{added}>");
                         }

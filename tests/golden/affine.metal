@@ -1,7 +1,7 @@
 // strided: (x_in, w_in, b_in, zk_dims) -> (y_out)
 typedef float T;
 const uint zk_tid = thread_position_in_threadgroup.x;
-const size_t zk_item = size_t(threadgroup_position_in_grid.y) * threadgroups_per_grid.x + threadgroup_position_in_grid.x;
+const size_t zk_item = size_t(threadgroup_position_in_grid.y) * (threadgroups_per_grid.x) + threadgroup_position_in_grid.x;
 if (zk_item >= size_t(zk_dims[0] * zk_dims[2])) return;
 const uint zk_n = uint(zk_dims[1]);
 const uint row = uint(zk_item / size_t(zk_dims[2]));

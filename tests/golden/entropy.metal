@@ -9,6 +9,20 @@ inline float kk_with_rest(float sum, float rest) {
   return metal::isfinite(rest) ? sum + rest : sum;
 }
 constant constexpr int kk_run = 8;
+template <int TG, typename T>
+inline T kk_lanes_sum(T v) {
+  if (TG >= 32) return metal::simd_sum(v);
+  for (int h = TG / 2; h > 0; h /= 2) v += metal::simd_shuffle_xor(v, ushort(h));
+  return v;
+}
+template <int TG, typename T>
+inline T kk_simds_sum(threadgroup T* shared) {
+  T v[(TG + 31) / 32];
+  for (int k = 0; k < TG / 32; ++k) v[k] = shared[k];
+  for (int h = TG / 64; h > 0; h /= 2)
+    for (int k = 0; k < h; ++k) v[k] += v[k + h];
+  return v[0];
+}
 typedef float T;
 threadgroup float zk_s0[32];
 const uint zk_tid = thread_position_in_threadgroup.x;
@@ -50,12 +64,11 @@ float s = float(0);
   }
   s = kk_with_rest(s + zk_w0[0], zk_r0[0]);
 }
-s = metal::simd_sum(s);
+s = kk_lanes_sum<TG>(s);
 if (TG > 32) {
   if (zk_lane == 0) zk_s0[zk_simd] = s;
   metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
-  s = zk_lane < uint(TG) / 32 ? zk_s0[zk_lane] : float(0);
-  s = metal::simd_sum(s);
+  s = kk_simds_sum<TG>(zk_s0);
 }
 if (zk_tid == 0) {
   y_out[row] = static_cast<O0>(s);
@@ -86,6 +99,20 @@ inline float kk_with_rest(float sum, float rest) {
   return metal::isfinite(rest) ? sum + rest : sum;
 }
 constant constexpr int kk_run = 8;
+template <int TG, typename T>
+inline T kk_lanes_sum(T v) {
+  if (TG >= 32) return metal::simd_sum(v);
+  for (int h = TG / 2; h > 0; h /= 2) v += metal::simd_shuffle_xor(v, ushort(h));
+  return v;
+}
+template <int TG, typename T>
+inline T kk_simds_sum(threadgroup T* shared) {
+  T v[(TG + 31) / 32];
+  for (int k = 0; k < TG / 32; ++k) v[k] = shared[k];
+  for (int h = TG / 64; h > 0; h /= 2)
+    for (int k = 0; k < h; ++k) v[k] += v[k + h];
+  return v[0];
+}
 typedef float T;
 threadgroup float zk_s0[32];
 const uint zk_tid = thread_position_in_threadgroup.x;
@@ -133,12 +160,11 @@ float t = float(0);
   }
   t = kk_with_rest(t + zk_w0[0], zk_r0[0]);
 }
-t = metal::simd_sum(t);
+t = kk_lanes_sum<TG>(t);
 if (TG > 32) {
   if (zk_lane == 0) zk_s0[zk_simd] = t;
   metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
-  t = zk_lane < uint(TG) / 32 ? zk_s0[zk_lane] : float(0);
-  t = metal::simd_sum(t);
+  t = kk_simds_sum<TG>(zk_s0);
 }
 if (zk_tid == 0) {
   dy_out[row] = static_cast<O0>(t);

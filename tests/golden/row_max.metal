@@ -1,4 +1,16 @@
 // forward: (v_in) -> (y_out)
+template <int TG, typename T>
+inline T kk_lanes_max(T v) {
+  if (TG >= 32) return metal::simd_max(v);
+  for (int h = TG / 2; h > 0; h /= 2) v = metal::max(v, T(metal::simd_shuffle_xor(v, ushort(h))));
+  return v;
+}
+template <int TG, typename T>
+inline T kk_simds_max(threadgroup T* shared) {
+  T v = shared[0];
+  for (int k = 1; k < TG / 32; ++k) v = metal::max(v, shared[k]);
+  return v;
+}
 typedef float T;
 threadgroup float zk_s0[32];
 const uint zk_tid = thread_position_in_threadgroup.x;
@@ -30,12 +42,11 @@ float s = -INFINITY;
   }
   s = metal::max(s, zk_a0[0]);
 }
-s = metal::simd_max(s);
+s = kk_lanes_max<TG>(s);
 if (TG > 32) {
   if (zk_lane == 0) zk_s0[zk_simd] = s;
   metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
-  s = zk_lane < uint(TG) / 32 ? zk_s0[zk_lane] : -INFINITY;
-  s = metal::simd_max(s);
+  s = kk_simds_max<TG>(zk_s0);
 }
 if (zk_tid == 0) {
   y_out[row] = static_cast<O0>(s);
@@ -52,6 +63,32 @@ inline float kk_with_rest(float sum, float rest) {
   return metal::isfinite(rest) ? sum + rest : sum;
 }
 constant constexpr int kk_run = 8;
+template <int TG, typename T>
+inline T kk_lanes_sum(T v) {
+  if (TG >= 32) return metal::simd_sum(v);
+  for (int h = TG / 2; h > 0; h /= 2) v += metal::simd_shuffle_xor(v, ushort(h));
+  return v;
+}
+template <int TG, typename T>
+inline T kk_lanes_max(T v) {
+  if (TG >= 32) return metal::simd_max(v);
+  for (int h = TG / 2; h > 0; h /= 2) v = metal::max(v, T(metal::simd_shuffle_xor(v, ushort(h))));
+  return v;
+}
+template <int TG, typename T>
+inline T kk_simds_sum(threadgroup T* shared) {
+  T v[(TG + 31) / 32];
+  for (int k = 0; k < TG / 32; ++k) v[k] = shared[k];
+  for (int h = TG / 64; h > 0; h /= 2)
+    for (int k = 0; k < h; ++k) v[k] += v[k + h];
+  return v[0];
+}
+template <int TG, typename T>
+inline T kk_simds_max(threadgroup T* shared) {
+  T v = shared[0];
+  for (int k = 1; k < TG / 32; ++k) v = metal::max(v, shared[k]);
+  return v;
+}
 typedef float T;
 threadgroup float zk_s0[32];
 threadgroup float zk_s1[32];
@@ -86,12 +123,11 @@ float s = -INFINITY;
   }
   s = metal::max(s, zk_a0[0]);
 }
-s = metal::simd_max(s);
+s = kk_lanes_max<TG>(s);
 if (TG > 32) {
   if (zk_lane == 0) zk_s0[zk_simd] = s;
   metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
-  s = zk_lane < uint(TG) / 32 ? zk_s0[zk_lane] : -INFINITY;
-  s = metal::simd_max(s);
+  s = kk_simds_max<TG>(zk_s0);
 }
 float n = float(0);
 {
@@ -125,12 +161,11 @@ float n = float(0);
   }
   n = kk_with_rest(n + zk_w1[0], zk_r1[0]);
 }
-n = metal::simd_sum(n);
+n = kk_lanes_sum<TG>(n);
 if (TG > 32) {
   if (zk_lane == 0) zk_s1[zk_simd] = n;
   metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
-  n = zk_lane < uint(TG) / 32 ? zk_s1[zk_lane] : float(0);
-  n = metal::simd_sum(n);
+  n = kk_simds_sum<TG>(zk_s1);
 }
 const auto zk_h0 = g / metal::max(n, 1.0f);
 for (uint j = zk_tid; j < zk_n; j += TG) {
@@ -149,6 +184,32 @@ inline float kk_with_rest(float sum, float rest) {
   return metal::isfinite(rest) ? sum + rest : sum;
 }
 constant constexpr int kk_run = 8;
+template <int TG, typename T>
+inline T kk_lanes_sum(T v) {
+  if (TG >= 32) return metal::simd_sum(v);
+  for (int h = TG / 2; h > 0; h /= 2) v += metal::simd_shuffle_xor(v, ushort(h));
+  return v;
+}
+template <int TG, typename T>
+inline T kk_lanes_max(T v) {
+  if (TG >= 32) return metal::simd_max(v);
+  for (int h = TG / 2; h > 0; h /= 2) v = metal::max(v, T(metal::simd_shuffle_xor(v, ushort(h))));
+  return v;
+}
+template <int TG, typename T>
+inline T kk_simds_sum(threadgroup T* shared) {
+  T v[(TG + 31) / 32];
+  for (int k = 0; k < TG / 32; ++k) v[k] = shared[k];
+  for (int h = TG / 64; h > 0; h /= 2)
+    for (int k = 0; k < h; ++k) v[k] += v[k + h];
+  return v[0];
+}
+template <int TG, typename T>
+inline T kk_simds_max(threadgroup T* shared) {
+  T v = shared[0];
+  for (int k = 1; k < TG / 32; ++k) v = metal::max(v, shared[k]);
+  return v;
+}
 typedef float T;
 threadgroup float zk_s0[32];
 threadgroup float zk_s1[32];
@@ -183,12 +244,11 @@ float s = -INFINITY;
   }
   s = metal::max(s, zk_a0[0]);
 }
-s = metal::simd_max(s);
+s = kk_lanes_max<TG>(s);
 if (TG > 32) {
   if (zk_lane == 0) zk_s0[zk_simd] = s;
   metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
-  s = zk_lane < uint(TG) / 32 ? zk_s0[zk_lane] : -INFINITY;
-  s = metal::simd_max(s);
+  s = kk_simds_max<TG>(zk_s0);
 }
 float t = float(0);
 float n = float(0);
@@ -239,16 +299,14 @@ float n = float(0);
   t = kk_with_rest(t + zk_w1[0], zk_r1[0]);
   n = kk_with_rest(n + zk_w2[0], zk_r2[0]);
 }
-t = metal::simd_sum(t);
-n = metal::simd_sum(n);
+t = kk_lanes_sum<TG>(t);
+n = kk_lanes_sum<TG>(n);
 if (TG > 32) {
   if (zk_lane == 0) zk_s1[zk_simd] = t;
   if (zk_lane == 0) zk_s2[zk_simd] = n;
   metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
-  t = zk_lane < uint(TG) / 32 ? zk_s1[zk_lane] : float(0);
-  t = metal::simd_sum(t);
-  n = zk_lane < uint(TG) / 32 ? zk_s2[zk_lane] : float(0);
-  n = metal::simd_sum(n);
+  t = kk_simds_sum<TG>(zk_s1);
+  n = kk_simds_sum<TG>(zk_s2);
 }
 if (zk_tid == 0) {
   dy_out[row] = static_cast<O0>(t / metal::max(n, 1.0f));

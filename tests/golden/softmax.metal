@@ -1,4 +1,8 @@
 // forward: (x_in) -> (y_out)
+template <bool SHORT>
+inline float kk_exp(float x) {
+  return SHORT ? metal::fast::exp(x) : metal::exp(x);
+}
 inline void kk_two_sum(thread float& a, thread float& rest, float b) {
   const float sum = a + b;
   const float of_b = sum - a;
@@ -9,7 +13,34 @@ inline float kk_with_rest(float sum, float rest) {
   return metal::isfinite(rest) ? sum + rest : sum;
 }
 constant constexpr int kk_run = 8;
+template <int TG, typename T>
+inline T kk_lanes_sum(T v) {
+  if (TG >= 32) return metal::simd_sum(v);
+  for (int h = TG / 2; h > 0; h /= 2) v += metal::simd_shuffle_xor(v, ushort(h));
+  return v;
+}
+template <int TG, typename T>
+inline T kk_lanes_max(T v) {
+  if (TG >= 32) return metal::simd_max(v);
+  for (int h = TG / 2; h > 0; h /= 2) v = metal::max(v, T(metal::simd_shuffle_xor(v, ushort(h))));
+  return v;
+}
+template <int TG, typename T>
+inline T kk_simds_sum(threadgroup T* shared) {
+  T v[(TG + 31) / 32];
+  for (int k = 0; k < TG / 32; ++k) v[k] = shared[k];
+  for (int h = TG / 64; h > 0; h /= 2)
+    for (int k = 0; k < h; ++k) v[k] += v[k + h];
+  return v[0];
+}
+template <int TG, typename T>
+inline T kk_simds_max(threadgroup T* shared) {
+  T v = shared[0];
+  for (int k = 1; k < TG / 32; ++k) v = metal::max(v, shared[k]);
+  return v;
+}
 typedef float T;
+constexpr bool zk_short = sizeof(O0) == 2;
 threadgroup float zk_s0[32];
 threadgroup float zk_s1[32];
 const uint zk_tid = thread_position_in_threadgroup.x;
@@ -42,12 +73,11 @@ float s1 = -INFINITY;
   }
   s1 = metal::max(s1, zk_a0[0]);
 }
-s1 = metal::simd_max(s1);
+s1 = kk_lanes_max<TG>(s1);
 if (TG > 32) {
   if (zk_lane == 0) zk_s0[zk_simd] = s1;
   metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
-  s1 = zk_lane < uint(TG) / 32 ? zk_s0[zk_lane] : -INFINITY;
-  s1 = metal::simd_max(s1);
+  s1 = kk_simds_max<TG>(zk_s0);
 }
 float s2 = float(0);
 {
@@ -61,7 +91,7 @@ float s2 = float(0);
       const auto x_at = x_row + zk_b * VEC;
       for (int zk_l = 0; zk_l < VEC; ++zk_l) {
         const T x = T(x_at[zk_l]);
-        zk_a1[zk_l] += float(metal::exp(x - s1));
+        zk_a1[zk_l] += float(kk_exp<zk_short>(x - s1));
       }
     }
     for (int zk_l = 0; zk_l < VEC; ++zk_l) {
@@ -71,7 +101,7 @@ float s2 = float(0);
   }
   for (uint j = zk_blocks * VEC + zk_tid; j < zk_n; j += TG) {
     const T x = T(x_row[j]);
-    s2 += float(metal::exp(x - s1));
+    s2 += float(kk_exp<zk_short>(x - s1));
   }
   for (int zk_h = VEC / 2; zk_h > 0; zk_h /= 2) {
     for (int zk_l = 0; zk_l < zk_h; ++zk_l) {
@@ -81,19 +111,22 @@ float s2 = float(0);
   }
   s2 = kk_with_rest(s2 + zk_w1[0], zk_r1[0]);
 }
-s2 = metal::simd_sum(s2);
+s2 = kk_lanes_sum<TG>(s2);
 if (TG > 32) {
   if (zk_lane == 0) zk_s1[zk_simd] = s2;
   metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
-  s2 = zk_lane < uint(TG) / 32 ? zk_s1[zk_lane] : float(0);
-  s2 = metal::simd_sum(s2);
+  s2 = kk_simds_sum<TG>(zk_s1);
 }
 for (uint j = zk_tid; j < zk_n; j += TG) {
   const T x = T(x_row[j]);
-  y_to[j] = static_cast<O0>(metal::exp(x - s1) / s2);
+  y_to[j] = static_cast<O0>(kk_exp<zk_short>(x - s1) / s2);
 }
 
 // vjp: (x_in, g_in) -> (dx_out)
+template <bool SHORT>
+inline float kk_exp(float x) {
+  return SHORT ? metal::fast::exp(x) : metal::exp(x);
+}
 inline void kk_two_sum(thread float& a, thread float& rest, float b) {
   const float sum = a + b;
   const float of_b = sum - a;
@@ -104,7 +137,34 @@ inline float kk_with_rest(float sum, float rest) {
   return metal::isfinite(rest) ? sum + rest : sum;
 }
 constant constexpr int kk_run = 8;
+template <int TG, typename T>
+inline T kk_lanes_sum(T v) {
+  if (TG >= 32) return metal::simd_sum(v);
+  for (int h = TG / 2; h > 0; h /= 2) v += metal::simd_shuffle_xor(v, ushort(h));
+  return v;
+}
+template <int TG, typename T>
+inline T kk_lanes_max(T v) {
+  if (TG >= 32) return metal::simd_max(v);
+  for (int h = TG / 2; h > 0; h /= 2) v = metal::max(v, T(metal::simd_shuffle_xor(v, ushort(h))));
+  return v;
+}
+template <int TG, typename T>
+inline T kk_simds_sum(threadgroup T* shared) {
+  T v[(TG + 31) / 32];
+  for (int k = 0; k < TG / 32; ++k) v[k] = shared[k];
+  for (int h = TG / 64; h > 0; h /= 2)
+    for (int k = 0; k < h; ++k) v[k] += v[k + h];
+  return v[0];
+}
+template <int TG, typename T>
+inline T kk_simds_max(threadgroup T* shared) {
+  T v = shared[0];
+  for (int k = 1; k < TG / 32; ++k) v = metal::max(v, shared[k]);
+  return v;
+}
 typedef float T;
+constexpr bool zk_short = sizeof(O0) == 2;
 threadgroup float zk_s0[32];
 threadgroup float zk_s1[32];
 threadgroup float zk_s2[32];
@@ -139,12 +199,11 @@ float s1 = -INFINITY;
   }
   s1 = metal::max(s1, zk_a0[0]);
 }
-s1 = metal::simd_max(s1);
+s1 = kk_lanes_max<TG>(s1);
 if (TG > 32) {
   if (zk_lane == 0) zk_s0[zk_simd] = s1;
   metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
-  s1 = zk_lane < uint(TG) / 32 ? zk_s0[zk_lane] : -INFINITY;
-  s1 = metal::simd_max(s1);
+  s1 = kk_simds_max<TG>(zk_s0);
 }
 float s2 = float(0);
 float t = float(0);
@@ -165,7 +224,7 @@ float t = float(0);
       for (int zk_l = 0; zk_l < VEC; ++zk_l) {
         const T x = T(x_at[zk_l]);
         const T g = T(g_at[zk_l]);
-        const auto zk_t0 = metal::exp(x - s1);
+        const auto zk_t0 = kk_exp<zk_short>(x - s1);
         zk_a1[zk_l] += float(zk_t0);
         zk_a2[zk_l] += float(zk_t0 * g);
       }
@@ -180,7 +239,7 @@ float t = float(0);
   for (uint j = zk_blocks * VEC + zk_tid; j < zk_n; j += TG) {
     const T x = T(x_row[j]);
     const T g = T(g_row[j]);
-    const auto zk_t0 = metal::exp(x - s1);
+    const auto zk_t0 = kk_exp<zk_short>(x - s1);
     s2 += float(zk_t0);
     t += float(zk_t0 * g);
   }
@@ -195,26 +254,28 @@ float t = float(0);
   s2 = kk_with_rest(s2 + zk_w1[0], zk_r1[0]);
   t = kk_with_rest(t + zk_w2[0], zk_r2[0]);
 }
-s2 = metal::simd_sum(s2);
-t = metal::simd_sum(t);
+s2 = kk_lanes_sum<TG>(s2);
+t = kk_lanes_sum<TG>(t);
 if (TG > 32) {
   if (zk_lane == 0) zk_s1[zk_simd] = s2;
   if (zk_lane == 0) zk_s2[zk_simd] = t;
   metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
-  s2 = zk_lane < uint(TG) / 32 ? zk_s1[zk_lane] : float(0);
-  s2 = metal::simd_sum(s2);
-  t = zk_lane < uint(TG) / 32 ? zk_s2[zk_lane] : float(0);
-  t = metal::simd_sum(t);
+  s2 = kk_simds_sum<TG>(zk_s1);
+  t = kk_simds_sum<TG>(zk_s2);
 }
 const auto zk_h0 = t / (s2 * s2);
 for (uint j = zk_tid; j < zk_n; j += TG) {
   const T x = T(x_row[j]);
   const T g = T(g_row[j]);
-  const auto zk_t0 = metal::exp(x - s1);
+  const auto zk_t0 = kk_exp<zk_short>(x - s1);
   dx_to[j] = static_cast<O0>(g * (zk_t0 / s2) - zk_h0 * zk_t0);
 }
 
 // jvp: (x_in, dx_in) -> (dy_out)
+template <bool SHORT>
+inline float kk_exp(float x) {
+  return SHORT ? metal::fast::exp(x) : metal::exp(x);
+}
 inline void kk_two_sum(thread float& a, thread float& rest, float b) {
   const float sum = a + b;
   const float of_b = sum - a;
@@ -225,7 +286,34 @@ inline float kk_with_rest(float sum, float rest) {
   return metal::isfinite(rest) ? sum + rest : sum;
 }
 constant constexpr int kk_run = 8;
+template <int TG, typename T>
+inline T kk_lanes_sum(T v) {
+  if (TG >= 32) return metal::simd_sum(v);
+  for (int h = TG / 2; h > 0; h /= 2) v += metal::simd_shuffle_xor(v, ushort(h));
+  return v;
+}
+template <int TG, typename T>
+inline T kk_lanes_max(T v) {
+  if (TG >= 32) return metal::simd_max(v);
+  for (int h = TG / 2; h > 0; h /= 2) v = metal::max(v, T(metal::simd_shuffle_xor(v, ushort(h))));
+  return v;
+}
+template <int TG, typename T>
+inline T kk_simds_sum(threadgroup T* shared) {
+  T v[(TG + 31) / 32];
+  for (int k = 0; k < TG / 32; ++k) v[k] = shared[k];
+  for (int h = TG / 64; h > 0; h /= 2)
+    for (int k = 0; k < h; ++k) v[k] += v[k + h];
+  return v[0];
+}
+template <int TG, typename T>
+inline T kk_simds_max(threadgroup T* shared) {
+  T v = shared[0];
+  for (int k = 1; k < TG / 32; ++k) v = metal::max(v, shared[k]);
+  return v;
+}
 typedef float T;
+constexpr bool zk_short = sizeof(O0) == 2;
 threadgroup float zk_s0[32];
 threadgroup float zk_s1[32];
 threadgroup float zk_s2[32];
@@ -262,12 +350,11 @@ float s1 = -INFINITY;
   }
   s1 = metal::max(s1, zk_a0[0]);
 }
-s1 = metal::simd_max(s1);
+s1 = kk_lanes_max<TG>(s1);
 if (TG > 32) {
   if (zk_lane == 0) zk_s0[zk_simd] = s1;
   metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
-  s1 = zk_lane < uint(TG) / 32 ? zk_s0[zk_lane] : -INFINITY;
-  s1 = metal::simd_max(s1);
+  s1 = kk_simds_max<TG>(zk_s0);
 }
 float s2 = float(0);
 float t = float(0);
@@ -298,7 +385,7 @@ float t_2 = float(0);
       for (int zk_l = 0; zk_l < VEC; ++zk_l) {
         const T x = T(x_at[zk_l]);
         const T dx = T(dx_at[zk_l]);
-        const auto zk_t0 = metal::exp(x - s1);
+        const auto zk_t0 = kk_exp<zk_short>(x - s1);
         const auto zk_t1 = x == s1 ? 1.0f : 0.0f;
         zk_a1[zk_l] += float(zk_t0);
         zk_a2[zk_l] += float(zk_t1 * dx);
@@ -320,7 +407,7 @@ float t_2 = float(0);
   for (uint j = zk_blocks * VEC + zk_tid; j < zk_n; j += TG) {
     const T x = T(x_row[j]);
     const T dx = T(dx_row[j]);
-    const auto zk_t0 = metal::exp(x - s1);
+    const auto zk_t0 = kk_exp<zk_short>(x - s1);
     const auto zk_t1 = x == s1 ? 1.0f : 0.0f;
     s2 += float(zk_t0);
     t += float(zk_t1 * dx);
@@ -344,31 +431,27 @@ float t_2 = float(0);
   n = kk_with_rest(n + zk_w3[0], zk_r3[0]);
   t_2 = kk_with_rest(t_2 + zk_w4[0], zk_r4[0]);
 }
-s2 = metal::simd_sum(s2);
-t = metal::simd_sum(t);
-n = metal::simd_sum(n);
-t_2 = metal::simd_sum(t_2);
+s2 = kk_lanes_sum<TG>(s2);
+t = kk_lanes_sum<TG>(t);
+n = kk_lanes_sum<TG>(n);
+t_2 = kk_lanes_sum<TG>(t_2);
 if (TG > 32) {
   if (zk_lane == 0) zk_s1[zk_simd] = s2;
   if (zk_lane == 0) zk_s2[zk_simd] = t;
   if (zk_lane == 0) zk_s3[zk_simd] = n;
   if (zk_lane == 0) zk_s4[zk_simd] = t_2;
   metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
-  s2 = zk_lane < uint(TG) / 32 ? zk_s1[zk_lane] : float(0);
-  s2 = metal::simd_sum(s2);
-  t = zk_lane < uint(TG) / 32 ? zk_s2[zk_lane] : float(0);
-  t = metal::simd_sum(t);
-  n = zk_lane < uint(TG) / 32 ? zk_s3[zk_lane] : float(0);
-  n = metal::simd_sum(n);
-  t_2 = zk_lane < uint(TG) / 32 ? zk_s4[zk_lane] : float(0);
-  t_2 = metal::simd_sum(t_2);
+  s2 = kk_simds_sum<TG>(zk_s1);
+  t = kk_simds_sum<TG>(zk_s2);
+  n = kk_simds_sum<TG>(zk_s3);
+  t_2 = kk_simds_sum<TG>(zk_s4);
 }
 const auto zk_h0 = t / metal::max(n, 1.0f);
 const auto zk_h1 = t_2 - s2 * t / metal::max(n, 1.0f);
 for (uint j = zk_tid; j < zk_n; j += TG) {
   const T x = T(x_row[j]);
   const T dx = T(dx_row[j]);
-  const auto zk_t0 = metal::exp(x - s1) / s2;
+  const auto zk_t0 = kk_exp<zk_short>(x - s1) / s2;
   dy_to[j] = static_cast<O0>(zk_t0 * dx - zk_t0 * zk_h0 - zk_t0 / s2 * zk_h1);
 }
 

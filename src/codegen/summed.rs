@@ -1,0 +1,97 @@
+//! The text of outputs that are summed over all rows.
+//!
+//! Each group of threads works on some rows, one after the other, and adds up what they contribute: in registers where it holds
+//! whole rows there, otherwise in its own row of the output. A launch after it adds the rows of all groups.
+
+use super::layout::Walk;
+use super::program::{Output, Span};
+use super::text::{Writer, is_zero};
+
+impl Writer<'_> {
+    /// Whether an output of the program is summed over all rows.
+    pub(super) fn sums_rows(&self) -> bool {
+        self.summed().next().is_some()
+    }
+
+    fn summed(&self) -> impl Iterator<Item = &Output> {
+        let outputs = self.program.outputs.iter();
+        outputs.filter(|o| o.span == Span::Summed && !is_zero(o))
+    }
+
+    /// The loop over a group's rows.
+    pub(super) fn open_rows(&mut self, [at, count]: &[String; 2]) {
+        if self.pattern.form.has_dims() {
+            self.line("const uint zk_n = uint(zk_dims[1]), zk_rows = uint(zk_dims[0]);");
+        } else {
+            self.length();
+        }
+        self.line(format!(
+            "const size_t zk_group = {at}, zk_groups = {count};"
+        ));
+        self.line("const uint zk_top = uint(zk_rows * zk_group / zk_groups);");
+        self.line("const uint zk_end = uint(zk_rows * (zk_group + 1) / zk_groups);");
+        let names: Vec<String> = self.summed().map(|o| o.name.clone()).collect();
+        for name in &names {
+            match self.pattern.walk {
+                Walk::Held => {
+                    self.line(format!("float zk_sum_{name}[ITEMS * VEC];"));
+                    self.line(format!(
+                        "for (int zk_k = 0; zk_k < ITEMS * VEC; ++zk_k) zk_sum_{name}[zk_k] = 0.0f;"
+                    ));
+                }
+                Walk::Pieces => {
+                    self.line(format!(
+                        "const auto {name}_sum = {name}_out + zk_group * zk_n;"
+                    ));
+                    self.line(format!(
+                        "for (uint zk_b = zk_tid * VEC; zk_b < zk_n; zk_b += TG * VEC)"
+                    ));
+                    self.line(format!(
+                        "  for (uint zk_l = 0; zk_l < VEC; ++zk_l) {name}_sum[zk_b + zk_l] = 0.0f;"
+                    ));
+                }
+                Walk::Loop => {
+                    self.line(format!(
+                        "const auto {name}_sum = {name}_out + zk_group * zk_n;"
+                    ));
+                    let (first, step) = match self.is_serial() {
+                        true => ("0", "1"),
+                        false => ("zk_tid", "TG"),
+                    };
+                    self.line(format!(
+                        "for (uint j = {first}; j < zk_n; j += {step}) {name}_sum[j] = 0.0f;"
+                    ));
+                }
+            }
+        }
+        self.hold_for_all_rows();
+        self.line("for (uint row = zk_top; row < zk_end; ++row) {");
+    }
+
+    /// The end of that loop, and what the group has in registers.
+    pub(super) fn close_rows(&mut self) {
+        if !self.program.reductions.is_empty() && !self.is_serial() {
+            // The next row's results go where this one's are still read.
+            self.line(
+                "if (TG > 32) metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);",
+            );
+        }
+        self.line("}");
+        let names: Vec<String> = self.summed().map(|o| o.name.clone()).collect();
+        if self.pattern.walk != Walk::Held {
+            return;
+        }
+        self.line("for (int zk_k = 0; zk_k < ITEMS; ++zk_k) {");
+        self.line("const uint zk_b = (uint(zk_k) * TG + zk_tid) * VEC;");
+        self.line("if (zk_b < zk_n) {");
+        for name in &names {
+            self.line("for (int zk_l = 0; zk_l < VEC; ++zk_l) {");
+            self.line(format!(
+                "{name}_out[zk_group * zk_n + zk_b + zk_l] = zk_sum_{name}[zk_k * VEC + zk_l];"
+            ));
+            self.line("}");
+        }
+        self.line("}");
+        self.line("}");
+    }
+}
