@@ -56,6 +56,7 @@ impl<'a> Make<'a> {
                 exact: settings.compute.is_none(),
                 header: Arc::from(settings.header.as_str()),
                 threads,
+                saves: true,
             },
             settings,
             row,

@@ -108,7 +108,7 @@ impl Term {
         (fixed, changing)
     }
 
-    fn same_factors(&self, other: &Term) -> bool {
+    pub(crate) fn same_factors(&self, other: &Term) -> bool {
         let same = |a: &[Expr], b: &[Expr]| {
             let mut b = b.to_vec();
             a.len() == b.len()
@@ -125,23 +125,35 @@ impl Term {
 
 /// The terms of an expression. Products of sums stay factors: multiplying them out could lose digits.
 pub(crate) fn terms(e: &Expr) -> Vec<Term> {
+    apart(e, None)
+}
+
+/// The same, but what is the same along the row stays beside what changes in a factor, too: `x - mean` has digits that
+/// the difference of two sums has lost.
+pub(crate) fn terms_of_rows(e: &Expr, same: &dyn Fn(&Expr) -> bool) -> Vec<Term> {
+    apart(e, Some(same))
+}
+
+type Same<'a> = Option<&'a dyn Fn(&Expr) -> bool>;
+
+fn apart(e: &Expr, same: Same<'_>) -> Vec<Term> {
     match e.part() {
         Part::Number(0.0) => Vec::new(),
         Part::Number(n) => vec![Term::one(n)],
-        Part::Negative(a) => scaled(terms(&a), -1.0),
+        Part::Negative(a) => scaled(apart(&a, same), -1.0),
         Part::Sum(a, b) => {
-            let mut all = terms(&a);
-            all.extend(terms(&b));
+            let mut all = apart(&a, same);
+            all.extend(apart(&b, same));
             all
         }
         Part::Difference(a, b) => {
-            let mut all = terms(&a);
-            all.extend(scaled(terms(&b), -1.0));
+            let mut all = apart(&a, same);
+            all.extend(scaled(apart(&b, same), -1.0));
             all
         }
-        Part::Product(a, b) => times(e, &terms(&a), &terms(&b)),
+        Part::Product(a, b) => times(e, &factors(&a, same), &factors(&b, same)),
         Part::Quotient(a, b) => {
-            let below = terms(&b);
+            let below = factors(&b, same);
             let inverse = match below.as_slice() {
                 [t] if t.number != 0.0 => vec![Term {
                     number: 1.0 / t.number,
@@ -153,10 +165,32 @@ pub(crate) fn terms(e: &Expr) -> Vec<Term> {
                     ..Term::one(1.0)
                 }],
             };
-            times(e, &terms(&a), &inverse)
+            times(e, &factors(&a, same), &inverse)
         }
         _ => vec![Term::factor(e)],
     }
+}
+
+/// The terms of a factor.
+fn factors(e: &Expr, same: Same<'_>) -> Vec<Term> {
+    let all = apart(e, same);
+    let Some(same) = same else {
+        return all;
+    };
+    let fixed = |t: &Term| t.over.iter().chain(&t.under).all(same);
+    let Some(first) = all.iter().find(|t| !fixed(t)) else {
+        return all;
+    };
+    if !all.iter().any(fixed) {
+        return all;
+    }
+    // `mean - x` is `x - mean`, too.
+    if first.number > 0.0 {
+        return vec![Term::factor(e)];
+    }
+    let (fixed, mut ordered): (Vec<Term>, Vec<Term>) = all.into_iter().partition(fixed);
+    ordered.extend(fixed);
+    scaled(vec![Term::factor(&collect(scaled(ordered, -1.0)))], -1.0)
 }
 
 fn scaled(mut terms: Vec<Term>, by: f64) -> Vec<Term> {
