@@ -276,11 +276,20 @@ impl<'a> Build<'a> {
             let names: Vec<String> = e.variables().into_iter().collect();
             self.made.level_of(&names, &levels)
         };
+        // As it is, where nothing is taken out.
+        let alone = matches!(open.as_slice(), [p] if p.is_bare());
+        if is_zero(&sum) && alone {
+            return variable(&self.reduction("t", e.simplify()));
+        }
         let together = open.iter().fold(zero(), |sum, part| add(sum, part.whole()));
         let apart = open.iter().map(|part| level(&part.changing.product()));
         let gains = apart.max().unwrap_or(0) < level(&together);
         if open.len() > 1 && (open.len() > MOST_PARTS || !gains) {
-            return add(sum, variable(&self.reduction("t", together.simplify())));
+            let rest = match is_zero(&sum) {
+                true => e,
+                false => &together,
+            };
+            return add(sum, variable(&self.reduction("t", rest.simplify())));
         }
         for part in open {
             let value = self.reduction("t", part.changing.product().simplify());
@@ -313,7 +322,7 @@ impl<'a> Build<'a> {
         if changing.over.is_empty() && changing.under.is_empty() {
             return Some(variable("D"));
         }
-        let product = changing.product().simplify();
+        let product = changing.product();
         if let Some(name) = self.find_sum(&product) {
             return Some(variable(&name));
         }
@@ -329,11 +338,22 @@ impl<'a> Build<'a> {
         Some(sum)
     }
 
+    /// The sum of this, or of the same factors in another order.
     fn find_sum(&self, value: &Expr) -> Option<String> {
-        let made = self.made.reductions.iter();
+        let single = |e: &Expr| match terms::terms(e).as_slice() {
+            [t] => Some(t.clone()),
+            _ => None,
+        };
+        let wanted = single(value);
+        let same = |e: &Expr| {
+            e == value
+                || wanted.as_ref().is_some_and(|w| {
+                    single(e).is_some_and(|t| t.number == w.number && t.same_factors(w))
+                })
+        };
         // Also those that were saved.
-        made.chain(&self.of.reductions)
-            .find(|r| r.fold == Fold::Sum && r.value == *value)
+        let mut all = self.made.reductions.iter().chain(&self.of.reductions);
+        all.find(|r| r.fold == Fold::Sum && same(&r.value))
             .map(|r| r.name.clone())
     }
 
@@ -361,6 +381,11 @@ struct Summand {
 }
 
 impl Summand {
+    /// Whether nothing stands before what changes.
+    fn is_bare(&self) -> bool {
+        matches!(self.fixed.as_slice(), [f] if f.number == 1.0 && f.over.is_empty() && f.under.is_empty())
+    }
+
     fn whole(&self) -> Expr {
         mul(collect(self.fixed.clone()), self.changing.product())
     }
