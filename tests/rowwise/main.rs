@@ -2,6 +2,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod gradients;
 mod layouts;
 #[path = "../common/toolkit.rs"]
 mod toolkit;
