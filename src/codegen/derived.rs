@@ -97,7 +97,7 @@ impl Fused {
     #[track_caller]
     fn vjp_of_saved(&self) -> Result<Program> {
         match self.explicit() {
-            Some(e) => Ok(saved::reading(e.op().program(), self.program())),
+            Some(e) => Ok(saved::reading(e.op().program())),
             None => derive::vjp_of_saved(self.program(), self.op_name()),
         }
     }

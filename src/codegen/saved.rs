@@ -24,13 +24,13 @@ pub(super) fn is_floating(used: &[bool], inputs: &[&Array]) -> bool {
     read.any(|(a, _)| a.dtype().is_floating())
 }
 
-/// The author's gradients with the call's reductions as inputs.
-pub(super) fn reading(gradients: &Program, forward: &Program) -> Program {
+/// The author's gradients with the call's reductions as inputs, of those that they mention. They have no others.
+pub(super) fn reading(gradients: &Program) -> Program {
     let mut made = gradients.clone();
-    made.reductions
-        .retain(|r| !forward.reductions.iter().any(|f| f.name == r.name));
-    for r in &gradients.reductions {
-        if !made.reductions.contains(r) {
+    let reductions = std::mem::take(&mut made.reductions);
+    let mentioned: Vec<_> = made.outputs.iter().map(|o| o.value.variables()).collect();
+    for r in reductions {
+        if mentioned.iter().any(|names| names.contains(&r.name)) {
             made.inputs.push(row(&r.name));
         }
     }

@@ -78,7 +78,8 @@ fn composed(name: &str, p: &[Array]) -> Result<Vec<Array>> {
     };
     let mut all = vec![((y * w)? + b)?];
     if name == "weighted_softmax" {
-        all.push(x.logsumexp(-1)?);
+        let rows = all[0].shape()[..all[0].ndim() - 1].to_vec();
+        all.push(x.logsumexp(-1)?.broadcast_to(rows)?);
     }
     Ok(all)
 }
