@@ -4,12 +4,12 @@ use rstest::rstest;
 use zmlx::api::Pass;
 use zmlx::prelude::*;
 use zmlx::rowwise::{MapReduce, MapReduceBuilder, map_reduce};
-use zmlx::{Result, compile, elementwise, grad, jvp, value_and_grad_of, vjp, vmap};
+use zmlx::{Result, jvp, value_and_grad_of, vjp, vmap};
 
 use crate::common::{Rng, exactly, on_worker};
 use crate::toolkit::{check, f64_of, normal};
 
-fn sum(update: &str) -> Pass<'_> {
+pub(crate) fn sum(update: &str) -> Pass<'_> {
     Pass {
         init: "0.0f",
         update,
@@ -17,7 +17,7 @@ fn sum(update: &str) -> Pass<'_> {
     }
 }
 
-fn powers(name: &str) -> MapReduceBuilder {
+pub(crate) fn powers(name: &str) -> MapReduceBuilder {
     map_reduce(name)
         .pass1(Pass {
             init: "-INFINITY",
@@ -36,7 +36,7 @@ fn rms_norm() -> MapReduce {
         .unwrap()
 }
 
-fn layer_norm() -> MapReduce {
+pub(crate) fn layer_norm() -> MapReduce {
     map_reduce("layer_norm")
         .inputs(["x", "w", "b"])
         .pass1(sum("acc1 + x"))
@@ -56,12 +56,12 @@ fn weighted_softmax() -> MapReduce {
         .unwrap()
 }
 
-fn number(like: &Array, v: f64) -> Array {
+pub(crate) fn number(like: &Array, v: f64) -> Array {
     Array::scalar(v).unwrap().astype(like.dtype()).unwrap()
 }
 
 /// The same three of MLX's operations.
-fn composed(name: &str, p: &[Array]) -> Result<Vec<Array>> {
+pub(crate) fn composed(name: &str, p: &[Array]) -> Result<Vec<Array>> {
     let (x, w, b) = (&p[0], &p[1], &p[2]);
     let scale = |x: &Array| {
         let mean = x.square()?.mean(keepdims(-1))?;
@@ -85,7 +85,7 @@ fn composed(name: &str, p: &[Array]) -> Result<Vec<Array>> {
 }
 
 /// One number of all outputs.
-fn loss(outputs: &[Array]) -> Result<Array> {
+pub(crate) fn loss(outputs: &[Array]) -> Result<Array> {
     let mut sum = outputs[0].sin()?.sum(..)?;
     for y in &outputs[1..] {
         sum = (sum + y.square()?.sum(..)?)?;
@@ -93,7 +93,7 @@ fn loss(outputs: &[Array]) -> Result<Array> {
     Ok(sum)
 }
 
-fn operation(name: &str) -> MapReduce {
+pub(crate) fn operation(name: &str) -> MapReduce {
     match name {
         "rms_norm" => rms_norm(),
         "layer_norm" => layer_norm(),
@@ -101,7 +101,7 @@ fn operation(name: &str) -> MapReduce {
     }
 }
 
-const ALL: [i32; 3] = [0, 1, 2];
+pub(crate) const ALL: [i32; 3] = [0, 1, 2];
 
 /// Values, gradients and second derivatives, for weights of one row, of some rows, of all.
 #[rstest]
@@ -244,165 +244,6 @@ fn short_dtypes(
         for i in 0..3 {
             assert_eq!(got[i].dtype(), dtype);
             check(&got[i], &want[i], tolerance, &format!("gradient {i}"));
-        }
-    });
-}
-
-/// Operations of elements with a row that all share: no digit of the sum is lost to 16 bits.
-#[test]
-fn elements_with_a_shared_row() {
-    on_worker(|| {
-        let mut rng = Rng::new();
-        let op = elementwise::map("gate", ["x", "w", "b"], "kk_silu(x) * w + b").unwrap();
-        let composed = |p: &[Array]| -> Result<Vec<Array>> {
-            Ok(vec![((p[0].sigmoid()? * &p[0])? * &p[1] + &p[2])?])
-        };
-        for shapes in [
-            [vec![7, 40], vec![40], vec![40]],
-            [vec![3, 7, 40], vec![1, 1, 40], vec![7, 40]],
-            [vec![3, 7, 40], vec![1, 40], vec![3, 7, 1]],
-            [vec![3, 7, 40], vec![], vec![3, 1, 40]],
-        ] {
-            let inputs: Vec<Array> = shapes.iter().map(|s| normal(&mut rng, s)).collect();
-            let exact = f64_of(&inputs);
-            let f = |p: &[Array]| Ok(vec![loss(&[op.call(p)?])?]);
-            let f64 = |p: &[Array]| Ok(vec![loss(&composed(p)?)?]);
-            let (_, got) = value_and_grad_of(f, &ALL, &inputs).unwrap();
-            let (_, want) = exactly(|| value_and_grad_of(f64, &ALL, &exact).unwrap());
-            let second = |p: &[Array]| Ok(vec![loss(&value_and_grad_of(f, &ALL, p)?.1)?]);
-            let second64 = |p: &[Array]| Ok(vec![loss(&value_and_grad_of(f64, &ALL, p)?.1)?]);
-            let (_, got2) = value_and_grad_of(second, &ALL, &inputs).unwrap();
-            let (_, want2) = exactly(|| value_and_grad_of(second64, &ALL, &exact).unwrap());
-            for i in 0..3 {
-                check(&got[i], &want[i], 1e-4, &format!("{shapes:?}: {i}"));
-                check(
-                    &got2[i],
-                    &want2[i],
-                    1e-3,
-                    &format!("{shapes:?}: second {i}"),
-                );
-            }
-        }
-        // 3000 ones: a sum in bfloat16 would stop at 256.
-        let inputs = [vec![3000, 8], vec![8], vec![8]];
-        let inputs = inputs.map(|s| normal(&mut rng, &s).astype(BF16).unwrap());
-        let f = |p: &[Array]| Ok(vec![op.call(p)?.astype(F32)?.sum(..)?]);
-        let (_, got) = value_and_grad_of(f, &[2], &inputs).unwrap();
-        let want = Array::full([8], 3000.0, F32).unwrap().astype(BF16).unwrap();
-        check(&got[0], &want, 0.0, "ones");
-    });
-}
-
-/// Gradients that the author wrote, of weights that all rows share.
-#[test]
-fn of_the_author() {
-    on_worker(|| {
-        let mut rng = Rng::new();
-        let inputs = [normal(&mut rng, &[6, 30]), normal(&mut rng, &[30])];
-        let op = map_reduce("scaled")
-            .inputs(["x", "w"])
-            .pass1(sum("acc1 + x * x"))
-            .write("x * w / s1")
-            .vjp("x", "3.0f * g * w / s1 + y")
-            .vjp("w", "g * x / s1 - 2.0f")
-            .build()
-            .unwrap();
-        let c = normal(&mut rng, &[6, 30]);
-        let f = |p: &[Array]| op.call_all(p);
-        let (y, got) = vjp(f, &inputs, [&c]).unwrap();
-        let exact = f64_of(&[inputs.to_vec(), vec![c.clone(), y[0].clone()]].concat());
-        let want = |p: &[Array]| -> Result<[Array; 2]> {
-            let s = p[0].square()?.sum(keepdims(-1))?;
-            let by = (&p[2] / s)?;
-            let dx = (((&by * &p[1])? * number(&by, 3.0))? + &p[3])?;
-            let dw = ((&by * &p[0])? - number(&by, 2.0))?.sum(0)?;
-            Ok([dx, dw])
-        };
-        let want = exactly(|| want(&exact).unwrap());
-        check(&got[0], &want[0], 1e-5, "x");
-        check(&got[1], &want[1], 1e-5, "w");
-    });
-}
-
-/// Only calls within a gradient save anything.
-#[test]
-fn saved_only_for_gradients() {
-    on_worker(|| {
-        let x = normal(&mut Rng::new(), &[5, 40]);
-        let op = powers("saving").write("exp(x - s1) / s2").build().unwrap();
-        let f = |p: &[Array]| Ok(vec![op.call(&p[0])?]);
-        let written = || {
-            let kernels = op.kernels();
-            kernels
-                .iter()
-                .map(|k| k.output_names().len())
-                .max()
-                .unwrap()
-        };
-        op.call(&x).unwrap().eval().unwrap();
-        vmap(f).call([&x]).unwrap()[0].eval().unwrap();
-        jvp(f, [&x], [&x]).unwrap().1[0].eval().unwrap();
-        let same = op.clone();
-        let compiled = compile(move |p: &[Array]| Ok(vec![same.call(&p[0])?])).unwrap();
-        compiled.call([&x]).unwrap()[0].eval().unwrap();
-        assert_eq!(written(), 1);
-        let slope = grad(|x| op.call(x)?.square()?.sum(..))(&x).unwrap();
-        let want = grad(|x| x.softmax(-1)?.square()?.sum(..))(&x).unwrap();
-        check(&slope, &want, 1e-5, "gradient");
-        assert_eq!(written(), 3);
-        // The gradient's kernel reads them.
-        let reads = |k: &&MetalKernel| k.input_names().iter().any(|n| n == "s2_in");
-        assert_eq!(op.kernels().iter().filter(reads).count(), 1);
-        // A function that was compiled outside of a gradient has one as well.
-        let slope = grad(|x| {
-            let y = compiled.call([x])?.swap_remove(0);
-            y.square()?.sum(..)
-        })(&x);
-        check(
-            &slope.unwrap(),
-            &want,
-            1e-5,
-            "gradient of a compiled function",
-        );
-    });
-}
-
-/// No rows, rows without elements, one element; with every access tested.
-#[rstest]
-fn small(#[values([0, 5], [3, 0], [0, 0], [3, 1], [1, 5], [4, 5])] shape: [usize; 2]) {
-    on_worker(move || {
-        let mut rng = Rng::new();
-        let inputs = [shape.to_vec(), vec![shape[1]], vec![shape[1]]];
-        let inputs = inputs.map(|s| normal(&mut rng, &s));
-        let exact = f64_of(&inputs);
-        for name in ["rms_norm", "layer_norm"] {
-            let op = operation(name).checked().unwrap();
-            let f = |p: &[Array]| Ok(vec![loss(&op.call_all(p)?)?]);
-            let f64 = |p: &[Array]| Ok(vec![loss(&composed(name, p)?)?]);
-            let (_, got) = value_and_grad_of(f, &ALL, &inputs).unwrap();
-            let (_, want) = exactly(|| value_and_grad_of(f64, &ALL, &exact).unwrap());
-            for i in 0..3 {
-                check(&got[i], &want[i], 1e-4, &format!("{name} {i}"));
-            }
-        }
-    });
-}
-
-/// A mean far from zero costs no more digits than the reference's.
-#[test]
-fn far_from_zero() {
-    on_worker(|| {
-        let mut rng = Rng::new();
-        let x = (normal(&mut rng, &[4, 256]) + 300.0).unwrap();
-        let inputs = [x, normal(&mut rng, &[256]), normal(&mut rng, &[256])];
-        let exact = f64_of(&inputs);
-        let op = layer_norm();
-        let f = |p: &[Array]| Ok(vec![loss(&op.call_all(p)?)?]);
-        let f64 = |p: &[Array]| Ok(vec![loss(&composed("layer_norm", p)?)?]);
-        let (_, got) = value_and_grad_of(f, &ALL, &inputs).unwrap();
-        let (_, want) = exactly(|| value_and_grad_of(f64, &ALL, &exact).unwrap());
-        for i in 0..3 {
-            check(&got[i], &want[i], 2e-4, &format!("gradient {i}"));
         }
     });
 }

@@ -4,6 +4,7 @@
 mod common;
 mod gradients;
 mod layouts;
+mod saved;
 #[path = "../common/toolkit.rs"]
 mod toolkit;
 mod uses;
