@@ -387,7 +387,7 @@ impl Summand {
     }
 
     fn whole(&self) -> Expr {
-        mul(collect(self.fixed.clone()), self.changing.product())
+        collect(self.fixed.iter().map(|f| self.changing.with(f)).collect())
     }
 }
 

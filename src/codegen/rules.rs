@@ -6,6 +6,7 @@ use crate::transforms::rules::{Rules, apply, mapped_first, only, traced};
 use crate::{Array, Axes, Dtype, Error, Result};
 
 use super::derived::Variant;
+use super::layout::PART;
 use super::op::Fused;
 use super::program::Span;
 use super::saved;
@@ -308,7 +309,10 @@ impl Fused {
                     return false;
                 };
                 let rows: u64 = lead.iter().map(|&d| d as u64).product();
+                // Few long rows of an operation of elements are cut into parts, which rows are not.
+                let cut = !self.program().by_rows && width as u64 > PART && rows < 64;
                 input.span != Span::Row
+                    && !cut
                     && a.dtype().is_floating()
                     && a.shape().last() == Some(&width)
                     && a.size() as i64 == i64::from(width)

@@ -76,7 +76,8 @@ impl Term {
         self
     }
 
-    /// The product of the factors, without the number.
+    /// The product of the factors, without the number. A square below the line is divided by twice: it could be too large
+    /// or too small for a float.
     pub(crate) fn product(&self) -> Expr {
         let times = |all: &[Expr]| {
             all.iter()
@@ -84,10 +85,29 @@ impl Term {
                 .reduce(|a, b| a * b)
                 .unwrap_or_else(|| Expr::from(1.0))
         };
-        if self.under.is_empty() {
-            times(&self.over)
-        } else {
-            times(&self.over) / times(&self.under)
+        let mut product = times(&self.over);
+        let mut under = self.under.clone();
+        while !under.is_empty() {
+            let mut again: Vec<Expr> = Vec::new();
+            let mut once: Vec<Expr> = Vec::new();
+            for e in under {
+                match once.contains(&e) {
+                    true => again.push(e),
+                    false => once.push(e),
+                }
+            }
+            product = product / times(&once);
+            under = again;
+        }
+        product
+    }
+
+    /// The product of two terms.
+    pub(crate) fn with(&self, other: &Term) -> Term {
+        Term {
+            number: self.number * other.number,
+            over: self.over.iter().chain(&other.over).cloned().collect(),
+            under: self.under.iter().chain(&other.under).cloned().collect(),
         }
     }
 
@@ -207,16 +227,7 @@ fn times(whole: &Expr, a: &[Term], b: &[Term]) -> Vec<Term> {
         ([], _) | (_, []) => return Vec::new(),
         _ => return vec![Term::factor(whole)],
     };
-    many.iter()
-        .map(|t| {
-            Term {
-                number: t.number * one.number,
-                over: t.over.iter().chain(&one.over).cloned().collect(),
-                under: t.under.iter().chain(&one.under).cloned().collect(),
-            }
-            .cancel()
-        })
-        .collect()
+    many.iter().map(|t| t.with(one).cancel()).collect()
 }
 
 /// The sum of terms, those with the same factors as one.

@@ -206,7 +206,7 @@ if (TG > 32) {
   t = zk_lane < uint(TG) / 32 ? zk_s2[zk_lane] : float(0);
   t = metal::simd_sum(t);
 }
-const auto zk_h0 = t / (s2 * s2);
+const auto zk_h0 = t / s2 / s2;
 for (uint j = zk_tid; j < zk_n; j += TG) {
   const T x = T(x_row[j]);
   const T g = T(g_row[j]);

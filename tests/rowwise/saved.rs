@@ -210,3 +210,26 @@ fn started_with_a_number() {
         check(&got[1], &want[1], 1e-4, "w");
     });
 }
+
+/// Sums whose squares no float holds.
+#[rstest]
+fn large_and_small_sums(#[values(1e-25, 1e25)] size: f64) {
+    on_worker(move || {
+        let mut rng = Rng::new();
+        let x = normal(&mut rng, &[4, 50]).abs().unwrap();
+        let x = (x * number(&Array::from(0.0), size)).unwrap();
+        let c = normal(&mut rng, &[4, 50]);
+        let op = map_reduce("share").pass(sum("acc1 + x"));
+        let op = op.write("x / s1").build().unwrap();
+        let got = grad(|x| (op.call(x)? * &c)?.sum(..))(&x).unwrap();
+        let exact = f64_of(&[x, c]);
+        let scaled = |a: &Array| (a * number(&exact[0], size)).unwrap();
+        let want = exactly(|| {
+            let share = |x: &Array| x / x.sum(keepdims(-1))?;
+            let slope = grad(|x| (share(x)? * &exact[1])?.sum(..))(&exact[0]);
+            scaled(&slope.unwrap())
+        });
+        let got = exactly(|| scaled(&got.astype(F64).unwrap()));
+        check(&got, &want, 1e-5, "gradient");
+    });
+}
