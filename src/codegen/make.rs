@@ -56,6 +56,7 @@ impl<'a> Make<'a> {
                 exact: settings.compute.is_none(),
                 header: Arc::from(settings.header.as_str()),
                 threads,
+                saves: true,
             },
             settings,
             row,
@@ -95,7 +96,7 @@ impl<'a> Make<'a> {
             Some(text) => Some(Scope::of(&["a", "b"]).parse(text)?),
         };
         // The author's name stands for what the fold's own result makes of the initial value.
-        let own = format!("zk_{name}");
+        let own = format!("zk_own_{name}");
         let compute = self.program.compute;
         let Classified {
             fold,

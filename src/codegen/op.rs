@@ -1,6 +1,6 @@
 //! A program as an operation: kernels for each pattern, launches, derivatives made when they are needed.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use smallvec::SmallVec;
 
@@ -8,7 +8,7 @@ use crate::metal::{MetalKernel, Outputs};
 use crate::{Array, Dtype, Error, Result};
 
 use super::blocks;
-use super::derive;
+use super::derived::Derived;
 use super::explicit::{Explicit, Gradients};
 use super::layout::{Form, Layout, MOST_BUFFERS, Pattern};
 use super::program::{OutputDtype, Program, Span};
@@ -35,10 +35,7 @@ struct Inner {
     explicit: Option<Explicit>,
     checked: bool,
     kernels: Kernels,
-    vjp: OnceLock<Fused>,
-    /// With values of elements in place of sums over rows.
-    unsummed: OnceLock<Fused>,
-    jvps: Mutex<Vec<(Vec<bool>, Fused)>>,
+    derived: Derived,
     /// The same in integers, where that means the same.
     wholes: [OnceLock<Option<Fused>>; WAYS],
 }
@@ -98,9 +95,7 @@ impl Fused {
                 explicit,
                 checked,
                 kernels: Kernels::default(),
-                vjp: OnceLock::new(),
-                unsummed: OnceLock::new(),
-                jvps: Mutex::default(),
+                derived: Derived::default(),
                 wholes: Default::default(),
             }),
             dtypes: None,
@@ -129,25 +124,11 @@ impl Fused {
     pub(crate) fn kernels(&self) -> Vec<MetalKernel> {
         let own = self.inner.kernels.iter();
         let mut all: Vec<MetalKernel> = own.map(|k| k.kernel.clone()).collect();
-        let jvps = self.inner.jvps.lock();
-        let jvps = jvps.unwrap_or_else(PoisonError::into_inner).clone();
+        all.extend(self.inner.derived.kernels());
         let explicit = self.inner.explicit.as_ref().map(Explicit::op);
-        let unsummed = self.inner.unsummed.get();
-        for op in self
-            .inner
-            .vjp
-            .get()
-            .into_iter()
-            .chain(explicit)
-            .chain(unsummed)
-        {
-            all.extend(op.kernels());
-        }
+        explicit.into_iter().for_each(|op| all.extend(op.kernels()));
         let wholes = self.inner.wholes.iter().filter_map(|w| w.get()?.as_ref());
         wholes.for_each(|op| all.extend(op.kernels()));
-        for (_, op) in &jvps {
-            all.extend(op.kernels());
-        }
         all
     }
 
@@ -171,57 +152,29 @@ impl Fused {
         }
     }
 
-    /// The derived vector-Jacobian product.
-    #[track_caller]
-    pub(super) fn derived_vjp(&self) -> Result<&Fused> {
-        if let Some(op) = self.inner.vjp.get() {
-            return Ok(op);
+    /// This operation's dtypes for another with the same outputs.
+    pub(super) fn with_dtypes_of(&self, other: &Fused) -> Fused {
+        Fused {
+            inner: Arc::clone(&self.inner),
+            dtypes: other.dtypes.clone(),
         }
-        let program = derive::vjp(&self.inner.program, &self.inner.name)?;
-        let op = Fused::with_checks(
-            &format!("{}_vjp", self.inner.name),
-            program,
-            None,
-            self.inner.checked,
-        )?;
-        Ok(self.inner.vjp.get_or_init(|| op))
     }
 
-    /// The Jacobian-vector product for tangents of these inputs.
-    #[track_caller]
-    pub(super) fn jvp_for(&self, varied: &[bool]) -> Result<Fused> {
-        let made = || {
-            self.inner
-                .jvps
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-        };
-        if let Some((_, op)) = made().iter().find(|(v, _)| v == varied) {
-            return Ok(op.clone());
-        }
-        let program = match &self.inner.explicit {
-            Some(e) => e.jvp(&self.inner.program, &self.inner.name, varied)?,
-            None => derive::jvp(&self.inner.program, &self.inner.name, varied)?,
-        };
-        let op = Fused::with_checks(
-            &format!("{}_jvp", self.inner.name),
-            program,
-            None,
-            self.inner.checked,
-        )?;
-        made().push((varied.to_vec(), op.clone()));
-        Ok(op)
+    /// What was made of this operation.
+    pub(super) fn derived(&self) -> &Derived {
+        &self.inner.derived
     }
 
-    /// The same operation with float32 values of elements in place of sums over rows.
+    /// An operation of this program, whose name is this one's with an addition.
     #[track_caller]
-    pub(super) fn unsummed(&self) -> Result<&Fused> {
-        if let Some(op) = self.inner.unsummed.get() {
-            return Ok(op);
-        }
-        let Inner { name, program, .. } = &*self.inner;
-        let op = Fused::with_checks(name, program.unsummed(), None, self.inner.checked)?;
-        Ok(self.inner.unsummed.get_or_init(|| op))
+    pub(super) fn another(&self, addition: &str, program: Program) -> Result<Fused> {
+        let name = format!("{}{addition}", self.inner.name);
+        Fused::with_checks(&name, program, None, self.inner.checked)
+    }
+
+    /// Which inputs the kernel reads.
+    pub(super) fn used(&self) -> &[bool] {
+        &self.inner.used
     }
 
     /// What a launch wrote as the operation's output: sums over rows are still one for each group.
@@ -237,7 +190,7 @@ impl Fused {
     }
 
     /// The dtype of an output for these arguments.
-    fn dtype(&self, output: usize, inputs: &[&Array]) -> Dtype {
+    pub(super) fn dtype(&self, output: usize, inputs: &[&Array]) -> Dtype {
         let asked = self.dtypes.as_ref().and_then(|d| d[output]);
         asked.unwrap_or_else(|| match self.inner.program.outputs[output].dtype {
             OutputDtype::Fixed(d) => d,

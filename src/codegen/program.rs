@@ -104,6 +104,8 @@ pub(crate) struct Program {
     pub(crate) header: Arc<str>,
     /// Threads of a row on a GPU, where the author chose.
     pub(crate) threads: Option<Threads>,
+    /// Whether calls save reductions for their gradients; see [`super::saved`].
+    pub(crate) saves: bool,
 }
 
 /// How many threads work on a row.
@@ -131,6 +133,7 @@ impl Program {
             exact: true,
             header: Arc::from(""),
             threads: None,
+            saves: true,
         }
     }
 
@@ -193,6 +196,17 @@ impl Program {
     /// Whether an output is summed over all rows.
     pub(crate) fn sums_rows(&self) -> bool {
         self.outputs.iter().any(|o| o.span == Span::Summed)
+    }
+
+    /// The same program by rows, with these of its outputs summed over all rows.
+    pub(crate) fn summed(mut self, which: &[bool]) -> Program {
+        for (o, &summed) in self.outputs.iter_mut().zip(which) {
+            if summed {
+                o.span = Span::Summed;
+                self.by_rows = true;
+            }
+        }
+        self
     }
 
     /// The same program with the values that it sums over rows as values of elements, in float32.

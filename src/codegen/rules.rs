@@ -1,11 +1,15 @@
 //! What transforms make of an operation.
 
 use crate::metal::Outputs;
-use crate::transforms::rules::{Rules, apply, apply1, mapped_first, traced};
+use crate::transforms::differentiating;
+use crate::transforms::rules::{Rules, apply, mapped_first, only, traced};
 use crate::{Array, Axes, Dtype, Error, Result};
 
+use super::derived::Variant;
+use super::layout::PART;
 use super::op::Fused;
 use super::program::Span;
+use super::saved;
 
 impl Rules for Fused {
     fn name(&self) -> &str {
@@ -24,38 +28,7 @@ impl Rules for Fused {
         cotangents: &[Array],
         outputs: &[Array],
     ) -> Result<Vec<Array>> {
-        let mut args: Vec<&Array> = primals.iter().collect();
-        let op = match self.explicit() {
-            Some(e) => {
-                if e.uses_output() {
-                    args.extend(outputs);
-                }
-                e.op()
-            }
-            None => self.derived_vjp()?,
-        };
-        args.extend(cotangents);
-        // What was broadcast gets the sum of its gradients: in float32 until they are summed.
-        let full: Vec<Vec<i32>> = self.spans(primals)?;
-        let narrow = |a: &Array, full: &[i32]| a.shape() != full && a.dtype().is_floating();
-        let dtypes: Vec<Option<Dtype>> = primals
-            .iter()
-            .zip(&full)
-            .map(|(a, full)| narrow(a, full).then_some(Dtype::Float32))
-            .collect();
-        let wide;
-        let op = if dtypes.iter().any(Option::is_some) {
-            wide = op.with_dtypes(dtypes);
-            &wide
-        } else {
-            op
-        };
-        let gradients = apply(op, &args)?;
-        gradients
-            .into_iter()
-            .zip(primals)
-            .map(|(g, primal)| sum_to(g, primal))
-            .collect()
+        self.pull(primals, cotangents, outputs, &[])
     }
 
     #[track_caller]
@@ -71,50 +44,282 @@ impl Rules for Fused {
 
     #[track_caller]
     fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<(Vec<Array>, Vec<usize>)> {
-        let moved = mapped_first(inputs, axes)?;
-        // An input aligns with the others at its last axes; the mapped axis must stay in front of all.
-        let spans = self.program().inputs.iter().map(|i| i.span);
-        let deepest = moved
-            .iter()
-            .zip(spans.clone())
-            .map(|((a, mapped), span)| {
-                a.ndim() - usize::from(*mapped) + usize::from(span == Span::Row)
-            })
-            .max()
-            .unwrap_or(0);
-        let deepest = match self.program().by_rows {
-            true => deepest.max(1),
-            false => deepest,
-        };
-        let mut args = Vec::with_capacity(moved.len());
-        for ((a, mapped), span) in moved.into_iter().zip(spans) {
-            if !mapped {
-                args.push(a);
-                continue;
-            }
-            let own = a.ndim() - 1;
-            let want = deepest - usize::from(span == Span::Row);
-            args.push(match want.checked_sub(own) {
-                None | Some(0) => a,
-                Some(missing) => {
-                    let mut shape = vec![a.shape()[0]];
-                    shape.extend(std::iter::repeat_n(1, missing));
-                    shape.extend(&a.shape()[1..]);
-                    a.reshape(shape)?
-                }
-            });
-        }
-        let outputs = apply(self, &args.iter().collect::<Vec<_>>())?;
+        let outputs = mapped(self, inputs, axes, |op, args| apply(op, args))?;
         let front = vec![0; outputs.len()];
         Ok((outputs, front))
     }
+}
+
+/// A call within a gradient: what the gradient needs again is among the outputs.
+#[derive(Clone)]
+struct Recorded {
+    op: Fused,
+    saving: Fused,
+}
+
+impl Rules for Recorded {
+    fn name(&self) -> &str {
+        self.op.op_name()
+    }
+
+    #[track_caller]
+    fn forward(&self, inputs: &[&Array]) -> Result<Vec<Array>> {
+        self.saving.forward(inputs)
+    }
+
+    #[track_caller]
+    fn vjp(
+        &self,
+        primals: &[Array],
+        cotangents: &[Array],
+        outputs: &[Array],
+    ) -> Result<Vec<Array>> {
+        let visible = self.op.program().outputs.len();
+        let (outputs, saved) = outputs.split_at(visible);
+        // What is saved is a function of the primals, so nothing flows through it.
+        self.op
+            .pull(primals, &cotangents[..visible], outputs, saved)
+    }
+
+    #[track_caller]
+    fn jvp(&self, primals: &[Array], tangents: &[Option<&Array>]) -> Result<Vec<Array>> {
+        let mut all = self.op.jvp(primals, tangents)?;
+        let outputs = &self.op.program().outputs;
+        let hidden = self.saving.program().outputs.len() - outputs.len();
+        let rows = match outputs[0].span {
+            Span::Row => all[0].shape(),
+            Span::Element | Span::Summed => &all[0].shape()[..all[0].ndim() - 1],
+        };
+        let none = Array::zeros(rows, Dtype::Float32)?;
+        all.extend(std::iter::repeat_n(none, hidden));
+        Ok(all)
+    }
+
+    #[track_caller]
+    fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<(Vec<Array>, Vec<usize>)> {
+        let outputs = mapped(&self.op, inputs, axes, |_, args| apply(self, args))?;
+        let front = vec![0; outputs.len()];
+        Ok((outputs, front))
+    }
+}
+
+/// A vector-Jacobian product that reads what the call saved.
+#[derive(Clone)]
+struct Backward {
+    /// The same function of primals and cotangents alone.
+    plain: Fused,
+    reading: Fused,
+}
+
+impl Backward {
+    fn independent(&self) -> usize {
+        self.plain.program().inputs.len()
+    }
+}
+
+impl Rules for Backward {
+    fn name(&self) -> &str {
+        self.plain.op_name()
+    }
+
+    #[track_caller]
+    fn forward(&self, all: &[&Array]) -> Result<Vec<Array>> {
+        self.reading.forward(all)
+    }
+
+    #[track_caller]
+    fn vjp(&self, all: &[Array], cotangents: &[Array], outputs: &[Array]) -> Result<Vec<Array>> {
+        let (independent, saved) = all.split_at(self.independent());
+        let mut gradients = self.plain.pull(independent, cotangents, outputs, &[])?;
+        for s in saved {
+            gradients.push(s.zeros_like()?);
+        }
+        Ok(gradients)
+    }
+
+    #[track_caller]
+    fn jvp(&self, all: &[Array], tangents: &[Option<&Array>]) -> Result<Vec<Array>> {
+        let n = self.independent();
+        self.plain.jvp(&all[..n], &tangents[..n])
+    }
+
+    #[track_caller]
+    fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<(Vec<Array>, Vec<usize>)> {
+        let outputs = mapped(&self.reading, inputs, axes, |op, args| {
+            let plain = match op.program().sums_rows() == self.plain.program().sums_rows() {
+                true => self.plain.clone(),
+                false => self.plain.unsummed()?,
+            };
+            let reading = op.clone();
+            apply(&Backward { plain, reading }, args)
+        })?;
+        let front = vec![0; outputs.len()];
+        Ok((outputs, front))
+    }
+}
+
+/// The outputs for inputs with a further axis each, which comes first in the outputs. `call` gets the operation, or that
+/// without sums over rows: those are over the rows of one place of the mapped axis.
+#[track_caller]
+fn mapped(
+    op: &Fused,
+    inputs: &[Array],
+    axes: &[Option<usize>],
+    call: impl Fn(&Fused, &[&Array]) -> Result<Vec<Array>>,
+) -> Result<Vec<Array>> {
+    let args = aligned(op, inputs, axes)?;
+    let args: Vec<&Array> = args.iter().collect();
+    if !op.program().sums_rows() {
+        return call(op, &args);
+    }
+    let mut outputs = call(&op.unsummed()?, &args)?;
+    for (i, output) in op.program().outputs.iter().enumerate() {
+        if output.span == Span::Summed {
+            let rows: Vec<i32> = (1..outputs[i].ndim() as i32 - 1).collect();
+            outputs[i] = as_dtype(outputs[i].sum(rows)?, op.dtype(i, &args))?;
+        }
+    }
+    Ok(outputs)
+}
+
+/// Inputs with the mapped axis in front of all others.
+#[track_caller]
+fn aligned(op: &Fused, inputs: &[Array], axes: &[Option<usize>]) -> Result<Vec<Array>> {
+    let moved = mapped_first(inputs, axes)?;
+    // An input aligns with the others at its last axes; the mapped axis must stay in front of all.
+    let spans = op.program().inputs.iter().map(|i| i.span);
+    let deepest = moved
+        .iter()
+        .zip(spans.clone())
+        .map(|((a, mapped), span)| a.ndim() - usize::from(*mapped) + usize::from(span == Span::Row))
+        .max()
+        .unwrap_or(0);
+    let deepest = match op.program().by_rows {
+        true => deepest.max(1),
+        false => deepest,
+    };
+    let mut args = Vec::with_capacity(moved.len());
+    for ((a, mapped), span) in moved.into_iter().zip(spans) {
+        if !mapped {
+            args.push(a);
+            continue;
+        }
+        let own = a.ndim() - 1;
+        let want = deepest - usize::from(span == Span::Row);
+        args.push(match want.checked_sub(own) {
+            None | Some(0) => a,
+            Some(missing) => {
+                let mut shape = vec![a.shape()[0]];
+                shape.extend(std::iter::repeat_n(1, missing));
+                shape.extend(&a.shape()[1..]);
+                a.reshape(shape)?
+            }
+        });
+    }
+    Ok(args)
 }
 
 impl Fused {
     /// The operation's value or values: lazy, differentiable.
     #[track_caller]
     pub(crate) fn call(&self, inputs: &[&Array]) -> Result<Vec<Array>> {
-        apply(self, inputs)
+        let recorded = match differentiating() && traced(inputs) {
+            true => self.recorded(inputs),
+            false => None,
+        };
+        let Some(recorded) = recorded else {
+            return apply(self, inputs);
+        };
+        let mut outputs = apply(&recorded, inputs)?;
+        outputs.truncate(self.program().outputs.len());
+        Ok(outputs)
+    }
+
+    /// The operation with what its gradient needs as further outputs, where that is worth it.
+    fn recorded(&self, inputs: &[&Array]) -> Option<Recorded> {
+        if !saved::is_floating(self.used(), inputs) {
+            return None;
+        }
+        let saving = self.saving()?.clone();
+        let op = self.clone();
+        Some(Recorded { op, saving })
+    }
+
+    /// Gradients of all primals, from what the call saved, if it did.
+    #[track_caller]
+    fn pull(
+        &self,
+        primals: &[Array],
+        cotangents: &[Array],
+        outputs: &[Array],
+        saved: &[Array],
+    ) -> Result<Vec<Array>> {
+        let full = self.spans(primals)?;
+        let shared = self.shared(primals, &full);
+        let mut args: Vec<&Array> = primals.iter().collect();
+        if self.uses_output() {
+            args.extend(outputs);
+        }
+        args.extend(cotangents);
+        args.extend(saved);
+        // What was broadcast in another way gets the sum of its gradients: in float32 until they are summed.
+        let widened: Vec<Option<Dtype>> = primals
+            .iter()
+            .zip(&full)
+            .zip(&shared)
+            .map(|((a, full), shared)| {
+                let narrow = !shared && a.shape() != full && a.dtype().is_floating();
+                narrow.then_some(Dtype::Float32)
+            })
+            .collect();
+        let wide = |op: Fused| match widened.iter().any(Option::is_some) {
+            true => op.with_dtypes(widened.clone()),
+            false => op,
+        };
+        let variant = |saved| Variant {
+            shared: shared.clone(),
+            saved,
+        };
+        let plain = wide(self.backward(&variant(false))?);
+        let gradients = match saved.is_empty() {
+            true => apply(&plain, &args)?,
+            false => {
+                let reading = wide(self.backward(&variant(true))?);
+                apply(&Backward { plain, reading }, &args)?
+            }
+        };
+        gradients
+            .into_iter()
+            .zip(primals)
+            .zip(shared)
+            .map(|((g, primal), shared)| match shared {
+                true => as_dtype(g.reshape(primal.shape())?, primal.dtype()),
+                false => sum_to(g, primal),
+            })
+            .collect()
+    }
+
+    /// Which primals are one row for all rows.
+    fn shared(&self, primals: &[Array], full: &[Vec<i32>]) -> Vec<bool> {
+        let inputs = self.program().inputs.iter();
+        inputs
+            .zip(primals.iter().zip(full))
+            .map(|(input, (a, full))| {
+                let Some((&width, lead)) = full.split_last() else {
+                    return false;
+                };
+                let rows: u64 = lead.iter().map(|&d| d as u64).product();
+                // Few long rows of an operation of elements are cut into parts, which rows are not.
+                let cut = !self.program().by_rows && width as u64 > PART && rows < 64;
+                input.span != Span::Row
+                    && !cut
+                    && a.dtype().is_floating()
+                    && a.shape().last() == Some(&width)
+                    && a.size() as i64 == i64::from(width)
+                    && width > 1
+                    && (2..=u64::from(u32::MAX)).contains(&rows)
+            })
+            .collect()
     }
 
     /// The value of an operation with one output.
@@ -126,7 +331,7 @@ impl Fused {
         {
             return Ok(y);
         }
-        apply1(self, inputs)
+        only(self.call(inputs)?, self.name())
     }
 
     /// The shape that each primal would have if nothing was broadcast.

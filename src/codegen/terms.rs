@@ -76,7 +76,8 @@ impl Term {
         self
     }
 
-    /// The product of the factors, without the number.
+    /// The product of the factors, without the number. A square below the line is divided by twice: it could be too large
+    /// or too small for a float.
     pub(crate) fn product(&self) -> Expr {
         let times = |all: &[Expr]| {
             all.iter()
@@ -84,10 +85,29 @@ impl Term {
                 .reduce(|a, b| a * b)
                 .unwrap_or_else(|| Expr::from(1.0))
         };
-        if self.under.is_empty() {
-            times(&self.over)
-        } else {
-            times(&self.over) / times(&self.under)
+        let mut product = times(&self.over);
+        let mut under = self.under.clone();
+        while !under.is_empty() {
+            let mut again: Vec<Expr> = Vec::new();
+            let mut once: Vec<Expr> = Vec::new();
+            for e in under {
+                match once.contains(&e) {
+                    true => again.push(e),
+                    false => once.push(e),
+                }
+            }
+            product = product / times(&once);
+            under = again;
+        }
+        product
+    }
+
+    /// The product of two terms.
+    pub(crate) fn with(&self, other: &Term) -> Term {
+        Term {
+            number: self.number * other.number,
+            over: self.over.iter().chain(&other.over).cloned().collect(),
+            under: self.under.iter().chain(&other.under).cloned().collect(),
         }
     }
 
@@ -108,7 +128,7 @@ impl Term {
         (fixed, changing)
     }
 
-    fn same_factors(&self, other: &Term) -> bool {
+    pub(crate) fn same_factors(&self, other: &Term) -> bool {
         let same = |a: &[Expr], b: &[Expr]| {
             let mut b = b.to_vec();
             a.len() == b.len()
@@ -125,23 +145,35 @@ impl Term {
 
 /// The terms of an expression. Products of sums stay factors: multiplying them out could lose digits.
 pub(crate) fn terms(e: &Expr) -> Vec<Term> {
+    apart(e, None)
+}
+
+/// The same, but what is the same along the row stays beside what changes in a factor, too: `x - mean` has digits that
+/// the difference of two sums has lost.
+pub(crate) fn terms_of_rows(e: &Expr, same: &dyn Fn(&Expr) -> bool) -> Vec<Term> {
+    apart(e, Some(same))
+}
+
+type Same<'a> = Option<&'a dyn Fn(&Expr) -> bool>;
+
+fn apart(e: &Expr, same: Same<'_>) -> Vec<Term> {
     match e.part() {
         Part::Number(0.0) => Vec::new(),
         Part::Number(n) => vec![Term::one(n)],
-        Part::Negative(a) => scaled(terms(&a), -1.0),
+        Part::Negative(a) => scaled(apart(&a, same), -1.0),
         Part::Sum(a, b) => {
-            let mut all = terms(&a);
-            all.extend(terms(&b));
+            let mut all = apart(&a, same);
+            all.extend(apart(&b, same));
             all
         }
         Part::Difference(a, b) => {
-            let mut all = terms(&a);
-            all.extend(scaled(terms(&b), -1.0));
+            let mut all = apart(&a, same);
+            all.extend(scaled(apart(&b, same), -1.0));
             all
         }
-        Part::Product(a, b) => times(e, &terms(&a), &terms(&b)),
+        Part::Product(a, b) => times(e, &factors(&a, same), &factors(&b, same)),
         Part::Quotient(a, b) => {
-            let below = terms(&b);
+            let below = factors(&b, same);
             let inverse = match below.as_slice() {
                 [t] if t.number != 0.0 => vec![Term {
                     number: 1.0 / t.number,
@@ -153,10 +185,32 @@ pub(crate) fn terms(e: &Expr) -> Vec<Term> {
                     ..Term::one(1.0)
                 }],
             };
-            times(e, &terms(&a), &inverse)
+            times(e, &factors(&a, same), &inverse)
         }
         _ => vec![Term::factor(e)],
     }
+}
+
+/// The terms of a factor.
+fn factors(e: &Expr, same: Same<'_>) -> Vec<Term> {
+    let all = apart(e, same);
+    let Some(same) = same else {
+        return all;
+    };
+    let fixed = |t: &Term| t.over.iter().chain(&t.under).all(same);
+    let Some(first) = all.iter().find(|t| !fixed(t)) else {
+        return all;
+    };
+    if !all.iter().any(fixed) {
+        return all;
+    }
+    // `mean - x` is `x - mean`, too.
+    if first.number > 0.0 {
+        return vec![Term::factor(e)];
+    }
+    let (fixed, mut ordered): (Vec<Term>, Vec<Term>) = all.into_iter().partition(fixed);
+    ordered.extend(fixed);
+    scaled(vec![Term::factor(&collect(scaled(ordered, -1.0)))], -1.0)
 }
 
 fn scaled(mut terms: Vec<Term>, by: f64) -> Vec<Term> {
@@ -173,16 +227,7 @@ fn times(whole: &Expr, a: &[Term], b: &[Term]) -> Vec<Term> {
         ([], _) | (_, []) => return Vec::new(),
         _ => return vec![Term::factor(whole)],
     };
-    many.iter()
-        .map(|t| {
-            Term {
-                number: t.number * one.number,
-                over: t.over.iter().chain(&one.over).cloned().collect(),
-                under: t.under.iter().chain(&one.under).cloned().collect(),
-            }
-            .cancel()
-        })
-        .collect()
+    many.iter().map(|t| t.with(one).cancel()).collect()
 }
 
 /// The sum of terms, those with the same factors as one.

@@ -8,7 +8,7 @@ use crate::error::Here;
 use crate::stream::current;
 use crate::{Array, Dtype, Error, Result};
 
-use super::{transform, two};
+use super::{transform, transform_backward, two};
 
 /// The outputs of `f` at `primals`, and the vector-Jacobian product with `cotangents`:
 /// one array for each primal.
@@ -26,7 +26,7 @@ pub fn vjp<A: AsRef<Array>, B: AsRef<Array>>(
 ) -> Result<(Vec<Array>, Vec<Array>)> {
     let (primals, cotangents) = (refs(primals.as_ref()), refs(cotangents.as_ref()));
     // Outside of the closure, which knows no caller.
-    two(transform(&f, |f| {
+    two(transform_backward(&f, |f| {
         ffi::vjp(f, &primals, &cotangents, current())
     }))
 }
@@ -163,7 +163,7 @@ pub fn value_and_grad_of<A: AsRef<Array>>(
         }
     };
     let inputs = refs(inputs.as_ref());
-    two(transform(&checked, |f| {
+    two(transform_backward(&checked, |f| {
         ffi::value_and_grad(f, argnums, &inputs, current())
     }))
 }

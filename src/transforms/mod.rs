@@ -26,6 +26,8 @@ use crate::{Array, Result};
 thread_local! {
     /// Derivative and vectorization transforms under way on this thread.
     static DEPTH: Cell<u32> = const { Cell::new(0) };
+    /// Those of them that go backward, and so keep what the way forward computed.
+    static BACKWARD: Cell<u32> = const { Cell::new(0) };
 }
 
 /// Lends `f` to a transform that looks through custom functions.
@@ -44,6 +46,28 @@ fn transform<R>(
     DEPTH.set(DEPTH.get() + 1);
     let _leave = Leave;
     Callback::lend(f, |f| on_deep_stack(|| call(f)))
+}
+
+/// The same for a transform that takes gradients.
+#[track_caller]
+fn transform_backward<R>(
+    f: &dyn Fn(&[Array]) -> Result<Vec<Array>>,
+    call: impl FnOnce(Box<Callback>) -> R,
+) -> R {
+    struct Leave;
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            BACKWARD.set(BACKWARD.get() - 1);
+        }
+    }
+    BACKWARD.set(BACKWARD.get() + 1);
+    let _leave = Leave;
+    transform(f, call)
+}
+
+/// Whether a gradient of what is computed now may be asked for.
+pub(crate) fn differentiating() -> bool {
+    BACKWARD.get() > 0
 }
 
 /// True where nothing but a file will see the graph: MLX cannot write custom functions, and

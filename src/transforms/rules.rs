@@ -62,12 +62,6 @@ pub(crate) fn apply<R: Rules>(op: &R, inputs: &[&Array]) -> Result<Vec<Array>> {
         .here()
 }
 
-/// [`apply`] for an operation with one output.
-#[track_caller]
-pub(crate) fn apply1<R: Rules>(op: &R, inputs: &[&Array]) -> Result<Array> {
-    only(apply(op, inputs)?, op.name())
-}
-
 /// The one output of what has to have one.
 #[track_caller]
 pub(crate) fn only(mut outputs: Vec<Array>, whose: &str) -> Result<Array> {

@@ -263,7 +263,7 @@ if (TG > 32) {
   s2 = kk_simds_sum<TG>(zk_s1);
   t = kk_simds_sum<TG>(zk_s2);
 }
-const auto zk_h0 = t / (s2 * s2);
+const auto zk_h0 = t / s2 / s2;
 for (uint j = zk_tid; j < zk_n; j += TG) {
   const T x = T(x_row[j]);
   const T g = T(g_row[j]);

@@ -2,7 +2,9 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod gradients;
 mod layouts;
+mod saved;
 #[path = "../common/toolkit.rs"]
 mod toolkit;
 mod uses;

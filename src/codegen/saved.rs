@@ -1,0 +1,68 @@
+//! Values that a call saves for its gradient.
+//!
+//! A gradient mostly needs reductions that the call has done: the sum of a softmax, the scale of a norm.
+//! Where a gradient is under way, the call's kernel writes them, one float32 a row, and the gradient's kernel reads
+//! them and does not walk the row for them once more. They are exactly what the kernel used. Users do not
+//! see them.
+
+use crate::{Array, Dtype};
+
+use super::program::{Input, Output, OutputDtype, Program, Span};
+use super::terms::variable;
+
+/// Whether calls of this program may save anything: reductions are then float32 in the kernel, too.
+pub(super) fn may_save(program: &Program) -> bool {
+    program.saves
+        && program.by_rows
+        && program.compute == Dtype::Float32
+        && !program.reductions.is_empty()
+}
+
+/// Whether this call is one in float32, and not in integers: then no gradient flows.
+pub(super) fn is_floating(used: &[bool], inputs: &[&Array]) -> bool {
+    let mut read = inputs.iter().zip(used).filter(|(_, u)| **u);
+    read.any(|(a, _)| a.dtype().is_floating())
+}
+
+/// The author's gradients with the call's reductions as inputs, of those that they mention. They have no others.
+pub(super) fn reading(gradients: &Program) -> Program {
+    let mut made = gradients.clone();
+    let reductions = std::mem::take(&mut made.reductions);
+    let mentioned: Vec<_> = made.outputs.iter().map(|o| o.value.variables()).collect();
+    for r in reductions {
+        if mentioned.iter().any(|names| names.contains(&r.name)) {
+            made.inputs.push(row(&r.name));
+        }
+    }
+    made
+}
+
+/// A value of the row that was saved, as an input.
+pub(super) fn row(name: &str) -> Input {
+    Input {
+        name: name.to_owned(),
+        span: Span::Row,
+    }
+}
+
+/// Which reductions of a call these gradients read, in the order of their inputs.
+pub(super) fn names(gradients: &Program, forward: &Program) -> Vec<String> {
+    let saved = gradients.inputs.iter().map(|i| &i.name);
+    let is = |n: &&String| forward.reductions.iter().any(|r| r.name == **n);
+    saved.filter(is).cloned().collect()
+}
+
+/// The program with these reductions as further outputs.
+pub(super) fn writing(program: &Program, names: &[String]) -> Program {
+    let mut made = program.clone();
+    let mut taken = program.taken();
+    for name in names {
+        made.outputs.push(Output {
+            name: super::names::fresh(&format!("{name}_saved"), &mut taken),
+            span: Span::Row,
+            value: variable(name),
+            dtype: OutputDtype::Fixed(Dtype::Float32),
+        });
+    }
+    made
+}
