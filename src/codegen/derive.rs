@@ -10,7 +10,7 @@ use crate::expr::{Expr, select};
 use crate::{Error, Result};
 
 use super::names::fresh;
-use super::program::{Fold, Input, Output, OutputDtype, Program, Reduction, Span};
+use super::program::{Fold, Input, InputKind, Output, OutputDtype, Program, Reduction, Span};
 use super::terms::{self, add, collect, is_zero, mul, variable, zero};
 
 /// The vector-Jacobian product: inputs are the primals and a cotangent for each output; outputs are the
@@ -128,6 +128,7 @@ impl<'a> Build<'a> {
         self.made.inputs.push(Input {
             name: name.clone(),
             span,
+            kind: InputKind::Value,
         });
         name
     }

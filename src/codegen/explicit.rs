@@ -8,7 +8,7 @@ use crate::{Error, Result};
 use super::derive;
 use super::names::fresh;
 use super::op::Fused;
-use super::program::{Input, Output, OutputDtype, Program, Span};
+use super::program::{Input, InputKind, Output, OutputDtype, Program, Span};
 use super::terms::{add, mul, variable, zero};
 
 /// The author's vector-Jacobian product.
@@ -90,6 +90,7 @@ impl Explicit {
         let like_output = |name: &str| Input {
             name: name.to_owned(),
             span,
+            kind: InputKind::Value,
         };
         if uses_output {
             program.inputs.push(like_output(OUTPUT));

@@ -27,6 +27,20 @@ pub(crate) enum Span {
 pub(crate) struct Input {
     pub(crate) name: String,
     pub(crate) span: Span,
+    pub(crate) kind: InputKind,
+}
+
+/// What an argument is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum InputKind {
+    /// Numbers to compute with, which have gradients.
+    #[default]
+    Value,
+    /// Integers that say where something lies: they are read as `long`, whatever the dtype of the arithmetic, and have
+    /// no gradient.
+    Index,
+    /// One number for the whole call, given when it is made, without a gradient.
+    Parameter,
 }
 
 /// How values along the row become one.
@@ -265,6 +279,7 @@ impl Input {
         Input {
             name: name.to_owned(),
             span: Span::Element,
+            kind: InputKind::Value,
         }
     }
 }
