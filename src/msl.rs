@@ -26,7 +26,6 @@ const FILES: &[&str] = &[
     include_str!("../kernels/blocks.metal"),
     include_str!("../kernels/split.metal"),
     include_str!("../kernels/softmax.metal"),
-    include_str!("../kernels/norms.metal"),
     include_str!("../kernels/transformer.metal"),
     include_str!("../kernels/loss.metal"),
     include_str!("../kernels/scan.metal"),

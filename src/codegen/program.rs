@@ -165,9 +165,8 @@ impl Program {
     }
 
     fn is_element(&self, name: &str) -> bool {
-        self.inputs
-            .iter()
-            .any(|i| i.span == Span::Element && i.name == name)
+        let varies = |i: &Input| i.span == Span::Element && i.kind != InputKind::Parameter;
+        self.inputs.iter().any(|i| varies(i) && i.name == name)
     }
 
     /// In which pass over the row each reduction can be done, from 1 on: after all that it mentions.

@@ -15,10 +15,20 @@ use crate::{Array, Dtype, Element, Error, Result};
 /// good, and each threadgroup of each launch would wait for them, so a GPU gets the values
 /// several times over, from a copy that it made itself.
 pub(crate) fn constant<T: Bits>(values: &[T]) -> Result<Rc<Array>> {
+    kept(values, false)
+}
+
+/// A number as an array without axes, which broadcasts to anything.
+pub(crate) fn number(value: f32) -> Result<Rc<Array>> {
+    kept(&[value], true)
+}
+
+fn kept<T: Bits>(values: &[T], scalar: bool) -> Result<Rc<Array>> {
     struct Kept {
         bits: Vec<u64>,
         dtype: Dtype,
         gpu: bool,
+        scalar: bool,
         array: Rc<Array>,
     }
     thread_local! {
@@ -26,7 +36,8 @@ pub(crate) fn constant<T: Bits>(values: &[T]) -> Result<Rc<Array>> {
     }
     let bits = || values.iter().map(|&v| v.bits());
     let gpu = crate::stream::current().gpu;
-    let same = |k: &&Kept| k.dtype == T::DTYPE && k.gpu == gpu && k.bits.iter().copied().eq(bits());
+    let like = |k: &Kept| k.dtype == T::DTYPE && k.gpu == gpu && k.scalar == scalar;
+    let same = |k: &&Kept| like(k) && k.bits.iter().copied().eq(bits());
     // At the end of a thread nothing is kept any more.
     let found = KEPT.try_with(|kept| Some(Rc::clone(&kept.borrow().iter().find(same)?.array)));
     if let Ok(Some(array)) = found {
@@ -35,6 +46,10 @@ pub(crate) fn constant<T: Bits>(values: &[T]) -> Result<Rc<Array>> {
     let mut array = Array::from_slice(values, values.len())?;
     if gpu {
         array = crate::ops::concatenate([&array; 4], 0)?;
+        crate::eval([&array])?;
+    }
+    if scalar {
+        array = array.index(0)?;
         crate::eval([&array])?;
     }
     let array = Rc::new(array);
@@ -47,6 +62,7 @@ pub(crate) fn constant<T: Bits>(values: &[T]) -> Result<Rc<Array>> {
             bits: bits().collect(),
             dtype: T::DTYPE,
             gpu,
+            scalar,
             array: Rc::clone(&array),
         });
     });

@@ -1,0 +1,390 @@
+//! How a function of the catalog is made from a row program and a textbook formula; see docs/CATALOG.md.
+
+use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
+
+use smallvec::SmallVec;
+
+use super::arguments::{check_float, check_shape, number, rows_of};
+use super::catalog::{Input as Argument, Kind};
+use crate::codegen::names;
+use crate::codegen::op::Fused;
+use crate::codegen::program::{
+    Fold, Input, InputKind, Output, OutputDtype, Program, Reduction, Span,
+};
+use crate::expr::{Expr, Extent, Formula, Language, read};
+use crate::{Array, Dtype, Error, Result};
+
+/// A function of the catalog, as its declaration says.
+pub(super) struct Kernel {
+    /// Below `zmlx::kernels`, with its family.
+    name: &'static str,
+    inputs: &'static [Argument],
+    /// Numbers beside the arrays.
+    numbers: &'static [&'static str],
+    program: &'static str,
+    formula: &'static str,
+    made: OnceLock<Fused>,
+    read: OnceLock<Formula>,
+}
+
+impl Kernel {
+    pub(super) const fn new(
+        name: &'static str,
+        inputs: &'static [Argument],
+        numbers: &'static [&'static str],
+        program: &'static str,
+        formula: &'static str,
+    ) -> Self {
+        Kernel {
+            name,
+            inputs,
+            numbers,
+            program,
+            formula,
+            made: OnceLock::new(),
+            read: OnceLock::new(),
+        }
+    }
+
+    /// The outputs: lazy, differentiable any number of times.
+    #[track_caller]
+    pub(super) fn call<const N: usize>(
+        &self,
+        arrays: &[&Array],
+        numbers: &[f32],
+    ) -> Result<[Array; N]> {
+        let op = self.op()?;
+        self.check(op.program().by_rows, arrays)?;
+        let mut kept: SmallVec<[Rc<Array>; 4]> = SmallVec::new();
+        for &n in numbers {
+            kept.push(number(n)?);
+        }
+        let mut all: SmallVec<[&Array; 8]> = arrays.iter().copied().collect();
+        all.extend(kept.iter().map(Rc::as_ref));
+        let outputs = match N {
+            1 => vec![op.call1(&all)?],
+            _ => op.call(&all)?,
+        };
+        let found = outputs.len();
+        outputs
+            .try_into()
+            .map_err(|_| Error::argument("outputs", N, found))
+    }
+
+    /// [`call`](Self::call) of a function with one output.
+    #[track_caller]
+    pub(super) fn call1(&self, arrays: &[&Array], numbers: &[f32]) -> Result<Array> {
+        let [y] = self.call(arrays, numbers)?;
+        Ok(y)
+    }
+
+    /// What the formula gives, by MLX's operations.
+    #[track_caller]
+    pub(super) fn reference(&self, arrays: &[Array], numbers: &[f64]) -> Result<Vec<Array>> {
+        self.formula()?.evaluate(arrays, numbers)
+    }
+
+    /// The fewest bytes that a call reads and writes: each array once.
+    pub(super) fn bytes(&self, rows: usize, width: usize, size: usize) -> usize {
+        let read = self.inputs.iter().map(|i| match i.kind {
+            Kind::Rows => rows * width * size,
+            Kind::DoubleRows => 2 * rows * width * size,
+            Kind::Weight => width * size,
+            Kind::Targets => rows * 4,
+            Kind::Table => rows * width / 2 * size,
+        });
+        let extents = self.formula().map(|f| f.extents().collect::<Vec<_>>());
+        let written = extents.unwrap_or_default().into_iter().map(|e| match e {
+            Extent::Element => rows * width * size,
+            Extent::Row | Extent::Number => rows * size,
+        });
+        read.sum::<usize>() + written.sum::<usize>()
+    }
+
+    #[track_caller]
+    fn formula(&self) -> Result<&Formula> {
+        if let Some(known) = self.read.get() {
+            return Ok(known);
+        }
+        let arrays = self.inputs.iter().map(|i| match i.kind {
+            Kind::Targets => (i.name, Extent::Row),
+            _ => (i.name, Extent::Element),
+        });
+        let numbers = self.numbers.iter().map(|n| (*n, Extent::Number));
+        let arguments: Vec<(&str, Extent)> = arrays.chain(numbers).collect();
+        let read = Formula::parse(self.formula, &arguments)?;
+        Ok(self.read.get_or_init(|| read))
+    }
+
+    #[track_caller]
+    fn op(&self) -> Result<&Fused> {
+        if let Some(known) = self.made.get() {
+            return Ok(known);
+        }
+        let (_, name) = self.name.split_once("::").unwrap_or(("", self.name));
+        let op = Fused::new(name, self.program()?, None)?;
+        Ok(self.made.get_or_init(|| op))
+    }
+
+    /// The program of the text.
+    #[track_caller]
+    fn program(&self) -> Result<Program> {
+        let mut inputs = Vec::new();
+        for i in self.inputs {
+            match i.kind {
+                Kind::Rows | Kind::Weight => inputs.push(Input::element(i.name)),
+                other => {
+                    return Err(Error::argument(
+                        i.name,
+                        "rows or weights in a row program",
+                        format_args!("{other:?}"),
+                    ));
+                }
+            }
+        }
+        for n in self.numbers {
+            inputs.push(Input {
+                kind: InputKind::Parameter,
+                ..Input::element(n)
+            });
+        }
+        let own: Vec<String> = inputs.iter().map(|i| i.name.clone()).collect();
+        names::check_inputs("inputs", &own)?;
+        let known = ["D", "row", "j", "elem"];
+        let all: Vec<&str> = own.iter().map(String::as_str).chain(known).collect();
+        let results = read(Language::Rows, self.program, &all)?;
+
+        let mut program = Program {
+            inputs,
+            reductions: Vec::new(),
+            outputs: Vec::new(),
+            by_rows: false,
+            compute: Dtype::Float32,
+            exact: false,
+            header: Arc::from(""),
+            threads: None,
+        };
+        let mut taken = own;
+        taken.extend(known.map(str::to_owned));
+        let values: Vec<Expr> = results
+            .iter()
+            .map(|e| e.with_calls(|name, args| reduced(&mut program, &mut taken, name, args)))
+            .collect();
+        let mentioned = || values.iter().flat_map(Expr::variables);
+        let of_rows = |n: &String| ["D", "row", "j"].contains(&n.as_str());
+        program.by_rows = !program.reductions.is_empty() || mentioned().any(|n| of_rows(&n));
+        for (i, value) in values.into_iter().enumerate() {
+            let of_row = program.by_rows && program.is_row_level(&value);
+            program.outputs.push(Output {
+                name: names::fresh(if i == 0 { "y" } else { "z" }, &mut taken),
+                span: if of_row { Span::Row } else { Span::Element },
+                value,
+                dtype: OutputDtype::Like(0),
+            });
+        }
+        Ok(program.tidy())
+    }
+
+    /// The first input has rows; what the others must be like follows from it.
+    #[track_caller]
+    fn check(&self, by_rows: bool, arrays: &[&Array]) -> Result<()> {
+        let [(first, x), rest @ ..] = &*self
+            .inputs
+            .iter()
+            .zip(arrays)
+            .collect::<SmallVec<[_; 6]>>()
+        else {
+            return Err(Error::argument("inputs", "at least one", "none"));
+        };
+        check_float(first.name, x)?;
+        let with_rows = by_rows || self.inputs.iter().any(|i| i.kind != Kind::Rows);
+        let width = match with_rows {
+            true => rows_of(first.name, x)?.1,
+            false => 0,
+        };
+        for (input, a) in rest {
+            check_float(input.name, a)?;
+            match input.kind {
+                Kind::Weight => check_shape(input.name, a, &[width as i32])?,
+                _ => check_shape(input.name, a, x.shape())?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The value of a row function, as a reduction of the program.
+fn reduced(
+    program: &mut Program,
+    taken: &mut Vec<String>,
+    function: &str,
+    args: &[Expr],
+) -> Option<Expr> {
+    let fold = match function {
+        "sum" | "mean" => Fold::Sum,
+        "max" => Fold::Max,
+        "min" => Fold::Min,
+        _ => return None,
+    };
+    let value = args.first()?.clone();
+    let known = program.reductions.iter();
+    let known = known.filter(|r| r.fold == fold && r.value == value);
+    let name = match known.map(|r| r.name.clone()).next() {
+        Some(name) => name,
+        None => {
+            let name = names::fresh("s", taken);
+            program.reductions.push(Reduction {
+                name: name.clone(),
+                fold,
+                value,
+            });
+            name
+        }
+    };
+    Some(match function {
+        "mean" => Expr::var(&name) / Expr::var("D"),
+        _ => Expr::var(&name),
+    })
+}
+
+/// Declares the functions of a family: their public functions, calls with options, and the rows of `TABLE`. See
+/// docs/CATALOG.md.
+macro_rules! family {
+    ($family:literal: $(
+        $(#[$doc:meta])*
+        fn $name:ident($($input:ident: $kind:ident),+)
+        $(-> $Call:ident($($(#[$note:meta])* $number:ident = $default:literal, tested $tested:literal),+ $(,)?))?
+        {
+            formula: $formula:literal,
+            program: $program:literal,
+            $(outputs: $outputs:literal,)?
+            $(example: $at:literal => $want:literal,)?
+            $(mlx: $mlx:expr,)?
+            $(roundings: $roundings:expr,)?
+        }
+    )+) => {
+        $(
+            mod $name {
+                use $crate::kernels::catalog::{Kind, input};
+                pub(super) static KERNEL: $crate::kernels::recipe::Kernel =
+                    $crate::kernels::recipe::Kernel::new(
+                        concat!($family, "::", stringify!($name)),
+                        &[$(input(stringify!($input), Kind::$kind)),+],
+                        &[$($(stringify!($number)),+)?],
+                        $program,
+                        $formula,
+                    );
+            }
+            $crate::kernels::recipe::family! { @function
+                [
+                    $(#[$doc])*
+                    $(#[doc = concat!(
+                        "\n```\nuse zmlx::{Array, kernels::", $family, "::", stringify!($name), "};\n",
+                        "let y = ", stringify!($name), "(&Array::from(", stringify!($at), " as f32))?.item::<f32>()?;\n",
+                        "assert!((y - ", stringify!($want), ").abs() < 1e-5);\n",
+                        "# Ok::<(), zmlx::Error>(())\n```"
+                    )])?
+                    #[doc = concat!(
+                        "\nComputes `", $formula, "` in float32.",
+                        $(" `", stringify!($input), "`: ",
+                          $crate::kernels::recipe::family!(@shape $kind), ";",)+
+                        " float32, float16 or bfloat16 each. The result has the dtype of the first array. \
+                         Differentiable any number of times.\n\n# Errors\n\
+                         [`Error::Shape`](crate::Error::Shape) for another shape, \
+                         [`Error::Dtype`](crate::Error::Dtype) for another dtype."
+                    )]
+                ]
+                $name [$($input)+] [$($outputs)?]
+                $($Call [$([$(#[$note])*] $number $default)+])?
+            }
+        )+
+
+        pub(super) static TABLE: &[$crate::kernels::catalog::Entry] = &[$(
+            $crate::kernels::catalog::Entry {
+                name: concat!($family, "::", stringify!($name)),
+                formula: $formula,
+                file: "",
+                inputs: &[$($crate::kernels::catalog::input(
+                    stringify!($input),
+                    $crate::kernels::catalog::Kind::$kind,
+                )),+],
+                call: |p| match p {
+                    [$($input),+] => {
+                        let y = $name($($input),+)$($(.$number($tested))+.call())??;
+                        Ok($crate::kernels::recipe::family!(@list y $($outputs)?))
+                    }
+                    _ => Err($crate::Error::argument("inputs", stringify!($($input),+), p.len())),
+                },
+                composite: |p| $name::KERNEL.reference(p, &[$($($tested),+)?]),
+                mlx: $crate::kernels::recipe::family!(@mlx $($mlx)?),
+                bytes: |rows, width, size| $name::KERNEL.bytes(rows, width, size),
+                roundings: $crate::kernels::recipe::family!(@roundings $($roundings)?),
+            }
+        ),+];
+    };
+
+    (@function [$($doc:tt)*] $name:ident [$($input:ident)+] [$($outputs:literal)?]) => {
+        $($doc)*
+        #[track_caller]
+        pub fn $name($($input: &$crate::Array),+)
+            -> $crate::Result<$crate::kernels::recipe::family!(@type $($outputs)?)>
+        {
+            $crate::kernels::recipe::family!(@call $name [$($input),+] [] $($outputs)?)
+        }
+    };
+
+    (@function [$($doc:tt)*] $name:ident [$($input:ident)+] [$($outputs:literal)?]
+        $Call:ident [$([$($note:tt)*] $number:ident $default:literal)+]
+    ) => {
+        $($doc)*
+        pub fn $name<'a>($($input: &'a $crate::Array),+) -> $Call<'a> {
+            $Call { $($input,)+ $($number: $default),+ }
+        }
+
+        #[doc = concat!("A call of [`", stringify!($name), "()`].")]
+        #[must_use = "does nothing until `call`"]
+        #[derive(Clone, Copy, Debug)]
+        pub struct $Call<'a> {
+            $($input: &'a $crate::Array,)+
+            $($number: f32),+
+        }
+
+        impl $Call<'_> {
+            $(
+                $($note)*
+                pub fn $number(mut self, $number: f32) -> Self {
+                    self.$number = $number;
+                    self
+                }
+            )+
+
+            #[doc = concat!("Adds it to the graph.\n\n# Errors\nThose that [`", stringify!($name), "()`] names.")]
+            #[track_caller]
+            pub fn call(self) -> $crate::Result<$crate::kernels::recipe::family!(@type $($outputs)?)> {
+                $crate::kernels::recipe::family!(
+                    @call $name [$(self.$input),+] [$(self.$number),+] $($outputs)?
+                )
+            }
+        }
+    };
+
+    (@type) => { $crate::Array };
+    (@type $outputs:literal) => { [$crate::Array; $outputs] };
+    (@call $name:ident [$($input:expr),+] [$($number:expr),*]) => {
+        $name::KERNEL.call1(&[$($input),+], &[$($number),*])
+    };
+    (@call $name:ident [$($input:expr),+] [$($number:expr),*] $outputs:literal) => {
+        $name::KERNEL.call::<$outputs>(&[$($input),+], &[$($number),*])
+    };
+    (@list $y:ident) => { vec![$y] };
+    (@list $y:ident $outputs:literal) => { Vec::from($y) };
+    (@mlx) => { None };
+    (@mlx $mlx:expr) => { Some($mlx) };
+    (@roundings) => { $crate::kernels::catalog::few };
+    (@roundings $roundings:expr) => { $roundings };
+    (@shape Rows) => { "(..., D)" };
+    (@shape Weight) => { "(D,)" };
+    (@shape Targets) => { "(...), integers" };
+}
+pub(super) use family;
