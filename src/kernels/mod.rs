@@ -7,7 +7,7 @@
 pub mod activations;
 mod arguments;
 mod catalog;
-mod element;
+mod generated;
 mod kernel;
 pub mod loss;
 pub mod norms;
