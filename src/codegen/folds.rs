@@ -18,15 +18,17 @@ pub(super) fn passes(w: &mut Writer<'_>, serial: bool) {
     if reductions.is_empty() {
         return;
     }
-    if !reductions.iter().all(is_ordered) {
+    if !reductions.iter().all(|r| is_ordered(r) || is_place(r)) {
         w.line("const uint zk_blocks = zk_n / VEC;");
     }
-    for level in 1..=levels.iter().copied().max().unwrap_or(0) {
+    for level in 0..=levels.iter().copied().max().unwrap_or(0) {
         let of_level: Vec<(usize, &Reduction)> = reductions
             .iter()
             .enumerate()
             .filter(|(i, _)| levels[*i] == level)
             .collect();
+        let (places, of_level): (Vec<_>, Vec<_>) =
+            of_level.into_iter().partition(|(_, r)| is_place(r));
         let (ordered, free): (Vec<_>, Vec<_>) =
             of_level.into_iter().partition(|(_, r)| is_ordered(r));
         for (_, r) in ordered {
@@ -36,7 +38,36 @@ pub(super) fn passes(w: &mut Writer<'_>, serial: bool) {
             let keeps = w.kept.as_ref().is_some_and(|k| k.level == level);
             pass(w, &free, serial, keeps);
         }
+        for (i, r) in places {
+            at(w, i, r);
+        }
     }
+}
+
+fn is_place(r: &Reduction) -> bool {
+    matches!(r.fold, Fold::At(_))
+}
+
+/// The value at one place of the row, which every thread reads for itself.
+fn at(w: &mut Writer<'_>, i: usize, r: &Reduction) {
+    let Fold::At(place) = &r.fold else { return };
+    let (wide, name) = (wide_name(w.program.compute), &r.name);
+    let (index, otherwise) = (place.index.to_msl(), place.otherwise.to_msl());
+    w.line(format!("const long zk_p{i} = long({index});"));
+    w.line(format!("{wide} {name} = {wide}({otherwise});"));
+    w.line(format!("if (zk_p{i} >= 0 && zk_p{i} < long(zk_n)) {{"));
+    let value = std::slice::from_ref(&r.value);
+    let names = r.value.variables();
+    if names.contains("j") || names.contains("elem") {
+        w.line(format!("const uint j = uint(zk_p{i});"));
+    }
+    for input in w.along(value) {
+        w.read(&input, &format!("{input}_row[zk_p{i}]"));
+    }
+    w.number(value);
+    let values = w.shared(value, "zk_t");
+    w.line(format!("{name} = {wide}({});", values[0]));
+    w.line("}");
 }
 
 fn is_ordered(r: &Reduction) -> bool {
@@ -51,8 +82,9 @@ fn in_order(w: &mut Writer<'_>, r: &Reduction) {
     w.line(format!("{wide} {name} = {};", c.init.to_msl()));
     w.line("for (uint j = 0; j < zk_n; ++j) {");
     for input in w.along(std::slice::from_ref(&r.value)) {
-        w.line(format!("const T {input} = T({input}_row[j]);"));
+        w.read(&input, &format!("{input}_row[j]"));
     }
+    w.number(std::slice::from_ref(&r.value));
     w.line(format!("const {wide} {} = {name};", c.acc));
     let values = w.shared(std::slice::from_ref(&r.value), "zk_t");
     w.line(format!("{name} = {wide}({});", values[0]));
@@ -96,9 +128,10 @@ fn pass(w: &mut Writer<'_>, reductions: &[(usize, &Reduction)], serial: bool, ke
         known.push(k.value.clone());
     }
     let known = w.hoist(&known);
-    let uses_j = values
-        .iter()
-        .any(|v| v.variables().iter().any(|n| n == "j"));
+    let uses_j = values.iter().any(|v| {
+        let names = v.variables();
+        names.contains("j") || names.contains("elem")
+    });
     let (first, step) = if serial { ("0", "1") } else { ("zk_tid", "TG") };
     if sums.is_empty() {
         w.line(format!(
@@ -130,8 +163,9 @@ fn pass(w: &mut Writer<'_>, reductions: &[(usize, &Reduction)], serial: bool, ke
         w.line("const uint j = zk_b * VEC + zk_l;");
     }
     for name in &along {
-        w.line(format!("const T {name} = T({name}_at[zk_l]);"));
+        w.read(name, &format!("{name}_at[zk_l]"));
     }
+    w.number(&values);
     updates(w, reductions, &known, in_block, |i, _| {
         format!("zk_a{i}[zk_l]")
     });
@@ -152,8 +186,9 @@ fn pass(w: &mut Writer<'_>, reductions: &[(usize, &Reduction)], serial: bool, ke
         "for (uint j = zk_blocks * VEC + {first}; j < zk_n; j += {step}) {{"
     ));
     for name in &along {
-        w.line(format!("const T {name} = T({name}_row[j]);"));
+        w.read(name, &format!("{name}_row[j]"));
     }
+    w.number(&values);
     updates(w, reductions, &known, in_row, |_, r| r.name.clone());
     w.line("}");
     w.line("for (int zk_h = VEC / 2; zk_h > 0; zk_h /= 2) {");
@@ -237,6 +272,7 @@ fn join(w: &mut Writer<'_>, fold: &Fold, to: &str, from: &str) {
                 "{{ const {wide} a = {to}, b = {from}; {to} = {wide}({value}); }}"
             ));
         }
+        Fold::At(_) => {}
     }
 }
 
@@ -254,6 +290,7 @@ fn start(fold: &Fold, compute: Dtype) -> String {
         Fold::Max => format!("metal::numeric_limits<{wide}>::lowest()"),
         Fold::Min => format!("metal::numeric_limits<{wide}>::max()"),
         Fold::Custom(c) => c.init.to_msl(),
+        Fold::At(place) => place.otherwise.to_msl(),
     }
 }
 
@@ -295,6 +332,7 @@ fn in_simdgroup(w: &mut Writer<'_>, r: &Reduction) {
         Fold::Sum => w.line(format!("{name} = metal::simd_sum({name});")),
         Fold::Max => w.line(format!("{name} = metal::simd_max({name});")),
         Fold::Min => w.line(format!("{name} = metal::simd_min({name});")),
+        Fold::At(_) => {}
         Fold::Custom(_) => {
             w.line("for (int zk_h = (TG < 32 ? TG : 32) / 2; zk_h > 0; zk_h /= 2) {");
             w.line(format!(

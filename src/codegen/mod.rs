@@ -16,11 +16,13 @@ mod folds;
 #[cfg(test)]
 mod golden;
 mod keep;
+mod kinds;
 pub(crate) mod layout;
 mod limit;
 pub(crate) mod make;
 pub(crate) mod names;
 pub(crate) mod op;
+pub(crate) mod places;
 pub(crate) mod program;
 mod rules;
 pub(crate) mod scope;

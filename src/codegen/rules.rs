@@ -1,11 +1,12 @@
 //! What transforms make of an operation.
 
 use crate::metal::Outputs;
-use crate::transforms::rules::{Rules, apply, apply1, mapped_first, traced};
+use crate::transforms::rules::{Rules, apply, apply1, mapped_first, only, traced};
 use crate::{Array, Axes, Dtype, Error, Result};
 
+use super::kinds;
 use super::op::Fused;
-use super::program::Span;
+use super::program::{InputKind, Span};
 
 impl Rules for Fused {
     fn name(&self) -> &str {
@@ -24,6 +25,10 @@ impl Rules for Fused {
         cotangents: &[Array],
         outputs: &[Array],
     ) -> Result<Vec<Array>> {
+        let values = || self.program().inputs.iter().map(|i| i.is_value());
+        if !values().any(|v| v) {
+            return primals.iter().map(Array::zeros_like).collect();
+        }
         let mut args: Vec<&Array> = primals.iter().collect();
         let op = match self.explicit() {
             Some(e) => {
@@ -41,7 +46,9 @@ impl Rules for Fused {
         let dtypes: Vec<Option<Dtype>> = primals
             .iter()
             .zip(&full)
-            .map(|(a, full)| narrow(a, full).then_some(Dtype::Float32))
+            .zip(values())
+            .filter(|(_, value)| *value)
+            .map(|((a, full), _)| narrow(a, full).then_some(Dtype::Float32))
             .collect();
         let wide;
         let op = if dtypes.iter().any(Option::is_some) {
@@ -50,27 +57,30 @@ impl Rules for Fused {
         } else {
             op
         };
-        let gradients = apply(op, &args)?;
-        gradients
-            .into_iter()
-            .zip(primals)
-            .map(|(g, primal)| sum_to(g, primal))
-            .collect()
+        let own = primals.iter().zip(values()).filter(|(_, value)| *value);
+        let gradients = apply(op, &args)?.into_iter().zip(own);
+        let summed = gradients.map(|(g, (primal, _))| sum_to(g, primal));
+        kinds::with_zeros(self.program(), primals, summed)
     }
 
     #[track_caller]
     fn jvp(&self, primals: &[Array], tangents: &[Option<&Array>]) -> Result<Vec<Array>> {
-        let varied: Vec<bool> = tangents.iter().map(Option::is_some).collect();
+        let values = self.program().inputs.iter().map(|i| i.is_value());
+        let tangents = || tangents.iter().zip(values.clone());
+        let varied: Vec<bool> = tangents().map(|(t, v)| v && t.is_some()).collect();
         let op = self.jvp_for(&varied)?;
-        let args: Vec<&Array> = primals
-            .iter()
-            .chain(tangents.iter().flatten().copied())
-            .collect();
+        let moved = tangents().filter_map(|(t, value)| t.filter(|_| value));
+        let args: Vec<&Array> = primals.iter().chain(moved).collect();
         apply(&op, &args)
     }
 
     #[track_caller]
     fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<(Vec<Array>, Vec<usize>)> {
+        if kinds::needs_calls(self.program(), axes) {
+            let outputs = kinds::call_each(self, inputs, axes)?;
+            let front = vec![0; outputs.len()];
+            return Ok((outputs, front));
+        }
         let moved = mapped_first(inputs, axes)?;
         // An input aligns with the others at its last axes; the mapped axis must stay in front of all.
         let spans = self.program().inputs.iter().map(|i| i.span);
@@ -114,12 +124,25 @@ impl Fused {
     /// The operation's value or values: lazy, differentiable.
     #[track_caller]
     pub(crate) fn call(&self, inputs: &[&Array]) -> Result<Vec<Array>> {
+        if self.has_parameters() {
+            let all = kinds::arranged(self.op_name(), self.program(), inputs)?;
+            let all: Vec<&Array> = all.iter().map(AsRef::as_ref).collect();
+            return apply(self, &all);
+        }
         apply(self, inputs)
+    }
+
+    fn has_parameters(&self) -> bool {
+        let mut inputs = self.program().inputs.iter();
+        inputs.any(|i| i.kind == InputKind::Parameter)
     }
 
     /// The value of an operation with one output.
     #[track_caller]
     pub(crate) fn call1(&self, inputs: &[&Array]) -> Result<Array> {
+        if self.has_parameters() {
+            return only(self.call(inputs)?, self.op_name());
+        }
         if !traced(inputs)
             && let [_] = self.program().outputs.as_slice()
             && let Some(y) = self.launch(inputs)?.pop()

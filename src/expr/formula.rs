@@ -50,7 +50,10 @@ impl Formula {
             (e, extent)
         });
         Ok(Formula {
-            arguments: arguments.iter().map(|(n, e)| ((*n).to_owned(), *e)).collect(),
+            arguments: arguments
+                .iter()
+                .map(|(n, e)| ((*n).to_owned(), *e))
+                .collect(),
             results: results.collect(),
         })
     }
@@ -158,7 +161,9 @@ fn value(
             _ => Err(unknown()),
         },
         (Kind::Select, [c, a, b]) => where_(c, *a, *b),
-        (Kind::Call(Callee::Unknown(name), _), args) => of_row(name, args).unwrap_or_else(|| Err(unknown())),
+        (Kind::Call(Callee::Unknown(name), _), args) => {
+            of_row(name, args).unwrap_or_else(|| Err(unknown()))
+        }
         (Kind::Call(Callee::Known(f, _), _), args) => {
             let exponent = node.0.args.get(1).and_then(Expr::as_constant);
             function(f.name, args, exponent, dtype).unwrap_or_else(|| Err(unknown()))
@@ -189,7 +194,12 @@ fn of_row(name: &str, args: &[&Array]) -> Option<Result<Array>> {
 
 /// A function of elements, in terms of MLX's; an exponent that is a small whole number is a product, of which MLX's
 /// derivative is right at 0 and for negative numbers, too.
-fn function(name: &str, args: &[&Array], exponent: Option<f64>, dtype: Dtype) -> Option<Result<Array>> {
+fn function(
+    name: &str,
+    args: &[&Array],
+    exponent: Option<f64>,
+    dtype: Dtype,
+) -> Option<Result<Array>> {
     let x = *args.first()?;
     let n = |v: f64| number(v, dtype);
     Some(match (name, args) {

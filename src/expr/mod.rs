@@ -169,6 +169,11 @@ impl Expr {
         }
     }
 
+    /// Whether its value is an integer, by all that is known about it.
+    pub(crate) fn is_integer(&self) -> bool {
+        self.0.class == node::Class::Int
+    }
+
     /// The number of different parts: what computing it costs at most.
     pub fn node_count(&self) -> usize {
         postorder([self]).len()
@@ -199,6 +204,8 @@ impl Expr {
             if let Kind::Call(Callee::Known(f, _), _) = kind {
                 let values = args.iter_mut().take(match f.name {
                     "select" => 2,
+                    // Integers stay exact.
+                    "kk_random" | "kk_random_bits" => 0,
                     _ => f.arity,
                 });
                 for arg in values {

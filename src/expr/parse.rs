@@ -3,8 +3,8 @@
 use super::Expr;
 use super::build::call;
 use super::functions;
-use super::rows;
 use super::node::{Binary, Callee, Class, Conversion, Kind, Number, Space, Unary, make};
+use super::rows;
 use super::token::{Problem, Token, named_constant, number, problem, tokens};
 
 /// Longer texts are refused.
@@ -319,11 +319,7 @@ impl<'a> Parser<'a> {
         Some(match known {
             Some(f) if f.arity == args.len() => Ok(call(f.name, args.to_vec())),
             Some(f) => problem(
-                format!(
-                    "`{name}` takes {} argument(s), got {}",
-                    f.arity,
-                    args.len()
-                ),
+                format!("`{name}` takes {} argument(s), got {}", f.arity, args.len()),
                 offset,
             ),
             None => problem(format!("unknown function `{name}`"), offset),

@@ -39,19 +39,23 @@ pub(super) fn arity(name: &str, given: usize, language: Language) -> Option<usiz
 
 impl Expr {
     /// The expression with what `by` gives in place of each call of a function that is not in the table, from the
-    /// innermost on.
-    pub(crate) fn with_calls(&self, mut by: impl FnMut(&str, &[Expr]) -> Option<Expr>) -> Expr {
+    /// innermost on: from its name and the call.
+    #[track_caller]
+    pub(crate) fn with_calls(
+        &self,
+        mut by: impl FnMut(&str, Expr) -> Result<Expr>,
+    ) -> Result<Expr> {
         let mut new: HashMap<Expr, Expr> = HashMap::new();
         for node in postorder([self]) {
             let args: Vec<Expr> = node.0.args.iter().map(|a| new[a].clone()).collect();
+            let made = make(node.0.kind.clone(), args);
             let made = match &node.0.kind {
-                Kind::Call(Callee::Unknown(name), None) => by(name, &args),
-                _ => None,
+                Kind::Call(Callee::Unknown(name), None) => by(name, made)?,
+                _ => made,
             };
-            let made = made.unwrap_or_else(|| make(node.0.kind.clone(), args));
             new.insert(node, made);
         }
-        new.remove(self).unwrap_or_else(|| self.clone())
+        Ok(new.remove(self).unwrap_or_else(|| self.clone()))
     }
 }
 

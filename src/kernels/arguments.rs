@@ -15,20 +15,21 @@ use crate::{Array, Dtype, Element, Error, Result};
 /// good, and each threadgroup of each launch would wait for them, so a GPU gets the values
 /// several times over, from a copy that it made itself.
 pub(crate) fn constant<T: Bits>(values: &[T]) -> Result<Rc<Array>> {
-    kept(values, false)
+    kept(values, true)
 }
 
-/// A number as an array without axes, which broadcasts to anything.
-pub(crate) fn number(value: f32) -> Result<Rc<Array>> {
-    kept(&[value], true)
+/// One number as an array without axes, such as a generated operation's parameter; kept as [`constant`]s are.
+pub(crate) fn number<T: Bits>(value: T) -> Result<Rc<Array>> {
+    kept(&[value], false)
 }
 
-fn kept<T: Bits>(values: &[T], scalar: bool) -> Result<Rc<Array>> {
+/// These values along an axis, or the first of them without axes.
+fn kept<T: Bits>(values: &[T], axis: bool) -> Result<Rc<Array>> {
     struct Kept {
         bits: Vec<u64>,
         dtype: Dtype,
         gpu: bool,
-        scalar: bool,
+        axis: bool,
         array: Rc<Array>,
     }
     thread_local! {
@@ -36,8 +37,9 @@ fn kept<T: Bits>(values: &[T], scalar: bool) -> Result<Rc<Array>> {
     }
     let bits = || values.iter().map(|&v| v.bits());
     let gpu = crate::stream::current().gpu;
-    let like = |k: &Kept| k.dtype == T::DTYPE && k.gpu == gpu && k.scalar == scalar;
-    let same = |k: &&Kept| like(k) && k.bits.iter().copied().eq(bits());
+    let same = |k: &&Kept| {
+        (k.dtype, k.gpu, k.axis) == (T::DTYPE, gpu, axis) && k.bits.iter().copied().eq(bits())
+    };
     // At the end of a thread nothing is kept any more.
     let found = KEPT.try_with(|kept| Some(Rc::clone(&kept.borrow().iter().find(same)?.array)));
     if let Ok(Some(array)) = found {
@@ -48,7 +50,8 @@ fn kept<T: Bits>(values: &[T], scalar: bool) -> Result<Rc<Array>> {
         array = crate::ops::concatenate([&array; 4], 0)?;
         crate::eval([&array])?;
     }
-    if scalar {
+    if !axis {
+        // Of a GPU's copy a view.
         array = array.index(0)?;
         crate::eval([&array])?;
     }
@@ -62,7 +65,7 @@ fn kept<T: Bits>(values: &[T], scalar: bool) -> Result<Rc<Array>> {
             bits: bits().collect(),
             dtype: T::DTYPE,
             gpu,
-            scalar,
+            axis,
             array: Rc::clone(&array),
         });
     });

@@ -7,8 +7,11 @@
 pub mod activations;
 mod arguments;
 mod catalog;
-mod element;
-#[allow(dead_code, reason = "sums of rows move to the one engine with its summed outputs")]
+mod generated;
+#[allow(
+    dead_code,
+    reason = "sums of rows move to the one engine with its summed outputs"
+)]
 mod kernel;
 pub mod loss;
 pub mod norms;

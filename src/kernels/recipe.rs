@@ -9,6 +9,7 @@ use super::arguments::{check_float, check_shape, number, rows_of};
 use super::catalog::{Input as Argument, Kind};
 use crate::codegen::names;
 use crate::codegen::op::Fused;
+use crate::codegen::places;
 use crate::codegen::program::{
     Fold, Input, InputKind, Output, OutputDtype, Program, Reduction, Span,
 };
@@ -131,28 +132,29 @@ impl Kernel {
     #[track_caller]
     fn program(&self) -> Result<Program> {
         let mut inputs = Vec::new();
+        let mut declared = Vec::new();
         for i in self.inputs {
-            match i.kind {
-                Kind::Rows | Kind::Weight => inputs.push(Input::element(i.name)),
+            declared.push(match i.kind {
+                Kind::Targets => format!("long {}", i.name),
+                _ => i.name.to_owned(),
+            });
+            inputs.push(match i.kind {
+                Kind::Rows | Kind::Weight => Input::element(i.name),
+                Kind::Targets => Input::of(i.name, Span::Row, InputKind::Index),
                 other => {
-                    return Err(Error::argument(
-                        i.name,
-                        "rows or weights in a row program",
-                        format_args!("{other:?}"),
-                    ));
+                    let got = format_args!("{other:?}");
+                    return Err(Error::argument(i.name, "rows, weights or targets", got));
                 }
-            }
-        }
-        for n in self.numbers {
-            inputs.push(Input {
-                kind: InputKind::Parameter,
-                ..Input::element(n)
             });
         }
-        let own: Vec<String> = inputs.iter().map(|i| i.name.clone()).collect();
+        for n in self.numbers {
+            declared.push((*n).to_owned());
+            inputs.push(Input::of(n, Span::Element, InputKind::Parameter));
+        }
+        let own: Vec<&String> = inputs.iter().map(|i| &i.name).collect();
         names::check_inputs("inputs", &own)?;
         let known = ["D", "row", "j", "elem"];
-        let all: Vec<&str> = own.iter().map(String::as_str).chain(known).collect();
+        let all: Vec<&str> = declared.iter().map(String::as_str).chain(known).collect();
         let results = read(Language::Rows, self.program, &all)?;
 
         let mut program = Program {
@@ -165,19 +167,19 @@ impl Kernel {
             header: Arc::from(""),
             threads: None,
         };
-        let mut taken = own;
-        taken.extend(known.map(str::to_owned));
-        let values: Vec<Expr> = results
-            .iter()
-            .map(|e| e.with_calls(|name, args| reduced(&mut program, &mut taken, name, args)))
-            .collect();
-        let mentioned = || values.iter().flat_map(Expr::variables);
-        let of_rows = |n: &String| ["D", "row", "j"].contains(&n.as_str());
-        program.by_rows = !program.reductions.is_empty() || mentioned().any(|n| of_rows(&n));
+        let mut values = Vec::new();
+        for e in &results {
+            values.push(e.with_calls(|name, call| reduced(&mut program, name, call))?);
+        }
+        let mut mentioned = values.iter().flat_map(Expr::variables);
+        let row_inputs = program.inputs.iter().any(|i| i.span == Span::Row);
+        program.by_rows = !program.reductions.is_empty()
+            || row_inputs
+            || mentioned.any(|n| ["D", "row", "j"].contains(&n.as_str()));
         for (i, value) in values.into_iter().enumerate() {
             let of_row = program.by_rows && program.is_row_level(&value);
             program.outputs.push(Output {
-                name: names::fresh(if i == 0 { "y" } else { "z" }, &mut taken),
+                name: names::fresh(&format!("y{}", i + 1), &mut program.taken()),
                 span: if of_row { Span::Row } else { Span::Element },
                 value,
                 dtype: OutputDtype::Like(0),
@@ -189,11 +191,8 @@ impl Kernel {
     /// The first input has rows; what the others must be like follows from it.
     #[track_caller]
     fn check(&self, by_rows: bool, arrays: &[&Array]) -> Result<()> {
-        let [(first, x), rest @ ..] = &*self
-            .inputs
-            .iter()
-            .zip(arrays)
-            .collect::<SmallVec<[_; 6]>>()
+        let [(first, x), rest @ ..] =
+            &*self.inputs.iter().zip(arrays).collect::<SmallVec<[_; 6]>>()
         else {
             return Err(Error::argument("inputs", "at least one", "none"));
         };
@@ -204,45 +203,56 @@ impl Kernel {
             false => 0,
         };
         for (input, a) in rest {
-            check_float(input.name, a)?;
             match input.kind {
-                Kind::Weight => check_shape(input.name, a, &[width as i32])?,
-                _ => check_shape(input.name, a, x.shape())?,
+                Kind::Targets if !a.dtype().is_integral() => {
+                    let got = a.dtype();
+                    return Err(Error::dtype(format!(
+                        "`{}`: expected integers, got {got}",
+                        input.name
+                    )));
+                }
+                Kind::Targets => check_shape(input.name, a, &x.shape()[..x.ndim() - 1])?,
+                Kind::Weight => {
+                    check_float(input.name, a)?;
+                    check_shape(input.name, a, &[width as i32])?;
+                }
+                _ => {
+                    check_float(input.name, a)?;
+                    check_shape(input.name, a, x.shape())?;
+                }
             }
         }
         Ok(())
     }
 }
 
-/// The value of a row function, as a reduction of the program.
-fn reduced(
-    program: &mut Program,
-    taken: &mut Vec<String>,
-    function: &str,
-    args: &[Expr],
-) -> Option<Expr> {
+/// The value of a row function, as a reduction of the program; another call stays as it is.
+#[track_caller]
+fn reduced(program: &mut Program, function: &str, call: Expr) -> Result<Expr> {
     let fold = match function {
         "sum" | "mean" => Fold::Sum,
         "max" => Fold::Max,
         "min" => Fold::Min,
-        _ => return None,
+        _ => return places::taken_out(program, call),
     };
-    let value = args.first()?.clone();
-    let known = program.reductions.iter();
-    let known = known.filter(|r| r.fold == fold && r.value == value);
-    let name = match known.map(|r| r.name.clone()).next() {
-        Some(name) => name,
+    let [value] = call.arguments() else {
+        return Ok(call);
+    };
+    let mut known = program.reductions.iter();
+    let known = known.find(|r| r.fold == fold && r.value == *value);
+    let name = match known {
+        Some(r) => r.name.clone(),
         None => {
-            let name = names::fresh("s", taken);
+            let name = names::fresh("s", &mut program.taken());
             program.reductions.push(Reduction {
                 name: name.clone(),
                 fold,
-                value,
+                value: value.clone(),
             });
             name
         }
     };
-    Some(match function {
+    Ok(match function {
         "mean" => Expr::var(&name) / Expr::var("D"),
         _ => Expr::var(&name),
     })

@@ -80,7 +80,11 @@ fn far_out() {
 
             let odd = Array::from_slice(&[-f32::INFINITY, f32::INFINITY, f32::NAN], 3)?;
             let want = [limits[0], limits[1], NAN];
-            close(&format!("{name} of odd numbers"), &numbers(&f(&odd)?)?, &want);
+            close(
+                &format!("{name} of odd numbers"),
+                &numbers(&f(&odd)?)?,
+                &want,
+            );
         }
         Ok(())
     })

@@ -3,6 +3,9 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod layouts;
+mod parameters;
+mod places;
+mod randoms;
 #[path = "../common/toolkit.rs"]
 mod toolkit;
 mod uses;

@@ -64,13 +64,36 @@ fn formulas_of_elements() {
         check("2^3^2 * x", EXACT, &[2, 4], &each(|x| 512.0 * x));
         check("x * 4^-1", EXACT, &[2, 4], &each(|x| x / 4.0));
         check("x - -x^3", EXACT, &[2, 4], &each(|x| x + x * x * x));
-        check("pi * x + 0.1234567890123", EXACT, &[2, 4], &each(|x| {
-            std::f64::consts::PI * x + 0.123_456_789_012_3
-        }));
-        check("x > 0 ? x : eps * x", EXACT, &[2, 4], &each(|x| x.max(0.5 * x)));
-        check("max(x, 0) - min(x, 1)", EXACT, &[2, 4], &each(|x| x.max(0.0) - x.min(1.0)));
-        check("a = x + 1; b = a * a; b - a", EXACT, &[2, 4], &each(|x| (x + 1.0) * x));
-        check("x * sigmoid(x)", SINGLE, &[2, 4], &each(|x| x / (1.0 + (-x).exp())));
+        check(
+            "pi * x + 0.1234567890123",
+            EXACT,
+            &[2, 4],
+            &each(|x| std::f64::consts::PI * x + 0.123_456_789_012_3),
+        );
+        check(
+            "x > 0 ? x : eps * x",
+            EXACT,
+            &[2, 4],
+            &each(|x| x.max(0.5 * x)),
+        );
+        check(
+            "max(x, 0) - min(x, 1)",
+            EXACT,
+            &[2, 4],
+            &each(|x| x.max(0.0) - x.min(1.0)),
+        );
+        check(
+            "a = x + 1; b = a * a; b - a",
+            EXACT,
+            &[2, 4],
+            &each(|x| (x + 1.0) * x),
+        );
+        check(
+            "x * sigmoid(x)",
+            SINGLE,
+            &[2, 4],
+            &each(|x| x / (1.0 + (-x).exp())),
+        );
         check("softplus(x)", SINGLE, &[2, 4], &each(|x| x.exp().ln_1p()));
         Ok(())
     });
@@ -92,7 +115,10 @@ fn formulas_of_rows() {
         check("var(x)", EXACT, &[2], &of_rows(var));
         // A row's value meets elements, and weights meet rows.
         let centred = ROWS.iter().flat_map(|r| r.map(|x| x - sum(r) / 4.0));
-        let weighted: Vec<f64> = centred.enumerate().map(|(i, x)| x * (i % 4 + 1) as f64).collect();
+        let weighted: Vec<f64> = centred
+            .enumerate()
+            .map(|(i, x)| x * (i % 4 + 1) as f64)
+            .collect();
         check("(x - mean(x)) * weight", EXACT, &[2, 4], &weighted);
         Ok(())
     });
