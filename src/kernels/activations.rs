@@ -2,7 +2,7 @@
 //!
 //! No argument overflows, and NaN stays NaN.
 
-use super::recipe::family;
+use super::family::family;
 
 /// The names of the original for functions with derivatives: here all have them.
 pub use self::{
@@ -11,7 +11,7 @@ pub use self::{
     tanh as tanh_grad,
 };
 
-family! { "activations":
+family! { TABLE of "activations":
 
 /// GELU by the hyperbolic tangent (D. Hendrycks and K. Gimpel, "Gaussian Error Linear Units", 2016); 0 at minus infinity.
 fn gelu_tanh(x: Rows) {

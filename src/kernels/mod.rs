@@ -7,6 +7,7 @@
 pub mod activations;
 mod arguments;
 mod catalog;
+mod family;
 mod generated;
 #[allow(
     dead_code,

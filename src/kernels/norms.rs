@@ -1,8 +1,8 @@
 //! Normalization over the last axis.
 
-use super::recipe::family;
+use super::family::family;
 
-family! { "norms":
+family! { TABLE of "norms":
 
 /// Root mean square normalization over the last axis (B. Zhang and R. Sennrich, "Root Mean Square Layer
 /// Normalization", 2019). The gradient of `weight` is summed over all rows in float32.
