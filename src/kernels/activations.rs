@@ -138,8 +138,8 @@ fn elu(x: Rows) -> Elu(
 
 /// CELU (J. Barron, "Continuously Differentiable Exponential Linear Units", 2017): its slope at 0 is 1 for every alpha.
 fn celu(x: Rows) -> Celu(
-    /// Minus the limit at minus infinity (default 1).
-    alpha = 1.0, tested 1.5,
+    /// Minus the limit at minus infinity (default 1). Not 0.
+    alpha = 1.0, tested 1.5 where "a number other than 0" |alpha| alpha != 0.0,
 ) {
     formula: "max(x, 0) + min(alpha * (exp(x / alpha) - 1), 0)",
     program: "x > 0 ? x : alpha * kk_expm1(x / alpha)",

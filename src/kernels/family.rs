@@ -5,7 +5,8 @@ macro_rules! family {
     ($table:ident of $family:literal: $(
         $(#[$doc:meta])*
         fn $name:ident($($input:ident: $kind:ident),+)
-        $(-> $Call:ident($($(#[$note:meta])* $number:ident = $default:literal, tested $tested:literal),+ $(,)?))?
+        $(-> $Call:ident($($(#[$note:meta])* $number:ident = $default:literal, tested $tested:literal
+            $(where $expected:literal $valid:expr)?),+ $(,)?))?
         {
             formula: $formula:literal,
             program: $program:literal,
@@ -47,7 +48,7 @@ macro_rules! family {
                     )]
                 ]
                 $name [$($input)+] [$($outputs)?]
-                $($Call [$([$(#[$note])*] $number $default)+])?
+                $($Call [$([$(#[$note])*] $number $default [$($expected $valid)?])+])?
             }
         )+
 
@@ -86,7 +87,9 @@ macro_rules! family {
     };
 
     (@function [$($doc:tt)*] $name:ident [$($input:ident)+] [$($outputs:literal)?]
-        $Call:ident [$([$($note:tt)*] $number:ident $default:literal)+]
+        $Call:ident [$(
+            [$($note:tt)*] $number:ident $default:literal [$($expected:literal $valid:expr)?]
+        )+]
     ) => {
         $($doc)*
         pub fn $name<'a>($($input: &'a $crate::Array),+) -> $Call<'a> {
@@ -110,9 +113,17 @@ macro_rules! family {
                 }
             )+
 
-            #[doc = concat!("Adds it to the graph.\n\n# Errors\nThose that [`", stringify!($name), "()`] names.")]
+            #[doc = concat!("Adds it to the graph.\n\n# Errors\nThose that [`", stringify!($name), "()`] names\
+                , and [`Error::Argument`](crate::Error::Argument) for a number that an option cannot be.")]
             #[track_caller]
             pub fn call(self) -> $crate::Result<$crate::kernels::family::family!(@type $($outputs)?)> {
+                $($(
+                    let valid: fn(f32) -> bool = $valid;
+                    if !valid(self.$number) {
+                        let name = stringify!($number);
+                        return Err($crate::Error::argument(name, $expected, self.$number));
+                    }
+                )?)+
                 $crate::kernels::family::family!(
                     @call $name [$(self.$input),+] [$(self.$number),+] $($outputs)?
                 )

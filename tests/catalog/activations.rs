@@ -134,6 +134,9 @@ fn options() {
         close("leaky_relu", &numbers(&y)?, &[2.0]);
         let error = elu(&Array::from(1i32)).call().unwrap_err();
         assert!(matches!(error, Error::Dtype { .. }), "{error}");
+        let error = celu(&x).alpha(0.0).call().unwrap_err();
+        assert!(matches!(error, Error::Argument { .. }), "{error}");
+        assert!(error.to_string().contains("`alpha`"), "{error}");
         Ok(())
     })
     .unwrap();
