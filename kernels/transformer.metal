@@ -1,4 +1,4 @@
-// Gated activations and dropout.
+// Gated activations.
 #include "functions.metal"
 #include "rows.metal"
 
@@ -42,26 +42,4 @@ inline void kk_swiglu_grad_row(P x, G dy, device T* dx, size_t n, S g) {
   const D d = kk_keep(dy, n, g);
   kk_map(n, g, dx, kk_swiglu_gradient<X, D, false>{a, b, d});
   kk_map(n, g, dx + n, kk_swiglu_gradient<X, D, true>{a, b, d});
-}
-
-// A bijection of 32 bits in which each bit of the input changes each bit of the output with a
-// probability near one half (C. Wellons, "Prospecting for hash functions", 2018).
-inline uint kk_mix(uint x) {
-  x ^= x >> 16;
-  x *= 0x7feb352du;
-  x ^= x >> 15;
-  x *= 0x846ca68bu;
-  return x ^ (x >> 16);
-}
-
-// key: two words of the seed, the bound below which an element is dropped, and the bits of
-// the factor of those that are kept. The number of an element depends on the key and its index alone:
-// random access, so no state. One round would give keys that differ by d the same
-// sequence, d elements apart.
-template <typename K>
-inline float kk_dropout(float x, K key, uint i) {
-  // Both values exist before the choice, so that a vector of elements needs no branch.
-  const float kept = x * as_type<float>(key[3]);
-  const uint drawn = kk_mix(kk_mix(i + key[0]) ^ key[1]);
-  return drawn < key[2] ? 0.0f : kept;
 }

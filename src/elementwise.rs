@@ -40,7 +40,7 @@
 use std::sync::Arc;
 
 use crate::codegen::op::Fused;
-use crate::codegen::program::{OutputDtype, Program};
+use crate::codegen::program::{InputKind, OutputDtype, Program};
 use crate::codegen::scope::Scope;
 use crate::codegen::{dtypes, names};
 use crate::expr::{Expr, IntoExpr};
@@ -187,6 +187,50 @@ impl Binary {
 }
 
 impl Map {
+    /// The same operation with this input as an integer, such as a word of a seed: read as a `long`, so exact whatever
+    /// the dtype, and without a gradient. What a `long` cannot hold is the lowest `long`.
+    ///
+    /// ```
+    /// # use zmlx::prelude::*;
+    /// # fn main() -> zmlx::Result<()> {
+    /// let noise = elementwise::map("noise", ["x", "a", "b"], "x + kk_random(a, b, elem)")?
+    ///     .with_index("a")?
+    ///     .with_index("b")?;
+    /// let x = Array::zeros(1000, F32)?;
+    /// let [a, b] = [17u32, 4].map(Array::scalar);
+    /// let y = noise.call(&[&x, &a?, &b?])?.to_vec::<f32>()?;
+    /// assert!(y.iter().all(|v| (0.0..1.0).contains(v)) && y[0] != y[1]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Argument`](crate::Error::Argument) for a name that is none of the inputs'.
+    #[track_caller]
+    pub fn with_index(self, name: &str) -> Result<Self> {
+        self.with_kind(name, InputKind::Index)
+    }
+
+    /// The same operation with this input as a parameter: one number for the whole call, a float of 32 or 16 bits, without a
+    /// gradient. Another number compiles nothing.
+    ///
+    /// # Errors
+    /// As [`with_index`](Self::with_index).
+    #[track_caller]
+    pub fn with_parameter(self, name: &str) -> Result<Self> {
+        self.with_kind(name, InputKind::Parameter)
+    }
+
+    #[track_caller]
+    fn with_kind(self, name: &str, kind: InputKind) -> Result<Self> {
+        let mut outcome = Ok(());
+        let op = self
+            .op
+            .changed(|p| outcome = p.set_kind("name", name, kind))?;
+        outcome?;
+        Ok(Map { op })
+    }
+
     /// The values for arrays in the order of their names: lazy, of the shape that all broadcast to.
     ///
     /// # Errors

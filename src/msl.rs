@@ -22,14 +22,12 @@ pub const DEFAULT_HEADER: &str = include_str!("../kernels/functions.metal");
 /// The files of the library; what a file uses stands before it.
 const FILES: &[&str] = &[
     DEFAULT_HEADER,
+    include_str!("../kernels/terms.metal"),
     include_str!("../kernels/rows.metal"),
     include_str!("../kernels/blocks.metal"),
     include_str!("../kernels/hold.metal"),
     include_str!("../kernels/split.metal"),
-    include_str!("../kernels/softmax.metal"),
-    include_str!("../kernels/norms.metal"),
     include_str!("../kernels/transformer.metal"),
-    include_str!("../kernels/loss.metal"),
     include_str!("../kernels/scan.metal"),
     include_str!("../kernels/rope.metal"),
 ];

@@ -46,10 +46,22 @@
 //! | in | may be used |
 //! |---|---|
 //! | everything | `D` (the row's length, a float), `row` (its number), `s1` ... of earlier passes |
-//! | `update` of pass n | also the inputs, `acc` and `accn`, `j` (the place in the row) |
+//! | `update` of pass n | also the inputs, `acc` and `accn`, `j` (the place in the row), `elem` (that in the whole array) |
 //! | `reduce` | `a` and `b`, two partial results |
-//! | `write` | also the inputs and `j` |
-//! | `write_row` | only what everything may use |
+//! | `write` | also the inputs, `j` and `elem` |
+//! | `write_row` | only what everything may use, and inputs within `at` |
+//!
+//! An input with one value a row ([`index`](MapReduceBuilder::index)) and a parameter
+//! ([`parameter`](MapReduceBuilder::parameter)) may be used everywhere.
+//!
+//! # Places and random numbers
+//! `at(value, index)` is the value of an expression at one place of the row, such as the logit of a label: `at(x, label)`. It reads
+//! one element and no pass over the row. The index is an integer and the same along the row; outside of `0 <= index < D` nothing is
+//! read, and the value is NaN, or the number given as a third argument: `at(x, label, 0)`. Its gradient goes to that
+//! element alone.
+//!
+//! `kk_random(a, b, elem)` is a number in [0, 1) that depends on two words of a seed (integers, taken modulo 2^32) and a
+//! position of up to 64 bits alone, and `kk_random_bits(a, b, elem)` its 32 bits. Both have no derivative.
 //!
 //! # Reductions
 //! An update that adds to the accumulator, or takes the larger or smaller of it and something, is
@@ -61,7 +73,7 @@
 use crate::codegen::make::{Make, Settings};
 use crate::codegen::names;
 use crate::codegen::op::Fused;
-use crate::codegen::program::Span;
+use crate::codegen::program::{Input, InputKind, Span};
 use crate::metal::MetalKernel;
 use crate::{Array, Error, Result};
 
@@ -162,6 +174,58 @@ impl MapReduceBuilder {
         self
     }
 
+    /// A further input, after those of [`inputs`](Self::inputs): one integer a row, such as a label. It is read as
+    /// a `long`, so exact whatever the dtype, and has no gradient. Its array has the shape of the rows, the last axis left out,
+    /// and any dtype of integers; what a `long` cannot hold is the lowest `long`, which is the place of no element.
+    ///
+    /// ```
+    /// # use zmlx::prelude::*;
+    /// # use zmlx::rowwise;
+    /// # fn main() -> zmlx::Result<()> {
+    /// let pick = rowwise::map_reduce("pick").index("label").write_row("at(x, label)").build()?;
+    /// let x = Array::from_slice(&[1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0], (2, 3))?;
+    /// let label = Array::from_slice(&[2u8, 0], 2)?;
+    /// assert_eq!(pick.call_all(&[&x, &label])?[0].to_vec::<f32>()?, [3.0, 4.0]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn index(self, name: &str) -> Self {
+        self.more(name, Span::Row, InputKind::Index)
+    }
+
+    /// [`index`](Self::index) with one integer for each element of a row, or an array that broadcasts to that, such as the words
+    /// of a seed.
+    pub fn index_of_elements(self, name: &str) -> Self {
+        self.more(name, Span::Element, InputKind::Index)
+    }
+
+    /// A further input, after those of [`inputs`](Self::inputs): one number for the whole call, an array of one float of 32
+    /// or 16 bits. It has no gradient, and another number compiles nothing.
+    ///
+    /// ```
+    /// # use zmlx::prelude::*;
+    /// # use zmlx::rowwise::{self, Pass};
+    /// # fn main() -> zmlx::Result<()> {
+    /// let norm = rowwise::map_reduce("norm")
+    ///     .parameter("eps")
+    ///     .pass(Pass { init: "0.0f", update: "acc + x * x", reduce: "a + b" })
+    ///     .write("x * rsqrt(s1 / D + eps)")
+    ///     .build()?;
+    /// let x = Array::zeros((2, 3), F32)?;
+    /// let y = norm.call_all(&[&x, &1e-5.into()])?.remove(0);
+    /// assert_eq!(y.to_vec::<f32>()?, [0.0; 6]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn parameter(self, name: &str) -> Self {
+        self.more(name, Span::Element, InputKind::Parameter)
+    }
+
+    fn more(mut self, name: &str, span: Span, kind: InputKind) -> Self {
+        self.settings.more.push(Input::of(name, span, kind));
+        self
+    }
+
     /// The next reduction: the first is known to later expressions as `s1`.
     pub fn pass(mut self, pass: Pass<'_>) -> Self {
         self.passes.push(Some(owned(pass)));
@@ -207,7 +271,9 @@ impl MapReduceBuilder {
     #[track_caller]
     pub fn build(self) -> Result<MapReduce> {
         names::check_op(&self.name)?;
-        names::check_inputs("inputs", &self.inputs)?;
+        let more = self.settings.more.iter().map(|i| &i.name);
+        let all: Vec<&String> = self.inputs.iter().chain(more).collect();
+        names::check_inputs("inputs", &all)?;
         if self.inputs.is_empty() || self.writes.is_empty() {
             let what = if self.inputs.is_empty() {
                 "inputs"

@@ -10,12 +10,14 @@ use crate::expr::{Expr, select};
 use crate::{Error, Result};
 
 use super::names::fresh;
-use super::program::{Fold, Input, Output, OutputDtype, Program, Reduction, Span};
+use super::program::{
+    Fold, Input, InputKind, Output, OutputDtype, Place, Program, Reduction, Span,
+};
 use super::saved;
 use super::terms::{self, Term, add, collect, is_zero, mul, variable, zero};
 
 /// The vector-Jacobian product: inputs are the primals and a cotangent for each output; outputs are the
-/// gradients of all primals, each as long as its primal.
+/// gradients of all primals that have one, each as long as its primal.
 #[track_caller]
 pub(crate) fn vjp(program: &Program, op: &str) -> Result<Program> {
     pulled_back(Build::new(program, op)?)
@@ -65,6 +67,9 @@ fn pulled_back(mut build: Build<'_>) -> Result<Program> {
         adjoints[k] = build.tidy_row(add(summed, row));
     }
     for (i, input) in program.inputs.iter().enumerate() {
+        if !input.is_value() {
+            continue;
+        }
         let (element, row) = build.pulled(&input.name, &cotangents, &adjoints, 0)?;
         let value = match input.span {
             // What a whole row shares cannot reach one element but through a reduction.
@@ -94,6 +99,11 @@ pub(crate) fn jvp(program: &Program, op: &str, varied: &[bool]) -> Result<Progra
     }
     for (k, r) in program.reductions.iter().enumerate() {
         let moved = build.pushed(&r.value, &moves)?;
+        if let Fold::At(place) = &r.fold {
+            let moved = build.at(place, moved);
+            moves.push((r.name.clone(), moved));
+            continue;
+        }
         let weighted = mul(build.weight(k), moved);
         let summed = build.sum(&weighted);
         let share = build.share_of(k);
@@ -152,10 +162,8 @@ impl<'a> Build<'a> {
 
     fn input(&mut self, wanted: &str, span: Span) -> String {
         let name = fresh(wanted, &mut self.taken);
-        self.made.inputs.push(Input {
-            name: name.clone(),
-            span,
-        });
+        let input = Input::of(&name, span, InputKind::Value);
+        self.made.inputs.push(input);
         name
     }
 
@@ -211,7 +219,19 @@ impl<'a> Build<'a> {
             if is_zero(&slope) || is_zero(adjoint) {
                 continue;
             }
-            let slope = mul(self.weight(k), slope);
+            if let Fold::At(place) = &self.of.reductions[k].fold
+                && self.made.is_row_level(&variable(name))
+            {
+                // What the whole row shares is reached from one place only: no sum along the row.
+                let slope = self.at(place, slope);
+                row = add(row, mul(adjoint.clone(), slope));
+                continue;
+            }
+            let slope = match &self.of.reductions[k].fold {
+                // A choice: elsewhere the slope may be infinite.
+                Fold::At(place) => select(variable("j").eq(&place.index), slope, 0.0),
+                _ => mul(self.weight(k), slope),
+            };
             let factor = mul(adjoint.clone(), self.share_of(k));
             element = add(element, mul(factor, slope));
         }
@@ -362,13 +382,29 @@ impl<'a> Build<'a> {
         if let Some(name) = self.find_sum(&value) {
             return name;
         }
+        self.push(wanted, Fold::Sum, value)
+    }
+
+    fn push(&mut self, wanted: &str, fold: Fold, value: Expr) -> String {
         let name = fresh(wanted, &mut self.taken);
         self.made.reductions.push(Reduction {
             name: name.clone(),
-            fold: Fold::Sum,
+            fold,
             value,
         });
         name
+    }
+
+    /// A slope at the place; 0 where the row has no such place, as the value there is a constant.
+    fn at(&mut self, place: &Place, slope: Expr) -> Expr {
+        if is_zero(&slope) {
+            return slope;
+        }
+        let fold = Fold::At(Box::new(Place {
+            index: place.index.clone(),
+            otherwise: zero(),
+        }));
+        variable(&self.push("t", fold, slope.simplify()))
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{Error, Result};
 use super::derive;
 use super::names::fresh;
 use super::op::Fused;
-use super::program::{Input, Output, OutputDtype, Program, Span};
+use super::program::{Input, InputKind, Output, OutputDtype, Program, Span};
 use super::terms::{add, mul, variable, zero};
 
 /// The author's vector-Jacobian product.
@@ -48,6 +48,7 @@ impl Gradients {
         for (input, value) in forward.inputs.iter().zip(given) {
             values.push(match (value, forward.outputs.as_slice()) {
                 (Some(value), _) => value,
+                (None, _) if !input.is_value() => zero(),
                 (None, [output]) if forward.reductions.is_empty() => {
                     let slope = output.value.derivative(&input.name)?;
                     mul(variable(COTANGENT), slope).simplify()
@@ -87,16 +88,16 @@ impl Explicit {
         };
         program.header = joined(&forward.header, &gradients.header);
         let span = forward.outputs.first().map_or(Span::Element, |o| o.span);
-        let like_output = |name: &str| Input {
-            name: name.to_owned(),
-            span,
-        };
+        let like_output = |name: &str| Input::of(name, span, InputKind::Value);
         if uses_output {
             program.inputs.push(like_output(OUTPUT));
         }
         program.inputs.push(like_output(COTANGENT));
         let mut taken = program.taken();
         for (i, (input, value)) in forward.inputs.iter().zip(values).enumerate() {
+            if !input.is_value() {
+                continue;
+            }
             program.outputs.push(Output {
                 name: fresh(&format!("d{}", input.name), &mut taken),
                 span: Span::Element,

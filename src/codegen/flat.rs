@@ -9,12 +9,12 @@ impl Writer<'_> {
     pub(super) fn flat(&mut self) {
         self.typedef();
         self.line("const uint zk_i = thread_position_in_grid.x;");
-        if self.mentions("elem") {
+        if self.program.mentions("elem") {
             self.line("const uint elem = zk_i;");
         }
         self.numbers();
         for name in self.full() {
-            self.line(format!("const T {name} = T({name}_in[zk_i]);"));
+            self.read(&name, &format!("{name}_in[zk_i]"));
         }
         self.stores(&[Span::Element], None, |o| {
             Place::Set(format!("{}_out[zk_i]", o.name))
@@ -37,11 +37,11 @@ impl Writer<'_> {
             self.line(format!("kk_block<O{n}, VEC> zk_out_{name};"));
         }
         self.line("for (uint zk_k = 0; zk_k < VEC; ++zk_k) {");
-        if self.mentions("elem") {
+        if self.program.mentions("elem") {
             self.line("const uint elem = zk_i * VEC + zk_k;");
         }
         for name in self.full() {
-            self.line(format!("const T {name} = T(zk_in_{name}.v[zk_k]);"));
+            self.read(&name, &format!("zk_in_{name}.v[zk_k]"));
         }
         self.stores(&[Span::Element], None, |o| {
             Place::Set(format!("zk_out_{}.v[zk_k]", o.name))
@@ -57,8 +57,8 @@ impl Writer<'_> {
         for (i, input) in self.program.inputs.iter().enumerate() {
             let name = &input.name;
             match self.pattern.access(i) {
-                Access::Value => self.line(format!("const T {name} = T({name}_in);")),
-                Access::First => self.line(format!("const T {name} = T({name}_in[0]);")),
+                Access::Value => self.read(name, &format!("{name}_in")),
+                Access::First => self.read(name, &format!("{name}_in[0]")),
                 _ => {}
             }
         }

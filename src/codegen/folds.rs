@@ -16,10 +16,17 @@ pub(super) fn passes(w: &mut Writer<'_>, serial: bool) {
     if w.program.reductions.is_empty() {
         return;
     }
-    if !w.program.reductions.iter().all(is_ordered) {
+    if !w
+        .program
+        .reductions
+        .iter()
+        .all(|r| is_ordered(r) || is_place(r))
+    {
         w.line("const uint zk_blocks = zk_n / VEC;");
     }
-    for (level, of_level) in (1..).zip(by_level(w.program)) {
+    for (level, of_level) in by_level(w.program).into_iter().enumerate() {
+        let (places, of_level): (Vec<_>, Vec<_>) =
+            of_level.into_iter().partition(|(_, r)| is_place(r));
         let (ordered, free): (Vec<_>, Vec<_>) =
             of_level.into_iter().partition(|(_, r)| is_ordered(r));
         for (_, r) in ordered {
@@ -29,10 +36,13 @@ pub(super) fn passes(w: &mut Writer<'_>, serial: bool) {
             let keeps = w.kept.as_ref().is_some_and(|k| k.level == level);
             pass(w, &free, serial, keeps);
         }
+        for (i, r) in places {
+            at(w, i, r);
+        }
     }
 }
 
-/// The reductions of each pass over the row, with their numbers.
+/// The reductions of each pass over the row, with their numbers; the first are those that need no pass.
 pub(super) fn by_level(program: &Program) -> Vec<Vec<(usize, &Reduction)>> {
     let levels = program.levels();
     let last = levels.iter().copied().max().unwrap_or(0);
@@ -40,7 +50,33 @@ pub(super) fn by_level(program: &Program) -> Vec<Vec<(usize, &Reduction)>> {
         let all = program.reductions.iter().enumerate();
         all.filter(|(i, _)| levels[*i] == level).collect()
     };
-    (1..=last).map(of).collect()
+    (0..=last).map(of).collect()
+}
+
+pub(super) fn is_place(r: &Reduction) -> bool {
+    matches!(r.fold, Fold::At(_))
+}
+
+/// The value at one place of the row, which every thread reads for itself.
+pub(super) fn at(w: &mut Writer<'_>, i: usize, r: &Reduction) {
+    let Fold::At(place) = &r.fold else { return };
+    let (wide, name) = (wide_name(w.program.compute), &r.name);
+    let (index, otherwise) = (place.index.to_msl(), place.otherwise.to_msl());
+    w.line(format!("const long zk_p{i} = long({index});"));
+    w.line(format!("{wide} {name} = {wide}({otherwise});"));
+    w.line(format!("if (zk_p{i} >= 0 && zk_p{i} < long(zk_n)) {{"));
+    let value = std::slice::from_ref(&r.value);
+    let names = r.value.variables();
+    if names.contains("j") || names.contains("elem") {
+        w.line(format!("const uint j = uint(zk_p{i});"));
+    }
+    for input in w.along(value) {
+        w.read(&input, &format!("{input}_row[zk_p{i}]"));
+    }
+    w.number(value);
+    let values = w.shared(value, "zk_t");
+    w.line(format!("{name} = {wide}({});", values[0]));
+    w.line("}");
 }
 
 fn is_ordered(r: &Reduction) -> bool {
@@ -55,8 +91,9 @@ fn in_order(w: &mut Writer<'_>, r: &Reduction) {
     w.line(format!("{wide} {name} = {};", c.init.to_msl()));
     w.line("for (uint j = 0; j < zk_n; ++j) {");
     for input in w.along(std::slice::from_ref(&r.value)) {
-        w.line(format!("const T {input} = T({input}_row[j]);"));
+        w.read(&input, &format!("{input}_row[j]"));
     }
+    w.number(std::slice::from_ref(&r.value));
     w.line(format!("const {wide} {} = {name};", c.acc));
     let values = w.shared(std::slice::from_ref(&r.value), "zk_t");
     w.line(format!("{name} = {wide}({});", values[0]));
@@ -100,9 +137,10 @@ fn pass(w: &mut Writer<'_>, reductions: &[(usize, &Reduction)], serial: bool, ke
         known.push(k.value.clone());
     }
     let known = w.hoist(&known);
-    let uses_j = values
-        .iter()
-        .any(|v| v.variables().iter().any(|n| n == "j"));
+    let uses_j = values.iter().any(|v| {
+        let names = v.variables();
+        names.contains("j") || names.contains("elem")
+    });
     let (first, step) = if serial { ("0", "1") } else { ("zk_tid", "TG") };
     if sums.is_empty() {
         w.line(format!(
@@ -134,8 +172,9 @@ fn pass(w: &mut Writer<'_>, reductions: &[(usize, &Reduction)], serial: bool, ke
         w.line("const uint j = zk_b * VEC + zk_l;");
     }
     for name in &along {
-        w.line(format!("const T {name} = T({name}_at[zk_l]);"));
+        w.read(name, &format!("{name}_at[zk_l]"));
     }
+    w.number(&values);
     updates(w, reductions, &known, in_block, |i, _| {
         format!("zk_a{i}[zk_l]")
     });
@@ -156,8 +195,9 @@ fn pass(w: &mut Writer<'_>, reductions: &[(usize, &Reduction)], serial: bool, ke
         "for (uint j = zk_blocks * VEC + {first}; j < zk_n; j += {step}) {{"
     ));
     for name in &along {
-        w.line(format!("const T {name} = T({name}_row[j]);"));
+        w.read(name, &format!("{name}_row[j]"));
     }
+    w.number(&values);
     updates(w, reductions, &known, in_row, |_, r| r.name.clone());
     w.line("}");
     w.line("for (int zk_h = VEC / 2; zk_h > 0; zk_h /= 2) {");
@@ -241,6 +281,7 @@ fn join(w: &mut Writer<'_>, fold: &Fold, to: &str, from: &str) {
                 "{{ const {wide} a = {to}, b = {from}; {to} = {wide}({value}); }}"
             ));
         }
+        Fold::At(_) => {}
     }
 }
 
@@ -258,6 +299,7 @@ pub(super) fn start(fold: &Fold, compute: Dtype) -> String {
         Fold::Max => format!("metal::numeric_limits<{wide}>::lowest()"),
         Fold::Min => format!("metal::numeric_limits<{wide}>::max()"),
         Fold::Custom(c) => c.init.to_msl(),
+        Fold::At(place) => place.otherwise.to_msl(),
     }
 }
 
@@ -298,6 +340,7 @@ fn word(fold: &Fold) -> &'static str {
 fn in_simdgroup(w: &mut Writer<'_>, r: &Reduction) {
     let name = &r.name;
     match &r.fold {
+        Fold::At(_) => {}
         Fold::Custom(_) => {
             w.line("for (int zk_h = (TG < 32 ? TG : 32) / 2; zk_h > 0; zk_h /= 2) {");
             w.line(format!(

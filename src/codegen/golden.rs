@@ -7,11 +7,11 @@ use std::path::Path;
 
 use super::layout::{Access, Form, Pattern, Walk};
 use super::op::Fused;
-use super::program::{Program, Span};
+use super::program::{InputKind, Program, Span};
 use super::text::text;
 use crate::api::{self, Pass};
 use crate::transforms::rules::Rules as _;
-use crate::{autograd, elementwise};
+use crate::{autograd, elementwise, rowwise};
 
 /// Compares with, or writes, `tests/golden/<name>.metal`.
 #[track_caller]
@@ -166,6 +166,47 @@ fn reductions() {
         .build()
         .unwrap();
     with_derivatives("row_max", &op.op, Form::Rows);
+}
+
+/// A logit of a label, and what the row shares at that place. No pass over the row is for them.
+#[test]
+fn places() {
+    let make = |text: &str| {
+        let op = rowwise::map_reduce("places")
+            .index("label")
+            .parameter("scale");
+        let op = op.pass(rowwise::Pass {
+            init: "0.0f",
+            update: "acc + exp(x)",
+            reduce: "a + b",
+        });
+        op.write_row(text).build().unwrap()
+    };
+    let access = |p: &Program| {
+        let inputs = p.inputs.iter().map(|i| match (i.kind, i.span) {
+            (InputKind::Parameter, _) => Access::Value,
+            (_, Span::Row) => Access::Column,
+            _ => Access::Full,
+        });
+        let used = inputs.zip(p.used());
+        used.map(|(way, used)| if used { way } else { Access::Unused })
+            .collect::<Vec<_>>()
+    };
+    let op = make("log(s1) - scale * at(x / s1, label)");
+    let (p, vjp) = (op.op.program(), op.op.derived_vjp().unwrap().program());
+    let patterns = [p, vjp].map(|p| Pattern::new(Form::Rows, access(p)));
+    golden(
+        "places",
+        &[("forward", p, patterns[0]), ("vjp", vjp, patterns[1])],
+    );
+    let passes = |p: &Program| {
+        let source = text(p, &Pattern::new(Form::Rows, access(p))).source;
+        source.matches("for (uint j").count()
+    };
+    let plain = make("log(s1)");
+    let plain_vjp = plain.op.derived_vjp().unwrap().program();
+    assert_eq!(passes(p), passes(plain.op.program()));
+    assert_eq!(passes(vjp), passes(plain_vjp));
 }
 
 #[test]

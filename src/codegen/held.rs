@@ -26,7 +26,14 @@ impl Writer<'_> {
             self.hold(&all, None);
         }
         for level in by_level(self.program) {
-            self.held_pass(&level);
+            let (places, passes): (Vec<_>, Vec<_>) =
+                level.into_iter().partition(|(_, r)| folds::is_place(r));
+            if !passes.is_empty() {
+                self.held_pass(&passes);
+            }
+            for (i, r) in places {
+                folds::at(self, i, r);
+            }
         }
         self.held_outputs();
     }
@@ -110,22 +117,14 @@ impl Writer<'_> {
         self.line(format!("if (zk_b < {end}) {{"));
         before(self);
         self.line("for (int zk_l = 0; zk_l < VEC; ++zk_l) {");
-        let names = |name: &str| {
-            let mut all = of.values.iter();
-            all.any(|e| e.variables().iter().any(|n| n == name))
-        };
-        let elem = names("elem");
-        if elem || names("j") {
+        let named = |name: &str| of.values.iter().any(|v| v.variables().contains(name));
+        if named("elem") || named("j") {
             let from = if pieces { "zk_from + " } else { "" };
             self.line(format!("const uint j = {from}zk_b + zk_l;"));
         }
-        if elem {
-            self.line("const uint elem = row * zk_n + j;");
-        }
+        self.number(of.values);
         for name in self.along(of.values) {
-            self.line(format!(
-                "const T {name} = T(zk_of_{name}.at(zk_k * VEC + zk_l));"
-            ));
+            self.read(&name, &format!("zk_of_{name}.at(zk_k * VEC + zk_l)"));
         }
         body(self);
         self.line("}");

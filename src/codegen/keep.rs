@@ -35,7 +35,7 @@ pub(crate) fn kept(program: &Program) -> Option<Kept> {
     let level = *levels.iter().max()?;
     let mut computed: Vec<Expr> = Vec::new();
     for (r, &l) in program.reductions.iter().zip(&levels) {
-        if l == level && !matches!(r.fold, Fold::Custom(_)) {
+        if l == level && !matches!(r.fold, Fold::Custom(_) | Fold::At(_)) {
             computed.extend(r.value.parts());
         }
     }

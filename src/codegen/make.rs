@@ -10,7 +10,10 @@ use super::classify::{Classified, classify};
 use super::dtypes;
 use super::explicit::{COTANGENT, Gradients, OUTPUT};
 use super::op::Fused;
-use super::program::{Fold, Input, Output, OutputDtype, Program, Reduction, Span, Threads};
+use super::places;
+use super::program::{
+    Fold, Input, InputKind, Output, OutputDtype, Program, Reduction, Span, Threads,
+};
 use super::scope::Scope;
 
 /// What all operations along rows may be told.
@@ -22,6 +25,8 @@ pub(crate) struct Settings {
     pub(crate) output: Option<Dtype>,
     pub(crate) threads: Option<(i64, bool)>,
     pub(crate) vjp: Vec<(String, String)>,
+    /// Inputs after the plain ones: indices and parameters.
+    pub(crate) more: Vec<Input>,
 }
 
 /// An operation along rows in the making.
@@ -43,12 +48,26 @@ impl<'a> Make<'a> {
             Some(asked) => Some(check_threads(asked)?),
             None => None,
         };
-        let row = Scope::of(&["D", "row"]);
-        let element = row.clone().with(&["j"]).with(inputs);
+        let mut row = Scope::of(&["D", "row"]);
+        let mut element = row.clone().with(&["j", "elem"]).with(inputs);
+        for more in &settings.more {
+            let declared = match more.kind {
+                InputKind::Index => format!("long {}", more.name),
+                _ => more.name.clone(),
+            };
+            element = element.with(&[&declared]);
+            if more.span == Span::Row || more.kind == InputKind::Parameter {
+                row = row.with(&[&declared]);
+            }
+        }
         let element = element.prelude("prelude", &settings.prelude)?;
         Ok(Make {
             program: Program {
-                inputs: inputs.iter().map(|n| Input::element(n)).collect(),
+                inputs: inputs
+                    .iter()
+                    .map(|n| Input::element(n))
+                    .chain(settings.more.iter().cloned())
+                    .collect(),
                 reductions: Vec::new(),
                 outputs: Vec::new(),
                 by_rows: true,
@@ -83,7 +102,7 @@ impl<'a> Make<'a> {
         let init = self.row.parse(init)?;
         let scope = self.element.clone().with(&[acc]);
         let scope = scope.alias("acc", Expr::var(acc));
-        let value = scope.parse(update)?;
+        let value = places::taken_out(&mut self.program, scope.parse(update)?)?;
         if !value.variables().iter().any(|n| n == acc) {
             return Err(Error::argument(
                 "update",
@@ -157,15 +176,24 @@ impl<'a> Make<'a> {
         text: &str,
         also: Option<(&str, &str)>,
     ) -> Result<()> {
-        let mut scope = match span {
-            Span::Element | Span::Summed => self.element.clone(),
-            Span::Row => self.row.clone(),
-        };
+        // A value at a place may be made of elements, so that names are checked behind it.
+        let mut scope = self.element.clone();
+        let mut row = self.row.clone();
         if let Some((name, of)) = also {
-            let value = scope.parse(of)?;
-            scope = scope.alias(name, value);
+            let value = row.parse(of)?;
+            scope = scope.alias(name, value.clone());
+            row = row.alias(name, value);
         }
-        let value = scope.parse(text)?;
+        let written = scope.parse(text)?;
+        let value = places::taken_out(&mut self.program, written.clone())?;
+        if span == Span::Row && !self.program.is_row_level(&value) {
+            if value == written {
+                row.parse(text)?;
+            }
+            return Err(Error::expression(format!(
+                "expression `{text}`: expected one value for the row, got one for each element outside of `at`"
+            )));
+        }
         let dtype = match self.settings.output {
             None => OutputDtype::Like(0),
             Some(d) => {
@@ -184,7 +212,7 @@ impl<'a> Make<'a> {
 
     #[track_caller]
     pub(crate) fn finish(self, name: &str) -> Result<Fused> {
-        let program = self.program.tidy();
+        let mut program = self.program.tidy();
         let gradients = match self.settings.vjp.as_slice() {
             [] => None,
             given => {
@@ -198,7 +226,8 @@ impl<'a> Make<'a> {
                 let scope = self.element.with(&[OUTPUT, COTANGENT]);
                 let mut values = vec![None; program.inputs.len()];
                 for (input, text) in given {
-                    values[program.input("vjp", input)?] = Some(scope.parse(text)?);
+                    let value = places::taken_out(&mut program, scope.parse(text)?)?;
+                    values[program.input("vjp", input)?] = Some(value);
                 }
                 Some(Gradients::of(&program, values, "")?)
             }

@@ -19,6 +19,7 @@ mod golden;
 mod group;
 mod held;
 mod keep;
+mod kinds;
 pub(crate) mod layout;
 #[cfg(test)]
 mod lengths;
@@ -26,6 +27,7 @@ mod limit;
 pub(crate) mod make;
 pub(crate) mod names;
 pub(crate) mod op;
+pub(crate) mod places;
 pub(crate) mod program;
 mod rules;
 mod saved;

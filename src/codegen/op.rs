@@ -200,7 +200,7 @@ impl Fused {
 
     /// One lazy launch.
     #[track_caller]
-    pub(super) fn launch(&self, inputs: &[&Array]) -> Result<Outputs> {
+    pub(crate) fn launch(&self, inputs: &[&Array]) -> Result<Outputs> {
         let Inner {
             program,
             used,
@@ -221,7 +221,7 @@ impl Fused {
             layout.pattern.keeps = self.dtype(output, inputs) == Dtype::Float32;
         }
         for (input, a) in program.inputs.iter().zip(inputs) {
-            super::dtypes::check_input(&self.inner.name, &input.name, a.dtype())?;
+            super::kinds::check(&self.inner.name, input, a)?;
         }
         if layout.pattern.form == Form::Flat {
             let read = inputs.iter().zip(used).filter(|(a, u)| **u && a.size() > 1);

@@ -40,6 +40,21 @@ impl Span {
 pub(crate) struct Input {
     pub(crate) name: String,
     pub(crate) span: Span,
+    pub(crate) kind: InputKind,
+}
+
+/// What an argument is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum InputKind {
+    /// Numbers to compute with, which have gradients.
+    #[default]
+    Value,
+    /// Integers that say where something lies: they are read as `long`, whatever the dtype of the arithmetic, and have
+    /// no gradient.
+    Index,
+    /// One number for the whole call, given when it is made, without a gradient: a float, whatever the dtype of
+    /// the arithmetic, as literals are.
+    Parameter,
 }
 
 /// How values along the row become one.
@@ -49,6 +64,17 @@ pub(crate) enum Fold {
     Max,
     Min,
     Custom(Box<Custom>),
+    /// No fold, but the value at one place of the row.
+    At(Box<Place>),
+}
+
+/// A place in the row.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Place {
+    /// Its number, from 0 on: an integer that is the same along the row.
+    pub(crate) index: Expr,
+    /// The value where the row has no such place: a constant.
+    pub(crate) otherwise: Expr,
 }
 
 /// A fold that is none of the known ones.
@@ -167,17 +193,17 @@ impl Program {
     }
 
     fn is_element(&self, name: &str) -> bool {
-        self.inputs
-            .iter()
-            .any(|i| i.span == Span::Element && i.name == name)
+        let varies = |i: &Input| i.span == Span::Element && i.kind != InputKind::Parameter;
+        self.inputs.iter().any(|i| varies(i) && i.name == name)
     }
 
-    /// In which pass over the row each reduction can be done, from 1 on: after all that it mentions.
+    /// After which pass over the row each reduction is known, from 1 on: that after all that it mentions. The value at a place
+    /// needs no pass of its own, so it may be known after pass 0.
     pub(crate) fn levels(&self) -> Vec<usize> {
         let mut levels: Vec<usize> = Vec::with_capacity(self.reductions.len());
         for r in &self.reductions {
             let level = self.level_of(&r.mentions(), &levels);
-            levels.push(level + 1);
+            levels.push(level + usize::from(!matches!(r.fold, Fold::At(_))));
         }
         levels
     }
@@ -254,8 +280,10 @@ impl Program {
         let to = terms::variable(to);
         for r in &mut self.reductions {
             r.value = r.value.substitute(from, &to);
-            if let Fold::Custom(c) = &mut r.fold {
-                c.init = c.init.substitute(from, &to);
+            match &mut r.fold {
+                Fold::Custom(c) => c.init = c.init.substitute(from, &to),
+                Fold::At(place) => place.index = place.index.substitute(from, &to),
+                Fold::Sum | Fold::Max | Fold::Min => {}
             }
         }
         for o in &mut self.outputs {
@@ -285,6 +313,30 @@ impl Program {
             .any(|r| matches!(&r.fold, Fold::Custom(c) if c.combine.is_none()))
     }
 
+    /// Changes what an input is for. An index is an integer in all expressions from then on.
+    #[track_caller]
+    pub(crate) fn set_kind(&mut self, argument: &str, name: &str, kind: InputKind) -> Result<()> {
+        let i = self.input(argument, name)?;
+        self.inputs[i].kind = kind;
+        if kind == InputKind::Index {
+            let integer = terms::integer(name);
+            for r in &mut self.reductions {
+                r.value = r.value.substitute(name, &integer);
+            }
+            for o in &mut self.outputs {
+                o.value = o.value.substitute(name, &integer);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an expression mentions the name.
+    pub(crate) fn mentions(&self, name: &str) -> bool {
+        let reductions = self.reductions.iter().flat_map(Reduction::mentions);
+        let outputs = self.outputs.iter().flat_map(|o| o.value.variables());
+        reductions.chain(outputs).any(|n| n == name)
+    }
+
     /// The number of the input of this name.
     #[track_caller]
     pub(crate) fn input(&self, argument: &str, name: &str) -> Result<usize> {
@@ -304,10 +356,20 @@ impl Program {
 
 impl Input {
     pub(crate) fn element(name: &str) -> Input {
+        Input::of(name, Span::Element, InputKind::Value)
+    }
+
+    pub(crate) fn of(name: &str, span: Span, kind: InputKind) -> Input {
         Input {
             name: name.to_owned(),
-            span: Span::Element,
+            span,
+            kind,
         }
+    }
+
+    /// Whether it has gradients and tangents.
+    pub(crate) fn is_value(&self) -> bool {
+        self.kind == InputKind::Value
     }
 }
 
@@ -315,9 +377,13 @@ impl Reduction {
     /// The variables that it needs, the accumulator aside.
     pub(crate) fn mentions(&self) -> Vec<String> {
         let mut names: Vec<String> = self.value.variables().into_iter().collect();
-        if let Fold::Custom(c) = &self.fold {
-            names.retain(|n| *n != c.acc);
-            names.extend(c.init.variables());
+        match &self.fold {
+            Fold::Custom(c) => {
+                names.retain(|n| *n != c.acc);
+                names.extend(c.init.variables());
+            }
+            Fold::At(place) => names.extend(place.index.variables()),
+            Fold::Sum | Fold::Max | Fold::Min => {}
         }
         names
     }

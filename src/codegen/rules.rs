@@ -6,9 +6,10 @@ use crate::transforms::rules::{Rules, apply, mapped_first, only, traced};
 use crate::{Array, Axes, Dtype, Error, Result};
 
 use super::derived::Variant;
+use super::kinds;
 use super::layout::PART;
 use super::op::Fused;
-use super::program::Span;
+use super::program::{InputKind, Span};
 use super::saved;
 
 impl Rules for Fused {
@@ -33,17 +34,22 @@ impl Rules for Fused {
 
     #[track_caller]
     fn jvp(&self, primals: &[Array], tangents: &[Option<&Array>]) -> Result<Vec<Array>> {
-        let varied: Vec<bool> = tangents.iter().map(Option::is_some).collect();
+        let values = self.program().inputs.iter().map(|i| i.is_value());
+        let tangents = || tangents.iter().zip(values.clone());
+        let varied: Vec<bool> = tangents().map(|(t, v)| v && t.is_some()).collect();
         let op = self.jvp_for(&varied)?;
-        let args: Vec<&Array> = primals
-            .iter()
-            .chain(tangents.iter().flatten().copied())
-            .collect();
+        let moved = tangents().filter_map(|(t, value)| t.filter(|_| value));
+        let args: Vec<&Array> = primals.iter().chain(moved).collect();
         apply(&op, &args)
     }
 
     #[track_caller]
     fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<(Vec<Array>, Vec<usize>)> {
+        if kinds::needs_calls(self.program(), axes) {
+            let outputs = kinds::call_each(self, inputs, axes)?;
+            let front = vec![0; outputs.len()];
+            return Ok((outputs, front));
+        }
         let outputs = mapped(self, inputs, axes, |op, args| apply(op, args))?;
         let front = vec![0; outputs.len()];
         Ok((outputs, front))
@@ -223,6 +229,16 @@ impl Fused {
     /// The operation's value or values: lazy, differentiable.
     #[track_caller]
     pub(crate) fn call(&self, inputs: &[&Array]) -> Result<Vec<Array>> {
+        if self.has_parameters() {
+            let all = kinds::arranged(self.op_name(), self.program(), inputs)?;
+            let all: Vec<&Array> = all.iter().map(AsRef::as_ref).collect();
+            return self.call_arranged(&all);
+        }
+        self.call_arranged(inputs)
+    }
+
+    #[track_caller]
+    fn call_arranged(&self, inputs: &[&Array]) -> Result<Vec<Array>> {
         let recorded = match differentiating() && traced(inputs) {
             true => self.recorded(inputs),
             false => None,
@@ -254,6 +270,10 @@ impl Fused {
         outputs: &[Array],
         saved: &[Array],
     ) -> Result<Vec<Array>> {
+        let values: Vec<bool> = self.program().inputs.iter().map(|i| i.is_value()).collect();
+        if !values.contains(&true) {
+            return primals.iter().map(Array::zeros_like).collect();
+        }
         let full = self.spans(primals)?;
         let shared = self.shared(primals, &full);
         let mut args: Vec<&Array> = primals.iter().collect();
@@ -267,7 +287,9 @@ impl Fused {
             .iter()
             .zip(&full)
             .zip(&shared)
-            .map(|((a, full), shared)| {
+            .zip(&values)
+            .filter(|(_, value)| **value)
+            .map(|(((a, full), shared), _)| {
                 let narrow = !shared && a.shape() != full && a.dtype().is_floating();
                 narrow.then_some(Dtype::Float32)
             })
@@ -288,15 +310,17 @@ impl Fused {
                 apply(&Backward { plain, reading }, &args)?
             }
         };
-        gradients
-            .into_iter()
-            .zip(primals)
-            .zip(shared)
-            .map(|((g, primal), shared)| match shared {
-                true => as_dtype(g.reshape(primal.shape())?, primal.dtype()),
-                false => sum_to(g, primal),
-            })
-            .collect()
+        let own = primals.iter().zip(shared).zip(values);
+        let own = own.filter(|(_, value)| *value);
+        let summed =
+            gradients
+                .into_iter()
+                .zip(own)
+                .map(|(g, ((primal, shared), _))| match shared {
+                    true => as_dtype(g.reshape(primal.shape())?, primal.dtype()),
+                    false => sum_to(g, primal),
+                });
+        kinds::with_zeros(self.program(), primals, summed)
     }
 
     /// Which primals are one row for all rows.
@@ -312,6 +336,7 @@ impl Fused {
                 // Few long rows of an operation of elements are cut into parts, which rows are not.
                 let cut = !self.program().by_rows && width as u64 > PART && rows < 64;
                 input.span != Span::Row
+                    && input.is_value()
                     && !cut
                     && a.dtype().is_floating()
                     && a.shape().last() == Some(&width)
@@ -322,9 +347,17 @@ impl Fused {
             .collect()
     }
 
+    fn has_parameters(&self) -> bool {
+        let mut inputs = self.program().inputs.iter();
+        inputs.any(|i| i.kind == InputKind::Parameter)
+    }
+
     /// The value of an operation with one output.
     #[track_caller]
     pub(crate) fn call1(&self, inputs: &[&Array]) -> Result<Array> {
+        if self.has_parameters() {
+            return only(self.call(inputs)?, self.op_name());
+        }
         if !traced(inputs)
             && let [_] = self.program().outputs.as_slice()
             && let Some(y) = self.launch(inputs)?.pop()

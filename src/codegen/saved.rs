@@ -7,7 +7,7 @@
 
 use crate::{Array, Dtype};
 
-use super::program::{Input, Output, OutputDtype, Program, Span};
+use super::program::{Input, InputKind, Output, OutputDtype, Program, Span};
 use super::terms::variable;
 
 /// Whether calls of this program may save anything: reductions are then float32 in the kernel, too.
@@ -42,6 +42,7 @@ pub(super) fn row(name: &str) -> Input {
     Input {
         name: name.to_owned(),
         span: Span::Row,
+        kind: InputKind::Value,
     }
 }
 

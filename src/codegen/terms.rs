@@ -7,6 +7,11 @@ pub(crate) fn variable(name: &str) -> Expr {
     Expr::var(name)
 }
 
+/// A variable that is an integer.
+pub(crate) fn integer(name: &str) -> Expr {
+    Expr::var(&format!("long {name}"))
+}
+
 pub(crate) fn is_zero(e: &Expr) -> bool {
     e.as_constant() == Some(0.0)
 }

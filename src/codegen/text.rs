@@ -12,7 +12,7 @@ use crate::expr::{Expr, share_in_pieces};
 use super::folds;
 use super::keep::{self, Kept};
 use super::layout::{Access, Form, Pattern, Walk};
-use super::program::{Output, OutputDtype, Program, Span};
+use super::program::{Fold, InputKind, Output, OutputDtype, Program, Span};
 
 /// The texts of a kernel.
 #[derive(Debug)]
@@ -124,12 +124,23 @@ impl Writer<'_> {
         }
     }
 
-    /// Whether any of the expressions mentions the name.
-    pub(super) fn mentions(&self, name: &str) -> bool {
-        let p = self.program;
-        let reductions = p.reductions.iter().flat_map(|r| r.mentions());
-        let outputs = p.outputs.iter().flat_map(|o| o.value.variables());
-        reductions.chain(outputs).any(|n| n == name)
+    /// The declaration of an input's value, which stands at `place`.
+    pub(super) fn read(&mut self, name: &str, place: &str) {
+        let mut inputs = self.program.inputs.iter();
+        let kind = inputs.find(|i| i.name == name).map(|i| i.kind);
+        let wide = wide_name(self.program.compute);
+        self.line(match kind {
+            Some(InputKind::Index) => format!("const long {name} = kk_index({place});"),
+            Some(InputKind::Parameter) => format!("const {wide} {name} = {wide}({place});"),
+            _ => format!("const T {name} = T({place});"),
+        });
+    }
+
+    /// The declaration of the element's number, where one of the expressions needs it.
+    pub(super) fn number(&mut self, values: &[Expr]) {
+        if values.iter().any(|v| v.variables().contains("elem")) {
+            self.line("const ulong elem = ulong(row) * zk_n + j;");
+        }
     }
 
     pub(super) fn typedef(&mut self) {
@@ -265,8 +276,8 @@ impl Writer<'_> {
     fn rows(&mut self) {
         let serial = self.is_serial();
         self.typedef();
-        for i in 0..self.program.reductions.len() {
-            if !serial {
+        for (i, r) in self.program.reductions.iter().enumerate() {
+            if !serial && !matches!(r.fold, Fold::At(_)) {
                 let wide = wide_name(self.program.compute);
                 self.line(format!("threadgroup {wide} zk_s{i}[32];"));
             }
@@ -294,7 +305,7 @@ impl Writer<'_> {
             true => self.open_rows(&item),
             false => self.place(&item, at),
         }
-        if self.mentions("D") {
+        if self.program.mentions("D") {
             let wide = wide_name(self.program.compute);
             self.line(format!("const {wide} D = {wide}(zk_n);"));
         }
@@ -394,14 +405,12 @@ impl Writer<'_> {
             let name = &input.name;
             match (self.pattern.access(i), input.span) {
                 (Access::Unused, _) => {}
-                (Access::Value, _) => self.line(format!("const T {name} = T({name}_in);")),
-                (Access::First, _) => self.line(format!("const T {name} = T({name}_in[0]);")),
+                (Access::Value, _) => self.read(name, &format!("{name}_in")),
+                (Access::First, _) => self.read(name, &format!("{name}_in[0]")),
                 (Access::Column, _) | (Access::Full, Span::Row) => {
-                    self.line(format!("const T {name} = T({name}_in[row]);"));
+                    self.read(name, &format!("{name}_in[row]"));
                 }
-                (Access::Starts, _) => {
-                    self.line(format!("const T {name} = T({name}_in[zk_at_{name}]);"));
-                }
+                (Access::Starts, _) => self.read(name, &format!("{name}_in[zk_at_{name}]")),
                 (Access::Full, _) => self.line(format!(
                     "const auto {name}_row = {name}_in + size_t(row) * zk_n;"
                 )),
@@ -446,18 +455,13 @@ impl Writer<'_> {
                 (false, _) => format!("for (uint j = {first} + zk_tid; j < {last}; j += TG) {{"),
             });
             for name in self.along(&elements) {
-                self.line(format!("const T {name} = T({name}_row[j]);"));
+                self.read(&name, &format!("{name}_row[j]"));
             }
             if let Some(k) = &self.kept {
                 let (kept, name) = (keep::NAME, self.program.outputs[k.output].name.clone());
                 self.line(format!("const float {kept} = float({name}_to[j]);"));
             }
-            if elements
-                .iter()
-                .any(|e| e.variables().iter().any(|n| n == "elem"))
-            {
-                self.line("const uint elem = row * zk_n + j;");
-            }
+            self.number(&elements);
             self.stores(
                 &[Span::Element, Span::Summed],
                 Some(elements),

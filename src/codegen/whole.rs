@@ -5,7 +5,7 @@
 
 use crate::{Array, Dtype};
 
-use super::program::{Custom, Fold, Program};
+use super::program::{Custom, Fold, InputKind, Program};
 use super::text::type_name;
 
 /// How a program is computed in integers.
@@ -31,12 +31,11 @@ impl Way {
         outputs: impl Iterator<Item = Dtype> + Clone,
         gpu: bool,
     ) -> Option<Way> {
+        // An index is an integer in any case.
         let read = || {
-            inputs
-                .iter()
-                .zip(used)
-                .filter(|(_, u)| **u)
-                .map(|(a, _)| a.dtype())
+            let all = inputs.iter().zip(used).zip(&program.inputs);
+            all.filter(|((_, u), input)| **u && input.kind != InputKind::Index)
+                .map(|((a, _), _)| a.dtype())
         };
         if !read().all(Dtype::is_integral) || read().all(|d| d == Dtype::Bool) {
             return None;
@@ -76,6 +75,9 @@ impl Way {
         made.exact = false;
         for r in &mut made.reductions {
             r.value = r.value.in_integers(ty, COUNTS, false)?;
+            if let Fold::At(place) = &mut r.fold {
+                place.otherwise = place.otherwise.in_integers(ty, COUNTS, false)?;
+            }
             if let Fold::Custom(c) = &mut r.fold {
                 c.init = c.init.in_integers(ty, COUNTS, false)?;
                 c.combine = match c.combine.take() {
@@ -107,6 +109,7 @@ impl Way {
         let limit =
             |which: &str| Expr::named_number(&format!("metal::numeric_limits<{ty}>::{which}()"));
         let (init, value) = match r.fold {
+            Fold::At(_) => return,
             Fold::Max => (
                 limit("lowest"),
                 crate::expr::select(so_far.gt(&r.value), &so_far, &r.value),

@@ -91,7 +91,7 @@ fn value(
         },
         (Kind::Call(Callee::Known(f, _), _), args) => {
             let plain: Vec<f64> = args.iter().map(|v| v.0).collect();
-            let integral = f.boolean || f.generic && args.iter().all(|v| v.1);
+            let integral = f.integer || f.generic && args.iter().all(|v| v.1);
             Value((f.evaluate)(&plain), integral)
         }
         (Kind::Call(Callee::Unknown(name), _), _) => {

@@ -31,12 +31,14 @@
 mod build;
 mod derivative;
 mod evaluate;
+mod formula;
 mod functions;
 mod into;
 mod node;
 mod parse;
 mod parts;
 mod print;
+mod rows;
 mod share;
 mod simplify;
 mod special;
@@ -50,8 +52,11 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 pub use build::select;
+pub(crate) use formula::{Extent, Formula};
 pub use into::{IntoExpr, Traced, trace};
+pub(crate) use parse::Language;
 pub(crate) use parts::Part;
+pub(crate) use rows::read;
 pub(crate) use share::share_in_pieces;
 pub use share::{Shared, share};
 
@@ -101,7 +106,13 @@ impl Expr {
     /// ```
     #[track_caller]
     pub fn parse(text: &str, variables: &[&str]) -> Result<Expr> {
-        match parse::parse(text, variables) {
+        Expr::parse_in(Language::Msl, text, variables)
+    }
+
+    /// [`parse`](Self::parse) of a text in one of the languages.
+    #[track_caller]
+    pub(crate) fn parse_in(language: Language, text: &str, variables: &[&str]) -> Result<Expr> {
+        match parse::parse(text, variables, language) {
             Ok(expr) => Ok(expr),
             Err(problem) => Err(Error::expression(located(text, &problem))),
         }
@@ -158,6 +169,11 @@ impl Expr {
         }
     }
 
+    /// Whether its value is an integer, by all that is known about it.
+    pub(crate) fn is_integer(&self) -> bool {
+        self.0.class == node::Class::Int
+    }
+
     /// The number of different parts: what computing it costs at most.
     pub fn node_count(&self) -> usize {
         postorder([self]).len()
@@ -188,6 +204,8 @@ impl Expr {
             if let Kind::Call(Callee::Known(f, _), _) = kind {
                 let values = args.iter_mut().take(match f.name {
                     "select" => 2,
+                    // Integers stay exact.
+                    "kk_random" | "kk_random_bits" => 0,
                     _ => f.arity,
                 });
                 for arg in values {

@@ -238,7 +238,7 @@ fn class_of(kind: &Kind, args: &[Expr]) -> Class {
         Kind::Binary(Binary::Add | Binary::Sub | Binary::Mul | Binary::Div) => joined(args),
         Kind::Binary(_) => Class::Int,
         Kind::Select => joined(&args[1..]),
-        Kind::Call(Callee::Known(f, _), _) if !f.generic => match f.boolean {
+        Kind::Call(Callee::Known(f, _), _) if !f.generic => match f.integer {
             true => Class::Int,
             false => Class::Float,
         },

@@ -1,8 +1,10 @@
 //! From MSL text to an expression.
 
 use super::Expr;
+use super::build::call;
 use super::functions;
 use super::node::{Binary, Callee, Class, Conversion, Kind, Number, Space, Unary, make};
+use super::rows;
 use super::token::{Problem, Token, named_constant, number, problem, tokens};
 
 /// Longer texts are refused.
@@ -10,8 +12,27 @@ const MAX_LENGTH: usize = 64 * 1024;
 /// Deeper nesting is refused: the parser is recursive.
 const MAX_DEPTH: usize = 200;
 
+/// Which language a text is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Language {
+    /// MSL.
+    Msl,
+    /// MSL with functions of a whole row: `sum(x)`, and `max` and `min` of one argument.
+    Rows,
+    /// Formulas as books write them: functions of rows, too, `^` is the power, numbers are real numbers, and `pi` is
+    /// known.
+    Textbook,
+}
+
+/// Above all binary operators of MSL.
+const POWER: u8 = 100;
+
 /// The expression in `text`, or what is wrong with it.
-pub(super) fn parse<'a>(text: &'a str, variables: &'a [&'a str]) -> Result<Expr, Problem> {
+pub(super) fn parse<'a>(
+    text: &'a str,
+    variables: &'a [&'a str],
+    language: Language,
+) -> Result<Expr, Problem> {
     if text.len() > MAX_LENGTH {
         let message = format!("too long: {} bytes of {MAX_LENGTH} at most", text.len());
         return problem(message, 0);
@@ -20,6 +41,7 @@ pub(super) fn parse<'a>(text: &'a str, variables: &'a [&'a str]) -> Result<Expr,
         tokens: tokens(text)?,
         next: 0,
         depth: 0,
+        language,
         variables: variables.iter().map(|v| declared(v)).collect(),
     };
     let expr = parser.expression(0)?;
@@ -44,6 +66,7 @@ struct Parser<'a> {
     tokens: Vec<(Token<'a>, usize)>,
     next: usize,
     depth: usize,
+    language: Language,
     variables: Vec<(&'a str, Class)>,
 }
 
@@ -100,6 +123,16 @@ impl<'a> Parser<'a> {
                 left = make(Kind::Select, vec![left, a, b]);
                 continue;
             }
+            if sign == "^" && self.language == Language::Textbook {
+                if least > POWER {
+                    break;
+                }
+                self.next += 1;
+                // From the right: 2^3^2 is 2^9.
+                let exponent = self.expression(POWER)?;
+                left = call("pow", vec![left, exponent]);
+                continue;
+            }
             let Some(op) = operator(sign).filter(|op| op.strength() >= least.max(2)) else {
                 break;
             };
@@ -123,8 +156,11 @@ impl<'a> Parser<'a> {
             _ => return self.postfix(),
         };
         self.next += 1;
-        // Tighter than every binary operator.
-        let operand = self.expression(u8::MAX)?;
+        // Tighter than every binary operator of MSL; in books -x^2 is -(x^2).
+        let operand = self.expression(match self.language {
+            Language::Textbook => POWER,
+            _ => u8::MAX,
+        })?;
         Ok(match op {
             None => operand,
             Some(op) => make(Kind::Unary(op), vec![operand]),
@@ -166,6 +202,12 @@ impl<'a> Parser<'a> {
         match *self.peek() {
             Token::Number(text) => {
                 self.next += 1;
+                if self.language == Language::Textbook {
+                    return match text.parse::<f64>() {
+                        Ok(value) => Ok(constant(Number::float(value))),
+                        Err(_) => problem(format!("`{text}` is not a number"), offset),
+                    };
+                }
                 match number(text) {
                     Some(n) => Ok(constant(n)),
                     None => problem(format!("`{text}` is not a number"), offset),
@@ -221,12 +263,18 @@ impl<'a> Parser<'a> {
         };
         if self.accept("(") {
             let args = self.arguments()?;
+            if let Some(result) = self.row_function(&name, &args, offset) {
+                return result;
+            }
             return called(&path, &name, template, args, offset);
         }
         if let Some(class) = declared {
             return Ok(make(Kind::Var(name.into(), class), Vec::new()));
         }
         let last = path.last().copied().unwrap_or_default();
+        if self.language == Language::Textbook && last == "pi" {
+            return Ok(constant(Number::float(std::f64::consts::PI)));
+        }
         if let Some(n) = named_constant(last).filter(|_| path.len() == 1) {
             return Ok(constant(n));
         }
@@ -239,6 +287,43 @@ impl<'a> Parser<'a> {
             format!("undeclared variable `{name}` (declared: {list})"),
             offset,
         )
+    }
+
+    /// A call of what only rows have, and of what books call by a shorter name.
+    fn row_function(
+        &self,
+        name: &str,
+        args: &[Expr],
+        offset: usize,
+    ) -> Option<Result<Expr, Problem>> {
+        if self.language == Language::Msl {
+            return None;
+        }
+        if let Some(arity) = rows::arity(name, args.len(), self.language) {
+            return Some(match args.len() == arity {
+                true => Ok(make(
+                    Kind::Call(Callee::Unknown(name.into()), None),
+                    args.to_vec(),
+                )),
+                false => problem(
+                    format!("`{name}` takes {arity} argument(s), got {}", args.len()),
+                    offset,
+                ),
+            });
+        }
+        if self.language != Language::Textbook {
+            return None;
+        }
+        let own = format!("kk_{name}");
+        let known = functions::lookup(name).or_else(|| functions::lookup(&own));
+        Some(match known {
+            Some(f) if f.arity == args.len() => Ok(call(f.name, args.to_vec())),
+            Some(f) => problem(
+                format!("`{name}` takes {} argument(s), got {}", f.arity, args.len()),
+                offset,
+            ),
+            None => problem(format!("unknown function `{name}`"), offset),
+        })
     }
 
     /// `<float>`, if a call follows: else it is a comparison.

@@ -47,6 +47,16 @@ impl Expr {
 }
 
 impl Expr {
+    /// The first call of an unknown function of this name whose arguments have none, with its arguments.
+    pub(crate) fn call_of(&self, name: &str) -> Option<(Expr, Vec<Expr>)> {
+        let is =
+            |e: &Expr| matches!(&e.0.kind, Kind::Call(Callee::Unknown(n), None) if **n == *name);
+        // Arguments come before what uses them.
+        let found = postorder([self]).into_iter().find(is)?;
+        let arguments = found.0.args.clone();
+        Some((found, arguments))
+    }
+
     /// What the outermost operation works on.
     pub(crate) fn arguments(&self) -> &[Expr] {
         &self.0.args

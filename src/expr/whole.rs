@@ -22,7 +22,11 @@ impl Expr {
             let whole_quotient = stored && node == *self;
             let made = match &node.0.kind {
                 Kind::Binary(Binary::Div) if whole_quotient => make(node.0.kind.clone(), args),
-                Kind::Var(name, _) if counts.contains(&&**name) => cast(ty, node.clone()),
+                // Signed, so that they can be compared with an index below 0.
+                Kind::Var(name, _) if counts.contains(&&**name) => {
+                    let signed = if ty == "uint64_t" { "int64_t" } else { ty };
+                    cast(signed, node.clone())
+                }
                 _ => in_integers(&node, args, ty)?,
             };
             new.insert(node, made);

@@ -1,75 +1,162 @@
-//! Activations: one expression each, whose derivatives are derived.
+//! Activations: functions of each element.
+//!
+//! No argument overflows, and NaN stays NaN.
 
-use std::sync::OnceLock;
+use super::family::family;
 
-use super::arguments::check_float;
-use super::catalog::{Entry, Kind, few, input};
-use crate::elementwise::{self, Unary};
-use crate::{Array, Result};
+/// The names of the original for functions with derivatives: here all have them.
+pub use self::{
+    elu as elu_grad, exp as exp_grad, gelu_tanh as gelu_tanh_grad, mish as mish_grad,
+    relu as relu_grad, sigmoid as sigmoid_grad, silu as silu_grad, softplus as softplus_grad,
+    tanh as tanh_grad,
+};
 
-/// An activation by its expression of `x`.
-struct Activation {
-    name: &'static str,
-    expr: &'static str,
-    made: OnceLock<Unary>,
+family! { TABLE of "activations":
+
+/// GELU by the hyperbolic tangent (D. Hendrycks and K. Gimpel, "Gaussian Error Linear Units", 2016); 0 at minus infinity.
+fn gelu_tanh(x: Rows) {
+    formula: "x * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x^3))) / 2",
+    program: "kk_gelu_tanh(x)",
+    example: 1.0 => 0.841_192,
 }
 
-impl Activation {
-    const fn new(name: &'static str, expr: &'static str) -> Self {
-        Activation {
-            name,
-            expr,
-            made: OnceLock::new(),
-        }
-    }
-
-    #[track_caller]
-    fn call(&self, x: &Array) -> Result<Array> {
-        check_float("x", x)?;
-        if let Some(op) = self.made.get() {
-            return op.call(x);
-        }
-        let op = elementwise::unary(self.name, self.expr)?;
-        self.made.get_or_init(|| op).call(x)
-    }
+/// GELU by the error function (D. Hendrycks and K. Gimpel, "Gaussian Error Linear Units", 2016); 0 at minus infinity.
+fn gelu(x: Rows) {
+    formula: "x * (1 + erf(x / sqrt(2))) / 2",
+    program: "kk_gelu(x)",
+    example: 1.0 => 0.841_344_8,
 }
 
-/// `x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2` (D. Hendrycks and K. Gimpel, "Gaussian Error
-/// Linear Units", 2016).
-///
-/// `x`: any shape, float32, float16 or bfloat16; the result is like it. Computed in float32, with the
-/// logistic function in place of tanh; 0 at minus infinity. Differentiable any number of times.
-///
-/// ```
-/// use zmlx::{Array, kernels};
-/// # fn main() -> zmlx::Result<()> {
-/// let x = Array::from_slice(&[-1e30f32, 0.0, 1.0], 3)?;
-/// let y = kernels::activations::gelu_tanh(&x)?.to_vec::<f32>()?;
-/// assert!(y[0] == 0.0 && y[1] == 0.0 && (y[2] - 0.841_192).abs() < 1e-6);
-/// # Ok(())
-/// # }
-/// ```
-///
-/// # Errors
-/// [`Error::Dtype`](crate::Error::Dtype) for another dtype.
-#[track_caller]
-pub fn gelu_tanh(x: &Array) -> Result<Array> {
-    static OP: Activation = Activation::new("gelu_tanh", "kk_gelu_tanh(x)");
-    OP.call(x)
+/// GELU by the logistic function (D. Hendrycks and K. Gimpel, 2016); 0 at minus infinity.
+fn quick_gelu(x: Rows) {
+    formula: "x / (1 + exp(-1.702 * x))",
+    program: "kk_silu(1.702f * x) / 1.702f",
+    example: 1.0 => 0.845_795_8,
 }
 
-pub(super) static TABLE: &[Entry] = &[Entry {
-    name: "activations::gelu_tanh",
-    formula: "x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2",
-    file: "functions.metal",
-    inputs: &[input("x", Kind::Rows)],
-    call: |p| Ok(vec![gelu_tanh(&p[0])?]),
-    composite: |p| {
-        let x = &p[0];
-        let inner = (x + (x * 0.044_715)? * x.square())? * 0.797_884_6;
-        Ok(vec![((x * 0.5)? * (inner?.tanh()? + 1.0)?)?])
-    },
-    mlx: None,
-    bytes: |rows, width, size| 2 * rows * width * size,
-    roundings: few,
-}];
+/// The exponential function.
+fn exp(x: Rows) {
+    formula: "exp(x)",
+    program: "exp(x)",
+    example: 1.0 => 2.718_281_8,
+}
+
+/// The natural logarithm: minus infinity at 0, NaN below.
+fn log(x: Rows) {
+    formula: "log(x)",
+    program: "log(x)",
+    example: 2.0 => 0.693_147_2,
+}
+
+/// The hyperbolic tangent.
+fn tanh(x: Rows) {
+    formula: "tanh(x)",
+    program: "tanh(x)",
+    example: 1.0 => 0.761_594_2,
+}
+
+/// The logistic function.
+fn sigmoid(x: Rows) {
+    formula: "1 / (1 + exp(-x))",
+    program: "kk_sigmoid(x)",
+    example: 1.0 => 0.731_058_6,
+}
+
+/// The logarithm of the logistic function, without overflow.
+fn logsigmoid(x: Rows) {
+    formula: "-log(1 + exp(-x))",
+    program: "-kk_softplus(-x)",
+    example: 1.0 => -0.313_261_7,
+}
+
+/// A line from 0 at -3 to 1 at 3, as an approximation of the logistic function.
+fn hard_sigmoid(x: Rows) {
+    formula: "min(max(x / 6 + 1 / 2, 0), 1)",
+    program: "x <= -3 ? 0.0f : (x >= 3 ? 1.0f : x / 6.0f + 0.5f)",
+    example: 1.0 => 0.666_666_7,
+}
+
+/// The positive part; its derivative at 0 is 0.
+fn relu(x: Rows) {
+    formula: "max(x, 0)",
+    program: "kk_relu(x)",
+    example: -1.0 => 0.0,
+}
+
+/// The square of the positive part (D. So and others, "Primer", 2021).
+fn relu2(x: Rows) {
+    formula: "max(x, 0)^2",
+    program: "kk_relu(x) * kk_relu(x)",
+    example: 3.0 => 9.0,
+}
+
+/// A smaller slope below 0 (A. Maas and others, "Rectifier Nonlinearities Improve Neural Network Acoustic Models", 2013).
+fn leaky_relu(x: Rows) -> LeakyRelu(
+    /// The slope below 0 (default 0.01).
+    slope = 0.01, tested 0.25,
+) {
+    formula: "x > 0 ? x : slope * x",
+    program: "x > 0 ? x : slope * x",
+}
+
+/// SiLU or swish (S. Elfwing and others, "Sigmoid-Weighted Linear Units", 2017); 0 at minus infinity.
+fn silu(x: Rows) {
+    formula: "x / (1 + exp(-x))",
+    program: "kk_silu(x)",
+    example: 1.0 => 0.731_058_6,
+}
+
+/// SiLU with a line in place of the logistic function (A. Howard and others, "Searching for MobileNetV3", 2019).
+fn hardswish(x: Rows) {
+    formula: "x * min(max(x + 3, 0), 6) / 6",
+    program: "x <= -3 ? 0.0f : (x >= 3 ? x : x * (x + 3.0f) / 6.0f)",
+    example: 1.0 => 0.666_666_7,
+}
+
+/// A smooth form of the positive part, without overflow.
+fn softplus(x: Rows) {
+    formula: "log(1 + exp(x))",
+    program: "kk_softplus(x)",
+    example: 1.0 => 1.313_261_7,
+}
+
+/// Mish (D. Misra, "Mish: A Self Regularized Non-Monotonic Activation Function", 2019); 0 at minus infinity.
+fn mish(x: Rows) {
+    formula: "x * tanh(log(1 + exp(x)))",
+    program: "kk_mish(x)",
+    example: 1.0 => 0.865_098_4,
+}
+
+/// ELU (D. Clevert and others, "Fast and Accurate Deep Network Learning by Exponential Linear Units", 2015).
+fn elu(x: Rows) -> Elu(
+    /// Minus the limit at minus infinity (default 1).
+    alpha = 1.0, tested 0.75,
+) {
+    formula: "x > 0 ? x : alpha * (exp(x) - 1)",
+    program: "kk_elu(x, alpha)",
+}
+
+/// CELU (J. Barron, "Continuously Differentiable Exponential Linear Units", 2017): its slope at 0 is 1 for every alpha.
+fn celu(x: Rows) -> Celu(
+    /// Minus the limit at minus infinity (default 1). Not 0.
+    alpha = 1.0, tested 1.5 where "a number other than 0" |alpha| alpha != 0.0,
+) {
+    formula: "max(x, 0) + min(alpha * (exp(x / alpha) - 1), 0)",
+    program: "x > 0 ? x : alpha * kk_expm1(x / alpha)",
+}
+
+/// SELU (G. Klambauer and others, "Self-Normalizing Neural Networks", 2017).
+fn selu(x: Rows) {
+    formula: "1.0507009873554805 * (x > 0 ? x : 1.6732632423543772 * (exp(x) - 1))",
+    program: "1.0507009873554805f * kk_elu(x, 1.6732632423543772f)",
+    example: 1.0 => 1.050_701,
+}
+
+/// Softsign (J. Bergstra and others, 2009).
+fn softsign(x: Rows) {
+    formula: "x / (1 + abs(x))",
+    program: "abs(x) > 1e30f ? sign(x) : x / (1.0f + abs(x))",
+    example: -3.0 => -0.75,
+}
+
+}

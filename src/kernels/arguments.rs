@@ -9,14 +9,14 @@ use smallvec::SmallVec;
 
 use crate::{Array, Dtype, Element, Error, Result};
 
-/// An argument that is no array, as an array. The latest few of a thread are kept.
+/// An argument that is no array, as an array without axes. The latest few of a thread are kept.
 ///
 /// A GPU reads what the host wrote over the bus. MLX's CUDA build keeps up to 8 bytes on the host for
-/// good, and each threadgroup of each launch would wait for them, so a GPU gets the values
-/// several times over, from a copy that it made itself.
-pub(crate) fn constant<T: Bits>(values: &[T]) -> Result<Rc<Array>> {
+/// good, and each threadgroup of each launch would wait for them, so a GPU gets a view of several
+/// copies that it made itself.
+pub(crate) fn number<T: Bits>(value: T) -> Result<Rc<Array>> {
     struct Kept {
-        bits: Vec<u64>,
+        bits: u64,
         dtype: Dtype,
         gpu: bool,
         array: Rc<Array>,
@@ -24,17 +24,16 @@ pub(crate) fn constant<T: Bits>(values: &[T]) -> Result<Rc<Array>> {
     thread_local! {
         static KEPT: RefCell<VecDeque<Kept>> = const { RefCell::new(VecDeque::new()) };
     }
-    let bits = || values.iter().map(|&v| v.bits());
     let gpu = crate::stream::current().gpu;
-    let same = |k: &&Kept| k.dtype == T::DTYPE && k.gpu == gpu && k.bits.iter().copied().eq(bits());
+    let same = |k: &&Kept| (k.dtype, k.gpu, k.bits) == (T::DTYPE, gpu, value.bits());
     // At the end of a thread nothing is kept any more.
     let found = KEPT.try_with(|kept| Some(Rc::clone(&kept.borrow().iter().find(same)?.array)));
     if let Ok(Some(array)) = found {
         return Ok(array);
     }
-    let mut array = Array::from_slice(values, values.len())?;
+    let mut array = Array::scalar(value)?;
     if gpu {
-        array = crate::ops::concatenate([&array; 4], 0)?;
+        array = crate::ops::concatenate([&array.reshape(1)?; 4], 0)?.index(0)?;
         crate::eval([&array])?;
     }
     let array = Rc::new(array);
@@ -44,7 +43,7 @@ pub(crate) fn constant<T: Bits>(values: &[T]) -> Result<Rc<Array>> {
             kept.pop_front();
         }
         kept.push_back(Kept {
-            bits: bits().collect(),
+            bits: value.bits(),
             dtype: T::DTYPE,
             gpu,
             array: Rc::clone(&array),

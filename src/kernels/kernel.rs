@@ -89,13 +89,6 @@ impl RowKernel {
         self
     }
 
-    /// A kernel whose row function has one reduction and never calls `kk_map`: a second group for the same row
-    /// would only do the same again.
-    pub(crate) const fn adds(mut self) -> Self {
-        self.shared = split::Work::Adds(1);
-        self
-    }
-
     fn kernel(&self) -> Result<&MetalKernel> {
         build(&self.made, self.name, self.inputs, self.outputs, || {
             self.source(false)

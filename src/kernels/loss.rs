@@ -2,10 +2,16 @@
 
 use std::rc::Rc;
 
-use super::arguments::{check_float, check_shape, constant, rows_of};
+use super::arguments::{check_float, check_shape, number, rows_of};
 use super::catalog::{Entry, Kind, few, input};
-use super::kernel::RowKernel;
+use super::generated::Generated;
 use super::op::Op;
+use crate::codegen::op::Fused;
+use crate::codegen::places;
+use crate::codegen::program::{
+    self, Fold, InputKind, Output, OutputDtype, Program, Reduction, Span,
+};
+use crate::expr::Expr;
 use crate::ops::where_;
 use crate::{Array, Dtype, Error, Result};
 
@@ -61,7 +67,7 @@ impl CrossEntropy<'_> {
     #[track_caller]
     pub fn call(self) -> Result<Array> {
         check_float("logits", self.logits)?;
-        let (rows, width) = rows_of("logits", self.logits)?;
+        rows_of("logits", self.logits)?;
         let leading = &self.logits.shape()[..self.logits.ndim() - 1];
         check_shape("targets", self.targets, leading)?;
         if !self.targets.dtype().is_integral() {
@@ -71,20 +77,13 @@ impl CrossEntropy<'_> {
             )));
         }
         let ignored = Ignored::of(self.ignored, self.targets.dtype());
-        if !self.logits.is_tracer() && !self.targets.is_tracer() {
-            return self.value(ignored, rows, width);
+        if self.logits.is_tracer() || self.targets.is_tracer() {
+            return CROSS_ENTROPY.call1(ignored, &[self.logits, self.targets]);
         }
-        CROSS_ENTROPY.call1(ignored, &[self.logits, self.targets])
-    }
-
-    /// The loss alone, where no gradient is asked for.
-    #[track_caller]
-    fn value(self, ignored: Ignored, rows: usize, width: usize) -> Result<Array> {
-        let ignored = ignored.constant()?;
-        let inputs = [self.logits, self.targets, &ignored];
-        let output = [(self.targets.shape(), self.logits.dtype())];
-        let [loss] = VALUE.launch(&inputs, output, rows, width)?;
-        Ok(loss)
+        // Where no gradient is asked for, the loss alone.
+        let (index, counts) = ignored.numbers()?;
+        let inputs = [self.logits, self.targets, &index, &counts];
+        VALUE.op()?.call1(&inputs)
     }
 }
 
@@ -93,7 +92,7 @@ impl CrossEntropy<'_> {
 struct Ignored(Option<i64>);
 
 impl Ignored {
-    /// Kernels read targets as `long`, where those of a `uint64` from 2^63 on are negative: a negative number is none
+    /// Kernels read targets as `long`, where those of a `uint64` from 2^63 on are the lowest: a negative number is none
     /// of them.
     fn of(index: Option<i64>, targets: Dtype) -> Self {
         let signed = matches!(
@@ -104,8 +103,9 @@ impl Ignored {
     }
 
     /// The number, and whether there is one: every number may be a target.
-    fn constant(self) -> Result<Rc<Array>> {
-        constant(&[self.0.unwrap_or(0), i64::from(self.0.is_some())])
+    fn numbers(self) -> Result<(Rc<Array>, Rc<Array>)> {
+        let counts = number(i64::from(self.0.is_some()))?;
+        Ok((number(self.0.unwrap_or(0))?, counts))
     }
 }
 
@@ -115,20 +115,16 @@ static CROSS_ENTROPY: Op<Ignored> = Op {
     rows: 2,
     visible: 1,
     forward: |&ignored, p| {
-        let (rows, width) = rows_of("logits", p[0])?;
-        let ignored = ignored.constant()?;
-        let outputs = [(p[1].shape(), p[0].dtype()), (p[1].shape(), Dtype::Float32)];
-        Ok(FORWARD
-            .launch(&[p[0], p[1], &ignored], outputs, rows, width)?
-            .into())
+        let (index, counts) = ignored.numbers()?;
+        let outputs = FORWARD.op()?.launch(&[p[0], p[1], &index, &counts])?;
+        Ok(outputs.into_vec())
     },
     vjp: |&ignored, p, g, y| {
-        let (rows, width) = rows_of("logits", &p[0])?;
-        let ignored = ignored.constant()?;
-        let inputs = [&p[0], &p[1], &ignored, &y[1], &g[0]];
-        let like = (p[0].shape(), p[0].dtype());
-        let [dx] = BACKWARD.launch(&inputs, [like], rows, width)?;
-        Ok(vec![dx, p[1].zeros_like()?])
+        let (index, counts) = ignored.numbers()?;
+        let inputs = [&p[0], &p[1], &index, &counts, &y[1], &g[0]];
+        let mut gradients = BACKWARD.op()?.launch(&inputs)?.into_vec();
+        gradients.push(p[1].zeros_like()?);
+        Ok(gradients)
     },
     composite: |&ignored, p| {
         if p[0].size() == 0 {
@@ -154,37 +150,124 @@ static CROSS_ENTROPY: Op<Ignored> = Op {
     },
 };
 
-static FORWARD: RowKernel = RowKernel::new(
-    "softmax_cross_entropy",
-    &["x", "target", "ignored"],
-    &["loss", "total"],
-    "const float2 y = kk_cross_entropy_row(x + row * n, long(target[row]), \
-     kk_is_ignored(target[row], ignored), n, g);\nif (kk_first(g)) {\n  kk_store(loss + row, y.x);\n  \
-     total[row] = y.y;\n}",
-)
-.adds();
-static VALUE: RowKernel = RowKernel::new(
-    "softmax_cross_entropy_value",
-    &["x", "target", "ignored"],
-    &["loss"],
-    "const float2 y = kk_cross_entropy_row(x + row * n, long(target[row]), \
-     kk_is_ignored(target[row], ignored), n, g);\nif (kk_first(g)) kk_store(loss + row, y.x)",
-)
-.adds();
-static BACKWARD: RowKernel = RowKernel::new(
-    "softmax_cross_entropy_grad",
-    &["x", "target", "ignored", "total", "dy"],
-    &["dx"],
-    "kk_cross_entropy_grad_row(x + row * n, long(target[row]), \
-     kk_is_ignored(target[row], ignored), \
-     float(total[row]), float(dy[row]), dx + row * n, n, g)",
-)
-.reduces(0);
+/// Names that expressions of a loss use. `index` is the target of rows that do not count, and `counts` whether there are
+/// such rows.
+const NAMES: [&str; 8] = [
+    "x",
+    "long target",
+    "long index",
+    "long counts",
+    "j",
+    "most",
+    "sum",
+    "total",
+];
+
+#[track_caller]
+fn parse(text: &str) -> Result<Expr> {
+    Expr::parse(text, &[NAMES.as_slice(), &["g"]].concat())
+}
+
+/// The inputs of all programs of a loss.
+fn inputs() -> Vec<program::Input> {
+    let index = |name: &str, span| program::Input::of(name, span, InputKind::Index);
+    vec![
+        program::Input::element("x"),
+        index("target", Span::Row),
+        index("index", Span::Element),
+        index("counts", Span::Element),
+    ]
+}
+
+fn output(name: &str, span: Span, text: &str, dtype: OutputDtype) -> Result<Output> {
+    Ok(Output {
+        name: name.to_owned(),
+        span,
+        value: parse(text)?,
+        dtype,
+    })
+}
+
+/// A program over rows of logits.
+fn program(outputs: Vec<Output>) -> Program {
+    Program {
+        inputs: inputs(),
+        outputs,
+        by_rows: true,
+        exact: false,
+        ..Program::elementwise(&[], Expr::from(0.0))
+    }
+}
+
+/// The loss of a row; a target outside of it gives NaN, and one that does not count, 0.
+fn forward(with_total: bool) -> Result<Program> {
+    let base = "(most == -INFINITY ? 0.0f : most)";
+    let total = format!("{base} + log(sum)");
+    let loss = format!("counts != 0 && target == index ? 0.0f : {total} - chosen");
+    let mut outputs = vec![output(
+        "loss",
+        Span::Row,
+        &loss.replace("chosen", "at(x, target)"),
+        OutputDtype::Like(0),
+    )?];
+    if with_total {
+        outputs.push(output(
+            "all",
+            Span::Row,
+            &total,
+            OutputDtype::Fixed(Dtype::Float32),
+        )?);
+    }
+    let mut made = program(outputs);
+    let reduction = |name: &str, fold, text: &str| -> Result<Reduction> {
+        let value = parse(text)?;
+        Ok(Reduction {
+            name: name.to_owned(),
+            fold,
+            value,
+        })
+    };
+    made.reductions = vec![
+        reduction("most", Fold::Max, "x")?,
+        // At most 0, and a denormal result does not count beside the sum.
+        reduction("sum", Fold::Sum, &format!("metal::fast::exp(x - {base})"))?,
+    ];
+    for i in 0..made.outputs.len() {
+        let value = made.outputs[i].value.clone();
+        made.outputs[i].value = places::taken_out(&mut made, value)?;
+    }
+    Ok(made)
+}
+
+static VALUE: Generated =
+    Generated::new(|| Fused::new("softmax_cross_entropy_value", forward(false)?, None));
+static FORWARD: Generated =
+    Generated::new(|| Fused::new("softmax_cross_entropy", forward(true)?, None));
+
+/// dx = (softmax(x) - onehot(target)) g; 0 for a row that does not count, NaN for a target outside of the row.
+static BACKWARD: Generated = Generated::new(|| {
+    let softmax = "metal::fast::exp(x - total)";
+    let slope = format!("({softmax} - (j == target ? 1.0f : 0.0f)) * (g * at(1.0f, target))");
+    let text = format!("counts != 0 && target == index ? 0.0f : {slope}");
+    let mut made = program(vec![output(
+        "dx",
+        Span::Element,
+        &text,
+        OutputDtype::Like(0),
+    )?]);
+    for name in ["total", "g"] {
+        made.inputs
+            .push(program::Input::of(name, Span::Row, InputKind::Value));
+    }
+    let value = made.outputs[0].value.clone();
+    made.outputs[0].value = places::taken_out(&mut made, value)?;
+    Fused::new("softmax_cross_entropy_grad", made, None)
+});
 
 pub(super) static TABLE: &[Entry] = &[Entry {
     name: "loss::softmax_cross_entropy",
     formula: "log(sum(exp(logits))) - logits[target]",
-    file: "loss.metal",
+    file: "terms.metal",
     inputs: &[input("logits", Kind::Rows), input("targets", Kind::Targets)],
     call: |p| Ok(vec![softmax_cross_entropy(&p[0], &p[1]).call()?]),
     composite: |p| (CROSS_ENTROPY.composite)(&Ignored(None), p),

@@ -1,17 +1,23 @@
 //! The catalog: ready kernels, each differentiable, in float32, float16 and bfloat16, over any
 //! shape.
 //!
-//! Arithmetic is in float32 and results have the dtype of the first input. The Metal text stands in
-//! `kernels/*.metal`.
+//! Arithmetic is in float32 and results have the dtype of the first input. A function is a row program, from which its
+//! kernels and derivatives are generated; where no program can say it, its Metal text stands in `kernels/*.metal`.
 
 pub mod activations;
 mod arguments;
 mod catalog;
-mod element;
+mod family;
+mod generated;
+#[allow(
+    dead_code,
+    reason = "sums of rows move to the one engine with its summed outputs"
+)]
 mod kernel;
 pub mod loss;
 pub mod norms;
 mod op;
+mod recipe;
 pub mod rope;
 pub mod scan;
 pub mod softmax;

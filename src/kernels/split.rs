@@ -13,8 +13,6 @@ pub(super) enum Work {
     /// So many reductions, one after the other, then `kk_map`: groups share the writing, or all of the work
     /// if there is no reduction.
     Maps(u8),
-    /// So many reductions, and little to write: no use for a second group.
-    Adds(u8),
     /// Adds up what comes before each element: groups share the writing.
     Scans,
 }
@@ -77,7 +75,6 @@ impl Split {
             Work::Maps(_) => (READERS / rows.max(1)).clamp(1, step),
             // On average a group reads half of the row.
             Work::Scans => (2 * READERS / rows.max(1)).clamp(1, step),
-            Work::Adds(_) => 1,
         };
         Some(Split {
             group: Group {
@@ -100,7 +97,6 @@ impl Split {
 pub(super) fn source(work: Work, x: &str, call: &str) -> String {
     let (passes, whole) = match work {
         Work::Maps(passes) => (passes, true),
-        Work::Adds(passes) => (passes, false),
         Work::Scans => (0, false),
     };
     let mut text = format!(
@@ -156,7 +152,6 @@ mod tests {
         assert_eq!(parts(Work::Maps(1), 16, 151_936), Some(4));
         assert_eq!(parts(Work::Maps(1), 1, 151_936), Some(10));
         assert_eq!(parts(Work::Maps(1), 4096, 151_936), Some(1));
-        assert_eq!(parts(Work::Adds(1), 1, 1_000_003), Some(1));
         assert_eq!(parts(Work::Maps(0), 16, 75_968), Some(19));
         assert_eq!(parts(Work::Scans, 16, 151_936), Some(8));
     }

@@ -1,14 +1,15 @@
 //! Gated activations and dropout.
 
-use std::rc::Rc;
-
 use smallvec::SmallVec;
 
-use super::arguments::{check_float, constant, rows_of};
+use super::arguments::{check_float, number, rows_of};
 use super::catalog::{Entry, Kind, few, input};
-use super::element::ElementKernel;
+use super::generated::Generated;
 use super::kernel::RowKernel;
 use super::op::Op;
+use crate::codegen::op::Fused;
+use crate::codegen::program::{InputKind, Program};
+use crate::expr::Expr;
 use crate::{Array, Dtype, Error, Result};
 
 /// `silu(a) b`, where `a` is the first and `b` the second half of the last axis
@@ -108,7 +109,11 @@ pub fn dropout(x: &Array, p: f32, seed: u64) -> Result<Array> {
     if !(0.0..1.0).contains(&p) {
         return Err(Error::argument("p", "a probability below 1", p));
     }
-    DROPOUT.call1(Mask::new(p, seed), &[x])
+    let mask = Mask::new(p, seed);
+    let [a, b] = mask.words;
+    let (a, b) = (number(a)?, number(b)?);
+    let (below, factor) = (number(mask.below)?, number(mask.factor)?);
+    DROPOUT.op()?.call1(&[x, &a, &b, &below, &factor])
 }
 
 /// What decides which elements stay.
@@ -133,48 +138,42 @@ impl Mask {
             factor: (1.0 / (1.0 - f64::from(p))) as f32,
         }
     }
+}
 
-    fn key(&self) -> Result<Rc<Array>> {
-        let [a, b] = self.words;
-        constant(&[a, b, self.below, self.factor.to_bits()])
+/// Both values exist before the choice, so that neighbours need no branch.
+static DROPOUT: Generated = Generated::new(|| {
+    let kept = "kk_random_bits(a, b, elem) < uint(below) ? 0.0f : x * factor";
+    let names = ["x", "a", "b", "below", "factor"];
+    let value = Expr::parse(kept, &["x", "a", "b", "below", "factor", "elem"])?;
+    let mut program = Program::elementwise(&names, value);
+    for word in ["a", "b", "below"] {
+        program.set_kind("inputs", word, InputKind::Index)?;
     }
+    program.set_kind("inputs", "factor", InputKind::Parameter)?;
+    Fused::new("dropout", program, None)
+});
+
+/// The same by MLX's operations.
+fn composite(mask: &Mask, p: &[Array]) -> Result<Vec<Array>> {
+    let words = |n: u32| Array::scalar(n);
+    let mix = |x: Array| -> Result<Array> {
+        let x = (&x ^ x.right_shift(words(16)?))?.multiply(words(0x7feb_352d)?)?;
+        let x = (&x ^ x.right_shift(words(15)?))?.multiply(words(0x846c_a68b)?)?;
+        &x ^ x.right_shift(words(16)?)
+    };
+    let size = p[0].size() as i32;
+    let index = Array::arange(size)?.astype(Dtype::Uint32)?;
+    let first = mix(index.add(words(mask.words[0])?)?)?;
+    let drawn = mix(first.bitwise_xor(words(mask.words[1])?)?)?;
+    let kept = drawn
+        .greater_equal(words(mask.below)?)?
+        .reshape(p[0].shape())?;
+    let factor = Array::from(mask.factor).astype(p[0].dtype())?;
+    Ok(vec![
+        p[0].multiply(&kept.astype(p[0].dtype())?)?
+            .multiply(&factor)?,
+    ])
 }
-
-static DROPOUT: Op<Mask> = Op {
-    name: "dropout",
-    // The mask belongs to the whole array, so a mapped axis is no further row.
-    rows: 0,
-    visible: 1,
-    forward: |mask, p| drop_out(mask, p[0]),
-    vjp: |mask, _, g, _| Ok(vec![DROPOUT.call1(*mask, &[&g[0]])?]),
-    composite: |mask, p| {
-        let words = |n: u32| Array::scalar(n);
-        let mix = |x: Array| -> Result<Array> {
-            let x = (&x ^ x.right_shift(words(16)?))?.multiply(words(0x7feb_352d)?)?;
-            let x = (&x ^ x.right_shift(words(15)?))?.multiply(words(0x846c_a68b)?)?;
-            &x ^ x.right_shift(words(16)?)
-        };
-        let size = p[0].size() as i32;
-        let index = Array::arange(size)?.astype(Dtype::Uint32)?;
-        let first = mix(index.add(words(mask.words[0])?)?)?;
-        let drawn = mix(first.bitwise_xor(words(mask.words[1])?)?)?;
-        let kept = drawn
-            .greater_equal(words(mask.below)?)?
-            .reshape(p[0].shape())?;
-        let factor = Array::from(mask.factor).astype(p[0].dtype())?;
-        Ok(vec![
-            p[0].multiply(&kept.astype(p[0].dtype())?)?
-                .multiply(&factor)?,
-        ])
-    },
-};
-
-fn drop_out(mask: &Mask, x: &Array) -> Result<Vec<Array>> {
-    let key = mask.key()?;
-    Ok(vec![DROP.launch(&[x, &key])?])
-}
-
-static DROP: ElementKernel = ElementKernel::new("dropout", &["x", "key"], "kk_dropout(v, key, i)");
 
 pub(super) static TABLE: &[Entry] = &[
     Entry {
@@ -191,10 +190,10 @@ pub(super) static TABLE: &[Entry] = &[
     Entry {
         name: "transformer::dropout",
         formula: "x / (1 - p) or, with probability p, 0",
-        file: "transformer.metal",
+        file: "terms.metal",
         inputs: &[input("x", Kind::Rows)],
         call: |p| Ok(vec![dropout(&p[0], 0.1, 17)?]),
-        composite: |p| (DROPOUT.composite)(&Mask::new(0.1, 17), p),
+        composite: |p| composite(&Mask::new(0.1, 17), p),
         mlx: Some(|p| {
             let keep = crate::random::bernoulli(0.9, p[0].shape())?.astype(p[0].dtype())?;
             Ok(vec![((&p[0] * &keep)? * (1.0 / 0.9))?])

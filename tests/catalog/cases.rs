@@ -1,6 +1,6 @@
 //! Which shapes a kernel is tested on, and its inputs there.
 
-use zmlx::kernels::{Entry, Kind};
+use zmlx::kernels::{Entry, Kind, catalog};
 use zmlx::prelude::*;
 use zmlx::{Result, eval};
 
@@ -19,6 +19,15 @@ pub const LOGITS: i32 = 151_936;
 
 /// A width that a GPU's threadgroup does not hold in registers.
 pub const WIDE: i32 = 40_000;
+
+/// Whether a kernel stands for others: its text is its own, or it is the first of its family. The others of a family come from the same
+/// generator, so what the generator does with layouts, dtypes, threads and transforms needs no second test, and each
+/// further text costs a third of a second of compiler.
+pub fn deep(entry: &Entry) -> bool {
+    let family = |e: &Entry| e.name.split("::").next();
+    let first = catalog().find(|e| family(e) == family(entry));
+    !entry.file.is_empty() || first.is_some_and(|e| e.name == entry.name)
+}
 
 /// A kernel on rows of one width, with some leading axes.
 pub struct Case {
@@ -51,6 +60,16 @@ impl Case {
             // Different numbers in each shape.
             seed: seed ^ ((width as u64) << 8) ^ ((leading.len() as u64) << 4),
         })
+    }
+
+    /// All shapes for kernels that are tested in depth. For others each width and each leading shape once in float32, as the
+    /// texts that are compiled for them do not depend on sizes, and a few in 16 bits.
+    pub fn chosen(entry: &'static Entry, dtype: Dtype, seed: u64) -> Vec<Case> {
+        match (deep(entry), dtype) {
+            (true, _) => Self::all(entry, dtype, seed),
+            (false, F32) => Self::some(entry, dtype, seed),
+            _ => Self::of(entry, dtype, seed, &[(&[2, 3], 33), (&[3], 1000)]),
+        }
     }
 
     /// Every width with every leading shape, and very long rows.

@@ -7,7 +7,7 @@ use zmlx::{Result, eval};
 use crate::cases::{Case, normals};
 use crate::process;
 use crate::reference::{of, pick};
-use crate::report::each_in;
+use crate::report::deep_in;
 
 /// The mode of kernels that are statics comes from the environment, so the checks are a process; on the CPU,
 /// since the mode is the host engine's.
@@ -24,7 +24,7 @@ fn kernels_pass_the_checked_mode() {
 fn in_checked_mode() {
     assert!(std::env::var_os("ZMLX_CHECKED").is_some());
     // Few: each dtype and each way of passing an input is compiled.
-    each_in(&[F32, BF16], |report, entry, dtype| {
+    deep_in(&[F32, BF16], &[], |report, entry, dtype| {
         let shapes: &[(&[i32], i32)] = match dtype {
             F32 => &[(&[1], 2), (&[0], 33), (&[1], 0), (&[3, 3], 33), (&[9], 200)],
             _ => &[(&[3, 3], 33), (&[9], 200)],

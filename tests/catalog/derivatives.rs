@@ -1,15 +1,16 @@
 //! Forward-mode and second derivatives, and derivatives with respect to single inputs.
 
 use zmlx::Result;
+use zmlx::prelude::*;
 
-use crate::cases::{Case, normals};
+use crate::cases::{Case, DTYPES, normals};
 use crate::reference::{composite, exactly, gradients, of, pick, second, tangents, wide};
-use crate::report::{Report, each};
+use crate::report::{Report, deep_in};
 use crate::tolerance::Tolerance;
 
 #[test]
 fn tangents_and_second_derivatives() {
-    each(|report, entry, dtype| {
+    deep_in(&DTYPES, &[F32], |report, entry, dtype| {
         for case in Case::some(entry, dtype, report.seed) {
             // Empty rows are in `values`.
             if case.width == 0 {
@@ -26,7 +27,7 @@ fn tangents_and_second_derivatives() {
 
 #[test]
 fn single_inputs() {
-    each(|report, entry, dtype| {
+    deep_in(&DTYPES, &[F32], |report, entry, dtype| {
         let Some(case) = Case::new(entry, dtype, &[4], 100, report.seed) else {
             return Ok(());
         };

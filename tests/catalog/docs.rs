@@ -15,8 +15,8 @@ The functions of `zmlx::kernels`, by family. Each takes float32, float16 and bfl
 dtype of its first input; it has gradients of any order, forward-mode derivatives and `vmap`.
 
 D is the width of a row, R the number of rows, S the axis before the last; `...` are any leading axes. Bytes are the fewest
-that a call must read and write, with e bytes an element: what docs and benchmarks count GB/s of. Metal files are in
-`kernels/`.
+that a call must read and write, with e bytes an element: what docs and benchmarks count GB/s of. A kernel comes from a
+program beside its formula or from a Metal file in `kernels/`; [CATALOG.md](CATALOG.md) tells how to add one.
 
 ";
 
@@ -43,7 +43,7 @@ fn page() -> String {
         if of != family {
             let _ = write!(
                 text,
-                "{}## {of}\n\n| function | value | inputs | gradients | Metal | bytes |\n|---|---|---|---|---|---|\n",
+                "{}## {of}\n\n| function | value | inputs | gradients | from | bytes |\n|---|---|---|---|---|---|\n",
                 if family.is_empty() { "" } else { "\n" },
             );
             family = of;
@@ -59,7 +59,10 @@ fn page() -> String {
             format!("`{}`", entry.formula),
             inputs.join(", "),
             gradients.join(", "),
-            format!("`{}`", entry.file),
+            match entry.file {
+                "" => "program".to_owned(),
+                file => format!("`{file}`"),
+            },
             bytes(entry.bytes),
         ];
         let cells = cells.map(|c| c.replace('|', "\\|"));

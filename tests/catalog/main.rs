@@ -1,9 +1,10 @@
-//! The catalog, kernel by kernel, against its composites in float64. What is tested follows from
+//! The catalog, kernel by kernel, against its formulas in float64. What is tested follows from
 //! `kernels::catalog()`: a new row of the table is tested without a line here.
 //!
 //! `ZMLX_CATALOG=NAME` tests only the kernels whose name contains NAME; `ZMLX_TEST_SEED` repeats a
 //! run with its numbers.
 
+mod activations;
 mod blocks;
 mod cases;
 mod checked;

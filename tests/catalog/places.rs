@@ -5,9 +5,9 @@ use std::sync::Arc;
 use zmlx::prelude::*;
 use zmlx::{Frozen, Result};
 
-use crate::cases::{Case, normals};
+use crate::cases::{Case, DTYPES, normals};
 use crate::reference::{of, pick};
-use crate::report::each;
+use crate::report::deep_in;
 use crate::tolerance::numbers;
 
 /// Outputs, and gradients of all inputs that have one.
@@ -22,7 +22,7 @@ fn outputs_and_gradients(case: &Case, inputs: &[Array], seed: u64) -> Result<Vec
 
 #[test]
 fn in_compiled_functions() {
-    each(|report, entry, dtype| {
+    deep_in(&DTYPES, &[], |report, entry, dtype| {
         let Some(case) = Case::new(entry, dtype, &[4], 100, report.seed) else {
             return Ok(());
         };
@@ -50,7 +50,7 @@ fn on_two_threads_at_once() {
     // Few threads for all kernels: MLX keeps what a thread costs.
     let workers: [Worker; 2] = std::array::from_fn(|_| Worker::spawn(|| Ok(())).unwrap());
     let workers = Arc::new(workers);
-    each(move |report, entry, dtype| {
+    deep_in(&DTYPES, &[], move |report, entry, dtype| {
         let Some(case) = Case::new(entry, dtype, &[4], 100, report.seed) else {
             return Ok(());
         };

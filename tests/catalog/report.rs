@@ -6,7 +6,7 @@ use zmlx::kernels::{Entry, catalog};
 use zmlx::prelude::*;
 use zmlx::{Result, worker};
 
-use crate::cases::{Case, DTYPES};
+use crate::cases::{Case, DTYPES, deep};
 use crate::common::Rng;
 use crate::tolerance::Tolerance;
 
@@ -94,6 +94,24 @@ pub fn each_in(
     dtypes: &[Dtype],
     body: impl Fn(&mut Report, &'static Entry, Dtype) -> Result<()> + Send + Sync + 'static,
 ) {
+    of_those(dtypes, |_, _| true, body);
+}
+
+/// [`each_in`] for kernels that are tested in depth, and for the others in the dtypes of `shallow`.
+pub fn deep_in(
+    dtypes: &[Dtype],
+    shallow: &'static [Dtype],
+    body: impl Fn(&mut Report, &'static Entry, Dtype) -> Result<()> + Send + Sync + 'static,
+) {
+    let chosen = move |entry: &Entry, dtype| deep(entry) || shallow.contains(&dtype);
+    of_those(dtypes, chosen, body);
+}
+
+fn of_those(
+    dtypes: &[Dtype],
+    chosen: impl Fn(&Entry, Dtype) -> bool,
+    body: impl Fn(&mut Report, &'static Entry, Dtype) -> Result<()> + Send + Sync + 'static,
+) {
     let wanted = std::env::var("ZMLX_CATALOG").unwrap_or_default();
     let body = Arc::new(body);
     let mut rng = Rng::new();
@@ -101,6 +119,9 @@ pub fn each_in(
     let mut jobs = Vec::new();
     for entry in catalog().filter(|e| e.name.contains(&wanted)) {
         for &dtype in dtypes {
+            if !chosen(entry, dtype) {
+                continue;
+            }
             let (body, seed) = (Arc::clone(&body), rng.next());
             let job = pool.run(move || {
                 let mut report = Report {

@@ -5,10 +5,10 @@ use zmlx::kernels::{Kind, norms, softmax, transformer};
 use zmlx::prelude::*;
 use zmlx::{Result, ops};
 
-use crate::cases::{Case, WIDE};
+use crate::cases::{Case, DTYPES, WIDE};
 use crate::common::on_worker;
 use crate::reference::{composite, exactly, wide};
-use crate::report::{Report, each};
+use crate::report::{Report, deep_in};
 use crate::tolerance::{Tolerance, numbers};
 
 /// One odd number in the first of three rows: the other rows stay what they are, NaN gives
@@ -17,7 +17,7 @@ use crate::tolerance::{Tolerance, numbers};
 /// tested by name.
 #[test]
 fn one_odd_number() {
-    each(|report, entry, dtype| {
+    deep_in(&DTYPES, &[F32], |report, entry, dtype| {
         for odd in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             for (i, input) in entry.inputs.iter().enumerate() {
                 if !matches!(input.kind, Kind::Rows | Kind::DoubleRows) {

@@ -4,16 +4,16 @@ use zmlx::kernels::Kind;
 use zmlx::prelude::*;
 use zmlx::{Result, ops};
 
-use crate::cases::{Case, normals};
+use crate::cases::{Case, DTYPES, normals};
 use crate::reference::{Function, of, pick};
-use crate::report::{Report, each};
+use crate::report::{Report, deep_in};
 
 /// Elements along a mapped axis.
 const SIZE: u64 = 3;
 
 #[test]
 fn mapped_over_axes() {
-    each(|report, entry, dtype| {
+    deep_in(&DTYPES, &[], |report, entry, dtype| {
         for (leading, width) in [
             (&[2i32] as &[i32], 33),
             (&[2], 1),

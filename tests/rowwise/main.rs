@@ -4,6 +4,9 @@
 mod common;
 mod gradients;
 mod layouts;
+mod parameters;
+mod places;
+mod randoms;
 mod saved;
 #[path = "../common/toolkit.rs"]
 mod toolkit;

@@ -2,7 +2,7 @@
 
 use std::f64::consts::{LN_2, LN_10, LOG2_E, LOG10_E, PI};
 
-use super::{Function, boolean, float, generic, steps};
+use super::{Function, float, generic, integer, steps};
 use crate::expr::Expr;
 use crate::expr::build::{binary, call, choose, constant};
 use crate::expr::node::Binary;
@@ -327,10 +327,10 @@ pub(super) static TABLE: &[Function] = &[
         select,
     ),
     // Questions.
-    boolean("isnan", 1, |x| f64::from(u8::from(x[0].is_nan()))),
-    boolean("isinf", 1, |x| f64::from(u8::from(x[0].is_infinite()))),
-    boolean("isfinite", 1, |x| f64::from(u8::from(x[0].is_finite()))),
-    boolean("signbit", 1, |x| {
+    integer("isnan", 1, |x| f64::from(u8::from(x[0].is_nan()))),
+    integer("isinf", 1, |x| f64::from(u8::from(x[0].is_infinite()))),
+    integer("isfinite", 1, |x| f64::from(u8::from(x[0].is_finite()))),
+    integer("signbit", 1, |x| {
         f64::from(u8::from(x[0].is_sign_negative()))
     }),
 ];

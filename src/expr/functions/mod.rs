@@ -23,8 +23,8 @@ pub(super) struct Function {
     pub evaluate: fn(&[f64]) -> f64,
     /// Also for integers: the result's type is the arguments'.
     pub generic: bool,
-    /// The result is a truth value.
-    pub boolean: bool,
+    /// The result is an integer or a truth value.
+    pub integer: bool,
 }
 
 impl Function {
@@ -59,7 +59,7 @@ const fn float(
         partial: Some(partial),
         evaluate,
         generic: false,
-        boolean: false,
+        integer: false,
     }
 }
 
@@ -71,7 +71,7 @@ const fn steps(name: &'static str, arity: usize, evaluate: fn(&[f64]) -> f64) ->
         partial: None,
         evaluate,
         generic: false,
-        boolean: false,
+        integer: false,
     }
 }
 
@@ -88,10 +88,10 @@ const fn generic(
     }
 }
 
-/// A question.
-const fn boolean(name: &'static str, arity: usize, evaluate: fn(&[f64]) -> f64) -> Function {
+/// A question, or what else gives an integer.
+const fn integer(name: &'static str, arity: usize, evaluate: fn(&[f64]) -> f64) -> Function {
     Function {
-        boolean: true,
+        integer: true,
         ..steps(name, arity, evaluate)
     }
 }

@@ -1,8 +1,8 @@
-//! The functions of `kernels/functions.metal`.
+//! The functions of `kernels/functions.metal` and the random numbers of `kernels/terms.metal`.
 
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
-use super::{Function, float};
+use super::{Function, float, integer, steps};
 use crate::expr::Expr;
 use crate::expr::build::{choose, constant};
 use crate::expr::special::erf;
@@ -23,6 +23,27 @@ fn sigmoid(x: f64) -> f64 {
 
 fn softplus(x: f64) -> f64 {
     x.max(0.0) + (-x.abs()).exp().ln_1p()
+}
+
+/// A mixing of 32 bits; see `kernels/terms.metal`.
+fn mix(x: u32) -> u32 {
+    let x = (x ^ (x >> 16)).wrapping_mul(0x7feb_352d);
+    let x = (x ^ (x >> 15)).wrapping_mul(0x846c_a68b);
+    x ^ (x >> 16)
+}
+
+/// 32 random bits of two words of a seed and a position.
+fn random_bits(x: &[f64]) -> f64 {
+    let (a, b, at) = (x[0] as i64 as u32, x[1] as i64 as u32, x[2] as i64 as u64);
+    let high = (at >> 32) as u32;
+    let (a, b) = match high {
+        0 => (a, b),
+        _ => (
+            mix(mix(high.wrapping_add(b)) ^ a),
+            mix(mix(high ^ a).wrapping_add(b)),
+        ),
+    };
+    f64::from(mix(mix((at as u32).wrapping_add(a)) ^ b))
 }
 
 fn silu(x: &[Expr], _: &Expr, _: usize) -> Expr {
@@ -114,4 +135,8 @@ pub(super) static TABLE: &[Function] = &[
         |x| erf(x[0]),
         |x, _, _| FRAC_2_SQRT_PI * (-x[0].square()).exp(),
     ),
+    integer("kk_random_bits", 3, random_bits),
+    steps("kk_random", 3, |x| {
+        (random_bits(x) / 256.0).floor() / 16_777_216.0
+    }),
 ];

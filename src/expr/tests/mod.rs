@@ -3,6 +3,7 @@
 mod build;
 mod derivatives;
 mod errors;
+mod formula;
 mod language;
 mod numbers;
 mod random;

@@ -1,0 +1,41 @@
+// Terms of row programs beside numbers: indices, and random numbers by their position.
+
+// An integer as an index. What a `long` cannot hold is the lowest of all, which is the place of no element: were it
+// cut, it could be any number, also one that an author gave a meaning.
+template <typename I>
+inline long kk_index(I i) {
+  const long v = long(i);
+  return v < 0 && !(i < I(0)) ? metal::numeric_limits<long>::lowest() : v;
+}
+
+// A bijection of 32 bits in which each bit of the input changes each bit of the output with a
+// probability near one half (C. Wellons, "Prospecting for hash functions", 2018).
+inline uint kk_mix(uint x) {
+  x ^= x >> 16;
+  x *= 0x7feb352du;
+  x ^= x >> 15;
+  x *= 0x846ca68bu;
+  return x ^ (x >> 16);
+}
+
+// 32 random bits that depend on two words of a seed and a position alone: random access, so no state. One round
+// would give seeds that differ by d the same sequence, d positions apart.
+inline uint kk_random_word(uint a, uint b, uint at) {
+  return kk_mix(kk_mix(at + a) ^ b);
+}
+
+// The same for any position: each 2^32 of them have a seed of their own, the first ones the seed itself.
+template <typename I>
+inline uint kk_random_bits(uint a, uint b, I at) {
+  if (sizeof(I) <= 4) return kk_random_word(a, b, uint(at));
+  const uint high = uint(ulong(at) >> 32);
+  const uint first = kk_mix(kk_mix(high + b) ^ a);
+  const uint second = kk_mix(kk_mix(high ^ a) + b);
+  return kk_random_word(high == 0 ? a : first, high == 0 ? b : second, uint(at));
+}
+
+// A number from 0 on and below 1: of the bits the upper 24, which a float holds.
+template <typename I>
+inline float kk_random(uint a, uint b, I at) {
+  return float(kk_random_bits(a, b, at) >> 8) * 0x1p-24f;
+}

@@ -1,0 +1,106 @@
+//! Functions of a whole row in expressions: each stands for one value a row.
+
+use std::collections::HashMap;
+
+use super::Expr;
+use super::node::{Callee, Kind, make, postorder};
+use super::parse::Language;
+use crate::{Error, Result};
+
+/// Row functions of programs: those that become a reduction.
+const PROGRAM: &[(&str, usize)] = &[("sum", 1), ("mean", 1), ("max", 1), ("min", 1)];
+
+/// Row functions that only formulas have. `first` and `second` are the halves of a row; `at(x, i)` is the element of
+/// the number i; `stop(x)` is x without a derivative; `cumsum(x)` has the sum up to each element.
+const TEXTBOOK: &[(&str, usize)] = &[
+    ("var", 1),
+    ("prod", 1),
+    ("logsumexp", 1),
+    ("cumsum", 1),
+    ("first", 1),
+    ("second", 1),
+    ("stop", 1),
+    ("at", 2),
+];
+
+/// How many arguments the row function of this name takes; none where a call with so many arguments is no row
+/// function: `max` of two arguments is the larger of both.
+pub(super) fn arity(name: &str, given: usize, language: Language) -> Option<usize> {
+    if matches!(name, "max" | "min") && given != 1 {
+        return None;
+    }
+    let more = match language {
+        Language::Textbook => TEXTBOOK,
+        _ => &[],
+    };
+    let row = PROGRAM.iter().chain(more).find(|(n, _)| *n == name);
+    row.map(|(_, arity)| *arity)
+}
+
+impl Expr {
+    /// The expression with what `by` gives in place of each call of a function that is not in the table, from the
+    /// innermost on: from its name and the call.
+    #[track_caller]
+    pub(crate) fn with_calls(
+        &self,
+        mut by: impl FnMut(&str, Expr) -> Result<Expr>,
+    ) -> Result<Expr> {
+        let mut new: HashMap<Expr, Expr> = HashMap::new();
+        for node in postorder([self]) {
+            let args: Vec<Expr> = node.0.args.iter().map(|a| new[a].clone()).collect();
+            let made = make(node.0.kind.clone(), args);
+            let made = match &node.0.kind {
+                Kind::Call(Callee::Unknown(name), None) => by(name, made)?,
+                _ => made,
+            };
+            new.insert(node, made);
+        }
+        Ok(new.remove(self).unwrap_or_else(|| self.clone()))
+    }
+}
+
+/// The expressions of a text `name = value; ...; result, ...`, in which these names are known; each definition stands in
+/// place of its name then.
+#[track_caller]
+pub(crate) fn read(language: Language, text: &str, names: &[&str]) -> Result<Vec<Expr>> {
+    let mut names = names.to_vec();
+    let mut known: Vec<(&str, Expr)> = Vec::new();
+    let parsed = |text: &str, names: &[&str], known: &[(&str, Expr)]| -> Result<Expr> {
+        let e = Expr::parse_in(language, text, names)?;
+        Ok(known.iter().fold(e, |e, (name, v)| e.substitute(name, v)))
+    };
+    let mut statements: Vec<&str> = text.split(';').map(str::trim).collect();
+    let results = statements.pop().unwrap_or_default();
+    for statement in statements {
+        let (name, value) = statement.split_once('=').unwrap_or((statement, ""));
+        let name = name.trim();
+        if names.contains(&name) {
+            return Err(Error::expression(format!(
+                "expression `{text}`: `{name}` has a meaning already"
+            )));
+        }
+        let value = parsed(value, &names, &known)?;
+        names.push(name);
+        known.push((name, value));
+    }
+    let results = list(results).into_iter();
+    results.map(|r| parsed(r, &names, &known)).collect()
+}
+
+/// The parts of a list between its outermost commas.
+fn list(text: &str) -> Vec<&str> {
+    let (mut parts, mut depth, mut start) = (Vec::new(), 0usize, 0);
+    for (at, c) in text.char_indices() {
+        match c {
+            '(' | '[' => depth += 1,
+            ')' | ']' => depth = depth.saturating_sub(1),
+            ',' if depth == 0 => {
+                parts.push(text[start..at].trim());
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(text[start..].trim());
+    parts
+}

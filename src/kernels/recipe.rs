@@ -1,0 +1,264 @@
+//! How a function of the catalog is made from a row program and a textbook formula; see docs/CATALOG.md.
+
+use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
+
+use smallvec::SmallVec;
+
+use super::arguments::{check_float, check_shape, number, rows_of};
+use super::catalog::{Input as Argument, Kind};
+use crate::codegen::names;
+use crate::codegen::op::Fused;
+use crate::codegen::places;
+use crate::codegen::program::{
+    Fold, Input, InputKind, Output, OutputDtype, Program, Reduction, Span,
+};
+use crate::expr::{Expr, Extent, Formula, Language, read};
+use crate::{Array, Dtype, Error, Result};
+
+/// A function of the catalog, as its declaration says.
+pub(super) struct Kernel {
+    /// Below `zmlx::kernels`, with its family.
+    name: &'static str,
+    inputs: &'static [Argument],
+    /// Numbers beside the arrays.
+    numbers: &'static [&'static str],
+    program: &'static str,
+    formula: &'static str,
+    made: OnceLock<Fused>,
+    read: OnceLock<Formula>,
+}
+
+impl Kernel {
+    pub(super) const fn new(
+        name: &'static str,
+        inputs: &'static [Argument],
+        numbers: &'static [&'static str],
+        program: &'static str,
+        formula: &'static str,
+    ) -> Self {
+        Kernel {
+            name,
+            inputs,
+            numbers,
+            program,
+            formula,
+            made: OnceLock::new(),
+            read: OnceLock::new(),
+        }
+    }
+
+    /// The outputs: lazy, differentiable any number of times.
+    #[track_caller]
+    pub(super) fn call<const N: usize>(
+        &self,
+        arrays: &[&Array],
+        numbers: &[f32],
+    ) -> Result<[Array; N]> {
+        let op = self.op()?;
+        self.check(op.program().by_rows, arrays)?;
+        let mut kept: SmallVec<[Rc<Array>; 4]> = SmallVec::new();
+        for &n in numbers {
+            kept.push(number(n)?);
+        }
+        let mut all: SmallVec<[&Array; 8]> = arrays.iter().copied().collect();
+        all.extend(kept.iter().map(Rc::as_ref));
+        let outputs = match N {
+            1 => vec![op.call1(&all)?],
+            _ => op.call(&all)?,
+        };
+        let found = outputs.len();
+        outputs
+            .try_into()
+            .map_err(|_| Error::argument("outputs", N, found))
+    }
+
+    /// [`call`](Self::call) of a function with one output.
+    #[track_caller]
+    pub(super) fn call1(&self, arrays: &[&Array], numbers: &[f32]) -> Result<Array> {
+        let [y] = self.call(arrays, numbers)?;
+        Ok(y)
+    }
+
+    /// What the formula gives, by MLX's operations.
+    #[track_caller]
+    pub(super) fn reference(&self, arrays: &[Array], numbers: &[f64]) -> Result<Vec<Array>> {
+        self.formula()?.evaluate(arrays, numbers)
+    }
+
+    /// The fewest bytes that a call reads and writes: each array once.
+    pub(super) fn bytes(&self, rows: usize, width: usize, size: usize) -> usize {
+        let read = self.inputs.iter().map(|i| match i.kind {
+            Kind::Rows => rows * width * size,
+            Kind::DoubleRows => 2 * rows * width * size,
+            Kind::Weight => width * size,
+            Kind::Targets => rows * 4,
+            Kind::Table => rows * width / 2 * size,
+        });
+        let extents = self.formula().map(|f| f.extents().collect::<Vec<_>>());
+        let written = extents.unwrap_or_default().into_iter().map(|e| match e {
+            Extent::Element => rows * width * size,
+            Extent::Row | Extent::Number => rows * size,
+        });
+        read.sum::<usize>() + written.sum::<usize>()
+    }
+
+    #[track_caller]
+    fn formula(&self) -> Result<&Formula> {
+        if let Some(known) = self.read.get() {
+            return Ok(known);
+        }
+        let arrays = self.inputs.iter().map(|i| match i.kind {
+            Kind::Targets => (i.name, Extent::Row),
+            _ => (i.name, Extent::Element),
+        });
+        let numbers = self.numbers.iter().map(|n| (*n, Extent::Number));
+        let arguments: Vec<(&str, Extent)> = arrays.chain(numbers).collect();
+        let read = Formula::parse(self.formula, &arguments)?;
+        Ok(self.read.get_or_init(|| read))
+    }
+
+    #[track_caller]
+    fn op(&self) -> Result<&Fused> {
+        if let Some(known) = self.made.get() {
+            return Ok(known);
+        }
+        let (_, name) = self.name.split_once("::").unwrap_or(("", self.name));
+        let op = Fused::new(name, self.program()?, None)?;
+        Ok(self.made.get_or_init(|| op))
+    }
+
+    /// The program of the text.
+    #[track_caller]
+    fn program(&self) -> Result<Program> {
+        let mut inputs = Vec::new();
+        let mut declared = Vec::new();
+        for i in self.inputs {
+            declared.push(match i.kind {
+                Kind::Targets => format!("long {}", i.name),
+                _ => i.name.to_owned(),
+            });
+            inputs.push(match i.kind {
+                Kind::Rows | Kind::Weight => Input::element(i.name),
+                Kind::Targets => Input::of(i.name, Span::Row, InputKind::Index),
+                other => {
+                    let got = format_args!("{other:?}");
+                    return Err(Error::argument(i.name, "rows, weights or targets", got));
+                }
+            });
+        }
+        for n in self.numbers {
+            declared.push((*n).to_owned());
+            inputs.push(Input::of(n, Span::Element, InputKind::Parameter));
+        }
+        let own: Vec<&String> = inputs.iter().map(|i| &i.name).collect();
+        names::check_inputs("inputs", &own)?;
+        let known = ["D", "row", "j", "elem"];
+        let all: Vec<&str> = declared.iter().map(String::as_str).chain(known).collect();
+        let results = read(Language::Rows, self.program, &all)?;
+
+        let mut program = Program {
+            inputs,
+            reductions: Vec::new(),
+            outputs: Vec::new(),
+            by_rows: false,
+            compute: Dtype::Float32,
+            exact: false,
+            header: Arc::from(""),
+            threads: None,
+            saves: true,
+        };
+        let mut values = Vec::new();
+        for e in &results {
+            values.push(e.with_calls(|name, call| reduced(&mut program, name, call))?);
+        }
+        let mut mentioned = values.iter().flat_map(Expr::variables);
+        let row_inputs = program.inputs.iter().any(|i| i.span == Span::Row);
+        program.by_rows = !program.reductions.is_empty()
+            || row_inputs
+            || mentioned.any(|n| ["D", "row", "j"].contains(&n.as_str()));
+        for (i, value) in values.into_iter().enumerate() {
+            let of_row = program.by_rows && program.is_row_level(&value);
+            program.outputs.push(Output {
+                name: names::fresh(&format!("y{}", i + 1), &mut program.taken()),
+                span: if of_row { Span::Row } else { Span::Element },
+                value,
+                dtype: OutputDtype::Like(0),
+            });
+        }
+        Ok(program.tidy())
+    }
+
+    /// The first input has rows; what the others must be like follows from it.
+    #[track_caller]
+    fn check(&self, by_rows: bool, arrays: &[&Array]) -> Result<()> {
+        let [(first, x), rest @ ..] =
+            &*self.inputs.iter().zip(arrays).collect::<SmallVec<[_; 6]>>()
+        else {
+            return Err(Error::argument("inputs", "at least one", "none"));
+        };
+        check_float(first.name, x)?;
+        let with_rows = by_rows || self.inputs.iter().any(|i| i.kind != Kind::Rows);
+        let width = match with_rows {
+            true => rows_of(first.name, x)?.1,
+            false => 0,
+        };
+        for (input, a) in rest {
+            match input.kind {
+                Kind::Targets if !a.dtype().is_integral() => {
+                    let got = a.dtype();
+                    return Err(Error::dtype(format!(
+                        "`{}`: expected integers, got {got}",
+                        input.name
+                    )));
+                }
+                Kind::Targets => check_shape(input.name, a, &x.shape()[..x.ndim() - 1])?,
+                Kind::Weight => {
+                    check_float(input.name, a)?;
+                    check_shape(input.name, a, &[width as i32])?;
+                }
+                _ => {
+                    check_float(input.name, a)?;
+                    check_shape(input.name, a, x.shape())?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The value of a row function, as a reduction of the program; another call stays as it is.
+#[track_caller]
+fn reduced(program: &mut Program, function: &str, call: Expr) -> Result<Expr> {
+    let fold = match function {
+        "sum" | "mean" => Fold::Sum,
+        "max" => Fold::Max,
+        "min" => Fold::Min,
+        _ => return places::taken_out(program, call),
+    };
+    let [value] = call.arguments() else {
+        return Ok(call);
+    };
+    let mut known = program.reductions.iter();
+    let known = known.find(|r| r.fold == fold && r.value == *value);
+    let name = match known {
+        Some(r) => r.name.clone(),
+        None => {
+            let name = names::fresh("s", &mut program.taken());
+            program.reductions.push(Reduction {
+                name: name.clone(),
+                fold,
+                value: value.clone(),
+            });
+            name
+        }
+    };
+    Ok(match function {
+        "mean" => Expr::var(&name) / Expr::var("D"),
+        _ => Expr::var(&name),
+    })
+}
+
+#[cfg(test)]
+#[path = "recipe_tests.rs"]
+mod tests;
