@@ -161,9 +161,14 @@ class Run : public std::enable_shared_from_this<Run> {
     }
     settle();
     if (within) {
-      std::rethrow_exception(thrown);
+      within_ = thrown;
     }
-    report();
+    // Work that fails while it is handed over (a file that a GPU's stream reads at once, memory that is not
+    // there) fails like work that has begun: whoever asks for the end hears of it. What MLX says of a graph, a
+    // traced one, it says before any work.
+    if (!later || (within && traced_)) {
+      report();
+    }
   }
 
   bool is_done() const {
@@ -264,6 +269,7 @@ class Run : public std::enable_shared_from_this<Run> {
         note_reading(a);
         return;
       }
+      traced_ = traced_ || a.is_tracer();
       if (!a.has_primitive()) {
         if (!a.is_tracer()) {
           refuse(a, itself);
@@ -489,8 +495,12 @@ class Run : public std::enable_shared_from_this<Run> {
 
   // Throws what failed, once.
   void report() {
+    auto within = std::exchange(within_, nullptr);
     auto error = std::exchange(error_, nullptr);
     auto inherited = std::exchange(inherited_, nullptr);
+    if (within) {
+      std::rethrow_exception(within);
+    }
     if (error) {
       throw std::runtime_error(*error);
     }
@@ -509,6 +519,11 @@ class Run : public std::enable_shared_from_this<Run> {
   std::shared_ptr<Faults> faults_; // null when nothing can fail
   bool flies_ = false;
   bool settled_ = false;
+  // Whether the graph holds arrays of a transformation under way.
+  bool traced_ = false;
+  // What was thrown while work was handed over. What had not been handed over by then stays as it was, to be
+  // computed when it is asked for again.
+  std::exception_ptr within_;
   // After settling: why each node has failed. Empty when none has.
   std::vector<Text> fates_;
   Text unclaimed_;
