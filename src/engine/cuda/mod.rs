@@ -7,6 +7,7 @@
 //! It could compile the text itself, but at evaluation, once in every process, after two large
 //! headers of its own, and without a place for errors to go.
 
+pub(crate) mod aside;
 mod diagnostic;
 mod nvrtc;
 mod shared;
