@@ -7,6 +7,7 @@
 
 #include "mlx/scheduler.h"
 #include "mlx/transforms.h"
+#include "zmlx/memory.h"
 #include "zmlx/seen.h"
 #include "zmlx/watch.h"
 #include "zmlx/weak.h"
@@ -140,6 +141,11 @@ class Run : public std::enable_shared_from_this<Run> {
       } catch (...) {
         thrown = std::current_exception();
       }
+      if (thrown && !later && is_echo(thrown)) {
+        // Where there was nothing to compute, it came from the first of several waits.
+        thrown = nullptr;
+        wait();
+      }
     }
     unwatch();
     seen_ = {};
@@ -162,6 +168,7 @@ class Run : public std::enable_shared_from_this<Run> {
     settle();
     if (within) {
       within_ = thrown;
+      remember(thrown);
     }
     // Work that fails while it is handed over (a file that a GPU's stream reads at once, memory that is not
     // there) fails like work that has begun: whoever asks for the end hears of it. What MLX says of a graph, a
@@ -179,15 +186,7 @@ class Run : public std::enable_shared_from_this<Run> {
 
   void finish() {
     if (!settled_) {
-      for (auto& a : outputs_) {
-        if (a.status() == Array::evaluated) {
-          try {
-            a.wait();
-          } catch (...) {
-            note(std::current_exception());
-          }
-        }
-      }
+      wait();
       settle();
     }
     report();
@@ -379,6 +378,29 @@ class Run : public std::enable_shared_from_this<Run> {
         auto& p = a->primitive_ptr();
         if (auto* w = dynamic_cast<Watched*>(p.get())) {
           p = std::shared_ptr<mx::Primitive>(w->inner());
+        }
+      }
+    }
+  }
+
+  // The echo of a lack of memory may come before whoever waits hears of it.
+  static void remember(const std::exception_ptr& thrown) {
+    try {
+      std::rethrow_exception(thrown);
+    } catch (const std::exception& e) {
+      notes_lack(e.what());
+    }
+  }
+
+  void wait() {
+    for (auto& a : outputs_) {
+      if (a.status() == Array::evaluated) {
+        try {
+          a.wait();
+        } catch (...) {
+          if (!is_echo(std::current_exception())) {
+            note(std::current_exception());
+          }
         }
       }
     }
