@@ -62,8 +62,9 @@ pub enum Error {
     /// Data was asked for that is not there yet, or not in the layout asked for.
     #[error("{message} (at {at})")]
     NotReady { message: String, at: Site },
-    /// There is not enough memory for a result. Nothing is lost but that. With MLX's CUDA build the system may end the
-    /// process instead: its allocator cannot be asked.
+    /// There is not enough memory for a result. Nothing is lost but that. With MLX's CUDA build this is so of what a GPU's
+    /// stream computes. What the CPU's streams and the program itself make lies in memory that the driver
+    /// promises without having it, so the system may end the process instead.
     #[error("{message} (at {at})")]
     Memory { message: String, at: Site },
     /// MLX failed in another way; its own message.
@@ -255,7 +256,11 @@ impl Error {
                 at,
             },
             b'i' => Error::Io { message, at },
-            b'm' => Error::Memory { message, at },
+            b'm' if message.starts_with("out of memory") => Error::Memory { message, at },
+            b'm' => Error::Memory {
+                message: format!("out of memory: {message}"),
+                at,
+            },
             _ if is_io(&message) => Error::Io { message, at },
             // A std::overflow_error: the only one MLX throws is about shapes.
             b'r' if message.contains("Shape dimension") => Error::Shape { message, at },

@@ -127,8 +127,13 @@ pub fn eval<A: AsRef<Array>>(arrays: impl AsRef<[A]>) -> Result<()> {
 /// # }
 /// ```
 ///
+/// Work may fail as soon as it is handed over: memory that is not there, a file that a GPU's stream reads at once. That
+/// error, too, belongs to the handle. What had not been handed over by then stays as it was, and is computed when it is
+/// asked for again.
+///
 /// # Errors
-/// What can be told before the work starts, and [`Error::Earlier`] as for [`eval`].
+/// What can be told before the work starts (arrays that have failed, arrays of a transformation under way), and
+/// [`Error::Earlier`] as for [`eval`].
 #[track_caller]
 pub fn async_eval<A: AsRef<Array>>(arrays: impl AsRef<[A]>) -> Result<Pending> {
     crate::stream::enter();

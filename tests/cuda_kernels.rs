@@ -289,3 +289,70 @@ fn products_compile_for_tensor_cores() {
         }
     });
 }
+
+/// The first launches of kernels on many threads at once: with an empty cache, with what an earlier process left, and
+/// with the files gone between launch and evaluation. A process for each.
+#[test]
+fn first_launches_on_many_threads() {
+    const TEST: &str = "first_launches_on_many_threads";
+    const VARIABLE: &str = "ZMLX_TEST_FIRST_LAUNCHES";
+    if let Ok(how) = std::env::var(VARIABLE) {
+        return first_launches(how == "lost");
+    }
+    if !devices(TEST).contains(&Device::GPU) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    for how in ["cold", "warm", "warm", "lost", "warm"] {
+        let ended = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", TEST, "--nocapture"])
+            .env(VARIABLE, how)
+            .env("ZMLX_CACHE_DIR", dir.path().join("zmlx"))
+            .env("MLX_PTX_CACHE_DIR", dir.path().join("mlx"))
+            .output()
+            .unwrap();
+        assert!(ended.status.success(), "{how}: {ended:?}");
+    }
+}
+
+fn first_launches(lost: bool) {
+    const THREADS: usize = 16;
+    let all = std::sync::Barrier::new(THREADS);
+    let code = std::path::PathBuf::from(std::env::var_os("MLX_PTX_CACHE_DIR").unwrap());
+    let one_thread = |thread: usize| {
+        // The rank makes a specialization of its own, whose code may be the same.
+        let mut shape = vec![1; [1, 5, 9][thread % 3]];
+        shape[0] = 64;
+        for n in 0..12 {
+            let values: Vec<f32> = (0..64).map(|i| (i * (n + 1)) as f32).collect();
+            let x = Array::from_slice(&values, &shape[..]).unwrap();
+            let kernel = MetalKernel::new("first_launch", ["x"], ["out"])
+                .source(format!(
+                    "uint i = thread_position_in_grid.x; out[i] = x[i] + {n};"
+                ))
+                .build()
+                .unwrap();
+            all.wait();
+            let [y] = kernel.launch(&[&x]).run().unwrap();
+            all.wait();
+            if lost && thread == 0 {
+                // MLX keeps its own kernels there, too.
+                for file in std::fs::read_dir(&code).unwrap() {
+                    let file = file.unwrap();
+                    if file.file_name().to_string_lossy().starts_with("zmlx_") {
+                        std::fs::remove_file(file.path()).unwrap();
+                    }
+                }
+            }
+            all.wait();
+            let want: Vec<f32> = values.iter().map(|v| v + n as f32).collect();
+            assert_eq!(y.to_vec::<f32>().unwrap(), want);
+        }
+    };
+    std::thread::scope(|s| {
+        for thread in 0..THREADS {
+            let one_thread = &one_thread;
+            s.spawn(move || with_device(Device::GPU, || one_thread(thread)));
+        }
+    });
+}

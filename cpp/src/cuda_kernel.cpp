@@ -38,10 +38,11 @@ class GpuKernel : public mx::Primitive {
   }
 
   void eval_gpu(const ArrayVec& inputs, ArrayVec& outputs) override {
-    auto inner = plan_
-        ? plan_->primitive(stream(), geometry_, outputs_, inputs)
-        : inner_;
-    inner->eval_gpu(inputs, outputs);
+    if (plan_) {
+      plan_->run(stream(), geometry_, outputs_, inputs, outputs);
+    } else {
+      inner_->eval_gpu(inputs, outputs);
+    }
   }
 
   ArrayVec vjp(

@@ -1,11 +1,13 @@
 // Code for an NVIDIA GPU, and MLX's primitives that run it: one for each stream, size and shape.
 #include <algorithm>
+#include <atomic>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <limits>
 #include <mutex>
-#include <unistd.h>
+#include <string_view>
+#include <utility>
 
 #include "mlx/device.h"
 #include "mlx/fast.h"
@@ -86,44 +88,10 @@ void add_numbers(Numbers& to, const mx::Strides& strides, size_t rank) {
   }
 }
 
-// MLX copies and hashes a kernel's code at each launch. Before it takes code from
-// a launch, this version looks for a file named after the kernel and that hash, so the code can
-// lie there and a word stand for it. Gives that word, or nothing where this does
-// not work; then the code itself is passed, which is only slower.
-std::string put_aside(const std::string& name, const std::string& code) {
-  namespace fs = std::filesystem;
-  const std::string word = "zmlx";
-  const char* off = std::getenv("ZMLX_CUDA_INLINE");
-  if (std::string(mx::version()) != "0.32.4" || (off && *off)) {
-    return {};
-  }
-  try {
-    const char* named = std::getenv("MLX_PTX_CACHE_DIR");
-    fs::path dir = named
-        ? fs::path(named)
-        : fs::temp_directory_path() / "mlx" / mx::version() / "ptx";
-    fs::create_directories(dir);
-    char hash[32];
-    std::snprintf(
-        hash, sizeof hash, "%zx", std::hash<std::string>{}(word));
-    auto stem = name + "_" + hash;
-    auto put = [&](const char* suffix, const std::string& content) {
-      auto to = dir / (stem + suffix);
-      auto from = dir / (stem + suffix + "." + std::to_string(getpid()));
-      std::ofstream file(from, std::ios::binary);
-      file.write(content.data(), static_cast<std::streamsize>(content.size()));
-      file.close();
-      if (!file) {
-        throw std::runtime_error("cannot write");
-      }
-      fs::rename(from, to);
-    };
-    put(".txt", name + "\t" + name + "\n");
-    put(".ptx", code);
-    return word;
-  } catch (const std::exception&) {
-    return {};
-  }
+// What nodes carry of code that lies in a file.
+const std::string& word() {
+  static const std::string text = "zmlx";
+  return text;
 }
 
 } // namespace
@@ -140,6 +108,11 @@ struct CudaPlan::Entries {
   std::mutex mutex;
   std::vector<Entry> list;
   size_t next = 0;
+  // What nodes carry: the code, or the word for it.
+  std::string carried;
+  // Beside the word, the code, until MLX has found it.
+  std::string code;
+  std::atomic<bool> unproven = false;
 };
 
 CudaPlan::CudaPlan(
@@ -149,10 +122,10 @@ CudaPlan::CudaPlan(
     size_t rank,
     uint32_t in_turn,
     uint32_t shared,
-    bool exact)
+    bool exact,
+    bool aside)
     : kernel_(spec.name.data(), spec.name.size()),
       name_(text(name)),
-      code_(reinterpret_cast<const char*>(code.data()), code.size()),
       extras_(extras_of(spec)),
       ensure_row_contiguous_(spec.ensure_row_contiguous),
       rank_(rank),
@@ -160,8 +133,13 @@ CudaPlan::CudaPlan(
       shared_(static_cast<int>(shared)),
       exact_(exact),
       entries_(std::make_unique<Entries>()) {
-  if (auto word = put_aside(name_, code_); !word.empty()) {
-    code_ = std::move(word);
+  std::string bytes(reinterpret_cast<const char*>(code.data()), code.size());
+  if (aside) {
+    entries_->carried = word();
+    entries_->code = std::move(bytes);
+    entries_->unproven = true;
+  } else {
+    entries_->carried = std::move(bytes);
   }
 }
 
@@ -228,7 +206,7 @@ PrimitivePtr CudaPlan::primitive(
   auto [grid, block] = blocks(whole, group);
   auto nodes = mx::fast::precompiled_cuda_kernel(
       name_,
-      code_,
+      entries_->carried,
       inputs,
       outputs.shapes(),
       outputs.dtypes(),
@@ -252,6 +230,65 @@ PrimitivePtr CudaPlan::primitive(
   return primitive;
 }
 
+void CudaPlan::run(
+    mx::Stream s,
+    const Geometry& geometry,
+    const Outputs& described,
+    const ArrayVec& inputs,
+    ArrayVec& outputs) const {
+  bool unproven = entries_->unproven;
+  try {
+    primitive(s, geometry, described, inputs)->eval_gpu(inputs, outputs);
+  } catch (const std::exception& e) {
+    // MLX says so, before it has handed anything over, when it did not find the code: somebody has deleted the file,
+    // or MLX took to another folder when it began.
+    bool lost = std::string_view(e.what()).find(name_) != std::string_view::npos;
+    if (!unproven || !lost) {
+      throw;
+    }
+    carry_code();
+    primitive(s, geometry, described, inputs)->eval_gpu(inputs, outputs);
+  }
+  if (unproven) {
+    // From now on MLX has the code.
+    std::lock_guard lock(entries_->mutex);
+    entries_->unproven = false;
+    entries_->code = {};
+  }
+}
+
+// Nodes carry the code from now on.
+void CudaPlan::carry_code() const {
+  std::lock_guard lock(entries_->mutex);
+  // Another thread may have been here before.
+  if (!entries_->code.empty()) {
+    entries_->carried = std::exchange(entries_->code, {});
+    entries_->list.clear();
+    entries_->next = 0;
+  }
+}
+
+// MLX copies and hashes a kernel's code at each launch. Before it takes code from
+// a launch, this version looks for a file named after the kernel and that hash, so the code can
+// lie there and a word stand for it.
+rust::String cuda_place(rust::Str function) {
+  namespace fs = std::filesystem;
+  if (std::string_view(mx::version()) != "0.32.4") {
+    return {};
+  }
+  try {
+    const char* named = std::getenv("MLX_PTX_CACHE_DIR");
+    fs::path dir = named
+        ? fs::path(named)
+        : fs::temp_directory_path() / "mlx" / mx::version() / "ptx";
+    char hash[32];
+    std::snprintf(hash, sizeof hash, "%zx", std::hash<std::string>{}(word()));
+    return dir.empty() ? rust::String() : (dir / (text(function) + "_" + hash)).string();
+  } catch (const std::exception&) {
+    return {}; // no folder for temporary files, or one without a name in UTF-8
+  }
+}
+
 rust::String cuda_architecture() {
   const auto& info = mx::device_info(mx::Device(mx::Device::gpu));
   auto found = info.find("architecture");
@@ -269,9 +306,10 @@ CudaPlanPtr cuda_plan(
     size_t rank,
     uint32_t in_turn,
     uint32_t shared,
-    bool exact) {
+    bool exact,
+    bool aside) {
   return std::make_shared<CudaPlan>(
-      name, code, spec, rank, in_turn, shared, exact);
+      name, code, spec, rank, in_turn, shared, exact, aside);
 }
 
 } // namespace zmlx

@@ -161,7 +161,39 @@ void replace_malloc() {}
 
 #endif
 
+static_assert(lacks_memory("cudaMallocAsync(&data, size, stream) failed: out of memory"));
+static_assert(lacks_memory("cuGraphAddKernelNode(&node) failed: out of memory"));
+static_assert(lacks_memory("[malloc] Unable to allocate 8 bytes."));
+static_assert(!lacks_memory("cudaStreamSynchronize(stream_) failed: an illegal memory access was encountered"));
+static_assert(!lacks_memory("[read] a.npy: the copy failed: out of memory"));
+
+// A request for memory has failed whose echo is still to come.
+constinit thread_local bool lacked = false;
+
 } // namespace
+
+bool notes_lack(std::string_view what) noexcept {
+  bool lack = lacks_memory(what);
+  lacked = lacked || lack;
+  return lack;
+}
+
+bool is_echo(const std::exception_ptr& thrown) noexcept {
+  if (!lacked) {
+    return false;
+  }
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const std::exception& e) {
+    std::string_view what = e.what();
+    bool taken = what == "cudaGetLastError() failed: out of memory";
+    lacked = !taken;
+    // Other versions of MLX look without taking it away.
+    return taken || what == "cudaPeekAtLastError() failed: out of memory";
+  } catch (...) {
+    return false;
+  }
+}
 
 void guard_memory() {
   static const bool done = [] {

@@ -7,6 +7,7 @@
 
 #include "mlx/scheduler.h"
 #include "mlx/transforms.h"
+#include "zmlx/memory.h"
 #include "zmlx/seen.h"
 #include "zmlx/watch.h"
 #include "zmlx/weak.h"
@@ -140,6 +141,11 @@ class Run : public std::enable_shared_from_this<Run> {
       } catch (...) {
         thrown = std::current_exception();
       }
+      if (thrown && !later && is_echo(thrown)) {
+        // Where there was nothing to compute, it came from the first of several waits.
+        thrown = nullptr;
+        wait();
+      }
     }
     unwatch();
     seen_ = {};
@@ -161,9 +167,15 @@ class Run : public std::enable_shared_from_this<Run> {
     }
     settle();
     if (within) {
-      std::rethrow_exception(thrown);
+      within_ = thrown;
+      remember(thrown);
     }
-    report();
+    // Work that fails while it is handed over (a file that a GPU's stream reads at once, memory that is not
+    // there) fails like work that has begun: whoever asks for the end hears of it. What MLX says of a graph, a
+    // traced one, it says before any work.
+    if (!later || (within && traced_)) {
+      report();
+    }
   }
 
   bool is_done() const {
@@ -174,15 +186,7 @@ class Run : public std::enable_shared_from_this<Run> {
 
   void finish() {
     if (!settled_) {
-      for (auto& a : outputs_) {
-        if (a.status() == Array::evaluated) {
-          try {
-            a.wait();
-          } catch (...) {
-            note(std::current_exception());
-          }
-        }
-      }
+      wait();
       settle();
     }
     report();
@@ -264,6 +268,7 @@ class Run : public std::enable_shared_from_this<Run> {
         note_reading(a);
         return;
       }
+      traced_ = traced_ || a.is_tracer();
       if (!a.has_primitive()) {
         if (!a.is_tracer()) {
           refuse(a, itself);
@@ -373,6 +378,29 @@ class Run : public std::enable_shared_from_this<Run> {
         auto& p = a->primitive_ptr();
         if (auto* w = dynamic_cast<Watched*>(p.get())) {
           p = std::shared_ptr<mx::Primitive>(w->inner());
+        }
+      }
+    }
+  }
+
+  // The echo of a lack of memory may come before whoever waits hears of it.
+  static void remember(const std::exception_ptr& thrown) {
+    try {
+      std::rethrow_exception(thrown);
+    } catch (const std::exception& e) {
+      notes_lack(e.what());
+    }
+  }
+
+  void wait() {
+    for (auto& a : outputs_) {
+      if (a.status() == Array::evaluated) {
+        try {
+          a.wait();
+        } catch (...) {
+          if (!is_echo(std::current_exception())) {
+            note(std::current_exception());
+          }
         }
       }
     }
@@ -489,8 +517,12 @@ class Run : public std::enable_shared_from_this<Run> {
 
   // Throws what failed, once.
   void report() {
+    auto within = std::exchange(within_, nullptr);
     auto error = std::exchange(error_, nullptr);
     auto inherited = std::exchange(inherited_, nullptr);
+    if (within) {
+      std::rethrow_exception(within);
+    }
     if (error) {
       throw std::runtime_error(*error);
     }
@@ -509,6 +541,11 @@ class Run : public std::enable_shared_from_this<Run> {
   std::shared_ptr<Faults> faults_; // null when nothing can fail
   bool flies_ = false;
   bool settled_ = false;
+  // Whether the graph holds arrays of a transformation under way.
+  bool traced_ = false;
+  // What was thrown while work was handed over. What had not been handed over by then stays as it was, to be
+  // computed when it is asked for again.
+  std::exception_ptr within_;
   // After settling: why each node has failed. Empty when none has.
   std::vector<Text> fates_;
   Text unclaimed_;

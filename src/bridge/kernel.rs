@@ -136,6 +136,13 @@ pub(crate) mod ffi {
 
         /// A kernel compiled for CUDA, with what its arguments are made of.
         type CudaPlan;
+        /// Where MLX looks for a function's code, but for the suffix; empty where it does not.
+        fn cuda_place(function: &str) -> Result<String>;
+        /// `aside`: the code lies there.
+        #[allow(
+            clippy::too_many_arguments,
+            reason = "each is one of the code's properties"
+        )]
         fn cuda_plan(
             name: &str,
             code: &[u8],
@@ -144,6 +151,7 @@ pub(crate) mod ffi {
             in_turn: u32,
             shared: u32,
             exact: bool,
+            aside: bool,
         ) -> Result<SharedPtr<CudaPlan>>;
         /// A node that the GPU runs.
         fn cuda_launch(
@@ -165,7 +173,7 @@ unsafe impl Sync for ffi::NativeKernel {}
 unsafe impl Send for ffi::HostPlan {}
 // SAFETY: as above.
 unsafe impl Sync for ffi::HostPlan {}
-// SAFETY: holds strings and flags that never change, and a list behind a lock.
+// SAFETY: holds strings and flags that never change, and what does behind a lock.
 unsafe impl Send for ffi::CudaPlan {}
 // SAFETY: as above.
 unsafe impl Sync for ffi::CudaPlan {}

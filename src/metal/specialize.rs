@@ -196,6 +196,18 @@ fn whole(geometry: &ffi::Geometry) -> bool {
     threads % 32 == 0 && sizes.into_iter().all(|(grid, group)| grid % group == 0)
 }
 
+/// Whether the code lies where MLX looks for it now, so that launches need not carry it.
+#[track_caller]
+fn put_aside(kernel: &engine::cuda::CudaKernel) -> Result<bool> {
+    if std::env::var_os("ZMLX_CUDA_INLINE").is_some_and(|off| !off.is_empty()) {
+        return Ok(false);
+    }
+    let place = ffi::cuda_place(&kernel.function).lift()?;
+    let put = || engine::cuda::aside::put(place.as_ref(), &kernel.function, &kernel.code);
+    // Without it launches are slower and no more.
+    Ok(!place.is_empty() && put().is_ok())
+}
+
 impl MetalKernel {
     /// The compiled kernel for a launch on the CPU: that of `entry`, or a new one that is kept there.
     #[track_caller]
@@ -269,6 +281,7 @@ impl MetalKernel {
             Err(e) => return Err(self.error(launch, e)),
         };
         let spec = &self.inner.definition.ffi_spec;
+        let aside = put_aside(&kernel)?;
         let plan = ffi::cuda_plan(
             &kernel.function,
             &kernel.code,
@@ -277,6 +290,7 @@ impl MetalKernel {
             kernel.in_turn,
             kernel.shared,
             class.exact,
+            aside,
         )
         .lift()?;
         self.inner.stats.specialized(origin, begin.elapsed());

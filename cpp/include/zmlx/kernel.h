@@ -136,15 +136,17 @@ class CudaPlan {
       size_t rank,
       uint32_t in_turn,
       uint32_t shared,
-      bool exact);
+      bool exact,
+      bool aside);
   ~CudaPlan();
 
-  // MLX's primitive for a launch. Strides are those of evaluated inputs.
-  std::shared_ptr<mx::Primitive> primitive(
+  // Hands a launch to its stream. The inputs have been evaluated.
+  void run(
       mx::Stream s,
       const Geometry& geometry,
-      const Outputs& outputs,
-      const ArrayVec& inputs) const;
+      const Outputs& described,
+      const ArrayVec& inputs,
+      ArrayVec& outputs) const;
 
   // The kernel's name, for people.
   const std::string& kernel() const {
@@ -155,9 +157,16 @@ class CudaPlan {
   struct Entry;
   struct Entries;
 
+  // MLX's primitive for a launch. Strides are those of evaluated inputs.
+  std::shared_ptr<mx::Primitive> primitive(
+      mx::Stream s,
+      const Geometry& geometry,
+      const Outputs& outputs,
+      const ArrayVec& inputs) const;
+  void carry_code() const;
+
   std::string kernel_;
   std::string name_;
-  std::string code_;
   std::vector<Extras> extras_;
   bool ensure_row_contiguous_;
   // How many numbers stand for a shape.
@@ -171,6 +180,9 @@ class CudaPlan {
 };
 using CudaPlanPtr = std::shared_ptr<CudaPlan>;
 
+// Where MLX looks for a function's code, but for the suffix; empty where it does not.
+rust::String cuda_place(rust::Str function);
+// `aside`: the code lies there.
 CudaPlanPtr cuda_plan(
     rust::Str name,
     rust::Slice<const uint8_t> code,
@@ -178,7 +190,8 @@ CudaPlanPtr cuda_plan(
     size_t rank,
     uint32_t in_turn,
     uint32_t shared,
-    bool exact);
+    bool exact,
+    bool aside);
 void cuda_launch(
     const CudaPlanPtr& plan,
     Arrays inputs,

@@ -27,7 +27,8 @@ class Run;
 
 // Computes the arrays and waits for them. Throws the error of what failed.
 void eval(Arrays arrays);
-// Starts computing the arrays. `finish` throws the error of what failed.
+// Starts computing the arrays. `finish` throws the error of what failed, also of what failed while it was
+// handed over. Throws what can be told before: arrays that have failed, traced ones.
 std::shared_ptr<Run> async_eval(Arrays arrays);
 // Waits for the end, and throws the error of what failed; the second time nothing.
 void finish(const Run& run);

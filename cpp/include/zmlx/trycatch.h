@@ -15,6 +15,7 @@
 
 #include "rust/cxx.h"
 #include "zmlx/gate.h"
+#include "zmlx/memory.h"
 
 namespace zmlx {
 
@@ -52,7 +53,7 @@ static void trycatch(Try&& body, Fail&& fail) noexcept {
   } catch (const std::bad_alloc& e) {
     say('m', e.what());
   } catch (const std::exception& e) {
-    say('r', e.what());
+    say(zmlx::notes_lack(e.what()) ? 'm' : 'r', e.what());
   } catch (...) {
     say('?', "an exception that is no std::exception");
   }

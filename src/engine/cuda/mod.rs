@@ -7,8 +7,10 @@
 //! It could compile the text itself, but at evaluation, once in every process, after two large
 //! headers of its own, and without a place for errors to go.
 
+pub(crate) mod aside;
 mod diagnostic;
 mod nvrtc;
+mod patience;
 mod shared;
 mod target;
 
@@ -210,7 +212,7 @@ fn keep(cache: &Cache, key: &str, text: &str, code: &[u8], shared: u32) -> Resul
 
 /// The code, and the bytes of threadgroup memory that launches of it ask for.
 fn build(
-    nvrtc: &Nvrtc,
+    nvrtc: &'static Nvrtc,
     lowered: &Lowered,
     mut flags: Vec<String>,
     options: &CompileOptions,

@@ -44,6 +44,7 @@ pub use coroutine::Order;
 pub(in crate::engine) use entry::call as kernel_call;
 pub(in crate::engine) use headers::Headers;
 pub use launch::{Buffer, HostKernel, LaunchArgs};
+pub(in crate::engine) use process::{VARIABLE as COMPILE_TIMEOUT, limit as compile_limit};
 
 use super::{
     error::{CompileError, EngineError},

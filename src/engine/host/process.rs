@@ -52,7 +52,7 @@ impl std::fmt::Display for Problem {
 }
 
 /// The limit: what the environment says in seconds, or the default. Read once.
-fn limit() -> Duration {
+pub fn limit() -> Duration {
     static LIMIT: LazyLock<Duration> = LazyLock::new(|| {
         let Ok(text) = env::var(VARIABLE) else {
             return DEFAULT;
