@@ -33,8 +33,8 @@ pub(crate) fn vjp_of_saved(program: &Program, op: &str) -> Result<Program> {
     for r in &made.reductions {
         needed.extend(r.mentions());
     }
-    for o in &made.outputs {
-        needed.extend(o.value.variables());
+    for value in made.written() {
+        needed.extend(value.variables());
     }
     for r in &program.reductions {
         if needed.contains(&r.name) {
@@ -47,7 +47,7 @@ pub(crate) fn vjp_of_saved(program: &Program, op: &str) -> Result<Program> {
 #[track_caller]
 fn pulled_back(mut build: Build<'_>) -> Result<Program> {
     let program = build.of;
-    let cotangents: Vec<String> = program
+    let cotangents: Vec<Vec<String>> = program
         .outputs
         .iter()
         .map(|o| {
@@ -56,7 +56,7 @@ fn pulled_back(mut build: Build<'_>) -> Result<Program> {
             } else {
                 format!("g_{}", o.name)
             };
-            build.input(&wanted, o.span.beside())
+            build.input(&wanted, o.span.beside(), o.others.len())
         })
         .collect();
     let mut adjoints: Vec<Expr> = vec![zero(); program.reductions.len()];
@@ -70,17 +70,20 @@ fn pulled_back(mut build: Build<'_>) -> Result<Program> {
         if !input.is_value() {
             continue;
         }
-        let (element, row) = build.pulled(&input.name, &cotangents, &adjoints, 0)?;
-        let value = match input.span {
-            // What a whole row shares cannot reach one element but through a reduction.
-            Span::Element | Span::Summed => element,
-            Span::Row => {
-                let summed = build.sum(&element);
-                build.tidy_row(add(summed, row))
-            }
-        };
+        let mut values = Vec::new();
+        for variable in input.variables() {
+            let (element, row) = build.pulled(variable, &cotangents, &adjoints, 0)?;
+            values.push(match input.span {
+                // What a whole row shares cannot reach one element but through a reduction.
+                Span::Element | Span::Summed => element,
+                Span::Row => {
+                    let summed = build.sum(&element);
+                    build.tidy_row(add(summed, row))
+                }
+            });
+        }
         let name = fresh(&format!("d{}", input.name), &mut build.taken);
-        build.output(name, input.span.beside(), &value, OutputDtype::Like(i));
+        build.output(name, input.span.beside(), &values, OutputDtype::Like(i));
     }
     Ok(build.finish())
 }
@@ -93,8 +96,11 @@ pub(crate) fn jvp(program: &Program, op: &str, varied: &[bool]) -> Result<Progra
     let mut moves: Vec<(String, Expr)> = Vec::new();
     for (input, &varied) in program.inputs.iter().zip(varied) {
         if varied {
-            let name = build.input(&format!("d{}", input.name), input.span);
-            moves.push((input.name.clone(), variable(&name)));
+            let others = input.parts.len().saturating_sub(1);
+            let names = build.input(&format!("d{}", input.name), input.span, others);
+            for (of, by) in input.variables().zip(&names) {
+                moves.push((of.to_owned(), variable(by)));
+            }
         }
     }
     for (k, r) in program.reductions.iter().enumerate() {
@@ -111,7 +117,10 @@ pub(crate) fn jvp(program: &Program, op: &str, varied: &[bool]) -> Result<Progra
         moves.push((r.name.clone(), moved));
     }
     for o in &program.outputs {
-        let moved = build.pushed(&o.value, &moves)?;
+        let mut moved = Vec::new();
+        for value in o.values() {
+            moved.push(build.pushed(value, &moves)?);
+        }
         let name = fresh(&format!("d{}", o.name), &mut build.taken);
         build.output(name, o.span, &moved, o.dtype);
     }
@@ -160,18 +169,28 @@ impl<'a> Build<'a> {
         })
     }
 
-    fn input(&mut self, wanted: &str, span: Span) -> String {
+    /// A further input, with so many further parts of its rows; gives its variables.
+    fn input(&mut self, wanted: &str, span: Span, others: usize) -> Vec<String> {
         let name = fresh(wanted, &mut self.taken);
-        let input = Input::of(&name, span, InputKind::Value);
+        let mut input = Input::of(&name, span, InputKind::Value);
+        if others > 0 {
+            for part in 0..=others {
+                let wanted = format!("{name}_{}", part + 1);
+                input.parts.push(fresh(&wanted, &mut self.taken));
+            }
+        }
+        let names = input.variables().map(str::to_owned).collect();
         self.made.inputs.push(input);
-        name
+        names
     }
 
-    fn output(&mut self, name: String, span: Span, value: &Expr, dtype: OutputDtype) {
+    fn output(&mut self, name: String, span: Span, values: &[Expr], dtype: OutputDtype) {
+        let mut values = values.iter().map(Expr::simplify);
         self.made.outputs.push(Output {
             name,
             span,
-            value: value.simplify(),
+            value: values.next().unwrap_or_else(zero),
+            others: values.collect(),
             dtype,
         });
     }
@@ -201,13 +220,15 @@ impl<'a> Build<'a> {
     fn pulled(
         &mut self,
         name: &str,
-        cotangents: &[String],
+        cotangents: &[Vec<String>],
         adjoints: &[Expr],
         from: usize,
     ) -> Result<(Expr, Expr)> {
         let (mut element, mut row) = (zero(), zero());
-        for (o, g) in self.of.outputs.iter().zip(cotangents) {
-            let slope = mul(variable(g), self.derivative(&o.value, name)?);
+        let outputs = self.of.outputs.iter().zip(cotangents);
+        let values = outputs.flat_map(|(o, names)| o.values().zip(names).map(move |v| (o, v)));
+        for (o, (value, g)) in values {
+            let slope = mul(variable(g), self.derivative(value, name)?);
             match o.span {
                 // The cotangent of a sum over rows is the same for each row.
                 Span::Element | Span::Summed => element = add(element, slope),

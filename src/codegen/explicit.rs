@@ -102,6 +102,7 @@ impl Explicit {
                 name: fresh(&format!("d{}", input.name), &mut taken),
                 span: Span::Element,
                 value: value.clone(),
+                others: Vec::new(),
                 dtype: OutputDtype::Like(i),
             });
         }

@@ -16,7 +16,7 @@ impl Writer<'_> {
         for name in self.full() {
             self.read(&name, &format!("{name}_in[zk_i]"));
         }
-        self.stores(&[Span::Element], None, |o| {
+        self.stores(&[Span::Element], None, |o, _| {
             Place::Set(format!("{}_out[zk_i]", o.name))
         });
     }
@@ -43,7 +43,7 @@ impl Writer<'_> {
         for name in self.full() {
             self.read(&name, &format!("zk_in_{name}.v[zk_k]"));
         }
-        self.stores(&[Span::Element], None, |o| {
+        self.stores(&[Span::Element], None, |o, _| {
             Place::Set(format!("zk_out_{}.v[zk_k]", o.name))
         });
         self.line("}");

@@ -8,7 +8,7 @@ use crate::expr::Expr;
 use super::folds::{self, by_level};
 use super::layout::{Access, Walk};
 use super::program::{Fold, Output, Reduction, Span};
-use super::text::{Place, Writer, is_zero, wide_name};
+use super::text::{Place, Writer, is_zero, part_of, wide_name};
 
 /// What a loop over the row's elements is for.
 struct Loop<'a> {
@@ -41,7 +41,10 @@ impl Writer<'_> {
     /// Every expression of an element.
     fn all_values(&self) -> Vec<Expr> {
         let folded = self.program.reductions.iter().map(|r| r.value.clone());
-        let written = self.along_outputs().into_iter().map(|o| o.value.clone());
+        let written = self
+            .along_outputs()
+            .into_iter()
+            .flat_map(|o| o.values().cloned());
         folded.chain(written).collect()
     }
 
@@ -194,13 +197,14 @@ impl Writer<'_> {
 
     fn held_outputs(&mut self) {
         let outputs = self.along_outputs();
-        let elements: Vec<Expr> = outputs.iter().map(|o| o.value.clone()).collect();
-        let names: Vec<String> = outputs
-            .iter()
-            .filter(|o| o.span == Span::Element)
-            .map(|o| o.name.clone())
-            .collect();
-        let types: Vec<String> = names.iter().map(|n| self.output_type(n)).collect();
+        let elements: Vec<Expr> = outputs.iter().flat_map(|o| o.values().cloned()).collect();
+        let (mut names, mut types) = (Vec::new(), Vec::new());
+        for o in outputs.iter().filter(|o| o.span == Span::Element) {
+            for part in 0..o.count() {
+                names.push(part_of(&o.name, part));
+                types.push(self.output_type(&o.name));
+            }
+        }
         if !elements.is_empty() {
             let values = self.hoist(&elements);
             let cut = self.pattern.form.has_dims() && !self.program.by_rows;
@@ -236,14 +240,14 @@ impl Writer<'_> {
                     w.stores(
                         &[Span::Element, Span::Summed],
                         Some(values.clone()),
-                        |o| match (o.span, walk) {
+                        |o, part| match (o.span, walk) {
                             (Span::Summed, Walk::Held) => {
                                 Place::Add(format!("zk_sum_{}[zk_k * VEC + zk_l]", o.name))
                             }
                             (Span::Summed, _) => {
                                 Place::Add(format!("{}_sum[zk_from + zk_b + zk_l]", o.name))
                             }
-                            _ => Place::Set(format!("zk_out_{}.v[zk_l]", o.name)),
+                            _ => Place::Set(format!("zk_out_{}.v[zk_l]", part_of(&o.name, part))),
                         },
                     );
                 },

@@ -30,7 +30,7 @@ pub(crate) fn kept(program: &Program) -> Option<Kept> {
     let output = program
         .outputs
         .iter()
-        .position(|o| o.span == Span::Element && !super::text::is_zero(o))?;
+        .position(|o| o.span == Span::Element && o.others.is_empty() && !super::text::is_zero(o))?;
     let levels = program.levels();
     let level = *levels.iter().max()?;
     let mut computed: Vec<Expr> = Vec::new();

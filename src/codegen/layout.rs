@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use crate::{Array, Error, Result};
 
-use super::program::{Program, Span};
+use super::program::{Input, Program, Span};
 use super::strides::{access, collapse, dims_of, strides};
 
 /// Where a kernel finds an input's value.
@@ -165,6 +165,7 @@ impl<'a> Layout<'a> {
             ));
         }
         let simple = match program.by_rows {
+            _ if program.has_parts() => None,
             false => flat(used, inputs).or_else(|| plain(program, used, inputs)),
             true => plain(program, used, inputs),
         };
@@ -173,19 +174,27 @@ impl<'a> Layout<'a> {
         }
         let shape = common_shape(op, program, inputs)?;
         if program.by_rows {
-            by_rows(program, used, inputs, shape)
+            by_rows(op, program, used, inputs, shape)
         } else {
             Ok(elementwise(used, inputs, shape))
         }
     }
 
-    /// The shape of an output.
-    pub(crate) fn output(&self, span: Span) -> &[i32] {
-        match span {
+    /// The shape of an output whose rows are made of so many parts.
+    pub(crate) fn output(&self, span: Span, parts: usize) -> Cow<'_, [i32]> {
+        let shape = match span {
             Span::Element => &self.shape,
             Span::Row => &self.shape[..self.lead],
             Span::Summed => &self.shape[self.lead..],
+        };
+        if parts == 1 {
+            return Cow::Borrowed(shape);
         }
+        let mut shape = shape.to_vec();
+        if let Some(last) = shape.last_mut() {
+            *last = last.saturating_mul(parts as i32);
+        }
+        Cow::Owned(shape)
     }
 }
 
@@ -291,7 +300,7 @@ fn plain<'a>(program: &Program, used: &[bool], inputs: &[&'a Array]) -> Option<L
 fn common_shape(op: &str, program: &Program, inputs: &[&Array]) -> Result<Vec<i32>> {
     let mut shape: Vec<i32> = Vec::new();
     for (input, a) in program.inputs.iter().zip(inputs) {
-        let mut own = a.shape().to_vec();
+        let mut own = of_parts(op, input, a)?.into_owned();
         if input.span == Span::Row || (program.by_rows && own.is_empty()) {
             own.push(1);
         }
@@ -320,6 +329,27 @@ fn common_shape(op: &str, program: &Program, inputs: &[&Array]) -> Result<Vec<i3
         )));
     }
     Ok(shape)
+}
+
+/// The shape of an input's parts.
+#[track_caller]
+fn of_parts<'a>(op: &str, input: &Input, a: &'a Array) -> Result<Cow<'a, [i32]>> {
+    let parts = input.count() as i32;
+    if parts == 1 {
+        return Ok(Cow::Borrowed(a.shape()));
+    }
+    let mut shape = a.shape().to_vec();
+    match shape.last_mut() {
+        Some(last) if *last % parts == 0 => *last /= parts,
+        _ => {
+            return Err(Error::shape(format!(
+                "`{op}`: expected a last axis of `{}` that is a multiple of {parts}, got shape {:?}",
+                input.name,
+                a.shape()
+            )));
+        }
+    }
+    Ok(Cow::Owned(shape))
 }
 
 #[track_caller]
@@ -387,6 +417,7 @@ fn elementwise(used: &[bool], inputs: &[&Array], shape: Vec<i32>) -> Layout<'sta
 /// An operation along the last axis.
 #[track_caller]
 fn by_rows(
+    op: &str,
     program: &Program,
     used: &[bool],
     inputs: &[&Array],
@@ -399,8 +430,10 @@ fn by_rows(
     let mut accesses = Vec::with_capacity(inputs.len());
     let mut length_known = false;
     for ((input, a), &used) in program.inputs.iter().zip(inputs).zip(used) {
+        let own = of_parts(op, input, a)?;
+        let parts = input.count();
         let mut s = match input.span {
-            Span::Element | Span::Summed => strides(a.shape(), &shape),
+            Span::Element | Span::Summed => strides(&own, &shape),
             Span::Row => {
                 let mut s = strides(a.shape(), &shape[..lead]);
                 s.push(0);
@@ -411,13 +444,19 @@ fn by_rows(
         let way = match used {
             false => Access::Unused,
             true if a.ndim() == 0 => Access::Value,
-            true if input.span == Span::Element && a.shape() == shape && rows <= FLAT_LIMIT => {
+            true if input.span == Span::Element && *own == *shape && rows <= FLAT_LIMIT => {
                 Access::Full
             }
             true => access(&s, &shape[..lead], step, width),
         };
+        let whole_rows = matches!(way, Access::Full | Access::Shared | Access::Rows);
+        if parts > 1 && way != Access::Unused && !whole_rows {
+            return Err(mismatch(op, program, inputs));
+        }
+        // In memory the parts of a row follow each other.
+        s.iter_mut().for_each(|step| *step *= parts as i64);
         length_known |= way == Access::Full && input.span == Span::Element && a.ndim() > 0 && {
-            a.shape().last() == shape.last()
+            own.last() == shape.last()
         };
         accesses.push(way);
         all.push(s);

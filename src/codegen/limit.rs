@@ -11,7 +11,7 @@ const MOST: usize = 16 * 1024;
 #[track_caller]
 pub(crate) fn check(program: &Program) -> Result<()> {
     let reductions = program.reductions.iter().map(|r| &r.value);
-    let all = reductions.chain(program.outputs.iter().map(|o| &o.value));
+    let all = reductions.chain(program.written());
     let parts: usize = all.map(crate::expr::Expr::node_count).sum();
     if parts <= MOST {
         return Ok(());

@@ -204,6 +204,7 @@ impl<'a> Make<'a> {
         self.program.outputs.push(Output {
             name: name.to_owned(),
             span,
+            others: Vec::new(),
             value,
             dtype,
         });

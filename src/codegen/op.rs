@@ -184,7 +184,7 @@ impl Fused {
             Span::Element | Span::Row => Ok(made),
             Span::Summed => made
                 .sum(0)?
-                .reshape(layout.output(Span::Summed))?
+                .reshape(&*layout.output(Span::Summed, 1))?
                 .astype(self.dtype(i, inputs)),
         }
     }
@@ -263,6 +263,11 @@ impl Fused {
         read.extend(&dims);
         let groups = super::sizes::adders(layout.rows, group.as_ref()) as i32;
         let partial = [groups, layout.width as i32];
+        let shapes: SmallVec<[_; 2]> = program
+            .outputs
+            .iter()
+            .map(|o| layout.output(o.span, o.count()))
+            .collect();
         let mut launch = kernel.launch(&read);
         let mut n = 0;
         for (i, output) in program.outputs.iter().enumerate() {
@@ -275,7 +280,7 @@ impl Fused {
             } else {
                 let dtype = self.dtype(i, inputs);
                 launch.set_template(output_type(n), dtype.into());
-                launch.set_output(layout.output(output.span), dtype);
+                launch.set_output(&*shapes[i], dtype);
             }
             n += 1;
         }
@@ -293,10 +298,16 @@ impl Fused {
         let mut outputs = Outputs::new();
         for (i, output) in program.outputs.iter().enumerate() {
             outputs.push(match zero[i] {
-                true => Array::zeros(layout.output(output.span), self.dtype(i, inputs))?,
+                true => Array::zeros(
+                    &*layout.output(output.span, output.count()),
+                    self.dtype(i, inputs),
+                )?,
                 false => match made.next() {
                     Some(a) => self.finished(i, a, &layout, inputs)?,
-                    None => Array::zeros(layout.output(output.span), self.dtype(i, inputs))?,
+                    None => Array::zeros(
+                        &*layout.output(output.span, output.count()),
+                        self.dtype(i, inputs),
+                    )?,
                 },
             });
         }

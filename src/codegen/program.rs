@@ -41,6 +41,9 @@ pub(crate) struct Input {
     pub(crate) name: String,
     pub(crate) span: Span,
     pub(crate) kind: InputKind,
+    /// The variables of an array whose rows are so many parts of equal length, one behind the other; none where
+    /// the row is one, whose variable has the input's name.
+    pub(crate) parts: Vec<String>,
 }
 
 /// What an argument is for.
@@ -111,6 +114,8 @@ pub(crate) struct Output {
     pub(crate) name: String,
     pub(crate) span: Span,
     pub(crate) value: Expr,
+    /// Values of the further parts of a row that is made of several, one behind the other.
+    pub(crate) others: Vec<Expr>,
     pub(crate) dtype: OutputDtype,
 }
 
@@ -152,6 +157,7 @@ impl Program {
                 name: "y".into(),
                 span: Span::Element,
                 value,
+                others: Vec::new(),
                 dtype: OutputDtype::Like(0),
             }],
             by_rows: false,
@@ -171,15 +177,18 @@ impl Program {
         for r in &mut self.reductions {
             r.value = r.value.with_float_arguments();
         }
-        for o in &mut self.outputs {
-            o.value = o.value.with_float_arguments();
+        for value in self.written_mut() {
+            *value = value.with_float_arguments();
         }
         self
     }
 
     /// Names that a new variable cannot have.
     pub(crate) fn taken(&self) -> Vec<String> {
-        let inputs = self.inputs.iter().map(|i| &i.name);
+        let inputs = self
+            .inputs
+            .iter()
+            .flat_map(|i| i.parts.iter().chain([&i.name]));
         let reductions = self.reductions.iter().map(|r| &r.name);
         let outputs = self.outputs.iter().map(|o| &o.name);
         inputs.chain(reductions).chain(outputs).cloned().collect()
@@ -194,7 +203,8 @@ impl Program {
 
     fn is_element(&self, name: &str) -> bool {
         let varies = |i: &Input| i.span == Span::Element && i.kind != InputKind::Parameter;
-        self.inputs.iter().any(|i| varies(i) && i.name == name)
+        let mut inputs = self.inputs.iter();
+        inputs.any(|i| varies(i) && i.variables().any(|v| v == name))
     }
 
     /// After which pass over the row each reduction is known, from 1 on: that after all that it mentions. The value at a place
@@ -263,8 +273,8 @@ impl Program {
             }
         }
         let mut needed: Vec<String> = Vec::new();
-        for o in &self.outputs {
-            needed.extend(o.value.variables());
+        for value in self.written() {
+            needed.extend(value.variables());
         }
         for i in (0..self.reductions.len()).rev() {
             if needed.contains(&self.reductions[i].name) {
@@ -286,9 +296,25 @@ impl Program {
                 Fold::Sum | Fold::Max | Fold::Min => {}
             }
         }
-        for o in &mut self.outputs {
-            o.value = o.value.substitute(from, &to);
+        for value in self.written_mut() {
+            *value = value.substitute(from, &to);
         }
+    }
+
+    /// The values of all outputs.
+    pub(crate) fn written(&self) -> impl Iterator<Item = &Expr> {
+        self.outputs.iter().flat_map(Output::values)
+    }
+
+    fn written_mut(&mut self) -> impl Iterator<Item = &mut Expr> {
+        let outputs = self.outputs.iter_mut();
+        outputs.flat_map(|o| std::iter::once(&mut o.value).chain(&mut o.others))
+    }
+
+    /// Whether rows of an array are made of parts.
+    pub(crate) fn has_parts(&self) -> bool {
+        let others = self.outputs.iter().any(|o| !o.others.is_empty());
+        others || self.inputs.iter().any(|i| !i.parts.is_empty())
     }
 
     /// Which arguments the kernel reads.
@@ -297,12 +323,12 @@ impl Program {
         for r in &self.reductions {
             names.extend(r.mentions());
         }
-        for o in &self.outputs {
-            names.extend(o.value.variables());
+        for value in self.written() {
+            names.extend(value.variables());
         }
-        self.inputs
-            .iter()
-            .map(|i| names.contains(&i.name))
+        let inputs = self.inputs.iter();
+        inputs
+            .map(|i| i.variables().any(|v| names.iter().any(|n| n == v)))
             .collect()
     }
 
@@ -323,8 +349,8 @@ impl Program {
             for r in &mut self.reductions {
                 r.value = r.value.substitute(name, &integer);
             }
-            for o in &mut self.outputs {
-                o.value = o.value.substitute(name, &integer);
+            for value in self.written_mut() {
+                *value = value.substitute(name, &integer);
             }
         }
         Ok(())
@@ -333,7 +359,7 @@ impl Program {
     /// Whether an expression mentions the name.
     pub(crate) fn mentions(&self, name: &str) -> bool {
         let reductions = self.reductions.iter().flat_map(Reduction::mentions);
-        let outputs = self.outputs.iter().flat_map(|o| o.value.variables());
+        let outputs = self.written().flat_map(|e| e.variables());
         reductions.chain(outputs).any(|n| n == name)
     }
 
@@ -364,12 +390,36 @@ impl Input {
             name: name.to_owned(),
             span,
             kind,
+            parts: Vec::new(),
         }
+    }
+
+    /// The variables that stand for its values.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = &str> {
+        let whole = self.parts.is_empty().then_some(&self.name);
+        self.parts.iter().chain(whole).map(String::as_str)
+    }
+
+    /// How many parts its rows are made of.
+    pub(crate) fn count(&self) -> usize {
+        self.parts.len().max(1)
     }
 
     /// Whether it has gradients and tangents.
     pub(crate) fn is_value(&self) -> bool {
         self.kind == InputKind::Value
+    }
+}
+
+impl Output {
+    /// The values of all parts of its rows.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &Expr> {
+        std::iter::once(&self.value).chain(&self.others)
+    }
+
+    /// How many parts its rows are made of.
+    pub(crate) fn count(&self) -> usize {
+        1 + self.others.len()
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) fn is_floating(used: &[bool], inputs: &[&Array]) -> bool {
 pub(super) fn reading(gradients: &Program) -> Program {
     let mut made = gradients.clone();
     let reductions = std::mem::take(&mut made.reductions);
-    let mentioned: Vec<_> = made.outputs.iter().map(|o| o.value.variables()).collect();
+    let mentioned: Vec<_> = made.written().map(|e| e.variables()).collect();
     for r in reductions {
         if mentioned.iter().any(|names| names.contains(&r.name)) {
             made.inputs.push(row(&r.name));
@@ -43,6 +43,7 @@ pub(super) fn row(name: &str) -> Input {
         name: name.to_owned(),
         span: Span::Row,
         kind: InputKind::Value,
+        parts: Vec::new(),
     }
 }
 
@@ -62,6 +63,7 @@ pub(super) fn writing(program: &Program, names: &[String]) -> Program {
             name: super::names::fresh(&format!("{name}_saved"), &mut taken),
             span: Span::Row,
             value: variable(name),
+            others: Vec::new(),
             dtype: OutputDtype::Fixed(Dtype::Float32),
         });
     }

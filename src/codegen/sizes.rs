@@ -117,7 +117,7 @@ pub(super) fn group(
         if input.span != Span::Row && matches!(access, Access::Full | Access::Shared | Access::Rows)
         {
             let bytes = read(i).size() as u64;
-            held += bytes;
+            held += bytes * input.count() as u64;
             longest = bytes.max(longest);
             if access == Access::Full {
                 size = bytes.max(size);

@@ -51,7 +51,7 @@ pub(crate) fn wide_name(dtype: Dtype) -> &'static str {
 
 /// True for outputs that need no kernel: all zeros.
 pub(crate) fn is_zero(output: &Output) -> bool {
-    super::terms::is_zero(&output.value)
+    output.values().all(super::terms::is_zero)
 }
 
 /// The kernel of a program.
@@ -127,7 +127,9 @@ impl Writer<'_> {
     /// The declaration of an input's value, which stands at `place`.
     pub(super) fn read(&mut self, name: &str, place: &str) {
         let mut inputs = self.program.inputs.iter();
-        let kind = inputs.find(|i| i.name == name).map(|i| i.kind);
+        let kind = inputs
+            .find(|i| i.variables().any(|v| v == name))
+            .map(|i| i.kind);
         let wide = wide_name(self.program.compute);
         self.line(match kind {
             Some(InputKind::Index) => format!("const long {name} = kk_index({place});"),
@@ -156,7 +158,7 @@ impl Writer<'_> {
     fn short(&self) -> Option<String> {
         let p = self.program;
         let reduced = p.reductions.iter().flat_map(|r| r.value.functions());
-        let written = p.outputs.iter().flat_map(|o| o.value.functions());
+        let written = p.written().flat_map(|e| e.functions());
         if p.compute != Dtype::Float32 || !reduced.chain(written).any(|f| self.is_short(&f)) {
             return None;
         }
@@ -187,7 +189,7 @@ impl Writer<'_> {
         &mut self,
         spans: &[Span],
         values: Option<Vec<Expr>>,
-        place: impl Fn(&Output) -> Place,
+        place: impl Fn(&Output, usize) -> Place,
     ) {
         let outputs: Vec<(usize, &Output)> = self
             .program
@@ -197,11 +199,20 @@ impl Writer<'_> {
             .enumerate()
             .filter(|(_, o)| spans.contains(&o.span))
             .collect();
-        let values =
-            values.unwrap_or_else(|| outputs.iter().map(|(_, o)| o.value.clone()).collect());
+        let values = values.unwrap_or_else(|| {
+            outputs
+                .iter()
+                .flat_map(|(_, o)| o.values())
+                .cloned()
+                .collect()
+        });
         let values = self.shared(&values, "zk_t");
-        for ((n, o), value) in outputs.into_iter().zip(values) {
-            self.line(match place(o) {
+        let mut parts: Vec<(usize, &Output, usize)> = Vec::new();
+        for (n, o) in outputs {
+            parts.extend((0..o.count()).map(|part| (n, o, part)));
+        }
+        for ((n, o, part), value) in parts.into_iter().zip(values) {
+            self.line(match place(o, part) {
                 Place::Set(to) => format!("{to} = static_cast<O{n}>({value});"),
                 Place::Add(to) => format!("{to} += float({value});"),
             });
@@ -313,9 +324,13 @@ impl Writer<'_> {
         for o in &self.program.outputs {
             if o.span == Span::Element && !is_zero(o) {
                 let name = &o.name;
-                self.line(format!(
-                    "const auto {name}_to = {name}_out + size_t(row) * zk_n;"
-                ));
+                let row = row_of(o.count());
+                self.line(format!("const auto {name}_to = {name}_out + {row};"));
+                for part in 1..o.count() {
+                    let to = part_of(name, part);
+                    let parts = times(part);
+                    self.line(format!("const auto {to}_to = {name}_to + {parts}zk_n;"));
+                }
             }
         }
         match self.pattern.walk {
@@ -341,9 +356,14 @@ impl Writer<'_> {
             self.pattern.access(i) == Access::Full && self.program.inputs[i].span == Span::Element
         });
         if let Some(i) = full {
-            let name = &self.program.inputs[i].name;
+            let input = &self.program.inputs[i];
+            let name = &input.name;
+            let parts = match input.count() {
+                1 => String::new(),
+                n => format!(" / {n}"),
+            };
             self.line(format!(
-                "const uint zk_n = {name}_in_shape[{name}_in_ndim - 1];"
+                "const uint zk_n = {name}_in_shape[{name}_in_ndim - 1]{parts};"
             ));
             if self.sums_rows() {
                 self.line("uint zk_rows = 1;");
@@ -411,12 +431,21 @@ impl Writer<'_> {
                     self.read(name, &format!("{name}_in[row]"));
                 }
                 (Access::Starts, _) => self.read(name, &format!("{name}_in[zk_at_{name}]")),
-                (Access::Full, _) => self.line(format!(
-                    "const auto {name}_row = {name}_in + size_t(row) * zk_n;"
-                )),
-                (Access::Shared, _) => self.line(format!("const auto {name}_row = {name}_in;")),
-                (Access::Rows, _) => {
-                    self.line(format!("const auto {name}_row = {name}_in + zk_at_{name};"));
+                (Access::Full | Access::Shared | Access::Rows, _) => {
+                    let start = match self.pattern.access(i) {
+                        Access::Full => format!(" + {}", row_of(input.count())),
+                        Access::Rows => format!(" + zk_at_{name}"),
+                        _ => String::new(),
+                    };
+                    for (part, variable) in input.variables().enumerate() {
+                        let part = match part {
+                            0 => String::new(),
+                            n => format!(" + {}zk_n", times(n)),
+                        };
+                        self.line(format!(
+                            "const auto {variable}_row = {name}_in{start}{part};"
+                        ));
+                    }
                 }
             }
         }
@@ -433,15 +462,17 @@ impl Writer<'_> {
                 let way = self.pattern.access(*i);
                 input.span == Span::Element
                     && matches!(way, Access::Full | Access::Shared | Access::Rows)
-                    && named.contains(&input.name)
             })
-            .map(|(_, input)| input.name.clone())
+            .flat_map(|(_, input)| input.variables())
+            .filter(|v| named.iter().any(|n| n == v))
+            .map(str::to_owned)
             .collect()
     }
 
     fn outputs(&mut self, serial: bool) {
         let outputs: Vec<Output> = self.along_outputs().into_iter().cloned().collect();
-        let elements: Vec<Expr> = outputs.iter().map(|o| self.last(&o.value)).collect();
+        let values = outputs.iter().flat_map(Output::values);
+        let elements: Vec<Expr> = values.map(|v| self.last(v)).collect();
         if !elements.is_empty() {
             let cut = self.pattern.form.has_dims() && !self.program.by_rows;
             let (first, last) = match cut {
@@ -465,9 +496,9 @@ impl Writer<'_> {
             self.stores(
                 &[Span::Element, Span::Summed],
                 Some(elements),
-                |o| match o.span {
+                |o, part| match o.span {
                     Span::Summed => Place::Add(format!("{}_sum[j]", o.name)),
-                    _ => Place::Set(format!("{}_to[j]", o.name)),
+                    _ => Place::Set(format!("{}_to[j]", part_of(&o.name, part))),
                 },
             );
             self.line("}");
@@ -480,11 +511,31 @@ impl Writer<'_> {
         let mut outputs = self.program.outputs.iter().filter(|o| !is_zero(o));
         if outputs.any(|o| o.span == Span::Row) {
             self.line(open);
-            self.stores(&[Span::Row], None, |o| {
+            self.stores(&[Span::Row], None, |o, _| {
                 Place::Set(format!("{}_out[row]", o.name))
             });
             self.line("}");
         }
+    }
+}
+
+/// Where a row starts whose length is so many times that of a part.
+fn row_of(parts: usize) -> String {
+    format!("size_t(row) * {}zk_n", times(parts))
+}
+
+fn times(n: usize) -> String {
+    match n {
+        1 => String::new(),
+        n => format!("{n} * "),
+    }
+}
+
+/// What names a part of an output.
+pub(super) fn part_of(name: &str, part: usize) -> String {
+    match part {
+        0 => name.to_owned(),
+        n => format!("{name}_zk{n}"),
     }
 }
 

@@ -97,6 +97,9 @@ impl Way {
         }
         for o in &mut made.outputs {
             o.value = o.value.in_integers(ty, COUNTS, self.stored)?;
+            for value in &mut o.others {
+                *value = value.in_integers(ty, COUNTS, self.stored)?;
+            }
         }
         Some(made)
     }

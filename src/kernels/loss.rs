@@ -184,6 +184,7 @@ fn output(name: &str, span: Span, text: &str, dtype: OutputDtype) -> Result<Outp
         name: name.to_owned(),
         span,
         value: parse(text)?,
+        others: Vec::new(),
         dtype,
     })
 }

@@ -140,6 +140,10 @@ impl Kernel {
             });
             inputs.push(match i.kind {
                 Kind::Rows | Kind::Weight => Input::element(i.name),
+                Kind::DoubleRows => Input {
+                    parts: HALVES.map(|half| half_of(i.name, half)).to_vec(),
+                    ..Input::element(i.name)
+                },
                 Kind::Targets => Input::of(i.name, Span::Row, InputKind::Index),
                 other => {
                     let got = format_args!("{other:?}");
@@ -170,19 +174,30 @@ impl Kernel {
         };
         let mut values = Vec::new();
         for e in &results {
-            values.push(e.with_calls(|name, call| reduced(&mut program, name, call))?);
+            let e = e.with_calls(|name, call| reduced(&mut program, name, call))?;
+            // Two halves of a result.
+            values.push(match e.call_of(JOIN) {
+                Some((call, halves)) if call == e => halves,
+                _ => vec![e],
+            });
         }
-        let mut mentioned = values.iter().flat_map(Expr::variables);
+        let mut mentioned = values.iter().flatten().flat_map(Expr::variables);
         let row_inputs = program.inputs.iter().any(|i| i.span == Span::Row);
         program.by_rows = !program.reductions.is_empty()
             || row_inputs
+            || program.inputs.iter().any(|i| !i.parts.is_empty())
+            || values.iter().any(|halves| halves.len() > 1)
             || mentioned.any(|n| ["D", "row", "j"].contains(&n.as_str()));
-        for (i, value) in values.into_iter().enumerate() {
-            let of_row = program.by_rows && program.is_row_level(&value);
+        for (i, halves) in values.into_iter().enumerate() {
+            let mut halves = halves.into_iter();
+            let value = halves.next().unwrap_or_else(|| Expr::from(0.0));
+            let others: Vec<Expr> = halves.collect();
+            let of_row = program.by_rows && others.is_empty() && program.is_row_level(&value);
             program.outputs.push(Output {
                 name: names::fresh(&format!("y{}", i + 1), &mut program.taken()),
                 span: if of_row { Span::Row } else { Span::Element },
                 value,
+                others,
                 dtype: OutputDtype::Like(0),
             });
         }
@@ -203,6 +218,22 @@ impl Kernel {
             true => rows_of(first.name, x)?.1,
             false => 0,
         };
+        // The shape of rows.
+        let mut shape: SmallVec<[i32; 6]> = x.shape().into();
+        let mut width = width as i32;
+        if first.kind == Kind::DoubleRows {
+            if width % 2 != 0 {
+                return Err(Error::shape(format!(
+                    "`{}`: expected a last axis of two halves, got shape {:?}",
+                    first.name,
+                    x.shape()
+                )));
+            }
+            width /= 2;
+            if let Some(last) = shape.last_mut() {
+                *last = width;
+            }
+        }
         for (input, a) in rest {
             match input.kind {
                 Kind::Targets if !a.dtype().is_integral() => {
@@ -215,11 +246,19 @@ impl Kernel {
                 Kind::Targets => check_shape(input.name, a, &x.shape()[..x.ndim() - 1])?,
                 Kind::Weight => {
                     check_float(input.name, a)?;
-                    check_shape(input.name, a, &[width as i32])?;
+                    check_shape(input.name, a, &[width])?;
+                }
+                Kind::DoubleRows => {
+                    check_float(input.name, a)?;
+                    let mut shape = shape.clone();
+                    if let Some(last) = shape.last_mut() {
+                        *last = last.saturating_mul(2);
+                    }
+                    check_shape(input.name, a, &shape)?;
                 }
                 _ => {
                     check_float(input.name, a)?;
-                    check_shape(input.name, a, x.shape())?;
+                    check_shape(input.name, a, &shape)?;
                 }
             }
         }
@@ -227,9 +266,29 @@ impl Kernel {
     }
 }
 
+/// The functions that give the halves of a row, and the one that makes a row of two.
+const HALVES: [&str; 2] = ["first", "second"];
+const JOIN: &str = "join";
+
+fn half_of(name: &str, half: &str) -> String {
+    format!("{name}_{half}")
+}
+
 /// The value of a row function, as a reduction of the program; another call stays as it is.
 #[track_caller]
 fn reduced(program: &mut Program, function: &str, call: Expr) -> Result<Expr> {
+    if let Some(half) = HALVES.iter().find(|h| **h == function) {
+        let halves = call.arguments().first().and_then(|x| {
+            let mut inputs = program.inputs.iter();
+            inputs.find(|i| !i.parts.is_empty() && Expr::var(&i.name) == *x)
+        });
+        return match halves {
+            Some(input) => Ok(Expr::var(&half_of(&input.name, half))),
+            None => Err(Error::expression(format!(
+                "`{call}`: expected an input with rows of two halves"
+            ))),
+        };
+    }
     let fold = match function {
         "sum" | "mean" => Fold::Sum,
         "max" => Fold::Max,
