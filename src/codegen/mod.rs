@@ -30,6 +30,7 @@ mod saved;
 pub(crate) mod scope;
 mod sizes;
 mod strides;
+mod sums;
 mod terms;
 pub(crate) mod text;
 mod whole;
