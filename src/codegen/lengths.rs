@@ -196,3 +196,24 @@ fn saved_values() {
     let half = half.compute_dtype(crate::Dtype::Float16).build().unwrap();
     assert!(half.op.saving().is_none());
 }
+
+/// Forward, what the largest element does goes away as well.
+#[test]
+fn tangents() {
+    let length = |op: &MapReduce| {
+        let p = derive::jvp(op.op.program(), op.name(), &[true]).unwrap();
+        let passes = p.levels().into_iter().max().unwrap_or(0);
+        (passes, p.reductions.len(), show(&p))
+    };
+    for (result, want) in [("exp(x - s1) / s2", (2, 3)), ("x - s1 - log(s2)", (2, 3))] {
+        let op = powers("softmax").write(result).build().unwrap();
+        let (passes, reductions, text) = length(&op);
+        assert_eq!((passes, reductions), want, "{text}");
+    }
+    let op = powers("logsumexp")
+        .write_row("s1 + log(s2)")
+        .build()
+        .unwrap();
+    let (passes, reductions, text) = length(&op);
+    assert_eq!((passes, reductions), (2, 3), "{text}");
+}

@@ -35,6 +35,7 @@ pub(crate) mod scope;
 mod sizes;
 mod strides;
 mod summed;
+mod sums;
 mod terms;
 pub(crate) mod text;
 mod whole;

@@ -317,8 +317,6 @@ constexpr bool zk_short = sizeof(O0) == 2;
 threadgroup float zk_s0[32];
 threadgroup float zk_s1[32];
 threadgroup float zk_s2[32];
-threadgroup float zk_s3[32];
-threadgroup float zk_s4[32];
 const uint zk_tid = thread_position_in_threadgroup.x;
 const uint zk_lane = thread_index_in_simdgroup;
 const uint zk_simd = simdgroup_index_in_threadgroup;
@@ -357,26 +355,16 @@ if (TG > 32) {
   s1 = kk_simds_max<TG>(zk_s0);
 }
 float s2 = float(0);
-float t = float(0);
-float n = float(0);
 float t_2 = float(0);
 {
   float zk_w1[VEC], zk_r1[VEC];
   for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_w1[zk_l] = zk_r1[zk_l] = 0.0f;
   float zk_w2[VEC], zk_r2[VEC];
   for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_w2[zk_l] = zk_r2[zk_l] = 0.0f;
-  float zk_w3[VEC], zk_r3[VEC];
-  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_w3[zk_l] = zk_r3[zk_l] = 0.0f;
-  float zk_w4[VEC], zk_r4[VEC];
-  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_w4[zk_l] = zk_r4[zk_l] = 0.0f;
   float zk_a1[VEC];
   for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a1[zk_l] = s2;
   float zk_a2[VEC];
-  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a2[zk_l] = t;
-  float zk_a3[VEC];
-  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a3[zk_l] = n;
-  float zk_a4[VEC];
-  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a4[zk_l] = t_2;
+  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a2[zk_l] = t_2;
   for (uint zk_c = 0; zk_c < zk_blocks; zk_c += kk_run * TG) {
     const uint zk_e = metal::min(zk_blocks, zk_c + kk_run * TG);
     for (uint zk_b = zk_c + zk_tid; zk_b < zk_e; zk_b += TG) {
@@ -386,11 +374,8 @@ float t_2 = float(0);
         const T x = T(x_at[zk_l]);
         const T dx = T(dx_at[zk_l]);
         const auto zk_t0 = kk_exp<zk_short>(x - s1);
-        const auto zk_t1 = x == s1 ? 1.0f : 0.0f;
         zk_a1[zk_l] += float(zk_t0);
-        zk_a2[zk_l] += float(zk_t1 * dx);
-        zk_a3[zk_l] += float(zk_t1);
-        zk_a4[zk_l] += float(dx * zk_t0);
+        zk_a2[zk_l] += float(dx * zk_t0);
       }
     }
     for (int zk_l = 0; zk_l < VEC; ++zk_l) {
@@ -398,20 +383,13 @@ float t_2 = float(0);
       zk_a1[zk_l] = 0.0f;
       kk_two_sum(zk_w2[zk_l], zk_r2[zk_l], zk_a2[zk_l]);
       zk_a2[zk_l] = 0.0f;
-      kk_two_sum(zk_w3[zk_l], zk_r3[zk_l], zk_a3[zk_l]);
-      zk_a3[zk_l] = 0.0f;
-      kk_two_sum(zk_w4[zk_l], zk_r4[zk_l], zk_a4[zk_l]);
-      zk_a4[zk_l] = 0.0f;
     }
   }
   for (uint j = zk_blocks * VEC + zk_tid; j < zk_n; j += TG) {
     const T x = T(x_row[j]);
     const T dx = T(dx_row[j]);
     const auto zk_t0 = kk_exp<zk_short>(x - s1);
-    const auto zk_t1 = x == s1 ? 1.0f : 0.0f;
     s2 += float(zk_t0);
-    t += float(zk_t1 * dx);
-    n += float(zk_t1);
     t_2 += float(dx * zk_t0);
   }
   for (int zk_h = VEC / 2; zk_h > 0; zk_h /= 2) {
@@ -420,38 +398,24 @@ float t_2 = float(0);
       zk_r1[zk_l] += zk_r1[zk_l + zk_h];
       zk_w2[zk_l] += zk_w2[zk_l + zk_h];
       zk_r2[zk_l] += zk_r2[zk_l + zk_h];
-      zk_w3[zk_l] += zk_w3[zk_l + zk_h];
-      zk_r3[zk_l] += zk_r3[zk_l + zk_h];
-      zk_w4[zk_l] += zk_w4[zk_l + zk_h];
-      zk_r4[zk_l] += zk_r4[zk_l + zk_h];
     }
   }
   s2 = kk_with_rest(s2 + zk_w1[0], zk_r1[0]);
-  t = kk_with_rest(t + zk_w2[0], zk_r2[0]);
-  n = kk_with_rest(n + zk_w3[0], zk_r3[0]);
-  t_2 = kk_with_rest(t_2 + zk_w4[0], zk_r4[0]);
+  t_2 = kk_with_rest(t_2 + zk_w2[0], zk_r2[0]);
 }
 s2 = kk_lanes_sum<TG>(s2);
-t = kk_lanes_sum<TG>(t);
-n = kk_lanes_sum<TG>(n);
 t_2 = kk_lanes_sum<TG>(t_2);
 if (TG > 32) {
   if (zk_lane == 0) zk_s1[zk_simd] = s2;
-  if (zk_lane == 0) zk_s2[zk_simd] = t;
-  if (zk_lane == 0) zk_s3[zk_simd] = n;
-  if (zk_lane == 0) zk_s4[zk_simd] = t_2;
+  if (zk_lane == 0) zk_s2[zk_simd] = t_2;
   metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
   s2 = kk_simds_sum<TG>(zk_s1);
-  t = kk_simds_sum<TG>(zk_s2);
-  n = kk_simds_sum<TG>(zk_s3);
-  t_2 = kk_simds_sum<TG>(zk_s4);
+  t_2 = kk_simds_sum<TG>(zk_s2);
 }
-const auto zk_h0 = t / metal::max(n, 1.0f);
-const auto zk_h1 = t_2 - s2 * t / metal::max(n, 1.0f);
 for (uint j = zk_tid; j < zk_n; j += TG) {
   const T x = T(x_row[j]);
   const T dx = T(dx_row[j]);
-  const auto zk_t0 = kk_exp<zk_short>(x - s1) / s2;
-  dy_to[j] = static_cast<O0>(zk_t0 * dx - zk_t0 * zk_h0 - zk_t0 / s2 * zk_h1);
+  const auto zk_t0 = kk_exp<zk_short>(x - s1);
+  dy_to[j] = static_cast<O0>(dx * zk_t0 / s2 - t_2 * zk_t0 / s2 / s2);
 }
 
