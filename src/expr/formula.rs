@@ -64,7 +64,7 @@ impl Formula {
     }
 
     /// The results for arguments in their order, of which the last may be given as numbers: lazy, in the dtype that MLX's
-    /// operations have for them.
+    /// operations have for them. As everywhere in MLX, float64 needs a CPU stream.
     ///
     /// # Errors
     /// Those of MLX's operations.
