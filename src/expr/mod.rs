@@ -194,7 +194,7 @@ impl Expr {
                 let values = args.iter_mut().take(match f.name {
                     "select" => 2,
                     // Integers stay exact.
-                    "kk_random" | "kk_random_bits" => 0,
+                    "kk_place" | "kk_random" | "kk_random_bits" => 0,
                     _ => f.arity,
                 });
                 for arg in values {
@@ -208,7 +208,7 @@ impl Expr {
     }
 
     /// Every node made anew from its kind and its new arguments.
-    fn rebuild(&self, mut by: impl FnMut(&Kind, Vec<Expr>) -> Expr) -> Expr {
+    pub(super) fn rebuild(&self, mut by: impl FnMut(&Kind, Vec<Expr>) -> Expr) -> Expr {
         let mut new = std::collections::HashMap::new();
         for node in postorder([self]) {
             let args = node.0.args.iter().map(|a| Expr::clone(&new[a])).collect();

@@ -217,6 +217,15 @@ fn cross_entropy_of_nothing() {
         values(&loss(&x)?, &[nan, 2f64.ln(), f64::INFINITY]);
         let slope = grad(|x| loss(x)?.sum(..))(&x)?;
         values(&slope, &[nan, nan, 0.5, -0.5, 1.0, -1.0]);
+        // A row that does not count is 0, whatever is in it.
+        let odd = Array::from_slice(&[f32::NAN, 1.0, INF, 1.0, -INF, -INF], (3, 2))?;
+        let skipped = Array::full(3, -7, I32)?;
+        let loss_of = |x: &Array, t: &Array| softmax_cross_entropy(x, t).ignore_index(-7).call();
+        values(&loss_of(&odd, &skipped)?, &[0.0; 3]);
+        let slope = grad(|x| loss_of(x, &skipped)?.sum(..))(&odd)?;
+        values(&slope, &[0.0; 6]);
+        let slope = grad(|x| loss_of(x, &targets)?.sum(..))(&odd)?;
+        values(&slope, &[nan; 6]);
         let none = Array::zeros((3, 0), F32)?;
         values(&loss(&none)?, &[nan; 3]);
         assert_eq!(grad(|x| loss(x)?.sum(..))(&none)?.shape(), [3, 0]);
