@@ -208,7 +208,7 @@ impl Expr {
     }
 
     /// Every node made anew from its kind and its new arguments.
-    pub(super) fn rebuild(&self, mut by: impl FnMut(&Kind, Vec<Expr>) -> Expr) -> Expr {
+    fn rebuild(&self, mut by: impl FnMut(&Kind, Vec<Expr>) -> Expr) -> Expr {
         let mut new = std::collections::HashMap::new();
         for node in postorder([self]) {
             let args = node.0.args.iter().map(|a| Expr::clone(&new[a])).collect();
