@@ -3,7 +3,7 @@
 use smallvec::{SmallVec, smallvec};
 
 use super::layout::{Form, Layout};
-use super::program::Program;
+use super::program::{Fold, Program};
 use crate::metal::{LONGEST, lines};
 
 /// Grid, threadgroup and template constants of a launch.
@@ -64,7 +64,9 @@ fn vector(program: &Program, gpu: bool) -> i32 {
     if gpu {
         return 4;
     }
-    match program.reductions.len() {
+    // The value at a place needs none.
+    let folds = program.reductions.iter();
+    match folds.filter(|r| !matches!(r.fold, Fold::At(_))).count() {
         0..=2 => 64,
         3..=4 => 32,
         _ => 16,

@@ -205,7 +205,7 @@ impl Expr {
                 let values = args.iter_mut().take(match f.name {
                     "select" => 2,
                     // Integers stay exact.
-                    "kk_random" | "kk_random_bits" => 0,
+                    "kk_place" | "kk_random" | "kk_random_bits" => 0,
                     _ => f.arity,
                 });
                 for arg in values {

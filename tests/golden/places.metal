@@ -1,0 +1,158 @@
+// forward: (x_in, label_in, scale_in) -> (y_out)
+template <typename I>
+inline long kk_index(I i) {
+  const long v = long(i);
+  return v < 0 && !(i < I(0)) ? metal::numeric_limits<long>::lowest() : v;
+}
+inline void kk_two_sum(thread float& a, thread float& rest, float b) {
+  const float sum = a + b;
+  const float of_b = sum - a;
+  rest += (a - (sum - of_b)) + (b - of_b);
+  a = sum;
+}
+inline float kk_with_rest(float sum, float rest) {
+  return metal::isfinite(rest) ? sum + rest : sum;
+}
+constant constexpr int kk_run = 8;
+typedef float T;
+threadgroup float zk_s0[32];
+const uint zk_tid = thread_position_in_threadgroup.x;
+const uint zk_lane = thread_index_in_simdgroup;
+const uint zk_simd = simdgroup_index_in_threadgroup;
+const uint row = threadgroup_position_in_grid.x;
+const uint zk_n = x_in_shape[x_in_ndim - 1];
+const auto x_row = x_in + size_t(row) * zk_n;
+const long label = kk_index(label_in[row]);
+const float scale = float(scale_in);
+const uint zk_blocks = zk_n / VEC;
+float s1 = float(0);
+{
+  float zk_w0[VEC], zk_r0[VEC];
+  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_w0[zk_l] = zk_r0[zk_l] = 0.0f;
+  float zk_a0[VEC];
+  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a0[zk_l] = s1;
+  for (uint zk_c = 0; zk_c < zk_blocks; zk_c += kk_run * TG) {
+    const uint zk_e = metal::min(zk_blocks, zk_c + kk_run * TG);
+    for (uint zk_b = zk_c + zk_tid; zk_b < zk_e; zk_b += TG) {
+      const auto x_at = x_row + zk_b * VEC;
+      for (int zk_l = 0; zk_l < VEC; ++zk_l) {
+        const T x = T(x_at[zk_l]);
+        zk_a0[zk_l] += float(metal::exp(x));
+      }
+    }
+    for (int zk_l = 0; zk_l < VEC; ++zk_l) {
+      kk_two_sum(zk_w0[zk_l], zk_r0[zk_l], zk_a0[zk_l]);
+      zk_a0[zk_l] = 0.0f;
+    }
+  }
+  for (uint j = zk_blocks * VEC + zk_tid; j < zk_n; j += TG) {
+    const T x = T(x_row[j]);
+    s1 += float(metal::exp(x));
+  }
+  for (int zk_h = VEC / 2; zk_h > 0; zk_h /= 2) {
+    for (int zk_l = 0; zk_l < zk_h; ++zk_l) {
+      zk_w0[zk_l] += zk_w0[zk_l + zk_h];
+      zk_r0[zk_l] += zk_r0[zk_l + zk_h];
+    }
+  }
+  s1 = kk_with_rest(s1 + zk_w0[0], zk_r0[0]);
+}
+s1 = metal::simd_sum(s1);
+if (TG > 32) {
+  if (zk_lane == 0) zk_s0[zk_simd] = s1;
+  metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
+  s1 = zk_lane < uint(TG) / 32 ? zk_s0[zk_lane] : float(0);
+  s1 = metal::simd_sum(s1);
+}
+const long zk_p1 = long(label);
+float zk_at = float(NAN);
+if (zk_p1 >= 0 && zk_p1 < long(zk_n)) {
+  const T x = T(x_row[zk_p1]);
+  zk_at = float(x / s1);
+}
+if (zk_tid == 0) {
+  y_out[row] = static_cast<O0>(metal::log(s1) - scale * zk_at);
+}
+
+// vjp: (x_in, label_in, scale_in, g_in) -> (dx_out)
+template <typename I>
+inline long kk_index(I i) {
+  const long v = long(i);
+  return v < 0 && !(i < I(0)) ? metal::numeric_limits<long>::lowest() : v;
+}
+inline void kk_two_sum(thread float& a, thread float& rest, float b) {
+  const float sum = a + b;
+  const float of_b = sum - a;
+  rest += (a - (sum - of_b)) + (b - of_b);
+  a = sum;
+}
+inline float kk_with_rest(float sum, float rest) {
+  return metal::isfinite(rest) ? sum + rest : sum;
+}
+constant constexpr int kk_run = 8;
+typedef float T;
+threadgroup float zk_s0[32];
+const uint zk_tid = thread_position_in_threadgroup.x;
+const uint zk_lane = thread_index_in_simdgroup;
+const uint zk_simd = simdgroup_index_in_threadgroup;
+const uint row = threadgroup_position_in_grid.x;
+const uint zk_n = x_in_shape[x_in_ndim - 1];
+const auto x_row = x_in + size_t(row) * zk_n;
+const long label = kk_index(label_in[row]);
+const float scale = float(scale_in);
+const T g = T(g_in[row]);
+const auto dx_to = dx_out + size_t(row) * zk_n;
+const uint zk_blocks = zk_n / VEC;
+float s1 = float(0);
+{
+  float zk_w0[VEC], zk_r0[VEC];
+  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_w0[zk_l] = zk_r0[zk_l] = 0.0f;
+  float zk_a0[VEC];
+  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a0[zk_l] = s1;
+  for (uint zk_c = 0; zk_c < zk_blocks; zk_c += kk_run * TG) {
+    const uint zk_e = metal::min(zk_blocks, zk_c + kk_run * TG);
+    for (uint zk_b = zk_c + zk_tid; zk_b < zk_e; zk_b += TG) {
+      const auto x_at = x_row + zk_b * VEC;
+      for (int zk_l = 0; zk_l < VEC; ++zk_l) {
+        const T x = T(x_at[zk_l]);
+        zk_a0[zk_l] += float(metal::exp(x));
+      }
+    }
+    for (int zk_l = 0; zk_l < VEC; ++zk_l) {
+      kk_two_sum(zk_w0[zk_l], zk_r0[zk_l], zk_a0[zk_l]);
+      zk_a0[zk_l] = 0.0f;
+    }
+  }
+  for (uint j = zk_blocks * VEC + zk_tid; j < zk_n; j += TG) {
+    const T x = T(x_row[j]);
+    s1 += float(metal::exp(x));
+  }
+  for (int zk_h = VEC / 2; zk_h > 0; zk_h /= 2) {
+    for (int zk_l = 0; zk_l < zk_h; ++zk_l) {
+      zk_w0[zk_l] += zk_w0[zk_l + zk_h];
+      zk_r0[zk_l] += zk_r0[zk_l + zk_h];
+    }
+  }
+  s1 = kk_with_rest(s1 + zk_w0[0], zk_r0[0]);
+}
+s1 = metal::simd_sum(s1);
+if (TG > 32) {
+  if (zk_lane == 0) zk_s0[zk_simd] = s1;
+  metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
+  s1 = zk_lane < uint(TG) / 32 ? zk_s0[zk_lane] : float(0);
+  s1 = metal::simd_sum(s1);
+}
+const long zk_p1 = long(label);
+float t = float(0.0f);
+if (zk_p1 >= 0 && zk_p1 < long(zk_n)) {
+  const T x = T(x_row[zk_p1]);
+  t = float(-(x / s1 / s1));
+}
+const auto zk_h0 = g / s1 - t * g * scale;
+const auto zk_h1 = scale * g;
+const auto zk_h2 = 1.0f / s1;
+for (uint j = zk_tid; j < zk_n; j += TG) {
+  const T x = T(x_row[j]);
+  dx_to[j] = static_cast<O0>(zk_h0 * metal::exp(x) - zk_h1 * (j == label ? zk_h2 : 0.0f));
+}
+
