@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use super::Expr;
 use super::node::{Binary, Callee, Kind, Unary, postorder};
-use super::parse::Language;
+use super::rows::Language;
 use crate::ops::where_;
 use crate::{Array, Dtype, Error, Result, keepdims};
 
