@@ -8,6 +8,9 @@ inline long kk_index(I i) {
   return v < 0 && !(i < I(0)) ? metal::numeric_limits<long>::lowest() : v;
 }
 
+// The index as a place of a row, in 32 bits; the largest number where no row has such a place.
+inline uint kk_place(long i) { return i >= 0 && i < 0xffffffffl ? uint(i) : 0xffffffffu; }
+
 // A bijection of 32 bits in which each bit of the input changes each bit of the output with a
 // probability near one half (C. Wellons, "Prospecting for hash functions", 2018).
 inline uint kk_mix(uint x) {

@@ -169,8 +169,18 @@ impl Program {
         }
     }
 
-    /// With literals that suit the arithmetic: `max(x, 0)` is ambiguous where x is a float.
+    /// With literals that suit the arithmetic: `max(x, 0)` is ambiguous where x is a float. And with the place in the row
+    /// compared with indices in 32 bits: loops with 64 beside floats of 32 do not become vectors.
     pub(crate) fn prepared(mut self) -> Program {
+        let compared = |e: &Expr| e.with_places("j", &|index| self.is_row_level(index));
+        let reductions: Vec<Expr> = self.reductions.iter().map(|r| compared(&r.value)).collect();
+        let outputs: Vec<Expr> = self.outputs.iter().map(|o| compared(&o.value)).collect();
+        for (r, value) in self.reductions.iter_mut().zip(reductions) {
+            r.value = value;
+        }
+        for (o, value) in self.outputs.iter_mut().zip(outputs) {
+            o.value = value;
+        }
         if !self.compute.is_floating() {
             return self;
         }

@@ -5,7 +5,7 @@ use smallvec::{SmallVec, smallvec};
 use super::blocks::as_on_gpu;
 use super::group::{Facts, Group};
 use super::layout::{Access, Form, Layout, Walk};
-use super::program::{Program, Span};
+use super::program::{Fold, Program, Span};
 use crate::Dtype;
 use crate::metal::{LONGEST, lines};
 
@@ -163,7 +163,9 @@ fn vector(program: &Program, gpu: bool) -> i32 {
     if gpu {
         return 4;
     }
-    match program.reductions.len() {
+    // The value at a place needs none.
+    let folds = program.reductions.iter();
+    match folds.filter(|r| !matches!(r.fold, Fold::At(_))).count() {
         0..=2 => 64,
         3..=4 => 32,
         _ => 16,

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use super::Expr;
 use super::node::{Binary, Callee, Kind, Unary, postorder};
-use super::parse::Language;
+use super::rows::Language;
 use crate::ops::where_;
 use crate::{Array, Dtype, Error, Result, keepdims};
 
@@ -64,7 +64,7 @@ impl Formula {
     }
 
     /// The results for arguments in their order, of which the last may be given as numbers: lazy, in the dtype that MLX's
-    /// operations have for them.
+    /// operations have for them. As everywhere in MLX, float64 needs a CPU stream.
     ///
     /// # Errors
     /// Those of MLX's operations.

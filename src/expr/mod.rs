@@ -54,9 +54,8 @@ use std::sync::Arc;
 pub use build::select;
 pub(crate) use formula::{Extent, Formula};
 pub use into::{IntoExpr, Traced, trace};
-pub(crate) use parse::Language;
 pub(crate) use parts::Part;
-pub(crate) use rows::read;
+pub(crate) use rows::{Language, read};
 pub(crate) use share::share_in_pieces;
 pub use share::{Shared, share};
 
@@ -205,7 +204,7 @@ impl Expr {
                 let values = args.iter_mut().take(match f.name {
                     "select" => 2,
                     // Integers stay exact.
-                    "kk_random" | "kk_random_bits" => 0,
+                    "kk_place" | "kk_random" | "kk_random_bits" => 0,
                     _ => f.arity,
                 });
                 for arg in values {

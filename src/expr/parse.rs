@@ -4,25 +4,13 @@ use super::Expr;
 use super::build::call;
 use super::functions;
 use super::node::{Binary, Callee, Class, Conversion, Kind, Number, Space, Unary, make};
-use super::rows;
-use super::token::{Problem, Token, named_constant, number, problem, tokens};
+use super::rows::{self, Language};
+use super::token::{Problem, Token, conversion, named_constant, number, problem, tokens};
 
 /// Longer texts are refused.
 const MAX_LENGTH: usize = 64 * 1024;
 /// Deeper nesting is refused: the parser is recursive.
 const MAX_DEPTH: usize = 200;
-
-/// Which language a text is in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Language {
-    /// MSL.
-    Msl,
-    /// MSL with functions of a whole row: `sum(x)`, and `max` and `min` of one argument.
-    Rows,
-    /// Formulas as books write them: functions of rows, too, `^` is the power, numbers are real numbers, and `pi` is
-    /// known.
-    Textbook,
-}
 
 /// Above all binary operators of MSL.
 const POWER: u8 = 100;
@@ -263,7 +251,7 @@ impl<'a> Parser<'a> {
         };
         if self.accept("(") {
             let args = self.arguments()?;
-            if let Some(result) = self.row_function(&name, &args, offset) {
+            if let Some(result) = rows::called(self.language, &name, &args, offset) {
                 return result;
             }
             return called(&path, &name, template, args, offset);
@@ -287,43 +275,6 @@ impl<'a> Parser<'a> {
             format!("undeclared variable `{name}` (declared: {list})"),
             offset,
         )
-    }
-
-    /// A call of what only rows have, and of what books call by a shorter name.
-    fn row_function(
-        &self,
-        name: &str,
-        args: &[Expr],
-        offset: usize,
-    ) -> Option<Result<Expr, Problem>> {
-        if self.language == Language::Msl {
-            return None;
-        }
-        if let Some(arity) = rows::arity(name, args.len(), self.language) {
-            return Some(match args.len() == arity {
-                true => Ok(make(
-                    Kind::Call(Callee::Unknown(name.into()), None),
-                    args.to_vec(),
-                )),
-                false => problem(
-                    format!("`{name}` takes {arity} argument(s), got {}", args.len()),
-                    offset,
-                ),
-            });
-        }
-        if self.language != Language::Textbook {
-            return None;
-        }
-        let own = format!("kk_{name}");
-        let known = functions::lookup(name).or_else(|| functions::lookup(&own));
-        Some(match known {
-            Some(f) if f.arity == args.len() => Ok(call(f.name, args.to_vec())),
-            Some(f) => problem(
-                format!("`{name}` takes {} argument(s), got {}", f.arity, args.len()),
-                offset,
-            ),
-            None => problem(format!("unknown function `{name}`"), offset),
-        })
     }
 
     /// `<float>`, if a call follows: else it is a comparison.
@@ -430,26 +381,6 @@ pub(super) fn declared(declaration: &str) -> (&str, Class) {
             Some(_) => (name, Class::Int),
             None => (name, Class::Unknown),
         },
-    }
-}
-
-/// Scalar types, and template parameters such as `T` and `O`, which the toolkit uses for
-/// floating types.
-fn conversion(name: &str) -> Option<Conversion> {
-    match name {
-        "float" | "half" | "bfloat" | "float16_t" | "bfloat16_t" | "float32_t" => {
-            Some(Conversion::Float)
-        }
-        "bool" => Some(Conversion::Bool),
-        "char" | "uchar" | "short" | "ushort" | "int" | "uint" | "long" | "ulong" | "size_t"
-        | "int8_t" | "uint8_t" | "int16_t" | "uint16_t" | "int32_t" | "uint32_t" | "int64_t"
-        | "uint64_t" | "unsigned" | "unsigned int" => Some(Conversion::Int),
-        _ => {
-            let mut chars = name.chars();
-            let parameter = chars.next().is_some_and(|c| c.is_ascii_uppercase())
-                && chars.all(|c| c.is_ascii_digit());
-            parameter.then_some(Conversion::Float)
-        }
     }
 }
 

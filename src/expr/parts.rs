@@ -57,6 +57,27 @@ impl Expr {
         Some((found, arguments))
     }
 
+    /// Comparisons of a variable that counts places with an integer that is `fixed`, as those with `kk_place` of it.
+    pub(crate) fn with_places(&self, counter: &str, fixed: &dyn Fn(&Expr) -> bool) -> Expr {
+        let counts = |e: &Expr| matches!(&e.0.kind, Kind::Var(name, _) if **name == *counter);
+        let index = |e: &Expr| e.is_integer() && !e.is_constant() && fixed(e);
+        let place = |e: &Expr| super::build::call("kk_place", vec![e.clone()]);
+        let known = |e: &Expr| matches!(&e.0.kind, Kind::Call(Callee::Known(f, _), _) if f.name == "kk_place");
+        self.rebuild(|kind, args| match (kind, args.as_slice()) {
+            (Kind::Binary(Binary::Eq | Binary::Ne), [a, b])
+                if counts(a) && index(b) && !known(b) =>
+            {
+                make(kind.clone(), vec![a.clone(), place(b)])
+            }
+            (Kind::Binary(Binary::Eq | Binary::Ne), [a, b])
+                if counts(b) && index(a) && !known(a) =>
+            {
+                make(kind.clone(), vec![place(a), b.clone()])
+            }
+            _ => make(kind.clone(), args),
+        })
+    }
+
     /// What the outermost operation works on.
     pub(crate) fn arguments(&self) -> &[Expr] {
         &self.0.args

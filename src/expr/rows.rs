@@ -3,9 +3,23 @@
 use std::collections::HashMap;
 
 use super::Expr;
+use super::build::call;
+use super::functions;
 use super::node::{Callee, Kind, make, postorder};
-use super::parse::Language;
+use super::token::{Problem, problem};
 use crate::{Error, Result};
+
+/// Which language a text is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Language {
+    /// MSL.
+    Msl,
+    /// MSL with functions of a whole row: `sum(x)`, and `max` and `min` of one argument.
+    Rows,
+    /// Formulas as books write them: functions of rows, too, `^` is the power, numbers are real numbers, and `pi` is
+    /// known.
+    Textbook,
+}
 
 /// Row functions of programs: those that become a reduction.
 const PROGRAM: &[(&str, usize)] = &[("sum", 1), ("mean", 1), ("max", 1), ("min", 1)];
@@ -35,6 +49,43 @@ pub(super) fn arity(name: &str, given: usize, language: Language) -> Option<usiz
     };
     let row = PROGRAM.iter().chain(more).find(|(n, _)| *n == name);
     row.map(|(_, arity)| *arity)
+}
+
+/// A call of what only rows have, and of what books call by a shorter name.
+pub(super) fn called(
+    language: Language,
+    name: &str,
+    args: &[Expr],
+    offset: usize,
+) -> Option<Result<Expr, Problem>> {
+    if language == Language::Msl {
+        return None;
+    }
+    if let Some(arity) = arity(name, args.len(), language) {
+        return Some(match args.len() == arity {
+            true => Ok(make(
+                Kind::Call(Callee::Unknown(name.into()), None),
+                args.to_vec(),
+            )),
+            false => problem(
+                format!("`{name}` takes {arity} argument(s), got {}", args.len()),
+                offset,
+            ),
+        });
+    }
+    if language != Language::Textbook {
+        return None;
+    }
+    let own = format!("kk_{name}");
+    let known = functions::lookup(name).or_else(|| functions::lookup(&own));
+    Some(match known {
+        Some(f) if f.arity == args.len() => Ok(call(f.name, args.to_vec())),
+        Some(f) => problem(
+            format!("`{name}` takes {} argument(s), got {}", f.arity, args.len()),
+            offset,
+        ),
+        None => problem(format!("unknown function `{name}`"), offset),
+    })
 }
 
 impl Expr {

@@ -1,6 +1,6 @@
 //! From text to tokens.
 
-use super::node::Number;
+use super::node::{Conversion, Number};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Token<'a> {
@@ -159,5 +159,25 @@ pub(super) fn named_constant(name: &str) -> Option<Number> {
         "INT_MIN" => Some(Number::new(f64::from(i32::MIN), true, Some(name))),
         "UINT_MAX" => Some(Number::new(f64::from(u32::MAX), true, Some(name))),
         _ => None,
+    }
+}
+
+/// Scalar types, and template parameters such as `T` and `O`, which the toolkit uses for
+/// floating types.
+pub(super) fn conversion(name: &str) -> Option<Conversion> {
+    match name {
+        "float" | "half" | "bfloat" | "float16_t" | "bfloat16_t" | "float32_t" => {
+            Some(Conversion::Float)
+        }
+        "bool" => Some(Conversion::Bool),
+        "char" | "uchar" | "short" | "ushort" | "int" | "uint" | "long" | "ulong" | "size_t"
+        | "int8_t" | "uint8_t" | "int16_t" | "uint16_t" | "int32_t" | "uint32_t" | "int64_t"
+        | "uint64_t" | "unsigned" | "unsigned int" => Some(Conversion::Int),
+        _ => {
+            let mut chars = name.chars();
+            let parameter = chars.next().is_some_and(|c| c.is_ascii_uppercase())
+                && chars.all(|c| c.is_ascii_digit());
+            parameter.then_some(Conversion::Float)
+        }
     }
 }

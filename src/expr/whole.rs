@@ -92,6 +92,7 @@ fn function(name: &str, args: Vec<Expr>, ty: &str) -> Option<Expr> {
             number(1.0),
             choose(x.lt(number(0.0)), number(-1.0), number(0.0)),
         ),
+        ("kk_place", [x]) => call("kk_place", vec![x.clone()]),
         ("kk_relu", [x]) => choose(x.gt(number(0.0)), x.clone(), number(0.0)),
         ("pow", [x, p]) => match p.as_constant() {
             Some(1.0) => x.clone(),

@@ -247,9 +247,14 @@ static FORWARD: Generated =
 
 /// dx = (softmax(x) - onehot(target)) g; 0 for a row that does not count, NaN for a target outside of the row.
 static BACKWARD: Generated = Generated::new(|| {
-    let softmax = "metal::fast::exp(x - total)";
-    let slope = format!("({softmax} - (j == target ? 1.0f : 0.0f)) * (g * at(1.0f, target))");
-    let text = format!("counts != 0 && target == index ? 0.0f : {slope}");
+    // Choices are made once for the row: one within the loop would keep it from becoming vectors. The exponent is at most
+    // 0 where the total is a number, and where it is none, so are the gradients.
+    let ignored = "(counts != 0 && target == index)";
+    let base = format!("({ignored} ? INFINITY : total)");
+    let softmax = format!("metal::fast::exp(min(x - {base}, 0.0f))");
+    let slope = "(isfinite(total) ? g * at(1.0f, target) : NAN)";
+    let scale = format!("({ignored} ? 0.0f : {slope})");
+    let text = format!("({softmax} - (j == target ? 1.0f : 0.0f)) * {scale}");
     let mut made = program(vec![output(
         "dx",
         Span::Element,

@@ -16,7 +16,7 @@ family! { TABLE of "softmax":
 /// # }
 /// ```
 fn softmax_lastdim(x: Rows) {
-    formula: "exp(x - max(x)) / sum(exp(x - max(x)))",
+    formula: "shift = max(stop(x)); exp(x - shift) / sum(exp(x - shift))",
     // Any shift near the largest element will do. A whole number has no derivative, and the result does not depend
     // on the shift, so the derivatives are right without one. A denormal exponential does not count beside the
     // sum, so the fast one is exact enough.

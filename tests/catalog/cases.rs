@@ -63,11 +63,12 @@ impl Case {
     }
 
     /// All shapes for kernels that are tested in depth. For others each width and each leading shape once in float32, as the
-    /// texts that are compiled for them do not depend on sizes, and a few in 16 bits.
+    /// texts that are compiled for them do not depend on sizes, and a few in bfloat16.
     pub fn chosen(entry: &'static Entry, dtype: Dtype, seed: u64) -> Vec<Case> {
         match (deep(entry), dtype) {
             (true, _) => Self::all(entry, dtype, seed),
             (false, F32) => Self::some(entry, dtype, seed),
+            (false, F16) => Vec::new(),
             _ => Self::of(entry, dtype, seed, &[(&[2, 3], 33), (&[3], 1000)]),
         }
     }

@@ -4,9 +4,9 @@ use zmlx::kernels::Kind;
 use zmlx::prelude::*;
 use zmlx::{Result, with_device};
 
-use crate::cases::{Case, deep, normals};
+use crate::cases::{Case, DTYPES, deep, normals};
 use crate::reference::{composite, exactly, gradients, of, pick, wide};
-use crate::report::{each, each_in};
+use crate::report::{deep_in, each_in};
 use crate::tolerance::Tolerance;
 
 /// Calls with one input changed; the outcome if it is not the error expected.
@@ -113,7 +113,7 @@ fn scalars(case: &Case) -> Result<Option<String>> {
 /// Weights and tables may have another float dtype than the rows; their gradients have theirs.
 #[test]
 fn weights_of_another_dtype() {
-    each(|report, entry, dtype| {
+    deep_in(&DTYPES, &[F32], |report, entry, dtype| {
         for weights in [F32, F16, BF16] {
             let Some(case) = Case::new(entry, dtype, &[5], 100, report.seed) else {
                 continue;

@@ -154,11 +154,15 @@ fn targets_outside_of_the_classes() {
             Dtype::Int16,
             Dtype::Int32,
             Dtype::Uint8,
+            Dtype::Uint16,
             Dtype::Uint32,
+            Dtype::Uint64,
         ] {
             let targets = Array::from_slice(&[0i64, 1, 49, 7, 50, 100], 6)?;
             let want = numbers(&loss(&targets, &logits)?)?;
             values(&loss(&targets.astype(dtype)?, &logits)?, &want);
+            let want = numbers(&slope(&targets)?)?;
+            values(&slope(&targets.astype(dtype)?)?, &want);
         }
         Ok(())
     })
@@ -197,6 +201,34 @@ fn only_the_ignored_target_is_ignored() {
             values(&slope.index(1)?, &[0.25, 0.25, -0.75, 0.25]);
         }
         values(&of(&unsigned, Some(2))?.0, &[nan, 0.0]);
+        Ok(())
+    })
+    .unwrap();
+}
+
+/// The logarithm of no sum is minus infinity, as in the composite; other rows do not notice. The same for rows without classes.
+#[test]
+fn cross_entropy_of_nothing() {
+    on_worker(|| -> Result<()> {
+        let nan = f64::NAN;
+        let x = Array::from_slice(&[-INF, -INF, 0.0, 0.0, 1.0, -INF], (3, 2))?;
+        let targets = Array::from_slice(&[0i32, 1, 1], 3)?;
+        let loss = |x: &Array| softmax_cross_entropy(x, &targets).call();
+        values(&loss(&x)?, &[nan, 2f64.ln(), f64::INFINITY]);
+        let slope = grad(|x| loss(x)?.sum(..))(&x)?;
+        values(&slope, &[nan, nan, 0.5, -0.5, 1.0, -1.0]);
+        // A row that does not count is 0, whatever is in it.
+        let odd = Array::from_slice(&[f32::NAN, 1.0, INF, 1.0, -INF, -INF], (3, 2))?;
+        let skipped = Array::full(3, -7, I32)?;
+        let loss_of = |x: &Array, t: &Array| softmax_cross_entropy(x, t).ignore_index(-7).call();
+        values(&loss_of(&odd, &skipped)?, &[0.0; 3]);
+        let slope = grad(|x| loss_of(x, &skipped)?.sum(..))(&odd)?;
+        values(&slope, &[0.0; 6]);
+        let slope = grad(|x| loss_of(x, &targets)?.sum(..))(&odd)?;
+        values(&slope, &[nan; 6]);
+        let none = Array::zeros((3, 0), F32)?;
+        values(&loss(&none)?, &[nan; 3]);
+        assert_eq!(grad(|x| loss(x)?.sum(..))(&none)?.shape(), [3, 0]);
         Ok(())
     })
     .unwrap();

@@ -102,6 +102,7 @@ inline long kk_index(I i) {
   const long v = long(i);
   return v < 0 && !(i < I(0)) ? metal::numeric_limits<long>::lowest() : v;
 }
+inline uint kk_place(long i) { return i >= 0 && i < 0xffffffffl ? uint(i) : 0xffffffffu; }
 inline void kk_two_sum(thread float& a, thread float& rest, float b) {
   const float sum = a + b;
   const float of_b = sum - a;
@@ -186,9 +187,10 @@ if (zk_p1 >= 0 && zk_p1 < long(zk_n)) {
 }
 const auto zk_h0 = g / s1 - t * g * scale;
 const auto zk_h1 = scale * g;
-const auto zk_h2 = 1.0f / s1;
+const auto zk_h2 = kk_place(label);
+const auto zk_h3 = 1.0f / s1;
 for (uint j = zk_tid; j < zk_n; j += TG) {
   const T x = T(x_row[j]);
-  dx_to[j] = static_cast<O0>(zk_h0 * kk_exp<zk_short>(x) - zk_h1 * (j == label ? zk_h2 : 0.0f));
+  dx_to[j] = static_cast<O0>(zk_h0 * kk_exp<zk_short>(x) - zk_h1 * (j == zk_h2 ? zk_h3 : 0.0f));
 }
 

@@ -150,7 +150,8 @@ fn places_of_expressions() {
             .write("x * at(exp(w), label) + at(x, D > 3 ? 3 : 0)")
             .build()?
             .checked()?;
-        let [x, w] = [normal(&mut rng, &[3, 17]), normal(&mut rng, &[17])];
+        let x = (normal(&mut rng, &[3, 17]) * 0.3)?;
+        let w = normal(&mut rng, &[17]);
         let label = labels(&mut rng, 3, 17);
         let op64 = |p: &[Array]| -> Result<Vec<Array>> {
             let (x, w) = (&p[0], &p[1].broadcast_to(p[0].shape())?);
@@ -168,7 +169,10 @@ fn places_of_expressions() {
         let want = exactly(|| op64(&p64))?;
         check(&got[0], &want[0], 1e-5, "row");
         check(&got[1], &want[1], 1e-5, "elements");
-        let loss = |y: Vec<Array>| Ok(vec![(y[0].sin()?.sum(..)? + y[1].square()?.sum(..)?)?]);
+        let loss = |y: Vec<Array>| {
+            let c = Array::from_slice(&[1.0f32, -0.5, 2.0], 3)?.astype(y[0].dtype())?;
+            Ok(vec![((&y[0] * c)?.sum(..)? + y[1].square()?.sum(..)?)?])
+        };
         let f = |p: &[Array]| op.call_all(&[&p[0], &p[1], &label]);
         let (_, got) = value_and_grad_of(|p| loss(f(p)?), &[0, 1], [&x, &w])?;
         let (_, want) = exactly(|| value_and_grad_of(|p| loss(op64(p)?), &[0, 1], &p64))?;

@@ -25,6 +25,9 @@ fn softplus(x: f64) -> f64 {
     x.max(0.0) + (-x.abs()).exp().ln_1p()
 }
 
+/// The number that stands for no place of a row.
+const NO_PLACE: f64 = 4_294_967_295.0;
+
 /// A mixing of 32 bits; see `kernels/terms.metal`.
 fn mix(x: u32) -> u32 {
     let x = (x ^ (x >> 16)).wrapping_mul(0x7feb_352d);
@@ -135,6 +138,10 @@ pub(super) static TABLE: &[Function] = &[
         |x| erf(x[0]),
         |x, _, _| FRAC_2_SQRT_PI * (-x[0].square()).exp(),
     ),
+    integer("kk_place", 1, |x| match x[0] {
+        at if (0.0..NO_PLACE).contains(&at) => at.floor(),
+        _ => NO_PLACE,
+    }),
     integer("kk_random_bits", 3, random_bits),
     steps("kk_random", 3, |x| {
         (random_bits(x) / 256.0).floor() / 16_777_216.0
