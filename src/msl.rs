@@ -184,10 +184,15 @@ pub(crate) fn function_like(name: &str) -> Option<String> {
     // `kk_sigmod` is near `kk_sigmoid`, not near `sigmoid`.
     let lower = lower.trim_start_matches("kk_");
     all.into_iter()
-        .map(|n| (crate::metal::distance(&bare(&n), lower), n))
+        .map(|n| {
+            let name = bare(&n);
+            // Of equally near ones that of the same length: `tahn` is `tanh` rather than `tan`.
+            let longer = name.len().abs_diff(lower.len());
+            (crate::metal::distance(&name, lower), longer, n)
+        })
         .min()
-        .filter(|(d, _)| *d <= (lower.len() / 3).min(2))
-        .map(|(_, n)| n)
+        .filter(|(d, ..)| *d <= (lower.len() / 3).min(2))
+        .map(|(.., n)| n)
 }
 
 /// Whether a function of the library has a shorter form for results that are rounded to 16 bits.
