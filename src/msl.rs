@@ -118,7 +118,12 @@ pub(crate) fn header_with(own: &str, source: &str) -> String {
         }
         let waits = item.words.iter().any(|w| late.contains(w));
         let to = if waits { &mut after } else { &mut before };
-        to.push_str(&item.text);
+        let mut text = item.text.clone();
+        // The author's function of that name has no short form.
+        for name in defined.iter().filter(|n| has_short_form(n)) {
+            text = text.replace(&format!("{name}<SHORT>("), &format!("{name}("));
+        }
+        to.push_str(&text);
         to.push('\n');
         if waits {
             late.extend(item.names.iter().cloned());
@@ -175,11 +180,18 @@ pub(crate) fn function_like(name: &str) -> Option<String> {
             .to_owned()
     };
     let lower = name.to_lowercase();
+    // `kk_sigmod` is near `kk_sigmoid`, not near `sigmoid`.
+    let lower = lower.trim_start_matches("kk_");
     all.into_iter()
-        .map(|n| (crate::metal::distance(&bare(&n), &lower), n))
+        .map(|n| {
+            let name = bare(&n);
+            // Of equally near ones that of the same length: `tahn` is `tanh` rather than `tan`.
+            let longer = name.len().abs_diff(lower.len());
+            (crate::metal::distance(&name, lower), longer, n)
+        })
         .min()
-        .filter(|(d, _)| *d <= (lower.len() / 3).min(2))
-        .map(|(_, n)| n)
+        .filter(|(d, ..)| *d <= (lower.len() / 3).min(2))
+        .map(|(.., n)| n)
 }
 
 /// Whether a function of the library has a shorter form for results that are rounded to 16 bits.

@@ -314,6 +314,12 @@ fn a_divergent_barrier_is_an_error(#[case] body: &str, #[case] message: Option<&
     "`abort`",
     "header line 1"
 )]
+#[case::asserts(
+    "#include <cassert>\n",
+    "out[0] = 1;\nassert(x[0] > 5);",
+    "`assert`",
+    "source line 2"
+)]
 #[case::assembly("", "out[0] = 1; asm(\"ud2\");", "assembly", "source line 1")]
 fn what_would_end_the_process_does_not_compile(
     #[case] header: &str,
@@ -413,6 +419,11 @@ fn template_arguments_of_any_integer() {
         3u32.into(),
         3i64.into(),
         3u64.into(),
+        3u8.into(),
+        3i8.into(),
+        3u16.into(),
+        3i16.into(),
+        3isize.into(),
         3.into(),
     ] {
         assert_eq!(run(n).unwrap(), [4.0; 9]);
@@ -426,6 +437,8 @@ fn template_arguments_of_any_integer() {
 /// A name that does not exist, with the one that was meant.
 #[rstest]
 #[case("out[0] = sigmoid(x[0]);", &["`sigmoid` is not known", "did you mean `kk_sigmoid`"])]
+#[case("out[0] = kk_sigmod(x[0]);", &["`kk_sigmod` is not known", "did you mean `kk_sigmoid`"])]
+#[case("out[0] = tahn(x[0]);", &["`tahn` is not known", "did you mean `metal::tanh`"])]
 #[case("out[0] = T(x[0]);", &["`T` is not declared", "template arguments given: TT, N = 3"])]
 #[case("out[0] = metal::sqroot(x[0]) + xx[0];", &["`sqroot` is not known"])]
 #[case("out[0] = y[0];", &["source line 1", "out[0] = y[0];"])]

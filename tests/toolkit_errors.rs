@@ -241,6 +241,9 @@ fn gradients_and_outputs_that_are_never_written() {
         text.contains("`gate_vjp`") && text.contains("`db`"),
         "{text}"
     );
+    let backward = format!("{at}da[i] = cotan_low[i] + db[i];");
+    let text = message(nary(&forward, &backward), argument);
+    assert!(text.contains("only reads `db`"), "{text}");
     let text = message(nary(&format!("{at}high[i] = a[i];"), &backward), argument);
     assert!(text.contains("`gate`") && text.contains("`low`"), "{text}");
 }
@@ -405,6 +408,12 @@ fn headers_that_have_functions_of_the_library() {
                 "#define kk_sigmoid(v) ((v) * 2.0f)",
                 "kk_sigmoid(x)",
                 &(&x * 2.0f32)?,
+            ),
+            // A function of the library that is made from one of the author's.
+            (
+                "template <typename T> inline T kk_sigmoid(T x) { return T(1) / (T(1) + metal::exp(-x)); }",
+                "kk_silu(x)",
+                &silu,
             ),
         ] {
             let y = api::elementwise(expr)

@@ -37,7 +37,7 @@ macro_rules! integers {
         }
     )*};
 }
-integers!(u32 i64 u64 usize);
+integers!(i8 u8 i16 u16 u32 i64 u64 isize usize);
 
 impl From<bool> for TemplateArg {
     fn from(v: bool) -> Self {

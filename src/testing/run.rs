@@ -39,11 +39,11 @@ impl Case {
     }
 
     pub(super) fn failed(&self, e: Error) -> Error {
-        self.mismatch(What::Failed(Box::new(e)))
+        self.mismatch(What::Failed(Box::new(e.said_of(self.at))))
     }
 
     pub(super) fn reference_failed(&self, e: Error) -> Error {
-        self.mismatch(What::ReferenceFailed(Box::new(e)))
+        self.mismatch(What::ReferenceFailed(Box::new(e.said_of(self.at))))
     }
 
     /// Shape and dtype; `None` for a dtype that does not matter.

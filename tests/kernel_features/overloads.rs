@@ -218,6 +218,48 @@ fn arrays_and_pointers() {
     );
 }
 
+/// Macros write the overloads: one for each space, all of them at once, or a macro of macros.
+#[test]
+fn overloads_that_macros_write() {
+    values(
+        "#define ONE(space, n) inline float one(const space float* p) { return n + p[0]; }
+         ONE(device, 10)
+         ONE(threadgroup, 20) ONE(thread,
+                                  30)
+         #define ALL(name) inline float name(const device float* p) { return 1 + p[0]; } \\
+                           inline float name(const threadgroup float* p) { return 2 + p[0]; } \\
+                           inline float name(const thread float* p) { return 3 + p[0]; }
+         ALL(all)
+         #define IN(name, space, n) inline float name##_##at(const space float& v) { return n + v; }
+         #define EACH(name) IN(name, device, 100) IN(name, threadgroup, 200) IN(name, thread, 300)
+         namespace far { EACH(value) }
+         struct Reader {
+         #define GET(space, n) float get(const space float* p) const { return n * p[0]; }
+           GET(device, 4)
+           GET(threadgroup, 5)
+           GET(thread, 6)
+         };
+         #define SAME(T) inline T same(T v) { return v; }
+         SAME(float) SAME(int)\n",
+        "threadgroup float s[2]; s[0] = 5; s[1] = 6; float t[2] = {7, 8}; Reader reader;",
+        &[
+            ("one(x + 3)", 13.0),
+            ("one(s)", 25.0),
+            ("one(t)", 37.0),
+            ("all(x + 4)", 5.0),
+            ("all(s + 1)", 8.0),
+            ("all(&t[1])", 11.0),
+            ("far::value_at(x[9])", 109.0),
+            ("far::value_at(s[1])", 206.0),
+            ("far::value_at(t[0])", 307.0),
+            ("reader.get(x + 2)", 8.0),
+            ("reader.get(s)", 25.0),
+            ("reader.get(t)", 42.0),
+            ("same(2.5f) + same(2)", 4.5),
+        ],
+    );
+}
+
 /// What does the same stays one function: nothing becomes a class.
 #[test]
 fn equal_bodies_are_one() {

@@ -152,6 +152,10 @@ fn other_kernels_and_what_makes_them() {
         template [[host_name(\"rep_f16\")]] kernel decltype(rep<half>) rep<half>;
         #define instantiate_rep(name, T) template [[host_name(#name)]] [[kernel]] void rep<T>(device T*, texture2d<float>);
         instantiate_rep(rep_i32, int)
+        instantiate_rep(rep_u32, uint)
+        template [[host_name(\"rep_i16\")]] kernel decltype(rep<short>) rep<short>;
+        #define CONSTANT(T, name, n) constant T name [[function_constant(n)]];
+        CONSTANT(bool, align, 7) CONSTANT(int, rows, 8)
         kernel void old(device float* p [[buffer(0)]], uint i [[thread_position_in_grid]]) { threadgroup float s[8]; s[0] = 1; p[i] = s[0]; }
         #define KERNEL(name) kernel void name(device float* p [[buffer(0)]]) { p[0] = 1; }
         KERNEL(made)
@@ -178,15 +182,18 @@ fn other_kernels_and_what_makes_them() {
 
 #[test]
 fn a_function_constant_that_is_read_is_named() {
-    let probe = Probe::new("out[0] = scale() ? 1 : 0;").header(
-        "constant bool unused [[function_constant(0)]]; constant bool flag [[function_constant(1)]];\n\
-         inline bool scale() { return flag; }",
-    );
-    let Err(Error::Kernel { problem, .. }) = probe.try_run::<f32>(1) else {
-        panic!("an error");
-    };
-    assert!(matches!(
-        *problem,
-        EngineError::Lower { error: LowerError::FunctionConstant { ref constant, .. }, .. } if constant == "flag"
-    ));
+    for declared in [
+        "constant bool unused [[function_constant(0)]]; constant bool flag [[function_constant(1)]];",
+        "#define FC(name, n) constant bool name [[function_constant(n)]];\nFC(unused, 0) FC(flag, 1)",
+    ] {
+        let header = format!("{declared}\ninline bool scale() {{ return flag; }}");
+        let probe = Probe::new("out[0] = scale() ? 1 : 0;").header(&header);
+        let Err(Error::Kernel { problem, .. }) = probe.try_run::<f32>(1) else {
+            panic!("an error");
+        };
+        assert!(matches!(
+            *problem,
+            EngineError::Lower { error: LowerError::FunctionConstant { ref constant, .. }, .. } if constant == "flag"
+        ));
+    }
 }

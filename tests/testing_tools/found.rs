@@ -121,6 +121,22 @@ fn wrong_kinds_are_named() {
         assert!(matches!(found.what, What::Failed(_)), "{found}");
         let found = mismatch(assert_matches(|x| x.abs(), |x| x.reshape((7,)), cases()));
         assert!(matches!(found.what, What::ReferenceFailed(_)), "{found}");
+
+        // An error without a line of the author's says where the comparison was asked for.
+        let raw = autograd::nary_from_expr("raw", ["a"], ["out"])
+            .forward("uint i = thread_position_in_grid.x; out[i] = a[i];")
+            .build()
+            .unwrap();
+        let found = mismatch(assert_gradient_matches(
+            |x| Ok(raw.call(&[x])?.remove(0)),
+            |x| x * 1.0f32,
+            cases(),
+        ));
+        let text = found.to_string();
+        assert!(
+            text.contains("tests/testing_tools/found.rs:") && !text.contains("src/"),
+            "{text}"
+        );
     });
 }
 

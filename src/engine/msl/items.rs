@@ -46,6 +46,12 @@ pub fn words(text: &str) -> Vec<String> {
     words
 }
 
+/// The tokens of a text that a parser sees, those of the preprocessor included.
+pub fn tokens(text: &str) -> Vec<&str> {
+    let seen = lex(text).into_iter().filter(|t| t.is_significant());
+    seen.map(|t| &text[t.start..t.end]).collect()
+}
+
 /// A text without its comments and empty lines.
 pub fn without_comments(text: &str) -> String {
     let kept: String = lex(text)

@@ -16,6 +16,7 @@ mod constructors;
 mod designators;
 mod division;
 mod edits;
+mod expand;
 mod functions;
 mod guards;
 pub(crate) mod items;
@@ -146,6 +147,8 @@ fn synchronizes(words: &HashSet<&str>) -> bool {
 /// Lowers `text`, the complete MSL of one kernel, for `target`. `single` promises threadgroups of
 /// one thread.
 pub fn lower(text: &str, single: bool, target: &dyn Target) -> Result<Lowered, LowerError> {
+    let written_out = expand::definitions(text);
+    let text: &str = &written_out;
     let source = Source::new(text);
     let signature = signature::find(&source)?;
     let words = reach::words(&source, signature.start);

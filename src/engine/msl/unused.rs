@@ -25,7 +25,11 @@ pub fn erase(source: &Source<'_>, signature: &Signature, edits: &mut Edits) {
     let stream = source.cursor(&source.program);
     let mut parts = Vec::new();
     for (from, to) in chunks(stream, 0, signature.start) {
-        if is_instantiation(stream, from, to) {
+        // Behind a macro that needs no semicolon it does not begin the chunk.
+        let made = (from..to).find(|&at| {
+            (at == from || stream.before(at) == ")") && is_instantiation(stream, at, to)
+        });
+        if let Some(from) = made {
             parts.push(Part {
                 names: Vec::new(),
                 from,

@@ -30,8 +30,9 @@ const WORDS: [(&str, &str); 12] = [
 ];
 
 /// Functions of C that Metal lacks, unless the text has one of that name itself.
-const FUNCTIONS: [&str; 23] = [
+const FUNCTIONS: [&str; 25] = [
     "abort",
+    "assert",
     "exit",
     "_exit",
     "_Exit",
@@ -49,6 +50,7 @@ const FUNCTIONS: [&str; 23] = [
     "free",
     "alloca",
     "__builtin_alloca",
+    "__builtin_malloc",
     "__builtin_trap",
     "__builtin_abort",
     "__builtin_exit",
