@@ -101,11 +101,11 @@ bits! {
     bitwise_or;
     /// Bits set in exactly one.
     bitwise_xor;
-    /// Bits moved up by `other`. A count that is negative or not below the number of bits
-    /// gives a value that depends on the device. Bool becomes uint8.
+    /// Bits moved up by `other`. By a count that is negative or not below the number of bits all leave: 0.
+    /// Bool becomes uint8.
     left_shift;
-    /// Bits moved down by `other`, keeping the sign. For counts and bool see
-    /// [`left_shift`](Array::left_shift).
+    /// Bits moved down by `other`, keeping the sign: by a count that is negative or not below the number of
+    /// bits 0, or -1 for a negative number. Bool becomes uint8.
     right_shift;
 }
 
@@ -282,6 +282,13 @@ pub trait Bounds {
 /// One bound, or none where every number of the dtype meets it.
 #[track_caller]
 fn bound(value: &impl Operand, like: &Array, lower: bool) -> Result<Option<Array>> {
+    if value.as_array().is_none()
+        && like.dtype().is_integral()
+        && let Ok(plain) = value.operand(like)
+        && plain.dtype().is_floating()
+    {
+        return Ok(Some(plain.into_owned())); // the array becomes one of floats
+    }
     let array = value.compared(like)?.into_owned();
     if value.as_array().is_some() || array.dtype() == like.dtype() {
         return Ok(Some(array));
@@ -293,7 +300,7 @@ fn bound(value: &impl Operand, like: &Array, lower: bool) -> Result<Option<Array
         },
         // A number beyond the largest of a type of floats.
         (Some(Number::Real(v)), None) if like.dtype() != Dtype::Complex64 => (v < 0.0) == lower,
-        _ => return Ok(Some(array)), // the array becomes one of floats
+        _ => return Ok(Some(array)),
     };
     match outside {
         true => Ok(None),

@@ -65,7 +65,7 @@ macro_rules! reduction {
                 let axes = axes.into_axes();
                 $crate::ops::done(ffi::$name(
                     self.raw(),
-                    &axes.resolve(self.ndim()),
+                    &$crate::ops::axes::reduced(&axes, self.ndim())?,
                     axes.keepdims,
                     $crate::stream::current(),
                 ))

@@ -38,6 +38,7 @@
 //! # Memory
 //! A result that memory cannot hold is an [`Error::Memory`] of the evaluation; the process goes on.
 
+mod axes;
 mod cast;
 mod conv;
 mod conv64;
@@ -65,7 +66,7 @@ use crate::bridge::array::ffi;
 use crate::error::Lift;
 use crate::{Array, Axes, Error, Result};
 
-pub(crate) use self::fit::Number;
+pub(crate) use self::fit::{Number, reach, values};
 
 pub use self::conv::Conv;
 pub use self::create::{bartlett, blackman, hamming, hanning};

@@ -152,6 +152,19 @@ impl Quantized {
         ))
     }
 
+    /// For products of which both factors are quantized, which MLX would compute of any mode.
+    #[track_caller]
+    fn check_doubly(&self, name: &str) -> Result<()> {
+        match self.quantization.mode {
+            QuantMode::Mxfp8 | QuantMode::Nvfp4 => Ok(()),
+            mode => Err(Error::argument(
+                "w",
+                format_args!("a matrix of mode mxfp8 or nvfp4 for {name}"),
+                mode.name(),
+            )),
+        }
+    }
+
     /// Columns of the matrix before it was packed.
     fn columns(&self) -> i64 {
         let packed = self.weight.shape().last().copied().unwrap_or(0);
@@ -176,7 +189,20 @@ impl Quantized {
                 ),
             ));
         }
+        let affine = self.quantization.mode == QuantMode::Affine;
+        if affine && !self.scales.dtype().is_floating() {
+            return Err(Error::dtype(format!(
+                "`scales`: expected floating-point numbers for affine, got {}",
+                self.scales.dtype()
+            )));
+        }
         match &self.biases {
+            None if affine => Err(Error::argument("biases", "one for each scale", "none")),
+            Some(b) if affine && b.dtype() != self.scales.dtype() => Err(Error::dtype(format!(
+                "`biases`: expected the dtype {} of the scales, got {}",
+                self.scales.dtype(),
+                b.dtype()
+            ))),
             Some(b) if b.shape() != self.scales.shape() => Err(Error::shape(format!(
                 "`biases`: expected the shape {:?} of the scales, got {:?}",
                 self.scales.shape(),
@@ -279,6 +305,11 @@ impl Array {
         w.check()?;
         let q = w.quantization;
         check_quantizable("quantized_matmul", self)?;
+        if self.ndim() == 0 {
+            return Err(Error::shape(
+                "[quantized_matmul] expected one dimension at least, got shape []".into(),
+            ));
+        }
         let wide = self.unscaled(w)?;
         let x = wide.as_ref().unwrap_or(self);
         let product = done(ffi::quantized_matmul(
@@ -344,6 +375,7 @@ impl Array {
     #[track_caller]
     pub fn qqmm(&self, w: &Quantized, global_scale: Option<&Array>) -> Result<Array> {
         w.check()?;
+        w.check_doubly("qqmm")?;
         let q = w.quantization;
         let product = done(ffi::qqmm(
             self.raw(),
@@ -368,6 +400,7 @@ impl Array {
         global_scale: Option<&Array>,
     ) -> Result<Array> {
         w.check()?;
+        w.check_doubly("gather_qqmm")?;
         if self.ndim() < 2 || i64::from(self.shape()[self.ndim() - 1]) != w.columns() {
             return Err(Error::shape(format!(
                 "[gather_qqmm] {:?} does not fit a matrix of {} columns",

@@ -29,6 +29,8 @@ macro_rules! slice_updates {
                 check_update("update", &update, self.dtype())?;
                 let strides = self.strides_for(strides)?;
                 let (start, stop) = (start.into_ints(), stop.into_ints());
+                self.one_each("start", &start)?;
+                self.one_each("stop", &stop)?;
                 done(ffi::$name(self.raw(), update.raw(), &start, &stop, &strides, current()))
             }
         )*}
@@ -68,6 +70,7 @@ macro_rules! scatters {
             ) -> Result<Array> {
                 let axes = axes.into_ints();
                 check_update("updates", updates, self.dtype())?;
+                self.axes_for(indices.as_ref().len(), &axes)?;
                 done(ffi::$name(
                     self.raw(),
                     &refs(indices.as_ref()),
@@ -124,6 +127,7 @@ impl Array {
         let update = update.operand(self)?;
         check_update("update", &update, self.dtype())?;
         let axes = axes.into_ints();
+        self.starts_for(start, &axes)?;
         done(ffi::slice_update_dynamic(
             self.raw(),
             update.raw(),
@@ -180,8 +184,8 @@ impl Array {
     ///
     /// # Errors
     /// [`Error::Dtype`] unless the mask is bool, [`Error::Argument`] or [`Error::Shape`] for
-    /// shapes that do not fit. When `source` is too short, or empty, the evaluation fails on the CPU; a GPU leaves the
-    /// elements as they are that no value is there for.
+    /// shapes that do not fit, or a `source` too short for a mask that is known at the call. For another mask
+    /// the evaluation fails on the CPU; a GPU leaves the elements as they are that no value is there for.
     #[track_caller]
     pub fn masked_scatter(&self, mask: &Array, source: &Array) -> Result<Array> {
         if mask.dtype() != crate::Dtype::Bool {
@@ -191,6 +195,30 @@ impl Array {
             )));
         }
         check_update("source", source, self.dtype())?;
+        // MLX takes no mask without dimensions for an array that has some.
+        let spread;
+        let mask = match mask.ndim() == 0 && self.ndim() > 0 {
+            true => {
+                spread = mask.broadcast_to(self.shape())?;
+                &spread
+            }
+            false => mask,
+        };
+        let each = self.shape().get(mask.ndim()..).unwrap_or(&[]);
+        let each: i64 = each.iter().map(|&n| i64::from(n)).product();
+        if let Some(chosen) = super::fit::trues(mask)
+            && self.shape().starts_with(mask.shape())
+            && chosen as i64 * each > source.size() as i64
+        {
+            return Err(Error::argument(
+                "source",
+                format_args!(
+                    "{} elements at least, for as many that the mask chooses",
+                    chosen as i64 * each
+                ),
+                source.size(),
+            ));
+        }
         done(ffi::masked_scatter(
             self.raw(),
             mask.raw(),
