@@ -223,6 +223,7 @@ impl Error {
             Some((i, _)) => (text.as_bytes()[0], text[i..].to_owned()),
             None => (b'?', text.to_owned()),
         };
+        let message = clearer(message);
         if kind == b'c'
             && let Some(original) = crate::bridge::callback::take_failure()
         {
@@ -347,6 +348,26 @@ fn readable(message: String) -> String {
         },
         None => message,
     }
+}
+
+/// MLX's sentences that do not say what was expected, said again. They may stand within those of what depends on it.
+fn clearer(message: String) -> String {
+    const SAID: [(&str, &str); 2] = [
+        (
+            "[MaskedScatter::eval_cpu] Source does not have enough elements for mask.",
+            "[masked_scatter] `source`: expected an element for each true of the mask, got fewer",
+        ),
+        (
+            "[Inverse::eval_cpu] LU",
+            "[linalg::inv] `a`: expected matrices that have an inverse, got a singular one: LU",
+        ),
+    ];
+    SAID.iter().fold(message, |text, (theirs, ours)| {
+        match text.contains(theirs) {
+            true => text.replace(theirs, ours),
+            false => text,
+        }
+    })
 }
 
 /// The name in "`name`: ...".

@@ -5,7 +5,6 @@ use std::fmt;
 use half::{bf16, f16};
 use num_complex::Complex32;
 
-use crate::stream::current;
 use crate::{Array, Dtype, Element, Error, Result};
 
 /// A number of any dtype, as it is.
@@ -101,15 +100,6 @@ pub(crate) fn values(array: &Array) -> Option<Vec<Number>> {
         Dtype::Bfloat16 => real::<bf16>(array),
         Dtype::Complex64 => all(array, Number::Complex),
     }
-}
-
-/// How many of a mask are true, where that is there to read without moving much memory.
-pub(super) fn trues(mask: &Array) -> Option<usize> {
-    if mask.is_tracer() || !mask.is_ready().ok()? || (current().gpu && mask.size() > FEW) {
-        return None;
-    }
-    let mask = mask.as_slice::<bool>().ok()?;
-    Some(mask.iter().filter(|m| **m).count())
 }
 
 impl fmt::Display for Number {

@@ -184,8 +184,8 @@ impl Array {
     ///
     /// # Errors
     /// [`Error::Dtype`] unless the mask is bool, [`Error::Argument`] or [`Error::Shape`] for
-    /// shapes that do not fit, or a `source` too short for a mask that is known at the call. For another mask
-    /// the evaluation fails on the CPU; a GPU leaves the elements as they are that no value is there for.
+    /// shapes that do not fit. When `source` is too short, or empty, the evaluation fails on the CPU; a GPU leaves the
+    /// elements as they are that no value is there for.
     #[track_caller]
     pub fn masked_scatter(&self, mask: &Array, source: &Array) -> Result<Array> {
         if mask.dtype() != crate::Dtype::Bool {
@@ -204,21 +204,6 @@ impl Array {
             }
             false => mask,
         };
-        let each = self.shape().get(mask.ndim()..).unwrap_or(&[]);
-        let each: i64 = each.iter().map(|&n| i64::from(n)).product();
-        if let Some(chosen) = super::fit::trues(mask)
-            && self.shape().starts_with(mask.shape())
-            && chosen as i64 * each > source.size() as i64
-        {
-            return Err(Error::argument(
-                "source",
-                format_args!(
-                    "{} elements at least, for as many that the mask chooses",
-                    chosen as i64 * each
-                ),
-                source.size(),
-            ));
-        }
         done(ffi::masked_scatter(
             self.raw(),
             mask.raw(),
