@@ -359,7 +359,7 @@ fn clearer(message: String) -> String {
         ),
         (
             "[Inverse::eval_cpu] LU",
-            "[linalg::inv] `a`: expected matrices that have an inverse, got a singular one: LU",
+            "[Inverse::eval_cpu] expected matrices that have an inverse, got a singular one: LU",
         ),
     ];
     SAID.iter().fold(message, |text, (theirs, ours)| {

@@ -376,7 +376,15 @@ impl Array {
     pub fn qqmm(&self, w: &Quantized, global_scale: Option<&Array>) -> Result<Array> {
         w.check()?;
         w.check_doubly("qqmm")?;
+        if self.ndim() == 0 {
+            return Err(Error::shape(
+                "[qqmm] expected one dimension at least, got shape []".into(),
+            ));
+        }
         let q = w.quantization;
+        if let (false, Some(of_x), Some(_)) = (current().gpu, global_scale, &w.global_scale) {
+            return self.qqmm_scaled(w, of_x);
+        }
         let product = done(ffi::qqmm(
             self.raw(),
             w.weight.raw(),
@@ -389,6 +397,25 @@ impl Array {
             current(),
         ))?;
         self.unless_empty(w, product)
+    }
+
+    /// The same on the CPU with both scales, which MLX's leaves out.
+    #[track_caller]
+    fn qqmm_scaled(&self, w: &Quantized, of_x: &Array) -> Result<Array> {
+        let rows = match self.ndim() {
+            1 => self.expand_dims(0)?,
+            _ => self.clone(),
+        };
+        let mut x = rows.quantize_scaled(w.quantization, Some(of_x))?;
+        // The parts alone are exact in bfloat16, with the scale they would be rounded.
+        x.global_scale = None;
+        let x = x.dequantize()?.astype(Dtype::Float32)?;
+        let x = x.multiply(&of_x.reshape(())?.divide(NVFP4_REACH)?)?;
+        let product = x.quantized_matmul(w, true)?.astype(self.dtype())?;
+        match self.ndim() {
+            1 => product.squeeze(0),
+            _ => Ok(product),
+        }
     }
 
     /// [`qqmm`](Array::qqmm) of matrices picked from two stacks. Not on the CPU.

@@ -180,7 +180,8 @@ impl Array {
     }
 
     /// This array with the elements of `source`, in order, where `mask` is true. The mask has
-    /// the shape of the array's leading axes.
+    /// the shape of the array's leading axes; where it has fewer axes than the array, the source is one of the blocks
+    /// that it chooses, or as many as the mask has, and broadcasts to them.
     ///
     /// # Errors
     /// [`Error::Dtype`] unless the mask is bool, [`Error::Argument`] or [`Error::Shape`] for
