@@ -408,7 +408,10 @@ fn is_shape(message: &str) -> bool {
 
 fn is_dtype(message: &str) -> bool {
     let lower = message.to_lowercase();
-    lower.contains("type") || lower.contains("floating") || lower.contains("integral")
+    lower.contains("type")
+        || lower.contains("not supported for complex64")
+        || lower.contains("floating")
+        || lower.contains("integral")
 }
 
 /// Turns a bridge result into this crate's, with the caller's location.

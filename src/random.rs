@@ -27,9 +27,11 @@
 //! once; give it a key as an argument to draw anew at each call.
 
 mod bounds;
+mod checks;
 mod sequence;
 
-use crate::array::{element_count, maybe};
+use self::checks::{FINITE, FROM_0, checked, choices, single, without};
+use crate::array::maybe;
 use crate::bridge::random::ffi;
 use crate::error::Here;
 use crate::ops::{done, done_list};
@@ -456,55 +458,5 @@ impl<'k> Sampler<'k> {
     pub fn permutation_of(self, n: usize) -> Result<Array> {
         let shape = checked((n,))?;
         self.draw(|key| done(ffi::permutation_of(shape[0], key.raw(), current())))
-    }
-}
-
-/// MLX draws no more than 32 bits for a number.
-#[track_caller]
-fn single(name: &str, dtype: Dtype) -> Result<()> {
-    match dtype {
-        Dtype::Float16 | Dtype::Bfloat16 | Dtype::Float32 => Ok(()),
-        _ => Err(Error::dtype(format!(
-            "[{name}] `dtype`: expected float16, bfloat16 or float32, got {dtype}"
-        ))),
-    }
-}
-
-/// A shape whose elements MLX can count and, with four bytes each, address.
-#[track_caller]
-fn checked(shape: impl IntoShape) -> Result<Vec<i32>> {
-    let shape = shape.into_shape()?;
-    element_count(&shape)?;
-    Ok(shape)
-}
-
-const FINITE: &str = "a finite number";
-const FROM_0: &str = "a number from 0";
-
-/// The shape of logits without the axis along which is chosen.
-#[track_caller]
-fn without(logits: &Array, axis: i32) -> Result<Vec<i32>> {
-    logits.dim(axis)?;
-    let mut rows = logits.shape().to_vec();
-    rows.remove(axis.rem_euclid(logits.ndim() as i32) as usize);
-    Ok(rows)
-}
-
-/// Checks that there is something to choose from. The shape of the choices where there are none, which
-/// MLX has no argmax for.
-#[track_caller]
-fn choices(logits: &Array, axis: i32) -> Result<Option<Vec<i32>>> {
-    if logits.dtype() == Dtype::Complex64 {
-        return Err(Error::dtype(
-            "`logits`: expected real numbers, got complex64".into(),
-        ));
-    }
-    match logits.dim(axis)? {
-        0 => Err(Error::shape(format!(
-            "`logits`: expected something to choose from, got shape {:?}",
-            logits.shape()
-        ))),
-        _ if logits.size() == 0 => without(logits, axis).map(Some),
-        _ => Ok(None),
     }
 }

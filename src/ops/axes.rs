@@ -50,6 +50,18 @@ pub(super) fn reduced(axes: &Axes, ndim: usize) -> Result<Vec<i32>> {
 }
 
 impl Array {
+    /// An axis of the flattened array can be no longer than any other.
+    #[track_caller]
+    pub(super) fn flat_for(&self, name: &str, axis: &[i32]) -> Result<()> {
+        if !axis.is_empty() || self.size() <= i32::MAX as usize {
+            return Ok(());
+        }
+        Err(Error::shape(format!(
+            "[{name}] expected 2147483647 elements at most for the flattened array, got shape {:?}",
+            self.shape()
+        )))
+    }
+
     /// One number for each dimension.
     #[track_caller]
     pub(super) fn one_each(&self, argument: &str, given: &[i32]) -> Result<()> {

@@ -1,5 +1,6 @@
 //! Arithmetic, comparison, logic and bit operations on two arrays, and choices between them.
 
+use std::borrow::Cow;
 use std::ops::{RangeFrom, RangeInclusive, RangeToInclusive};
 
 use super::fit::reach;
@@ -172,7 +173,7 @@ impl Array {
     /// True where the values are close, `|self - other| <= atol + rtol * |other|` (bool).
     #[track_caller]
     pub fn isclose(&self, other: impl Operand, within: impl Into<Tolerance>) -> Result<Array> {
-        let other = other.compared(self)?;
+        let other = near(&other, self)?;
         let t = within.into();
         done(ffi::isclose(
             self.raw(),
@@ -187,7 +188,7 @@ impl Array {
     /// One bool: whether all values are close, as in [`isclose`](Array::isclose).
     #[track_caller]
     pub fn allclose(&self, other: impl Operand, within: impl Into<Tolerance>) -> Result<Array> {
-        let other = other.compared(self)?;
+        let other = near(&other, self)?;
         let t = within.into();
         done(ffi::allclose(
             self.raw(),
@@ -235,6 +236,20 @@ pub fn where_(condition: &Array, x: impl Operand, y: impl Operand) -> Result<Arr
         }
     };
     done(ffi::where_(condition.raw(), x.raw(), y.raw(), current()))
+}
+
+/// The other side of a comparison within a tolerance, which may reach from the integers of `like` to a float
+/// beyond them.
+#[track_caller]
+fn near<'a>(other: &'a impl Operand, like: &Array) -> Result<Cow<'a, Array>> {
+    let exact = other.compared(like)?;
+    let far = other.as_array().is_none()
+        && like.dtype().is_integral()
+        && matches!(Number::known(&exact), Some(Number::Real(v)) if v.is_infinite());
+    match far {
+        true => other.operand(like),
+        false => Ok(exact),
+    }
 }
 
 /// How close is close: see [`Array::isclose`]. A pair is (`rtol`, `atol`).

@@ -52,6 +52,7 @@ mod math;
 mod matrix;
 mod operators;
 mod quantized;
+mod quantized_double;
 mod range;
 mod reduce;
 mod scan;

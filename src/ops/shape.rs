@@ -298,6 +298,11 @@ impl Array {
         for &axis in &axes {
             self.dim(axis)?;
         }
+        if !inverted && dtype.is_integral() && dtype != Dtype::Bool {
+            let lengths = axes.iter().map(|&i| self.dim(i).map(i128::from));
+            let count = lengths.product::<Result<i128>>()?;
+            Number::Whole(count).check("dtype", dtype, false)?;
+        }
         if inverted && dtype.is_integral() {
             return Err(Error::dtype(format!(
                 "`dtype`: expected a type of floats for one divided by a number, got {dtype}"
