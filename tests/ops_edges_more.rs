@@ -135,10 +135,10 @@ fn shifts_by_more_than_there_are_bits() -> Result<()> {
         assert_eq!(x.right_shift(&late)?.to_vec::<i32>()?, [-1, 0], "{n}");
     }
     assert_eq!(arr(&[200u8]).right_shift(8)?.item::<u8>()?, 0);
-    assert_eq!(arr(&[1u64]).left_shift(&arr(&[64u64]))?.item::<u64>()?, 0);
+    assert_eq!(arr(&[1u64]).left_shift(arr(&[64u64]))?.item::<u64>()?, 0);
     assert_eq!(
         arr(&[1i16])
-            .left_shift(&arr(&[3i16, 15, 16]))?
+            .left_shift(arr(&[3i16, 15, 16]))?
             .to_vec::<i16>()?,
         [8, i16::MIN, 0]
     );

@@ -23,8 +23,8 @@ fn parameters_of_random_numbers() -> Result<()> {
     for p in [1.5, -0.5, f32::NAN] {
         refused(random::bernoulli(p, 3), &["`p`", "from 0 to 1"]);
     }
-    refused(random::bernoulli(&arr(&[0.5f32, 2.0]), 2), &["`p`", "2.0"]);
-    refused(random::bernoulli(&arr(&[1]), 1), &["`p`", "int32"]);
+    refused(random::bernoulli(arr(&[0.5f32, 2.0]), 2), &["`p`", "2.0"]);
+    refused(random::bernoulli(arr(&[1]), 1), &["`p`", "int32"]);
     refused(
         sampler().uniform_between(1.0, 0.0, 2),
         &["`high`", "`low`, 1.0", "got 0.0"],
@@ -38,7 +38,7 @@ fn parameters_of_random_numbers() -> Result<()> {
         &["`scale`", "from 0", "-1"],
     );
     refused(
-        sampler().normal_with(0.0, &arr(&[1.0f32, -2.0]), 2),
+        sampler().normal_with(0.0, arr(&[1.0f32, -2.0]), 2),
         &["`scale`", "-2"],
     );
     refused(
@@ -61,7 +61,7 @@ fn parameters_of_random_numbers() -> Result<()> {
     );
     refused(random::randint(0.2, 0.8, 2), &["`high`", "above `low`"]);
     refused(
-        random::randint(&arr(&[0, 5]), &arr(&[3, 2]), 2),
+        random::randint(arr(&[0, 5]), arr(&[3, 2]), 2),
         &["`high`", "`low`, 5", "got 2"],
     );
     assert_eq!(random::randint(2.9, 3.1, 4)?.to_vec::<i32>()?, [3; 4]);
