@@ -22,7 +22,8 @@
 //!
 //! # Numbers and their types
 //! A number that the integers of an array do not reach (`256` and uint8) is an [`Error::Argument`]
-//! that names both; comparisons answer as mathematics does: `x.less(300)` is true for every int8. Floats beyond the
+//! that names both, and so is an array of new values for some elements, of up to 4096 numbers that are known at the call. Comparisons
+//! with numbers answer as mathematics does: `x.less(300)` is true for every int8. Floats beyond the
 //! range of float16 are infinite, except in comparisons. Sums inside a mean, variance, median or rounding have more room
 //! than the dtype; where only the result does not fit, it is infinite, or for [`Array::round`] of integers the
 //! nearest number. Arrays of uint64 and signed integers are compared exactly; in arithmetic their common type is float32,
