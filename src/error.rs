@@ -224,6 +224,7 @@ impl Error {
             Some((i, _)) => (text.as_bytes()[0], text[i..].to_owned()),
             None => (b'?', text.to_owned()),
         };
+        let message = clearer(message);
         if kind == b'c'
             && let Some(original) = crate::bridge::callback::take_failure()
         {
@@ -354,6 +355,26 @@ fn readable(message: String) -> String {
     }
 }
 
+/// MLX's sentences that do not say what was expected, said again. They may stand within those of what depends on it.
+fn clearer(message: String) -> String {
+    const SAID: [(&str, &str); 2] = [
+        (
+            "[MaskedScatter::eval_cpu] Source does not have enough elements for mask.",
+            "[masked_scatter] `source`: expected an element for each true of the mask, got fewer",
+        ),
+        (
+            "[Inverse::eval_cpu] LU",
+            "[Inverse::eval_cpu] expected matrices that have an inverse, got a singular one: LU",
+        ),
+    ];
+    SAID.iter().fold(message, |text, (theirs, ours)| {
+        match text.contains(theirs) {
+            true => text.replace(theirs, ours),
+            false => text,
+        }
+    })
+}
+
 /// The name in "`name`: ...".
 fn named(message: &str) -> Option<&str> {
     let (name, rest) = message.strip_prefix('`')?.split_once('`')?;
@@ -392,7 +413,10 @@ fn is_shape(message: &str) -> bool {
 
 fn is_dtype(message: &str) -> bool {
     let lower = message.to_lowercase();
-    lower.contains("type") || lower.contains("floating") || lower.contains("integral")
+    lower.contains("type")
+        || lower.contains("not supported for complex64")
+        || lower.contains("floating")
+        || lower.contains("integral")
 }
 
 /// Turns a bridge result into this crate's, with the caller's location.

@@ -148,6 +148,7 @@ pub fn async_eval<A: AsRef<Array>>(arrays: impl AsRef<[A]>) -> Result<Pending> {
     let _ = RUNNING.try_with(|running| running.borrow_mut().push(Rc::clone(&run)));
     Ok(Pending {
         run,
+        at: std::panic::Location::caller(),
         here: PhantomData,
     })
 }
@@ -156,6 +157,8 @@ pub fn async_eval<A: AsRef<Array>>(arrays: impl AsRef<[A]>) -> Result<Pending> {
 #[must_use = "dropping the handle waits for the evaluation and defers its error to the next one"]
 pub struct Pending {
     run: Rc<Run>,
+    /// Where the evaluation was begun, for an error that nobody asked for.
+    at: crate::Site,
     here: PhantomData<*const ()>,
 }
 
@@ -206,6 +209,7 @@ impl Drop for Pending {
     fn drop(&mut self) {
         if let Err(e) = self.finish() {
             // Thread-locals may be gone at thread exit; the error goes with them then.
+            let e = e.said_of(self.at);
             let _ = LATE.try_with(|late| late.set(Some(e)));
         }
     }

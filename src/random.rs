@@ -27,9 +27,11 @@
 //! once; give it a key as an argument to draw anew at each call.
 
 mod bounds;
+mod checks;
 mod sequence;
 
-use crate::array::{element_count, maybe};
+use self::checks::{FINITE, FROM_0, checked, choices, single, without};
+use crate::array::maybe;
 use crate::bridge::random::ffi;
 use crate::error::Here;
 use crate::ops::{done, done_list};
@@ -167,7 +169,8 @@ impl<'k> Sampler<'k> {
     ///
     /// # Errors
     /// [`Error::Shape`] when the bounds do not broadcast to the shape, [`Error::Dtype`] for
-    /// another dtype.
+    /// another dtype, [`Error::Argument`] for bounds that are known at the call and not finite, or
+    /// in the other order.
     #[track_caller]
     pub fn uniform_between(
         self,
@@ -180,6 +183,9 @@ impl<'k> Sampler<'k> {
         let like = Array::empty(&[0], dtype)?;
         let (low, high) = (low.operand(&like)?, high.operand(&like)?);
         bounds::real(&[("low", &low), ("high", &high)], dtype)?;
+        bounds::each("low", &low, FINITE, f64::is_finite)?;
+        bounds::each("high", &high, FINITE, f64::is_finite)?;
+        bounds::in_order(("low", &low), ("high", &high), true)?;
         if !bounds::apart(&low, &high, dtype) {
             // Their difference is no number of the dtype, so what lies between is mixed.
             let wide = if current().gpu {
@@ -208,6 +214,10 @@ impl<'k> Sampler<'k> {
     }
 
     /// Normal with mean `loc` and standard deviation `scale`.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a scale that is known at the call and negative or NaN; [`Error::Dtype`]
+    /// for integers, and for complex parameters of real numbers.
     #[track_caller]
     pub fn normal_with(
         self,
@@ -218,6 +228,9 @@ impl<'k> Sampler<'k> {
         let like = Array::empty(&[0], self.float())?;
         let (loc, scale) = (loc.operand(&like)?, scale.operand(&like)?);
         bounds::real(&[("loc", &loc), ("scale", &scale)], self.float())?;
+        if self.float() != Dtype::Complex64 {
+            bounds::each("scale", &scale, FROM_0, |v| v >= 0.0)?;
+        }
         self.gaussian(Some(&loc), Some(&scale), checked(shape)?)
     }
 
@@ -229,6 +242,11 @@ impl<'k> Sampler<'k> {
         shape: Vec<i32>,
     ) -> Result<Array> {
         let dtype = self.float();
+        if dtype.is_integral() {
+            return Err(Error::dtype(format!(
+                "[normal] `dtype`: expected floating-point numbers or complex64, got {dtype}"
+            )));
+        }
         self.draw(|key| {
             let (loc, scale) = (maybe(loc), maybe(scale));
             done(ffi::normal(&shape, dtype, loc, scale, key.raw(), current()))
@@ -263,12 +281,13 @@ impl<'k> Sampler<'k> {
 
     /// Uniform integers in `[low, high)`; an integer dtype or bool.
     ///
-    /// Bounds are numbers or arrays. Where MLX's numbers, float32 rounded down, do not reach
+    /// Bounds are numbers or arrays; with a fraction they stand for the next integer above. Where MLX's numbers, float32 rounded down, do not reach
     /// every integer between them, or the bounds are not known at the call and their dtype has more than 16 bits,
     /// the numbers are drawn from 64 random bits.
     ///
     /// # Errors
-    /// [`Error::Argument`] for bounds without an integer between them, or beyond the dtype.
+    /// [`Error::Argument`] for bounds that are known at the call and have no integer between them, are not
+    /// finite, or lie beyond the dtype.
     #[track_caller]
     pub fn randint(
         self,
@@ -283,8 +302,17 @@ impl<'k> Sampler<'k> {
             )));
         }
         // Bounds have a type that holds them: the upper one may be the dtype's largest number and one more.
-        let like = Array::empty(&[0], Dtype::Int64)?;
+        let wide = if dtype == Dtype::Uint64 {
+            dtype
+        } else {
+            Dtype::Int64
+        };
+        let like = Array::empty(&[0], wide)?;
         let (low, high) = (low.operand(&like)?, high.operand(&like)?);
+        bounds::real(&[("low", &low), ("high", &high)], dtype)?;
+        bounds::each("low", &low, FINITE, f64::is_finite)?;
+        bounds::each("high", &high, FINITE, f64::is_finite)?;
+        let (low, high) = (bounds::next_whole(&low)?, bounds::next_whole(&high)?);
         if bounds::single(&low, &high, dtype)? {
             return self.draw(|key| {
                 let (low, high) = (low.raw(), high.raw());
@@ -299,15 +327,30 @@ impl<'k> Sampler<'k> {
     }
 
     /// `true` with probability `p`, a float or an array of floats. The dtype is bool.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a probability that is known at the call and does not lie between 0 and 1;
+    /// [`Error::Dtype`] for an array of another type.
     #[track_caller]
     pub fn bernoulli(self, p: impl Operand, shape: impl IntoShape) -> Result<Array> {
         let shape = checked(shape)?;
         let like = Array::empty(&[0], Dtype::Float32)?;
         let p = p.operand(&like)?;
+        if !p.dtype().is_floating() {
+            return Err(Error::dtype(format!(
+                "`p`: expected floating-point numbers, got {}",
+                p.dtype()
+            )));
+        }
+        bounds::each("p", &p, "numbers from 0 to 1", |v| (0.0..=1.0).contains(&v))?;
         self.draw(|key| done(ffi::bernoulli(p.raw(), &shape, key.raw(), current())))
     }
 
-    /// Standard normal, given that it lies between `lower` and `upper`.
+    /// Standard normal, given that it lies between `lower` and `upper`. Computed in float32: of
+    /// intervals that begin beyond 4 on either side, it gives only the ends.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for bounds that are known at the call and NaN, or in the other order.
     #[track_caller]
     pub fn truncated_normal(
         self,
@@ -320,6 +363,7 @@ impl<'k> Sampler<'k> {
         let like = Array::empty(&[0], dtype)?;
         let (lower, upper) = (lower.operand(&like)?, upper.operand(&like)?);
         bounds::real(&[("lower", &lower), ("upper", &upper)], dtype)?;
+        bounds::in_order(("lower", &lower), ("upper", &upper), true)?;
         self.draw(|key| {
             let (lower, upper, s) = (lower.raw(), upper.raw(), current());
             done(ffi::truncated_normal(
@@ -342,9 +386,21 @@ impl<'k> Sampler<'k> {
     }
 
     /// Laplace with mean `loc` and scale `scale`; mean absolute deviation is `scale`.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a scale that is negative or NaN; [`Error::Dtype`] for other dtypes than
+    /// those of floats.
     #[track_caller]
     pub fn laplace(self, loc: f32, scale: f32, shape: impl IntoShape) -> Result<Array> {
         let (shape, dtype) = (checked(shape)?, self.float());
+        if scale.is_nan() || scale < 0.0 {
+            return Err(Error::argument("scale", FROM_0, scale));
+        }
+        if !dtype.is_floating() || dtype == Dtype::Complex64 {
+            return Err(Error::dtype(format!(
+                "[laplace] `dtype`: expected a type of floats, got {dtype}"
+            )));
+        }
         self.draw(|key| {
             let s = current();
             done(ffi::laplace(&shape, dtype, loc, scale, key.raw(), s))
@@ -359,7 +415,9 @@ impl<'k> Sampler<'k> {
     /// [`Error::Shape`] or [`Error::Argument`] when there is no such axis, or nothing along it.
     #[track_caller]
     pub fn categorical(self, logits: &Array, axis: i32) -> Result<Array> {
-        choices(logits, axis)?;
+        if let Some(rows) = choices(logits, axis)? {
+            return Array::zeros(rows, Dtype::Uint32);
+        }
         self.draw(|key| done(ffi::categorical(logits.raw(), axis, key.raw(), current())))
     }
 
@@ -373,7 +431,11 @@ impl<'k> Sampler<'k> {
         shape: impl IntoShape,
     ) -> Result<Array> {
         let shape = checked(shape)?;
-        choices(logits, axis)?;
+        if choices(logits, axis)?.is_some() {
+            // No rows: they fill no other shape.
+            let rows = Array::zeros(without(logits, axis)?, Dtype::Uint32)?;
+            return rows.broadcast_to(shape);
+        }
         self.draw(|key| {
             let (logits, s) = (logits.raw(), current());
             done(ffi::categorical_shaped(logits, axis, &shape, key.raw(), s))
@@ -396,35 +458,5 @@ impl<'k> Sampler<'k> {
     pub fn permutation_of(self, n: usize) -> Result<Array> {
         let shape = checked((n,))?;
         self.draw(|key| done(ffi::permutation_of(shape[0], key.raw(), current())))
-    }
-}
-
-/// MLX draws no more than 32 bits for a number.
-#[track_caller]
-fn single(name: &str, dtype: Dtype) -> Result<()> {
-    match dtype {
-        Dtype::Float16 | Dtype::Bfloat16 | Dtype::Float32 => Ok(()),
-        _ => Err(Error::dtype(format!(
-            "[{name}] `dtype`: expected float16, bfloat16 or float32, got {dtype}"
-        ))),
-    }
-}
-
-/// A shape whose elements MLX can count and, with four bytes each, address.
-#[track_caller]
-fn checked(shape: impl IntoShape) -> Result<Vec<i32>> {
-    let shape = shape.into_shape()?;
-    element_count(&shape)?;
-    Ok(shape)
-}
-
-#[track_caller]
-fn choices(logits: &Array, axis: i32) -> Result<()> {
-    match logits.dim(axis)? {
-        0 => Err(Error::shape(format!(
-            "`logits`: expected something to choose from, got shape {:?}",
-            logits.shape()
-        ))),
-        _ => Ok(()),
     }
 }

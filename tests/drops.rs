@@ -258,3 +258,25 @@ fn on_a_thread_that_first_uses_mlx_at_its_end() {
         std::thread::spawn(|| FIRST.with(|_| ())).join().unwrap();
     }
 }
+
+#[test]
+fn a_result_that_nobody_wants_after_the_job_has_ended() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("in drop");
+        }
+    }
+    let worker = zmlx::Worker::spawn(|| Ok(())).unwrap();
+    let job = worker.run(|()| Ok(Bomb));
+    // The next job has ended, so the one before it has.
+    worker.run(|()| Ok(())).wait().unwrap();
+    drop(job); // here, without a panic
+    let panicked = worker.run(|()| -> zmlx::Result<()> { std::panic::panic_any(Bomb) });
+    worker.run(|()| Ok(())).wait().unwrap();
+    drop(panicked);
+    let awaited = std::future::IntoFuture::into_future(worker.run(|()| Ok(Bomb)));
+    worker.run(|()| Ok(())).wait().unwrap();
+    drop(awaited);
+    assert_eq!(worker.run(|()| Ok(3)).wait().unwrap(), 3);
+}

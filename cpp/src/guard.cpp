@@ -252,6 +252,47 @@ ArrayPtr power(const Array& a, const Array& b, StreamRef s) {
   return box(mx::where(mx::less(n, number(0), on(s)), inverse, p, on(s)));
 }
 
+namespace {
+
+// C++ leaves open what a shift by a negative number, or by as many bits as there are, gives.
+Array shift(const Array& a, const Array& b, bool left, mx::StreamOrDevice s) {
+  auto moved = [&](const Array& n) {
+    return left ? mx::left_shift(a, n, s) : mx::right_shift(a, n, s);
+  };
+  auto whole = moved(b);
+  auto t = whole.dtype();
+  int bits = 8 * static_cast<int>(mx::size_of(t));
+  if (can_read(b, s)) {
+    bool inside = with_ints(b, [&](const auto* p) {
+      return std::all_of(p, p + b.data_size(), [bits](auto n) {
+        return !(n < 0) && static_cast<uint64_t>(n) < static_cast<uint64_t>(bits);
+      });
+    });
+    if (inside) {
+      return whole;
+    }
+  }
+  auto n = mx::astype(b, t, s);
+  auto beyond = mx::greater_equal(n, Array(bits, t), s);
+  if (is_signed(t)) {
+    beyond = mx::logical_or(beyond, mx::less(n, Array(0, t), s), s);
+  }
+  auto safe = moved(mx::where(beyond, Array(0, t), n, s));
+  // All bits have left; a negative number keeps its sign.
+  auto rest = !left && is_signed(t) ? moved(Array(bits - 1, t)) : Array(0, t);
+  return mx::where(beyond, rest, safe, s);
+}
+
+} // namespace
+
+ArrayPtr left_shift(const Array& a, const Array& b, StreamRef s) {
+  return box(shift(a, b, true, on(s)));
+}
+
+ArrayPtr right_shift(const Array& a, const Array& b, StreamRef s) {
+  return box(shift(a, b, false, on(s)));
+}
+
 ArrayVecPtr divmod(const Array& a, const Array& b, StreamRef s) {
   auto d = divisor(a, b, on(s));
   auto qr = mx::divmod(a, d.safe, on(s));

@@ -53,7 +53,7 @@ class FileSource : public Source {
     }
     const auto now = look();
     if (now.st_size != before_.st_size || stamp(now) != stamp(before_)) {
-      failed(name_, "the file was written to after it was loaded");
+      failed(name_, "the file was written to, or its time was changed, after it was loaded; load it again");
     }
   }
 

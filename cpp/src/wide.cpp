@@ -23,24 +23,59 @@ bool is_half(const Array& a) {
   return a.dtype() == mx::float16 || a.dtype() == mx::bfloat16;
 }
 
-// The array in a type in which a few sums and products of its values have room. Integers
-// are whole numbers of float64, which only the CPU has.
+// The array in a type in which sums and products of its values have room. Integers are whole
+// numbers of float64, which only the CPU has. MLX's CPU adds so many numbers that a sum of float32 stands still.
 Array roomy(const Array& a, StreamRef s) {
-  // Few numbers cost little, and MLX's CPU adds so many that a sum of float32 stands still.
-  bool few = a.size() <= 4096;
-  if (is_half(a)) {
+  if (is_integer(a) || is_half(a)) {
     // bfloat16 reaches as far as float32.
-    return mx::astype(a, few && has_double(s) ? mx::float64 : mx::float32, on(s));
-  }
-  if (is_integer(a)) {
     return mx::astype(a, has_double(s) ? mx::float64 : mx::float32, on(s));
   }
-  bool many = a.size() >= (size_t{1} << 24);
-  if (a.dtype() == mx::float32 && (few || many) && has_double(s)) {
+  if (a.dtype() == mx::float32 && has_double(s)) {
     return mx::astype(a, mx::float64, on(s));
   }
   return a;
 }
+
+// No type has more room than float64. A power of two brings its numbers where sums and squares have room, and
+// loses nothing but the last bits of numbers that are too small to count beside the largest.
+class Scaled {
+ public:
+  // `x` is what `a` became: all other types have room in it.
+  Scaled(const Array& a, Array x, StreamRef s) : x_(std::move(x)), s_(s) {
+    if (a.dtype() != mx::float64 || x_.size() == 0) {
+      return;
+    }
+    auto number = [](double v) { return Array(v, mx::float64); };
+    auto most = mx::stop_gradient(mx::max(mx::abs(x_, on(s)), on(s)), on(s));
+    auto large = mx::logical_and(
+        mx::greater(most, number(0x1p500), on(s)), mx::isfinite(most, on(s)), on(s));
+    auto small = mx::logical_and(
+        mx::less(most, number(0x1p-500), on(s)), mx::greater(most, number(0), on(s)), on(s));
+    scale_ = mx::where(
+        large,
+        number(0x1p-540),
+        mx::where(small, number(0x1p540), number(1), on(s)),
+        on(s));
+    x_ = mx::multiply(x_, *scale_, on(s));
+  }
+
+  const Array& values() const {
+    return x_;
+  }
+
+  // What was computed of the values, which grows with their `degree`th power.
+  Array back(Array y, int degree) const {
+    for (int i = 0; scale_ && i < degree; ++i) {
+      y = mx::divide(y, *scale_, on(s_));
+    }
+    return y;
+  }
+
+ private:
+  Array x_;
+  StreamRef s_;
+  std::optional<Array> scale_;
+};
 
 // MLX's type of a mean.
 mx::Dtype result_type(const Array& a) {
@@ -58,17 +93,8 @@ Array wide_mean(const Array& a, const std::vector<int>& axes, bool keepdims, Str
     // MLX sums such in 32 bits. A sum of 2^31 integers of 32 bits fits 64.
     x = mx::astype(a, mx::int64, on(s));
   }
-  auto m = mx::mean(x, axes, keepdims, on(s));
-  // Derivatives are those of the plain mean.
-  if (a.dtype() == mx::float64 && !a.is_tracer() && a.size() > 1 && a.size() <= 4096) {
-    // No type has more room. Small parts are summed where the sum is infinite; elsewhere they
-    // would lose the last bits of the smallest numbers.
-    constexpr double parts = 4096;
-    auto small = mx::multiply(x, Array(1 / parts, mx::float64), on(s));
-    auto scaled = mx::multiply(
-        mx::mean(small, axes, keepdims, on(s)), Array(parts, mx::float64), on(s));
-    m = staying_where(mx::isinf(m, on(s)), scaled, m, on(s));
-  }
+  Scaled scaled(a, x, s);
+  auto m = scaled.back(mx::mean(scaled.values(), axes, keepdims, on(s)), 1);
   return mx::astype(m, result_type(a), on(s));
 }
 
@@ -83,8 +109,16 @@ Array wide_var(
     int ddof,
     bool root,
     StreamRef s) {
-  auto v = mx::var(roomy(a, s), axes, keepdims, ddof, on(s));
-  v = root ? mx::sqrt(v, on(s)) : v;
+  Scaled scaled(a, roomy(a, s), s);
+  auto x = scaled.values();
+  bool far = a.dtype() == mx::float32 || a.dtype() == mx::bfloat16 || a.dtype() == mx::float64;
+  if (far && x.dtype() == mx::float64 && x.size() > 0) {
+    // A variance is the same wherever zero lies. The rounding of a large mean, squared, would be beyond the type.
+    auto least = mx::stop_gradient(mx::min(x, axes, true, on(s)), on(s));
+    x = mx::subtract(x, least, on(s));
+  }
+  auto v = mx::var(x, axes, keepdims, ddof, on(s));
+  v = root ? scaled.back(mx::sqrt(v, on(s)), 1) : scaled.back(v, 2);
   // Variances of complex numbers are real.
   return a.dtype() == mx::complex64 ? v : mx::astype(v, result_type(a), on(s));
 }
@@ -104,6 +138,9 @@ Array wide_median(const Array& a, const std::vector<int>& axes, bool keepdims, S
       throw std::invalid_argument("[median] Received duplicate axis.");
     }
     n *= static_cast<size_t>(a.shape(ax));
+  }
+  if (chosen.empty()) {
+    return mx::astype(a, result_type(a), on(s)); // of each number alone
   }
   // The mean of the middle two leaves the type where it is small or the values are
   // large. An odd number of values has one middle.

@@ -95,6 +95,7 @@ impl Operand for f32 {
     #[track_caller]
     fn compared(&self, like: &Array) -> Result<Cow<'_, Array>> {
         match like.dtype() {
+            d if d.is_integral() => super::numbers::float_compared(f64::from(*self), like),
             d if !Number::Real(f64::from(*self)).fits(d, true) => {
                 Array::scalar(*self).map(Cow::Owned)
             }

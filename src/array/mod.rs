@@ -247,13 +247,13 @@ impl Array {
     /// [`Error::Dtype`] when `T` is another type, and whatever the evaluation fails with.
     #[track_caller]
     pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
-        self.dense()?.as_slice().map(<[T]>::to_vec)
+        copied(self.dense()?.as_slice()?)
     }
 
     /// The elements as raw bytes: dense, row-major, native endian. **Evaluates** the array.
     #[track_caller]
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        element::view_bytes(self.dense()?.raw()).map(<[u8]>::to_vec)
+        copied(element::view_bytes(self.dense()?.raw())?)
     }
 
     /// This array evaluated, or an evaluated copy where its storage is strided.
@@ -289,6 +289,23 @@ impl Array {
         self.eval()?;
         ffi::show(self.raw()).lift()
     }
+}
+
+/// A copy, unless there is no memory for it.
+#[track_caller]
+fn copied<T: Copy>(values: &[T]) -> Result<Vec<T>> {
+    let mut copy = Vec::new();
+    if copy.try_reserve_exact(values.len()).is_err() {
+        return Err(Error::Memory {
+            message: format!(
+                "out of memory: there is no room for a copy of {} bytes",
+                size_of_val(values)
+            ),
+            at: std::panic::Location::caller(),
+        });
+    }
+    copy.extend_from_slice(values);
+    Ok(copy)
 }
 
 impl Clone for Array {

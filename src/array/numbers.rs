@@ -56,9 +56,12 @@ fn whole(value: i128, like: &Array) -> Result<Cow<'static, Array>> {
 
 /// A float for a comparison with `like`.
 #[track_caller]
-fn float_compared(value: f64, like: &Array) -> Result<Cow<'static, Array>> {
+pub(super) fn float_compared(value: f64, like: &Array) -> Result<Cow<'static, Array>> {
     let dtype = like.dtype();
-    if dtype.is_integral() || Number::Real(value).fits(dtype, true) {
+    if dtype.is_integral() {
+        return float_beside_integers(value, like);
+    }
+    if Number::Real(value).fits(dtype, true) {
         return float(value, like);
     }
     let single = value as f32;
@@ -68,6 +71,28 @@ fn float_compared(value: f64, like: &Array) -> Result<Cow<'static, Array>> {
         false => Array::scalar(value),
     }
     .map(Cow::Owned)
+}
+
+/// A float for a comparison with integers, which float32 would round.
+#[track_caller]
+fn float_beside_integers(value: f64, like: &Array) -> Result<Cow<'static, Array>> {
+    // What no integer reaches is as far as infinity. Both bounds are exact.
+    const ABOVE: f64 = 18_446_744_073_709_551_616.0;
+    const BELOW: f64 = -9_223_372_036_854_775_808.0;
+    let far = match value {
+        v if v.is_nan() => Some(f32::NAN),
+        v if v >= ABOVE => Some(f32::INFINITY),
+        v if v < BELOW => Some(f32::NEG_INFINITY),
+        _ => None,
+    };
+    match far {
+        Some(far) => Array::scalar(far).map(Cow::Owned),
+        None if value.fract() == 0.0 => whole_compared(value as i128, like),
+        // A GPU has no float64.
+        None if current().gpu => Array::scalar(value as f32).map(Cow::Owned),
+        // A number with a fraction lies below 2^52, where float64 holds every integer.
+        None => Array::scalar(value).map(Cow::Owned),
+    }
 }
 
 /// A whole number for a comparison with `like`.

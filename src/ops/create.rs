@@ -1,7 +1,7 @@
 //! New arrays: constants and windows.
 
 use super::macros::unary;
-use super::{Number, between, done};
+use super::{between, done};
 use crate::bridge::ops::create::ffi;
 use crate::stream::current;
 use crate::{Array, Dtype, Error, IntoShape, Operand, Result};
@@ -41,11 +41,10 @@ impl Array {
                 "`value`: expected real numbers for {dtype}, got complex64"
             )));
         }
-        if dtype.is_integral()
-            && value.dtype() != dtype
-            && let Some(n) = Number::known(&value)
-        {
-            n.check("value", dtype, true)?;
+        if dtype.is_integral() && value.dtype() != dtype {
+            for n in super::values(&value).unwrap_or_default() {
+                n.check("value", dtype, true)?;
+            }
         }
         done(ffi::full(
             &shape.into_shape()?,

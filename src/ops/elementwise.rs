@@ -1,5 +1,6 @@
 //! Arithmetic, comparison, logic and bit operations on two arrays, and choices between them.
 
+use std::borrow::Cow;
 use std::ops::{RangeFrom, RangeInclusive, RangeToInclusive};
 
 use super::fit::reach;
@@ -101,11 +102,11 @@ bits! {
     bitwise_or;
     /// Bits set in exactly one.
     bitwise_xor;
-    /// Bits moved up by `other`. A count that is negative or not below the number of bits
-    /// gives a value that depends on the device. Bool becomes uint8.
+    /// Bits moved up by `other`. By a count that is negative or not below the number of bits all leave: 0.
+    /// Bool becomes uint8.
     left_shift;
-    /// Bits moved down by `other`, keeping the sign. For counts and bool see
-    /// [`left_shift`](Array::left_shift).
+    /// Bits moved down by `other`, keeping the sign: by a count that is negative or not below the number of
+    /// bits 0, or -1 for a negative number. Bool becomes uint8.
     right_shift;
 }
 
@@ -172,7 +173,7 @@ impl Array {
     /// True where the values are close, `|self - other| <= atol + rtol * |other|` (bool).
     #[track_caller]
     pub fn isclose(&self, other: impl Operand, within: impl Into<Tolerance>) -> Result<Array> {
-        let other = other.compared(self)?;
+        let other = near(&other, self)?;
         let t = within.into();
         done(ffi::isclose(
             self.raw(),
@@ -187,7 +188,7 @@ impl Array {
     /// One bool: whether all values are close, as in [`isclose`](Array::isclose).
     #[track_caller]
     pub fn allclose(&self, other: impl Operand, within: impl Into<Tolerance>) -> Result<Array> {
-        let other = other.compared(self)?;
+        let other = near(&other, self)?;
         let t = within.into();
         done(ffi::allclose(
             self.raw(),
@@ -237,6 +238,20 @@ pub fn where_(condition: &Array, x: impl Operand, y: impl Operand) -> Result<Arr
     done(ffi::where_(condition.raw(), x.raw(), y.raw(), current()))
 }
 
+/// The other side of a comparison within a tolerance, which may reach from the integers of `like` to a float
+/// beyond them.
+#[track_caller]
+fn near<'a>(other: &'a impl Operand, like: &Array) -> Result<Cow<'a, Array>> {
+    let exact = other.compared(like)?;
+    let far = other.as_array().is_none()
+        && like.dtype().is_integral()
+        && matches!(Number::known(&exact), Some(Number::Real(v)) if v.is_infinite());
+    match far {
+        true => other.operand(like),
+        false => Ok(exact),
+    }
+}
+
 /// How close is close: see [`Array::isclose`]. A pair is (`rtol`, `atol`).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tolerance {
@@ -282,6 +297,13 @@ pub trait Bounds {
 /// One bound, or none where every number of the dtype meets it.
 #[track_caller]
 fn bound(value: &impl Operand, like: &Array, lower: bool) -> Result<Option<Array>> {
+    if value.as_array().is_none()
+        && like.dtype().is_integral()
+        && let Ok(plain) = value.operand(like)
+        && plain.dtype().is_floating()
+    {
+        return Ok(Some(plain.into_owned())); // the array becomes one of floats
+    }
     let array = value.compared(like)?.into_owned();
     if value.as_array().is_some() || array.dtype() == like.dtype() {
         return Ok(Some(array));
@@ -293,7 +315,7 @@ fn bound(value: &impl Operand, like: &Array, lower: bool) -> Result<Option<Array
         },
         // A number beyond the largest of a type of floats.
         (Some(Number::Real(v)), None) if like.dtype() != Dtype::Complex64 => (v < 0.0) == lower,
-        _ => return Ok(Some(array)), // the array becomes one of floats
+        _ => return Ok(Some(array)),
     };
     match outside {
         true => Ok(None),

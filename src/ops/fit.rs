@@ -18,28 +18,19 @@ pub(crate) enum Number {
 impl Number {
     /// The one element of an array, where it is there to read without computing.
     pub(crate) fn known(array: &Array) -> Option<Number> {
-        if array.size() != 1 || array.is_tracer() || !array.is_ready().ok()? {
-            return None;
+        match array.size() {
+            1 => values(array)?.pop(),
+            _ => None,
         }
-        fn first<T: Element>(a: &Array) -> Option<T> {
-            a.as_slice::<T>().ok()?.first().copied()
+    }
+
+    /// The number in float64, or its real part.
+    pub(crate) fn as_f64(self) -> f64 {
+        match self {
+            Number::Whole(n) => n as f64,
+            Number::Real(v) => v,
+            Number::Complex(c) => f64::from(c.re),
         }
-        Some(match array.dtype() {
-            Dtype::Bool => Number::Whole(first::<bool>(array)?.into()),
-            Dtype::Uint8 => Number::Whole(first::<u8>(array)?.into()),
-            Dtype::Uint16 => Number::Whole(first::<u16>(array)?.into()),
-            Dtype::Uint32 => Number::Whole(first::<u32>(array)?.into()),
-            Dtype::Uint64 => Number::Whole(first::<u64>(array)?.into()),
-            Dtype::Int8 => Number::Whole(first::<i8>(array)?.into()),
-            Dtype::Int16 => Number::Whole(first::<i16>(array)?.into()),
-            Dtype::Int32 => Number::Whole(first::<i32>(array)?.into()),
-            Dtype::Int64 => Number::Whole(first::<i64>(array)?.into()),
-            Dtype::Float16 => Number::Real(first::<f16>(array)?.into()),
-            Dtype::Float32 => Number::Real(first::<f32>(array)?.into()),
-            Dtype::Float64 => Number::Real(first::<f64>(array)?),
-            Dtype::Bfloat16 => Number::Real(first::<bf16>(array)?.into()),
-            Dtype::Complex64 => Number::Complex(first::<Complex32>(array)?),
-        })
     }
 
     /// Whether `dtype` holds the number, up to the rounding of floating-point types and, where
@@ -73,6 +64,41 @@ impl Number {
             None => format!("a number of {dtype}"),
         };
         Err(Error::argument(argument, expected, self))
+    }
+}
+
+/// More numbers than this are not looked at before an evaluation.
+const FEW: usize = 4096;
+
+/// The elements of an array, where they are few and there to read without computing.
+pub(crate) fn values(array: &Array) -> Option<Vec<Number>> {
+    if array.size() > FEW || array.is_tracer() || !array.is_ready().ok()? {
+        return None;
+    }
+    fn all<T: Element>(a: &Array, number: impl Fn(T) -> Number) -> Option<Vec<Number>> {
+        Some(a.as_slice::<T>().ok()?.iter().map(|v| number(*v)).collect())
+    }
+    fn whole<T: Element + Into<i128>>(a: &Array) -> Option<Vec<Number>> {
+        all(a, |v: T| Number::Whole(v.into()))
+    }
+    fn real<T: Element + Into<f64>>(a: &Array) -> Option<Vec<Number>> {
+        all(a, |v: T| Number::Real(v.into()))
+    }
+    match array.dtype() {
+        Dtype::Bool => whole::<bool>(array),
+        Dtype::Uint8 => whole::<u8>(array),
+        Dtype::Uint16 => whole::<u16>(array),
+        Dtype::Uint32 => whole::<u32>(array),
+        Dtype::Uint64 => whole::<u64>(array),
+        Dtype::Int8 => whole::<i8>(array),
+        Dtype::Int16 => whole::<i16>(array),
+        Dtype::Int32 => whole::<i32>(array),
+        Dtype::Int64 => whole::<i64>(array),
+        Dtype::Float16 => real::<f16>(array),
+        Dtype::Float32 => real::<f32>(array),
+        Dtype::Float64 => real::<f64>(array),
+        Dtype::Bfloat16 => real::<bf16>(array),
+        Dtype::Complex64 => all(array, Number::Complex),
     }
 }
 
@@ -125,8 +151,11 @@ pub(super) fn check_update(argument: &str, value: &Array, dtype: Dtype) -> Resul
             "`{argument}`: expected real numbers for an array of {dtype}, got complex64"
         )));
     }
-    match Number::known(value) {
-        Some(n) if dtype.is_integral() => n.check(argument, dtype, false),
-        _ => Ok(()),
+    if !dtype.is_integral() {
+        return Ok(());
     }
+    for n in values(value).unwrap_or_default() {
+        n.check(argument, dtype, false)?;
+    }
+    Ok(())
 }

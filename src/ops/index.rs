@@ -4,7 +4,7 @@ use super::{IntoInts, done};
 use crate::array::refs;
 use crate::bridge::ops::index::ffi;
 use crate::stream::current;
-use crate::{Array, Error, IntoAxes, Result};
+use crate::{Array, Dtype, Error, IntoAxes, Result};
 
 impl Array {
     /// From each axis the elements from `start` up to, and without, `stop`, every `stride`th.
@@ -23,6 +23,8 @@ impl Array {
     ) -> Result<Array> {
         let strides = self.strides_for(strides)?;
         let (start, stop) = (start.into_ints(), stop.into_ints());
+        self.one_each("start", &start)?;
+        self.one_each("stop", &stop)?;
         done(ffi::slice(self.raw(), &start, &stop, &strides, current()))
     }
 
@@ -40,6 +42,8 @@ impl Array {
         sizes: impl IntoInts,
     ) -> Result<Array> {
         let (axes, sizes) = (axes.into_ints(), sizes.into_ints());
+        self.sizes_within("sizes", &sizes)?;
+        self.starts_for(start, &axes)?;
         done(ffi::slice_dynamic(
             self.raw(),
             start.raw(),
@@ -103,6 +107,8 @@ impl Array {
         slice_sizes: impl IntoInts,
     ) -> Result<Array> {
         let (axes, sizes) = (axes.into_ints(), slice_sizes.into_ints());
+        self.sizes_within("slice_sizes", &sizes)?;
+        self.axes_for(indices.as_ref().len(), &axes)?;
         done(ffi::gather(
             self.raw(),
             &refs(indices.as_ref()),
@@ -116,6 +122,7 @@ impl Array {
     #[track_caller]
     pub(super) fn strides_for(&self, strides: impl IntoInts) -> Result<Vec<i32>> {
         let mut strides = strides.into_ints();
+        self.one_each("strides", &strides)?;
         for (stride, &n) in strides.iter_mut().zip(self.shape()) {
             if *stride == 0 {
                 return Err(Error::argument("strides", "numbers other than 0", 0));
@@ -123,5 +130,36 @@ impl Array {
             *stride = (*stride).clamp(-n.max(1), n.max(1));
         }
         Ok(strides)
+    }
+
+    /// Checks where a slice starts, along these axes.
+    #[track_caller]
+    pub(super) fn starts_for(&self, start: &Array, axes: &[i32]) -> Result<()> {
+        if !start.dtype().is_integral() || start.dtype() == Dtype::Bool {
+            return Err(Error::dtype(format!(
+                "`start`: expected integers, got {}",
+                start.dtype()
+            )));
+        }
+        if start.ndim() > 1 || start.size() != axes.len() {
+            return Err(Error::shape(format!(
+                "`start`: expected {} numbers, one for each of the axes {axes:?}, got shape {:?}",
+                axes.len(),
+                start.shape()
+            )));
+        }
+        super::axes::distinct("axes", axes, self.ndim()).map(drop)
+    }
+
+    /// Checks the axes of index arrays: one each, counted from the first.
+    #[track_caller]
+    pub(super) fn axes_for(&self, indices: usize, axes: &[i32]) -> Result<()> {
+        let ndim = self.ndim() as i32;
+        if axes.len() == indices && axes.iter().all(|a| (0..ndim).contains(a)) {
+            return Ok(());
+        }
+        Err(Error::shape(format!(
+            "`axes`: expected {indices}, one for each index array, from 0 to below {ndim}, got {axes:?}"
+        )))
     }
 }

@@ -24,6 +24,10 @@ use crate::{Array, Error, Result};
 /// without arrays.
 #[track_caller]
 pub fn concatenate<A: AsRef<Array>>(arrays: impl AsRef<[A]>, axis: i32) -> Result<Array> {
+    if let Some(first) = arrays.as_ref().first() {
+        // MLX looks at no axis of a single array.
+        super::axes::axis("axis", axis, first.as_ref().ndim())?;
+    }
     done(ffi::concatenate(&refs(arrays.as_ref()), &[axis], current()))
 }
 

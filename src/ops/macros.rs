@@ -65,7 +65,7 @@ macro_rules! reduction {
                 let axes = axes.into_axes();
                 $crate::ops::done(ffi::$name(
                     self.raw(),
-                    &axes.resolve(self.ndim()),
+                    &$crate::ops::axes::reduced(&axes, self.ndim())?,
                     axes.keepdims,
                     $crate::stream::current(),
                 ))
@@ -84,6 +84,7 @@ macro_rules! along {
             pub fn $name(&self, axis: impl $crate::IntoAxes) -> $crate::Result<$crate::Array> {
                 let axes = axis.into_axes();
                 let axis = $crate::ops::one_axis(&axes)?;
+                self.flat_for(stringify!($name), axis)?;
                 $crate::ops::done(ffi::$name(self.raw(), axis, axes.keepdims, $crate::stream::current()))
             }
         )*}
@@ -95,6 +96,7 @@ macro_rules! along {
             pub fn $name(&self, $($n: i32,)? axis: impl $crate::IntoAxes) -> $crate::Result<$crate::Array> {
                 let axes = axis.into_axes();
                 let axis = $crate::ops::one_axis(&axes)?;
+                self.flat_for(stringify!($name), axis)?;
                 $crate::ops::done(ffi::$name(self.raw(), $($n,)? axis, $crate::stream::current()))
             }
         )*}

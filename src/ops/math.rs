@@ -130,6 +130,9 @@ impl Array {
             let given = [("nan", Some(nan)), ("posinf", posinf), ("neginf", neginf)];
             for (name, value) in given {
                 if let Some(v) = value {
+                    if v.is_nan() && name != "nan" {
+                        return Err(Error::argument(name, "a number", v));
+                    }
                     Number::Real(v.into()).check(name, self.dtype(), true)?;
                 }
             }

@@ -71,6 +71,13 @@ impl Array {
     /// `sum(conj(self) * other)` along `axis`.
     #[track_caller]
     pub fn vecdot(&self, other: &Array, axis: i32) -> Result<Array> {
+        if self.dim(axis)? != other.dim(axis)? {
+            return Err(Error::shape(format!(
+                "[vecdot] expected the same length of axis {axis}, got shapes {:?} and {:?}",
+                self.shape(),
+                other.shape()
+            )));
+        }
         done(ffi::vecdot(self.raw(), other.raw(), axis, current()))
     }
 
@@ -198,6 +205,8 @@ impl Array {
     /// The `offset`th diagonal of two axes, as a new last axis.
     #[track_caller]
     pub fn diagonal(&self, offset: i32, axis1: i32, axis2: i32) -> Result<Array> {
+        self.matrices("diagonal")?;
+        super::axes::distinct("axis1, axis2", &[axis1, axis2], self.ndim())?;
         done(ffi::diagonal(
             self.raw(),
             offset.max(-i32::MAX),
@@ -226,6 +235,8 @@ impl Array {
     /// Sum of the `offset`th diagonal of two axes.
     #[track_caller]
     pub fn trace(&self, offset: i32, axis1: i32, axis2: i32) -> Result<Array> {
+        self.matrices("trace")?;
+        super::axes::distinct("axis1, axis2", &[axis1, axis2], self.ndim())?;
         done(ffi::trace(
             self.raw(),
             offset.max(-i32::MAX),
@@ -238,12 +249,14 @@ impl Array {
     /// Matrices with zeros above their `k`th diagonal.
     #[track_caller]
     pub fn tril(&self, k: i32) -> Result<Array> {
+        self.matrices("tril")?;
         done(ffi::tril(self.raw(), self.near(k), current()))
     }
 
     /// Matrices with zeros below their `k`th diagonal.
     #[track_caller]
     pub fn triu(&self, k: i32) -> Result<Array> {
+        self.matrices("triu")?;
         done(ffi::triu(self.raw(), self.near(k), current()))
     }
 

@@ -22,7 +22,8 @@
 //!
 //! # Numbers and their types
 //! A number that the integers of an array do not reach (`256` and uint8) is an [`Error::Argument`]
-//! that names both; comparisons answer as mathematics does: `x.less(300)` is true for every int8. Floats beyond the
+//! that names both, and so is an array of new values for some elements, of up to 4096 numbers that are known at the call. Comparisons
+//! with numbers answer as mathematics does: `x.less(300)` is true for every int8. Floats beyond the
 //! range of float16 are infinite, except in comparisons. Sums inside a mean, variance, median or rounding have more room
 //! than the dtype; where only the result does not fit, it is infinite, or for [`Array::round`] of integers the
 //! nearest number. Arrays of uint64 and signed integers are compared exactly; in arithmetic their common type is float32,
@@ -38,6 +39,7 @@
 //! # Memory
 //! A result that memory cannot hold is an [`Error::Memory`] of the evaluation; the process goes on.
 
+mod axes;
 mod cast;
 mod conv;
 mod conv64;
@@ -51,6 +53,7 @@ mod math;
 mod matrix;
 mod operators;
 mod quantized;
+mod quantized_double;
 mod range;
 mod reduce;
 mod scan;
@@ -65,7 +68,7 @@ use crate::bridge::array::ffi;
 use crate::error::Lift;
 use crate::{Array, Axes, Error, Result};
 
-pub(crate) use self::fit::Number;
+pub(crate) use self::fit::{Number, reach, values};
 
 pub use self::conv::Conv;
 pub use self::create::{bartlett, blackman, hamming, hanning};

@@ -152,15 +152,9 @@ impl Quantized {
         ))
     }
 
-    /// Columns of the matrix before it was packed.
-    fn columns(&self) -> i64 {
-        let packed = self.weight.shape().last().copied().unwrap_or(0);
-        i64::from(packed) * 32 / i64::from(self.quantization.bits)
-    }
-
     /// What MLX leaves unchecked lets its kernels read outside scales and biases.
     #[track_caller]
-    fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         self.quantization.check()?;
         check_parts(&self.weight, &self.scales, self.quantization)?;
         if let Some(scale) = &self.global_scale
@@ -176,7 +170,20 @@ impl Quantized {
                 ),
             ));
         }
+        let affine = self.quantization.mode == QuantMode::Affine;
+        if affine && !self.scales.dtype().is_floating() {
+            return Err(Error::dtype(format!(
+                "`scales`: expected floating-point numbers for affine, got {}",
+                self.scales.dtype()
+            )));
+        }
         match &self.biases {
+            None if affine => Err(Error::argument("biases", "one for each scale", "none")),
+            Some(b) if affine && b.dtype() != self.scales.dtype() => Err(Error::dtype(format!(
+                "`biases`: expected the dtype {} of the scales, got {}",
+                self.scales.dtype(),
+                b.dtype()
+            ))),
             Some(b) if b.shape() != self.scales.shape() => Err(Error::shape(format!(
                 "`biases`: expected the shape {:?} of the scales, got {:?}",
                 self.scales.shape(),
@@ -189,7 +196,7 @@ impl Quantized {
 
 /// A weight of nvfp4 with a scale of the whole is `scale / NVFP4_REACH` times its parts, the largest
 /// numbers of E2M1 and E4M3 multiplied.
-const NVFP4_REACH: f32 = 6.0 * 448.0;
+pub(super) const NVFP4_REACH: f32 = 6.0 * 448.0;
 
 /// MLX's CPU would refuse float64 in the evaluation only.
 #[track_caller]
@@ -279,6 +286,11 @@ impl Array {
         w.check()?;
         let q = w.quantization;
         check_quantizable("quantized_matmul", self)?;
+        if self.ndim() == 0 {
+            return Err(Error::shape(
+                "[quantized_matmul] expected one dimension at least, got shape []".into(),
+            ));
+        }
         let wide = self.unscaled(w)?;
         let x = wide.as_ref().unwrap_or(self);
         let product = done(ffi::quantized_matmul(
@@ -334,64 +346,6 @@ impl Array {
         self.unless_empty(w, product)
     }
 
-    /// Product with `w` transposed in which `self` is quantized too (mxfp8 and nvfp4; a GPU
-    /// operation, on the CPU for one row only). Global scales (nvfp4) are given for both
-    /// or neither.
-    ///
-    /// # Errors
-    /// As [`quantized_matmul`](Array::quantized_matmul); the evaluation fails where the device
-    /// has no such kernel.
-    #[track_caller]
-    pub fn qqmm(&self, w: &Quantized, global_scale: Option<&Array>) -> Result<Array> {
-        w.check()?;
-        let q = w.quantization;
-        let product = done(ffi::qqmm(
-            self.raw(),
-            w.weight.raw(),
-            maybe(Some(&w.scales)),
-            q.group_size,
-            q.bits,
-            q.mode.name(),
-            maybe(global_scale),
-            maybe(w.global_scale.as_ref()),
-            current(),
-        ))?;
-        self.unless_empty(w, product)
-    }
-
-    /// [`qqmm`](Array::qqmm) of matrices picked from two stacks. Not on the CPU.
-    #[track_caller]
-    pub fn gather_qqmm(
-        &self,
-        w: &Quantized,
-        pick: Pick<'_>,
-        global_scale: Option<&Array>,
-    ) -> Result<Array> {
-        w.check()?;
-        if self.ndim() < 2 || i64::from(self.shape()[self.ndim() - 1]) != w.columns() {
-            return Err(Error::shape(format!(
-                "[gather_qqmm] {:?} does not fit a matrix of {} columns",
-                self.shape(),
-                w.columns()
-            )));
-        }
-        let q = w.quantization;
-        done(ffi::gather_qqmm(
-            self.raw(),
-            w.weight.raw(),
-            maybe(Some(&w.scales)),
-            maybe(pick.lhs),
-            maybe(pick.rhs),
-            q.group_size,
-            q.bits,
-            q.mode.name(),
-            maybe(global_scale),
-            maybe(w.global_scale.as_ref()),
-            pick.sorted,
-            current(),
-        ))
-    }
-
     /// The factor of a product with a weight that has a scale of the whole, which MLX's product leaves out:
     /// in float32, as without the scale the numbers may be too large for halves.
     #[track_caller]
@@ -416,7 +370,7 @@ impl Array {
     /// MLX's kernels divide by the size of this array: without rows, or without columns, the
     /// product is zeros.
     #[track_caller]
-    fn unless_empty(&self, w: &Quantized, product: Array) -> Result<Array> {
+    pub(super) fn unless_empty(&self, w: &Quantized, product: Array) -> Result<Array> {
         if self.size() > 0 && w.weight.size() > 0 {
             return Ok(product);
         }

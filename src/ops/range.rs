@@ -73,7 +73,7 @@ impl Array {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Argument`] for a negative `n`, or ends that an integer `dtype` does not reach.
+    /// [`Error::Argument`] for a negative `n`, ends that are not finite, or that an integer `dtype` does not reach.
     #[track_caller]
     pub fn linspace(span: impl Span, n: i32, dtype: Dtype) -> Result<Array> {
         let (start, stop, endpoint) = span.span();
@@ -83,8 +83,14 @@ impl Array {
             Number::Real(stop).check("stop", dtype, true)?;
             return whole_span(start, stop, n, endpoint, dtype);
         }
-        if f64::from(n) > EXACT32 && dtype != Dtype::Float64 {
-            // The numbers of the points are no numbers of float32.
+        for (name, v) in [("start", start), ("stop", stop)] {
+            if !v.is_finite() {
+                return Err(Error::argument(name, "a finite number", v));
+            }
+        }
+        let beyond = [start, stop].iter().any(|v| !(*v as f32).is_finite());
+        if (f64::from(n) > EXACT32 || beyond) && dtype != Dtype::Float64 {
+            // The numbers of the points, or their ends, are no numbers of float32.
             return with_device(Device::CPU, || {
                 Array::linspace(SpanOf(start, stop, endpoint), n, Dtype::Float64)?.astype(dtype)
             });

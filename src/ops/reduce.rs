@@ -1,5 +1,6 @@
 //! Reductions over axes, and softmax.
 
+use super::axes::reduced;
 use super::macros::{along, reduction};
 use super::{done, done_list};
 use crate::bridge::ops::reduce::ffi;
@@ -70,7 +71,7 @@ impl Array {
         let axes = axes.into_axes();
         done(ffi::var(
             self.raw(),
-            &axes.resolve(self.ndim()),
+            &reduced(&axes, self.ndim())?,
             axes.keepdims,
             ddof,
             current(),
@@ -83,7 +84,7 @@ impl Array {
         let axes = axes.into_axes();
         done(ffi::std(
             self.raw(),
-            &axes.resolve(self.ndim()),
+            &reduced(&axes, self.ndim())?,
             axes.keepdims,
             ddof,
             current(),
@@ -96,7 +97,7 @@ impl Array {
         let axes = axes.into_axes();
         let both = done_list(ffi::minmax(
             self.raw(),
-            &axes.resolve(self.ndim()),
+            &reduced(&axes, self.ndim())?,
             axes.keepdims,
             current(),
         ))?;
@@ -108,7 +109,7 @@ impl Array {
     /// their own type: see [`softmax_precise`](Array::softmax_precise).
     #[track_caller]
     pub fn softmax(&self, axes: impl IntoAxes) -> Result<Array> {
-        let axes = axes.into_axes().resolve(self.ndim());
+        let axes = reduced(&axes.into_axes(), self.ndim())?;
         done(ffi::softmax(self.raw(), &axes, false, current()))
     }
 
@@ -116,7 +117,7 @@ impl Array {
     /// the array's type.
     #[track_caller]
     pub fn softmax_precise(&self, axes: impl IntoAxes) -> Result<Array> {
-        let axes = axes.into_axes().resolve(self.ndim());
+        let axes = reduced(&axes.into_axes(), self.ndim())?;
         done(ffi::softmax(self.raw(), &axes, true, current()))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::ops::{Bound, RangeBounds};
 
+use super::axes::{axis, distinct, reduced};
 use super::macros::{along, unary};
 use super::{IntoInts, Number, done};
 use crate::bridge::ops::shape::ffi;
@@ -79,7 +80,16 @@ impl Array {
         let (Some(first), Some(last)) = (first, last) else {
             return Err(Error::argument("axes", "a range of axes", "an empty one"));
         };
-        done(ffi::flatten(self.raw(), first, last, current()))
+        let ndim = self.ndim().max(1);
+        let (from, to) = (axis("axes", first, ndim)?, axis("axes", last, ndim)?);
+        if from > to {
+            return Err(Error::argument(
+                "axes",
+                format_args!("a range of axes of {ndim} dimensions"),
+                format_args!("an empty one, from {first} to {last}"),
+            ));
+        }
+        done(ffi::flatten(self.raw(), from, to, current()))
     }
 
     /// Without the given axes of length 1; `..` for all of them.
@@ -89,6 +99,7 @@ impl Array {
             let ones = self.shape().iter().enumerate().filter(|(_, d)| **d == 1);
             ones.map(|(i, _)| i as i32).collect()
         });
+        let axes = distinct("axes", &axes, self.ndim())?;
         done(ffi::squeeze(self.raw(), &axes, current()))
     }
 
@@ -96,7 +107,10 @@ impl Array {
     #[track_caller]
     pub fn expand_dims(&self, axes: impl IntoAxes) -> Result<Array> {
         match axes.into_axes().axes {
-            Some(axes) => done(ffi::expand_dims(self.raw(), &axes, current())),
+            Some(axes) => {
+                let axes = distinct("axes", &axes, self.ndim() + axes.len())?;
+                done(ffi::expand_dims(self.raw(), &axes, current()))
+            }
             None => Err(Error::argument("axes", "the new axes", "`..`")),
         }
     }
@@ -108,6 +122,8 @@ impl Array {
             Some(axes) => axes,
             None => (0..self.ndim() as i32).rev().collect(),
         };
+        self.one_each("axes", &axes)?;
+        let axes = distinct("axes", &axes, self.ndim())?;
         done(ffi::transpose(self.raw(), &axes, current()))
     }
 
@@ -126,7 +142,7 @@ impl Array {
     /// Reversed along the given axes; `..` for all.
     #[track_caller]
     pub fn flip(&self, axes: impl IntoAxes) -> Result<Array> {
-        let axes = axes.into_axes().resolve(self.ndim());
+        let axes = reduced(&axes.into_axes(), self.ndim())?;
         done(ffi::flip(self.raw(), &axes, current()))
     }
 
@@ -270,7 +286,7 @@ impl Array {
     /// that, as a scalar that follows the shape in functions compiled for any shape.
     ///
     /// # Errors
-    /// [`Error::Shape`] when there is no such axis.
+    /// [`Error::Shape`] when there is no such axis; [`Error::Dtype`] for integers divided by.
     #[track_caller]
     pub fn number_of_elements(
         &self,
@@ -281,6 +297,16 @@ impl Array {
         let axes = axes.into_axes().resolve(self.ndim());
         for &axis in &axes {
             self.dim(axis)?;
+        }
+        if !inverted && dtype.is_integral() && dtype != Dtype::Bool {
+            let lengths = axes.iter().map(|&i| self.dim(i).map(i128::from));
+            let count = lengths.product::<Result<i128>>()?;
+            Number::Whole(count).check("dtype", dtype, false)?;
+        }
+        if inverted && dtype.is_integral() {
+            return Err(Error::dtype(format!(
+                "`dtype`: expected a type of floats for one divided by a number, got {dtype}"
+            )));
         }
         done(ffi::number_of_elements(
             self.raw(),

@@ -76,6 +76,9 @@ impl Array {
         if size < 0 {
             return Err(Error::argument("size", "a number from 0", size));
         }
+        if let Some(fill) = fill {
+            super::fit::check_update("fill", fill, self.dtype())?;
+        }
         let mut parts = done_list(ffi::unique(
             self.raw(),
             size,

@@ -29,6 +29,8 @@ macro_rules! slice_updates {
                 check_update("update", &update, self.dtype())?;
                 let strides = self.strides_for(strides)?;
                 let (start, stop) = (start.into_ints(), stop.into_ints());
+                self.one_each("start", &start)?;
+                self.one_each("stop", &stop)?;
                 done(ffi::$name(self.raw(), update.raw(), &start, &stop, &strides, current()))
             }
         )*}
@@ -68,6 +70,7 @@ macro_rules! scatters {
             ) -> Result<Array> {
                 let axes = axes.into_ints();
                 check_update("updates", updates, self.dtype())?;
+                self.axes_for(indices.as_ref().len(), &axes)?;
                 done(ffi::$name(
                     self.raw(),
                     &refs(indices.as_ref()),
@@ -124,6 +127,7 @@ impl Array {
         let update = update.operand(self)?;
         check_update("update", &update, self.dtype())?;
         let axes = axes.into_ints();
+        self.starts_for(start, &axes)?;
         done(ffi::slice_update_dynamic(
             self.raw(),
             update.raw(),
@@ -176,7 +180,8 @@ impl Array {
     }
 
     /// This array with the elements of `source`, in order, where `mask` is true. The mask has
-    /// the shape of the array's leading axes.
+    /// the shape of the array's leading axes; where it has fewer axes than the array, the source is one of the blocks
+    /// that it chooses, or as many as the mask has, and broadcasts to them.
     ///
     /// # Errors
     /// [`Error::Dtype`] unless the mask is bool, [`Error::Argument`] or [`Error::Shape`] for
@@ -191,6 +196,15 @@ impl Array {
             )));
         }
         check_update("source", source, self.dtype())?;
+        // MLX takes no mask without dimensions for an array that has some.
+        let spread;
+        let mask = match mask.ndim() == 0 && self.ndim() > 0 {
+            true => {
+                spread = mask.broadcast_to(self.shape())?;
+                &spread
+            }
+            false => mask,
+        };
         done(ffi::masked_scatter(
             self.raw(),
             mask.raw(),

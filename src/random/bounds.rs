@@ -1,6 +1,6 @@
 //! Bounds of random numbers.
 
-use crate::ops::{Number, where_};
+use crate::ops::{Number, reach, values, where_};
 use crate::{Array, Dtype, Error, Result};
 
 /// Whether the difference of two bounds is a number of the dtype, as far as they are known.
@@ -26,6 +26,71 @@ pub(super) fn real(parameters: &[(&str, &Array)], dtype: Dtype) -> Result<()> {
     Ok(())
 }
 
+/// Bounds of integers: the next integers above.
+#[track_caller]
+pub(super) fn next_whole(bound: &Array) -> Result<Array> {
+    if !bound.dtype().is_floating() {
+        return Ok(bound.clone());
+    }
+    match values(bound) {
+        Some(known) => {
+            // Beyond 64 bits the nearest number, which no dtype of random integers reaches either.
+            let whole: Vec<i64> = known.iter().map(|n| n.as_f64().ceil() as i64).collect();
+            Array::from_slice(&whole, bound.shape())
+        }
+        None => bound.ceil(),
+    }
+}
+
+/// Checks known parameters, each of which is to be as `allowed` says.
+#[track_caller]
+pub(super) fn each(
+    name: &str,
+    array: &Array,
+    expected: &str,
+    allowed: impl Fn(f64) -> bool,
+) -> Result<()> {
+    for n in values(array).unwrap_or_default() {
+        if !allowed(n.as_f64()) {
+            return Err(Error::argument(name, expected, n));
+        }
+    }
+    Ok(())
+}
+
+/// Checks that known bounds are in order. Of several, only as many of one as of the other are compared.
+#[track_caller]
+pub(super) fn in_order(
+    (low_name, low): (&str, &Array),
+    (high_name, high): (&str, &Array),
+    may_equal: bool,
+) -> Result<()> {
+    let (Some(lows), Some(highs)) = (values(low), values(high)) else {
+        return Ok(());
+    };
+    let pairs = lows.len().max(highs.len());
+    let alike = low.shape() == high.shape();
+    if lows.is_empty() || highs.is_empty() || !(alike || lows.len() == 1 || highs.len() == 1) {
+        return Ok(());
+    }
+    for i in 0..pairs {
+        let (l, h) = (lows[i % lows.len()], highs[i % highs.len()]);
+        let fine = match (l, h) {
+            (Number::Whole(l), Number::Whole(h)) => l < h || may_equal && l == h,
+            _ => l.as_f64() < h.as_f64() || may_equal && l.as_f64() == h.as_f64(),
+        };
+        if !fine {
+            let from = if may_equal { "from" } else { "above" };
+            return Err(Error::argument(
+                high_name,
+                format_args!("a number {from} `{low_name}`, {l}"),
+                h,
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// Checks known bounds of integers. True where float32, which MLX draws, reaches all between them.
 #[track_caller]
 pub(super) fn single(low: &Array, high: &Array, dtype: Dtype) -> Result<bool> {
@@ -45,6 +110,12 @@ pub(super) fn single(low: &Array, high: &Array, dtype: Dtype) -> Result<bool> {
             Number::Whole(end - 1).check("high", dtype, false)?;
         }
         return Ok(near(least) && near(end));
+    }
+    in_order(("low", low), ("high", high), false)?;
+    if let Some((least, most)) = reach(dtype).filter(|_| dtype != Dtype::Bool) {
+        let inside = |v: f64| v >= least as f64 && v <= most as f64 + 1.0;
+        each("low", low, &format!("numbers that {dtype} holds"), inside)?;
+        each("high", high, &format!("numbers that {dtype} holds"), inside)?;
     }
     let whole = low.dtype().is_integral() && high.dtype().is_integral();
     let short = low.dtype().size() <= 2 && high.dtype().size() <= 2;

@@ -19,13 +19,24 @@ pub(super) type Outcome<T> = std::result::Result<Result<T>, Box<dyn Any + Send>>
 
 /// The result of a job to come: wait for it, or `await` it.
 ///
-/// Dropping it changes nothing for the job: it runs, and its result is dropped on its thread.
+/// Dropping it changes nothing for the job: it runs, and its result is dropped, on its thread or, when the job is done, on
+/// this one. A destructor of the result that panics then is reported and goes no further.
 /// [`cancel`](Self::cancel) takes a job back that has not begun. A panic of the job is resumed where its result is
 /// taken; the worker goes on.
 #[must_use = "the job runs in any case, but its error and its panic come out here"]
 pub struct Job<T> {
-    outcome: oneshot::Receiver<Outcome<T>>,
+    outcome: Awaited<oneshot::Receiver<Outcome<T>>>,
     ticket: Ticket,
+}
+
+/// Where an outcome arrives. Whether nobody waits for it any more shows before or after the job has ended; the panic of an
+/// unwanted result's destructor goes nowhere either way.
+struct Awaited<R>(Option<R>);
+
+impl<R> Drop for Awaited<R> {
+    fn drop(&mut self) {
+        drop_quietly(self.0.take());
+    }
 }
 
 /// Where a job waits, so that it can be taken back.
@@ -82,7 +93,7 @@ impl<T> Job<T> {
     ) -> Self {
         let place = place.map(|(queue, number)| (Arc::clone(queue) as Arc<dyn Cancel>, number));
         Job {
-            outcome,
+            outcome: Awaited(Some(outcome)),
             ticket: Ticket {
                 place,
                 cancelled: AtomicBool::new(false),
@@ -98,8 +109,9 @@ impl<T> Job<T> {
     ///
     /// # Panics
     /// When the job did.
-    pub fn wait(self) -> Result<T> {
-        self.ticket.finish(self.outcome.recv().ok())
+    pub fn wait(mut self) -> Result<T> {
+        let outcome = self.outcome.0.take().and_then(|o| o.recv().ok());
+        self.ticket.finish(outcome)
     }
 
     /// Takes the job back if it has not begun: true when it will never run. What it captured is dropped here.
@@ -155,9 +167,10 @@ impl<T> IntoFuture for Job<T> {
     type Output = Result<T>;
     type IntoFuture = JobFuture<T>;
 
-    fn into_future(self) -> JobFuture<T> {
+    fn into_future(mut self) -> JobFuture<T> {
+        let outcome = self.outcome.0.take();
         JobFuture {
-            outcome: self.outcome.into_future(),
+            outcome: Awaited(outcome.map(IntoFuture::into_future)),
             ticket: self.ticket,
         }
     }
@@ -165,7 +178,7 @@ impl<T> IntoFuture for Job<T> {
 
 /// A [`Job`] being awaited, under any executor.
 pub struct JobFuture<T> {
-    outcome: oneshot::AsyncReceiver<Outcome<T>>,
+    outcome: Awaited<oneshot::AsyncReceiver<Outcome<T>>>,
     ticket: Ticket,
 }
 
@@ -174,8 +187,12 @@ impl<T> Future for JobFuture<T> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<T>> {
         let this = &mut *self;
-        let outcome = Pin::new(&mut this.outcome).poll(cx);
-        outcome.map(|outcome| this.ticket.finish(outcome.ok()))
+        match &mut this.outcome.0 {
+            Some(outcome) => Pin::new(outcome)
+                .poll(cx)
+                .map(|outcome| this.ticket.finish(outcome.ok())),
+            None => Poll::Ready(this.ticket.finish(None)),
+        }
     }
 }
 

@@ -75,8 +75,8 @@ ZMLX_BINARY(logical_xor)
 ZMLX_BINARY(bitwise_and)
 ZMLX_BINARY(bitwise_or)
 ZMLX_BINARY(bitwise_xor)
-ZMLX_BINARY(left_shift)
-ZMLX_BINARY(right_shift)
+ArrayPtr left_shift(const Array& a, const Array& b, StreamRef s);
+ArrayPtr right_shift(const Array& a, const Array& b, StreamRef s);
 
 inline ArrayPtr logaddexp(const Array& a, const Array& b, StreamRef s) {
   bool twice = mx::promote_types(a.dtype(), b.dtype()) == mx::float64;

@@ -1,0 +1,118 @@
+//! Products of which both factors are quantized.
+
+use super::done;
+use super::quantized::{NVFP4_REACH, Pick, QuantMode, Quantized};
+use crate::array::maybe;
+use crate::bridge::ops::quantized::ffi;
+use crate::stream::current;
+use crate::{Array, Dtype, Error, Result};
+
+impl Quantized {
+    /// For products of which both factors are quantized, which MLX would compute of any mode.
+    #[track_caller]
+    fn check_doubly(&self, name: &str) -> Result<()> {
+        match self.quantization.mode {
+            QuantMode::Mxfp8 | QuantMode::Nvfp4 => Ok(()),
+            mode => Err(Error::argument(
+                "w",
+                format_args!("a matrix of mode mxfp8 or nvfp4 for {name}"),
+                mode.name(),
+            )),
+        }
+    }
+
+    /// Columns of the matrix before it was packed.
+    fn columns(&self) -> i64 {
+        let packed = self.weight.shape().last().copied().unwrap_or(0);
+        i64::from(packed) * 32 / i64::from(self.quantization.bits)
+    }
+}
+
+impl Array {
+    /// Product with `w` transposed in which `self` is quantized too (mxfp8 and nvfp4; a GPU
+    /// operation, on the CPU for one row only). Global scales (nvfp4) are given for both
+    /// or neither.
+    ///
+    /// # Errors
+    /// As [`quantized_matmul`](Array::quantized_matmul); the evaluation fails where the device
+    /// has no such kernel.
+    #[track_caller]
+    pub fn qqmm(&self, w: &Quantized, global_scale: Option<&Array>) -> Result<Array> {
+        w.check()?;
+        w.check_doubly("qqmm")?;
+        if self.ndim() == 0 {
+            return Err(Error::shape(
+                "[qqmm] expected one dimension at least, got shape []".into(),
+            ));
+        }
+        let q = w.quantization;
+        if let (false, Some(of_x), Some(_)) = (current().gpu, global_scale, &w.global_scale) {
+            return self.qqmm_scaled(w, of_x);
+        }
+        let product = done(ffi::qqmm(
+            self.raw(),
+            w.weight.raw(),
+            maybe(Some(&w.scales)),
+            q.group_size,
+            q.bits,
+            q.mode.name(),
+            maybe(global_scale),
+            maybe(w.global_scale.as_ref()),
+            current(),
+        ))?;
+        self.unless_empty(w, product)
+    }
+
+    /// The same on the CPU with both scales, which MLX's leaves out.
+    #[track_caller]
+    fn qqmm_scaled(&self, w: &Quantized, of_x: &Array) -> Result<Array> {
+        let rows = match self.ndim() {
+            1 => self.expand_dims(0)?,
+            _ => self.clone(),
+        };
+        let mut x = rows.quantize_scaled(w.quantization, Some(of_x))?;
+        // The parts alone are exact in bfloat16, with the scale they would be rounded.
+        x.global_scale = None;
+        let x = x.dequantize()?.astype(Dtype::Float32)?;
+        let x = x.multiply(&of_x.reshape(())?.divide(NVFP4_REACH)?)?;
+        let product = x.quantized_matmul(w, true)?.astype(self.dtype())?;
+        match self.ndim() {
+            1 => product.squeeze(0),
+            _ => Ok(product),
+        }
+    }
+
+    /// [`qqmm`](Array::qqmm) of matrices picked from two stacks. Not on the CPU.
+    #[track_caller]
+    pub fn gather_qqmm(
+        &self,
+        w: &Quantized,
+        pick: Pick<'_>,
+        global_scale: Option<&Array>,
+    ) -> Result<Array> {
+        w.check()?;
+        w.check_doubly("gather_qqmm")?;
+        if self.ndim() < 2 || i64::from(self.shape()[self.ndim() - 1]) != w.columns() {
+            return Err(Error::shape(format!(
+                "[gather_qqmm] {:?} does not fit a matrix of {} columns",
+                self.shape(),
+                w.columns()
+            )));
+        }
+        let q = w.quantization;
+        done(ffi::gather_qqmm(
+            self.raw(),
+            w.weight.raw(),
+            maybe(Some(&w.scales)),
+            maybe(pick.lhs),
+            maybe(pick.rhs),
+            q.group_size,
+            q.bits,
+            q.mode.name(),
+            maybe(global_scale),
+            maybe(w.global_scale.as_ref()),
+            pick.sorted,
+            current(),
+        ))
+    }
+}
