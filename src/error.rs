@@ -1,14 +1,20 @@
 //! What can go wrong, as values.
 //!
-//! MLX reports every problem as a C++ exception with a text. The class of the
-//! exception and the text decide the variant here; the text is kept. Errors
-//! carry the place in the caller's code that led to them.
+//! MLX reports every problem as a C++ exception with a text, of which `mlx` makes one of these. Errors carry the
+//! place in the caller's code that led to them.
+
+pub(crate) mod kernel;
+pub(crate) mod mismatch;
+mod mlx;
+pub(crate) mod waiting;
 
 use std::fmt;
 use std::panic::Location;
 
-use crate::engine::EngineError;
-use crate::testing::Mismatch;
+use self::kernel::EngineError;
+use self::mismatch::Mismatch;
+
+pub(crate) use self::mlx::launch_message;
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -89,50 +95,46 @@ impl fmt::Debug for Error {
     }
 }
 
+/// The place of an error, by the method that asks: shared or to be changed.
+macro_rules! place {
+    ($error:ident.$method:ident()) => {
+        match $error {
+            Error::Shape { at, .. }
+            | Error::Dtype { at, .. }
+            | Error::Argument { at, .. }
+            | Error::Expression { at, .. }
+            | Error::Kernel { at, .. }
+            | Error::Launch { at, .. }
+            | Error::Io { at, .. }
+            | Error::NotReady { at, .. }
+            | Error::Memory { at, .. }
+            | Error::Mlx { at, .. }
+            | Error::Worker { at, .. }
+            | Error::Mismatch { at, .. } => Some(at),
+            Error::Earlier { source } => source.$method(),
+            Error::Other(_) => None,
+        }
+    };
+}
+
 impl Error {
     /// Where the failing call stands in the user's code, as far as the error knows: an error of your own does not.
     pub fn site(&self) -> Option<Site> {
-        match self {
-            Error::Shape { at, .. }
-            | Error::Dtype { at, .. }
-            | Error::Argument { at, .. }
-            | Error::Expression { at, .. }
-            | Error::Kernel { at, .. }
-            | Error::Launch { at, .. }
-            | Error::Io { at, .. }
-            | Error::NotReady { at, .. }
-            | Error::Memory { at, .. }
-            | Error::Mlx { at, .. }
-            | Error::Worker { at, .. }
-            | Error::Mismatch { at, .. } => Some(at),
-            Error::Earlier { source } => source.site(),
-            Error::Other(_) => None,
-        }
+        self.place().copied()
+    }
+
+    fn place(&self) -> Option<&Site> {
+        place!(self.place())
     }
 
     /// [`site`](Self::site), to change it.
-    fn site_mut(&mut self) -> Option<&mut Site> {
-        match self {
-            Error::Shape { at, .. }
-            | Error::Dtype { at, .. }
-            | Error::Argument { at, .. }
-            | Error::Expression { at, .. }
-            | Error::Kernel { at, .. }
-            | Error::Launch { at, .. }
-            | Error::Io { at, .. }
-            | Error::NotReady { at, .. }
-            | Error::Memory { at, .. }
-            | Error::Mlx { at, .. }
-            | Error::Worker { at, .. }
-            | Error::Mismatch { at, .. } => Some(at),
-            Error::Earlier { source } => source.site_mut(),
-            Error::Other(_) => None,
-        }
+    fn place_mut(&mut self) -> Option<&mut Site> {
+        place!(self.place_mut())
     }
 
     /// The same error, said of `place`, if its own place is not one of the user's.
     pub(crate) fn said_of(mut self, place: Site) -> Self {
-        if let Some(at) = self.site_mut().filter(|at| !is_of_the_user(at)) {
+        if let Some(at) = self.place_mut().filter(|at| !is_of_the_user(at)) {
             *at = place;
         }
         self
@@ -141,7 +143,7 @@ impl Error {
     /// The same error with the caller's place. For one that was made where no caller could be known.
     #[track_caller]
     pub(crate) fn moved_here(mut self) -> Self {
-        if let Some(at) = self.site_mut() {
+        if let Some(at) = self.place_mut() {
             *at = Location::caller();
         }
         self
@@ -213,63 +215,6 @@ impl Error {
             at: Location::caller(),
         }
     }
-
-    /// Turns what came through the bridge into a typed error.
-    #[track_caller]
-    fn from_bridge(e: &cxx::Exception) -> Self {
-        let at = Location::caller();
-        let text = e.what();
-        let (kind, message) = match text.char_indices().nth(1) {
-            Some((i, _)) => (text.as_bytes()[0], text[i..].to_owned()),
-            None => (b'?', text.to_owned()),
-        };
-        if kind == b'c'
-            && let Some(original) = crate::bridge::callback::take_failure()
-        {
-            return original;
-        }
-        if let Some((kernel, message)) = from_launch(&message) {
-            return Error::Launch {
-                kernel: kernel.to_owned(),
-                message: message.to_owned(),
-                at,
-            };
-        }
-        if let Some(message) = message.strip_prefix("[zmlx derivative] ") {
-            return Error::Argument {
-                argument: "gradient".into(),
-                message: format!("`gradient`: {message}"),
-                at,
-            };
-        }
-        match kind {
-            // A file that could not be read stays what is wrong, however often its array is asked for.
-            b'f' if message
-                .split_once(" has failed: ")
-                .is_some_and(|(_, cause)| is_io(cause)) =>
-            {
-                Error::Io { message, at }
-            }
-            b'f' => Error::Mlx {
-                message: readable(message),
-                at,
-            },
-            b'i' => Error::Io { message, at },
-            b'm' => Error::Memory { message, at },
-            _ if is_io(&message) => Error::Io { message, at },
-            // A std::overflow_error: the only one MLX throws is about shapes.
-            b'r' if message.contains("Shape dimension") => Error::Shape { message, at },
-            b'a' | b'o' if is_shape(&message) => Error::Shape { message, at },
-            b'a' if is_dtype(&message) => Error::Dtype { message, at },
-            b'a' | b'o' => Error::Argument {
-                // Our own C++ begins with it, as `Error::argument` does.
-                argument: named(&message).unwrap_or_default().to_owned(),
-                message,
-                at,
-            },
-            _ => Error::Mlx { message, at },
-        }
-    }
 }
 
 /// There is no array called `name` among those of these names.
@@ -323,71 +268,6 @@ impl<T> Here for Result<T> {
     fn said_of(self, place: Site) -> Self {
         self.map_err(|e| e.said_of(place))
     }
-}
-
-/// What the host engine said when a kernel failed on one of MLX's stream threads.
-pub(crate) fn launch_message(kernel: &str, message: &str) -> String {
-    format!("[zmlx kernel] {kernel}: {message}")
-}
-
-fn from_launch(message: &str) -> Option<(&str, &str)> {
-    let (kernel, message) = message.strip_prefix("[zmlx kernel] ")?.split_once(": ")?;
-    // The engine's own sentences begin with the kernel, too.
-    let rest = message.strip_prefix(&format!("kernel `{kernel}`"));
-    let rest = rest.map(|r| r.trim_start_matches(':').trim_start());
-    Some((kernel, rest.unwrap_or(message)))
-}
-
-/// The error of a kernel within the text of what depends on it, as people read it.
-fn readable(message: String) -> String {
-    match message.split_once("[zmlx kernel] ") {
-        Some((before, rest)) => match rest.split_once(": ") {
-            Some((kernel, said)) => format!("{before}kernel `{kernel}`: {said}"),
-            None => message,
-        },
-        None => message,
-    }
-}
-
-/// The name in "`name`: ...".
-fn named(message: &str) -> Option<&str> {
-    let (name, rest) = message.strip_prefix('`')?.split_once('`')?;
-    rest.starts_with(": ").then_some(name)
-}
-
-fn is_io(message: &str) -> bool {
-    const OPS: [&str; 9] = [
-        "[load]",
-        "[save]",
-        "[load_safetensors]",
-        "[save_safetensors]",
-        "[load_gguf]",
-        "[save_gguf]",
-        "[import_function] Failed to open",
-        "[export_function] Failed to open",
-        "[read]",
-    ];
-    OPS.iter().any(|op| message.starts_with(op))
-}
-
-fn is_shape(message: &str) -> bool {
-    const WORDS: [&str; 8] = [
-        "shape",
-        "broadcast",
-        "dimension",
-        "axis",
-        "axes",
-        "size",
-        "ndim",
-        "reshape",
-    ];
-    let lower = message.to_lowercase();
-    WORDS.iter().any(|w| lower.contains(w))
-}
-
-fn is_dtype(message: &str) -> bool {
-    let lower = message.to_lowercase();
-    lower.contains("type") || lower.contains("floating") || lower.contains("integral")
 }
 
 /// Turns a bridge result into this crate's, with the caller's location.

@@ -177,10 +177,26 @@ pub(crate) fn function_like(name: &str) -> Option<String> {
     };
     let lower = name.to_lowercase();
     all.into_iter()
-        .map(|n| (crate::metal::distance(&bare(&n), &lower), n))
+        .map(|n| (distance(&bare(&n), &lower), n))
         .min()
         .filter(|(d, _)| *d <= (lower.len() / 3).min(2))
         .map(|(_, n)| n)
+}
+
+/// How many letters have to be changed, added or taken away.
+pub(crate) fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut before = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let change = before + usize::from(x != *y);
+            before = row[j + 1];
+            row[j + 1] = change.min(row[j] + 1).min(before + 1);
+        }
+    }
+    row[b.len()]
 }
 
 /// Whether a function of the library has a shorter form for results that are rounded to 16 bits.
@@ -204,6 +220,12 @@ mod tests {
         assert_eq!(header.matches("kk_erf(T x)").count(), 1);
         assert!(header.find("kk_erf(T x)") < header.find("kk_gelu(T x)"));
         assert!(!header.contains("//"), "{header}");
+    }
+
+    #[test]
+    fn letters_that_differ() {
+        assert_eq!(distance("gleu", "gelu"), 2);
+        assert_eq!(distance("exp", "exp2"), 1);
     }
 
     #[test]

@@ -22,10 +22,8 @@ mod template;
 mod tuning;
 
 pub use checked::CheckedReport;
-pub(crate) use checked::Checks;
 pub use geometry::{Extent, IntoExtent};
 pub(crate) use geometry::{LONGEST, lines};
-pub(crate) use hints::distance;
 pub use kernel::{KernelSource, MetalKernel};
 pub use launch::Launch;
 pub(crate) use run::{Outputs, arrays};

@@ -229,7 +229,10 @@ impl MetalKernel {
             Ok(found) => found,
             Err(e) => return Err(self.error(launch, e)),
         };
-        let host_entry = HostEntry::new(kernel, self.checks().cloned());
+        let host_entry = HostEntry::new(engine::host::Node {
+            kernel,
+            checks: self.checks().cloned().map(|checks| checks as _),
+        });
         let plan = ffi::host_plan(host_entry, &self.inner.definition.ffi_spec).lift()?;
         self.inner.stats.specialized(origin, begin.elapsed());
         Ok(entry.plan.get_or_init(|| plan))

@@ -1,7 +1,8 @@
 //! New arrays: constants and windows.
 
 use super::macros::unary;
-use super::{Number, between, done};
+use super::{between, done};
+use crate::array::fit::Number;
 use crate::bridge::ops::create::ffi;
 use crate::stream::current;
 use crate::{Array, Dtype, Error, IntoShape, Operand, Result};
@@ -82,7 +83,7 @@ impl Array {
     #[track_caller]
     pub fn full_like(&self, value: impl Operand) -> Result<Array> {
         let value = value.operand(self)?;
-        super::fit::check_update("value", &value, self.dtype())?;
+        super::update::check_update("value", &value, self.dtype())?;
         done(ffi::full_like(self.raw(), value.raw(), current()))
     }
 }

@@ -43,7 +43,6 @@ mod conv;
 mod conv64;
 mod create;
 mod elementwise;
-mod fit;
 mod index;
 mod join;
 mod macros;
@@ -64,8 +63,6 @@ use crate::array::element_count;
 use crate::bridge::array::ffi;
 use crate::error::Lift;
 use crate::{Array, Axes, Error, Result};
-
-pub(crate) use self::fit::Number;
 
 pub use self::conv::Conv;
 pub use self::create::{bartlett, blackman, hamming, hanning};

@@ -1,5 +1,6 @@
 //! Function transforms: gradients, vectorization, custom rules, compilation, export.
 
+mod closures;
 mod compile;
 mod custom;
 mod export;
@@ -43,7 +44,7 @@ fn transform<R>(
     crate::stream::enter();
     DEPTH.set(DEPTH.get() + 1);
     let _leave = Leave;
-    Callback::lend(f, |f| on_deep_stack(|| call(f)))
+    closures::lend(f, |f| on_deep_stack(|| call(f)))
 }
 
 /// True where nothing but a file will see the graph: MLX cannot write custom functions, and

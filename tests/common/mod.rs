@@ -1,18 +1,12 @@
 //! What several test files use.
-#![allow(dead_code, reason = "each file uses a part")]
+#![allow(dead_code, unused_imports, reason = "each file uses a part")]
 
 pub mod kernels;
+mod root;
 
-use std::path::PathBuf;
-
+pub use root::root;
 use zmlx::engine::{Engine, force};
 use zmlx::{Device, DeviceKind, Stream, with_device, worker};
-
-/// The repository. Cargo names it at run time, and so does `scripts/gpu-tests` where tests were carried to.
-pub fn root() -> PathBuf {
-    let here = std::env::var_os("CARGO_MANIFEST_DIR");
-    here.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from)
-}
 
 /// Runs the body of a test on a few long-lived threads.
 ///

@@ -19,6 +19,7 @@ mod interrupt;
 mod launch;
 mod loader;
 mod memory;
+mod node;
 mod patrol;
 mod pool;
 mod process;
@@ -44,6 +45,7 @@ pub use coroutine::Order;
 pub(in crate::engine) use entry::call as kernel_call;
 pub(in crate::engine) use headers::Headers;
 pub use launch::{Buffer, HostKernel, LaunchArgs};
+pub(crate) use node::{Inspector, Node};
 
 use super::{
     error::{CompileError, EngineError},

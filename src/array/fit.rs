@@ -111,22 +111,3 @@ fn largest(dtype: Dtype) -> f64 {
         _ => f64::from(f32::MAX) * (1.0 + 0.49 / 16_777_216.0),
     }
 }
-
-/// New values for some elements of an array: what its dtype does not hold must not be cut
-/// on the way. Values that only the evaluation knows are converted as by
-/// [`astype`](Array::astype).
-#[track_caller]
-pub(super) fn check_update(argument: &str, value: &Array, dtype: Dtype) -> Result<()> {
-    if value.dtype() == dtype {
-        return Ok(());
-    }
-    if value.dtype() == Dtype::Complex64 {
-        return Err(Error::dtype(format!(
-            "`{argument}`: expected real numbers for an array of {dtype}, got complex64"
-        )));
-    }
-    match Number::known(value) {
-        Some(n) if dtype.is_integral() => n.check(argument, dtype, false),
-        _ => Ok(()),
-    }
-}
