@@ -3,13 +3,16 @@
 //! MLX generates the complete Metal text of a kernel; an engine takes that text and runs it.
 //! [`msl`] turns the text into C++ by a token pass that every engine shares; [`host`] compiles
 //! that C++ for this machine's CPU and runs it over a thread pool, [`cuda`] compiles it for an NVIDIA
-//! GPU, where MLX launches it. They deal in text, raw buffers and grid sizes only. MLX is asked by [`info()`], and calls a kernel by `host/node.rs`.
+//! GPU, where MLX launches it. Both keep what they compile in `cache`. They deal in text, raw buffers and grid sizes only;
+//! MLX is asked by [`info()`], and calls a kernel by `host/node.rs`.
 
+pub(crate) mod cache;
 pub mod cuda;
 pub mod error;
 pub mod host;
 mod info;
 pub mod msl;
+mod refusal;
 
 pub use crate::stream::forced::{Engine, force, forced};
 pub use info::{Info, info};

@@ -5,6 +5,7 @@ use std::{sync::Barrier, thread, time::Duration};
 use rstest::rstest;
 
 use super::*;
+use crate::engine::cache::Cache;
 use crate::engine::error::{LaunchError, Region};
 
 /// A kernel over one input and one output of the given types, in MLX's form.
@@ -420,9 +421,7 @@ fn libraries_that_do_not_load_are_built_again() {
     let key = path.parent().unwrap().file_name().unwrap();
     for damage in [&whole[..100], b"no library", &other] {
         fs::write(&path, damage).unwrap();
-        cache::Cache::open("host")
-            .unwrap()
-            .sign(key.to_str().unwrap());
+        Cache::open("host").unwrap().sign(key.to_str().unwrap());
         let load = |p| loader::Slot::load("test", p, msl::Mode::Plain, false);
         let lowered = lower(&text, &options).unwrap();
         let (_, origin) = compiler::library("test", &lowered, options.math_mode, load).unwrap();
@@ -439,7 +438,7 @@ fn libraries_that_do_not_load_are_built_again() {
 #[test]
 fn damaged_entries_are_built_again() {
     let root = tempfile::tempdir().unwrap();
-    let cache = cache::Cache::at(root.path().to_owned()).unwrap();
+    let cache = Cache::at(root.path().to_owned()).unwrap();
     let build = |text: &'static str| {
         cache
             .publish("key", |folder| std::fs::write(folder.join("file"), text))

@@ -10,6 +10,7 @@
 //! language its meaning, and the entry points around the kernel function.
 
 mod anonymous;
+mod call;
 pub(crate) mod checked;
 mod constants;
 mod constructors;
@@ -36,6 +37,7 @@ mod words;
 
 use std::collections::HashSet;
 
+pub(in crate::engine) use call::call;
 use division::Divisions;
 use edits::{Edits, Output};
 use lexer::Kind;

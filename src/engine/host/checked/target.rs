@@ -6,8 +6,8 @@
 use std::fmt::Write as _;
 
 use crate::engine::{
-    host::entry::{GROUP, Host, call},
-    msl::{Binding, Facts, LoopGuard, Mode, Target},
+    host::entry::{GROUP, Host},
+    msl::{Binding, Facts, LoopGuard, Mode, Target, call},
 };
 
 /// Lowers for this machine's CPU, with checked pointers.
