@@ -31,59 +31,115 @@ pub type Site = &'static Location<'static>;
 pub enum Error {
     /// Shapes do not fit each other or the operation.
     #[error("{message} (at {at})")]
-    Shape { message: String, at: Site },
+    Shape {
+        /// What is wrong, for people.
+        message: String,
+        /// Where the failing call stands in the user's code.
+        at: Site,
+    },
     /// An element type does not fit the operation.
     #[error("{message} (at {at})")]
-    Dtype { message: String, at: Site },
+    Dtype {
+        /// What is wrong, for people.
+        message: String,
+        /// Where the failing call stands in the user's code.
+        at: Site,
+    },
     /// Another argument is out of its range.
     #[error("{message} (at {at})")]
     Argument {
         /// Name of the argument where it is known, else empty.
         argument: String,
+        /// What is wrong, for people.
         message: String,
+        /// Where the failing call stands in the user's code.
         at: Site,
     },
     /// An expression is wrong: undeclared names, bad syntax, no known derivative.
     #[error("{message}\n  called at {at}")]
-    Expression { message: String, at: Site },
+    Expression {
+        /// What is wrong, for people.
+        message: String,
+        /// Where the failing call stands in the user's code.
+        at: Site,
+    },
     /// A custom kernel could not be lowered, compiled or run.
     #[error("{problem}\n  {context}called at {at}")]
     Kernel {
+        /// The kernel's name.
         kernel: String,
+        /// What the engine says.
         problem: Box<EngineError>,
         /// What the kernel was called with, for people.
         context: String,
+        /// Where the failing call stands in the user's code.
         at: Site,
     },
     /// A custom kernel was stopped while it ran.
     #[error("kernel `{kernel}`: {message} (evaluated at {at})")]
     Launch {
+        /// The kernel's name.
         kernel: String,
+        /// What is wrong, for people.
         message: String,
+        /// Where the failing call stands in the user's code.
         at: Site,
     },
     /// A file or stream could not be read or written.
     #[error("{message} (at {at})")]
-    Io { message: String, at: Site },
+    Io {
+        /// What is wrong, for people.
+        message: String,
+        /// Where the failing call stands in the user's code.
+        at: Site,
+    },
     /// Data was asked for that is not there yet, or not in the layout asked for.
     #[error("{message} (at {at})")]
-    NotReady { message: String, at: Site },
+    NotReady {
+        /// What is wrong, for people.
+        message: String,
+        /// Where the failing call stands in the user's code.
+        at: Site,
+    },
     /// There is not enough memory for a result. Nothing is lost but that. With MLX's CUDA build the system may end the
     /// process instead: its allocator cannot be asked.
     #[error("{message} (at {at})")]
-    Memory { message: String, at: Site },
+    Memory {
+        /// What is wrong, for people.
+        message: String,
+        /// Where the failing call stands in the user's code.
+        at: Site,
+    },
     /// MLX failed in another way; its own message.
     #[error("{message} (at {at})")]
-    Mlx { message: String, at: Site },
+    Mlx {
+        /// What is wrong, for people.
+        message: String,
+        /// Where the failing call stands in the user's code.
+        at: Site,
+    },
     /// An error of an earlier asynchronous evaluation that surfaced now.
     #[error("an earlier asynchronous evaluation failed: {source}")]
-    Earlier { source: Box<Error> },
+    Earlier {
+        /// What it failed with.
+        source: Box<Error>,
+    },
     /// A job will not run: its worker could not start or has ended, or the job was cancelled.
     #[error("worker: {message} (at {at})")]
-    Worker { message: String, at: Site },
+    Worker {
+        /// What is wrong, for people.
+        message: String,
+        /// Where the failing call stands in the user's code.
+        at: Site,
+    },
     /// Two functions that should agree do not; from [`crate::testing`].
     #[error("{found}\n  (at {at})")]
-    Mismatch { found: Box<Mismatch>, at: Site },
+    Mismatch {
+        /// How they differ.
+        found: Box<Mismatch>,
+        /// Where the failing call stands in the user's code.
+        at: Site,
+    },
     /// An error of the user's own, returned from a closure given to a transform.
     #[error(transparent)]
     Other(Box<dyn std::error::Error + Send + Sync>),

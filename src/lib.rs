@@ -36,6 +36,7 @@ mod array;
 pub mod autograd;
 pub mod autotune;
 pub mod bench;
+#[allow(unsafe_code, reason = "what it calls is C++")]
 mod bridge;
 mod codegen;
 mod dtype;

@@ -7,8 +7,13 @@
 //! MLX is asked by [`info()`], and calls a kernel by `host/node.rs`.
 
 pub(crate) mod cache;
+#[allow(unsafe_code, reason = "it calls NVIDIA's compiler, a library in C")]
 pub mod cuda;
 pub mod error;
+#[allow(
+    unsafe_code,
+    reason = "it runs code that a compiler made, on stacks of its own"
+)]
 pub mod host;
 mod info;
 pub mod msl;

@@ -26,15 +26,30 @@ pub struct Mismatch {
 #[non_exhaustive]
 pub enum What {
     /// The function gives another number of outputs than the reference.
-    Count { got: usize, want: usize },
+    Count {
+        /// How many the function gives.
+        got: usize,
+        /// How many the reference gives.
+        want: usize,
+    },
     /// An output or gradient has another shape.
     Shape {
+        /// Which one.
         of: Which,
+        /// Its shape.
         got: Vec<i32>,
+        /// The reference's.
         want: Vec<i32>,
     },
     /// An output or gradient has another dtype.
-    Dtype { of: Which, got: Dtype, want: Dtype },
+    Dtype {
+        /// Which one.
+        of: Which,
+        /// Its dtype.
+        got: Dtype,
+        /// The reference's.
+        want: Dtype,
+    },
     /// Elements are off.
     Elements(Elements),
     /// The function fails.
@@ -46,7 +61,9 @@ pub enum What {
 /// An output, or the gradient with respect to an input, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
+    /// The output of this number, from 0.
     Output(usize),
+    /// The gradient with respect to the input of this number, from 0.
     Gradient(usize),
 }
 
@@ -66,14 +83,19 @@ pub enum Against {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Elements {
+    /// Which array they are of.
     pub of: Which,
+    /// What they were compared with.
     pub against: Against,
     /// Its index.
     pub index: Vec<usize>,
+    /// The function's number.
     pub got: f64,
+    /// The number that it was compared with.
     pub want: f64,
     /// Infinite where NaN or an infinity is not matched.
     pub error: f64,
+    /// What was allowed.
     pub tolerance: Tolerance,
     /// How many elements are off.
     pub wrong: usize,

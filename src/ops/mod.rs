@@ -122,6 +122,7 @@ pub(crate) fn one_axis(axes: &Axes) -> Result<&[i32]> {
     note = "an i32, or an array, slice or vector of i32: `2`, `[2, 3]`"
 )]
 pub trait IntoInts {
+    /// The numbers.
     fn into_ints(self) -> Vec<i32>;
 }
 

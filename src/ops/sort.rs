@@ -113,8 +113,12 @@ pub struct UniqueParts {
 /// The result of [`Array::unique_with`].
 #[derive(Clone, Debug)]
 pub struct Unique {
+    /// Each value once, in order.
     pub values: Array,
+    /// Where each occurs first, if that was asked for.
     pub index: Option<Array>,
+    /// Which of the values each element is, if that was asked for.
     pub inverse: Option<Array>,
+    /// How often each occurs, if that was asked for.
     pub counts: Option<Array>,
 }
