@@ -334,7 +334,7 @@ fn position(n: i32, at: i64, axis: usize) -> Result<i32> {
     if (0..i64::from(n)).contains(&i) {
         return Ok(i as i32);
     }
-    let expected = format_args!("a position from -{n} to below {n} on axis {axis}");
+    let expected = format!("a position from -{n} to below {n} on axis {axis}");
     if at == i64::MAX {
         return Err(Error::argument(
             "index",
