@@ -10,8 +10,8 @@ mod overloads;
 mod simd;
 mod step;
 mod text;
+mod third_party;
 mod whole_files;
-mod wild;
 
 use half::{bf16, f16};
 use zmlx::prelude::*;
