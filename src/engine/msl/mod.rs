@@ -24,6 +24,7 @@ mod lexer;
 mod map;
 mod overloads;
 mod reach;
+mod scalars;
 mod signature;
 mod source;
 mod spaces;
