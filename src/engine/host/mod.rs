@@ -13,6 +13,7 @@ mod elf;
 mod entry;
 mod frames;
 mod interrupt;
+mod job;
 mod launch;
 mod loader;
 mod memory;
