@@ -1,6 +1,7 @@
 //! What several test files use.
 #![allow(dead_code, unused_imports, reason = "each file uses a part")]
 
+pub mod checked;
 pub mod kernels;
 pub mod ops;
 mod rng;

@@ -64,16 +64,8 @@ impl Target for Cuda<'_> {
         Some(shared::MACRO)
     }
 
-    fn kernel_function(&self) -> &'static str {
-        "static inline __attribute__((always_inline)) "
-    }
-
     fn buffer_qualifier(&self) -> &'static str {
         " __restrict "
-    }
-
-    fn alternative(&self) -> Option<&'static str> {
-        Some("zmlx_alt")
     }
 
     // Dividing by zero gives some number, as on Metal.

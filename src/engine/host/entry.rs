@@ -37,16 +37,8 @@ impl Target for Host {
         "ZMLX_THREADGROUP"
     }
 
-    fn kernel_function(&self) -> &'static str {
-        "static inline __attribute__((always_inline)) "
-    }
-
     fn buffer_qualifier(&self) -> &'static str {
         " __restrict "
-    }
-
-    fn alternative(&self) -> Option<&'static str> {
-        Some("zmlx_alt")
     }
 
     fn divisor(&self) -> Option<&'static str> {

@@ -95,11 +95,15 @@ pub trait Target {
         None
     }
     /// The qualifiers of the kernel function.
-    fn kernel_function(&self) -> &'static str;
+    fn kernel_function(&self) -> &'static str {
+        "static inline __attribute__((always_inline)) "
+    }
     /// The qualifier of a buffer parameter.
     fn buffer_qualifier(&self) -> &'static str;
     /// A function to call on each alternative of a conditional expression, if the target needs one.
-    fn alternative(&self) -> Option<&'static str>;
+    fn alternative(&self) -> Option<&'static str> {
+        Some("zmlx_alt")
+    }
     /// A word to put into each division, if the target needs one.
     fn divisor(&self) -> Option<&'static str>;
     /// The functions that the engine calls.

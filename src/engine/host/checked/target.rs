@@ -26,16 +26,8 @@ impl Target for CheckedHost {
         self.0.threadgroup_variable()
     }
 
-    fn kernel_function(&self) -> &'static str {
-        "static inline __attribute__((always_inline)) "
-    }
-
     fn buffer_qualifier(&self) -> &'static str {
         ""
-    }
-
-    fn alternative(&self) -> Option<&'static str> {
-        self.0.alternative()
     }
 
     fn divisor(&self) -> Option<&'static str> {
