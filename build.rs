@@ -39,11 +39,17 @@ fn build() -> Result<()> {
 
 /// What cargo builds for.
 pub struct Target {
+    /// Its system as Rust calls it, such as `linux`.
     pub os: String,
+    /// Its processor, such as `x86_64`.
     pub arch: String,
+    /// Both and more, such as `x86_64-unknown-linux-gnu`.
     pub triple: String,
+    /// The triple of the machine that builds.
     pub host: String,
+    /// Where this script may write.
     pub out_dir: PathBuf,
+    /// Whether MLX's CUDA build is asked for.
     pub cuda: bool,
 }
 

@@ -16,10 +16,8 @@ type Function = Rc<dyn Fn(&[Array]) -> Result<Vec<Array>>>;
 /// A case: inputs by their kind, the bytes that must be moved, and who does it.
 struct Program {
     name: &'static str,
-    /// Rows, weights (one row for all), cotangents (rows): how many of each.
+    /// How many arrays of rows (the last may be a cotangent), and weights (one row for all).
     inputs: [usize; 2],
-    /// Rows written, and whether a number a row is.
-    written: usize,
     ours: Function,
     mlx: Function,
 }
@@ -91,70 +89,60 @@ fn programs() -> Result<Vec<Program>> {
         Program {
             name: "softmax",
             inputs: [1, 0],
-            written: 1,
             ours: forward(one(&softmax)),
             mlx: forward(mlx_softmax),
         },
         Program {
             name: "softmax vjp",
             inputs: [2, 0],
-            written: 1,
             ours: gradients(one(&softmax)),
             mlx: gradients(mlx_softmax),
         },
         Program {
             name: "logsumexp",
             inputs: [1, 0],
-            written: 0,
             ours: forward(one(&logsumexp)),
             mlx: forward(|p| p[0].logsumexp(-1)),
         },
         Program {
             name: "sum",
             inputs: [1, 0],
-            written: 0,
             ours: forward(move |p| sum.call(&p[0])),
             mlx: forward(|p| p[0].sum(-1)),
         },
         Program {
             name: "rmsnorm",
             inputs: [1, 1],
-            written: 1,
             ours: forward(one(&rmsnorm)),
             mlx: forward(mlx_rms),
         },
         Program {
             name: "rmsnorm vjp",
             inputs: [2, 1],
-            written: 1,
             ours: gradients(one(&rmsnorm)),
             mlx: gradients(mlx_rms),
         },
         Program {
             name: "layernorm",
             inputs: [1, 2],
-            written: 1,
             ours: forward(one(&layernorm)),
             mlx: forward(mlx_layer),
         },
         Program {
             name: "layernorm vjp",
             inputs: [2, 2],
-            written: 1,
             ours: gradients(one(&layernorm)),
             mlx: gradients(mlx_layer),
         },
         Program {
             name: "bias silu",
             inputs: [1, 1],
-            written: 1,
             ours: forward(move |p| biased.call(&[&p[0], &p[1]])),
             mlx: forward(silu),
         },
         Program {
             name: "bias silu vjp",
             inputs: [2, 1],
-            written: 1,
             ours: gradients(move |p| both.call(&[&p[0], &p[1]])),
             mlx: gradients(silu),
         },

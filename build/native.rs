@@ -31,8 +31,11 @@ pub fn build(target: &Target, mlx: &Mlx) -> Result<()> {
     let out = target.out_dir.join(format!("cmake-{key}"));
 
     if let Some(cmake) = &tools.cmake {
+        #[allow(unsafe_code, reason = "the crate `cmake` reads the variable only")]
         // SAFETY: build scripts have one thread here.
-        unsafe { std::env::set_var("CMAKE", cmake) };
+        unsafe {
+            std::env::set_var("CMAKE", cmake);
+        }
     }
     let mut config = cmake::Config::new("cpp");
     config

@@ -12,19 +12,33 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(i32)]
 pub enum Dtype {
+    /// True and false, a byte each.
     Bool = 0,
+    /// Whole numbers of 8 bits from 0.
     Uint8,
+    /// Whole numbers of 16 bits from 0.
     Uint16,
+    /// Whole numbers of 32 bits from 0.
     Uint32,
+    /// Whole numbers of 64 bits from 0.
     Uint64,
+    /// Whole numbers of 8 bits.
     Int8,
+    /// Whole numbers of 16 bits.
     Int16,
+    /// Whole numbers of 32 bits.
     Int32,
+    /// Whole numbers of 64 bits.
     Int64,
+    /// Floating-point numbers with 11 significant bits, up to 65504.
     Float16,
+    /// Floating-point numbers with 24 significant bits.
     Float32,
+    /// Floating-point numbers with 53 significant bits, on the CPU only.
     Float64,
+    /// Floating-point numbers with 8 significant bits and the range of float32.
     Bfloat16,
+    /// Two float32 numbers, the real and the imaginary part.
     Complex64,
 }
 
@@ -106,18 +120,27 @@ impl fmt::Display for Dtype {
 pub mod short {
     use super::Dtype;
 
-    pub const BOOL: Dtype = Dtype::Bool;
-    pub const U8: Dtype = Dtype::Uint8;
-    pub const U16: Dtype = Dtype::Uint16;
-    pub const U32: Dtype = Dtype::Uint32;
-    pub const U64: Dtype = Dtype::Uint64;
-    pub const I8: Dtype = Dtype::Int8;
-    pub const I16: Dtype = Dtype::Int16;
-    pub const I32: Dtype = Dtype::Int32;
-    pub const I64: Dtype = Dtype::Int64;
-    pub const F16: Dtype = Dtype::Float16;
-    pub const F32: Dtype = Dtype::Float32;
-    pub const F64: Dtype = Dtype::Float64;
-    pub const BF16: Dtype = Dtype::Bfloat16;
-    pub const C64: Dtype = Dtype::Complex64;
+    macro_rules! short {
+        ($($short:ident => $long:ident),* $(,)?) => {$(
+            #[doc = concat!("[`Dtype::", stringify!($long), "`]")]
+            pub const $short: Dtype = Dtype::$long;
+        )*};
+    }
+
+    short! {
+        BOOL => Bool,
+        U8 => Uint8,
+        U16 => Uint16,
+        U32 => Uint32,
+        U64 => Uint64,
+        I8 => Int8,
+        I16 => Int16,
+        I32 => Int32,
+        I64 => Int64,
+        F16 => Float16,
+        F32 => Float32,
+        F64 => Float64,
+        BF16 => Bfloat16,
+        C64 => Complex64,
+    }
 }

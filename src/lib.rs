@@ -36,6 +36,7 @@ mod array;
 pub mod autograd;
 pub mod autotune;
 pub mod bench;
+#[allow(unsafe_code, reason = "what it calls is C++")]
 mod bridge;
 mod codegen;
 mod dtype;
@@ -74,20 +75,13 @@ pub use io::ArrayMap;
 pub use metal::{
     Checked, CheckedReport, KernelStats, MathMode, MetalKernel, TemplateArg, registry,
 };
-pub use stream::{Device, DeviceKind, Stream, synchronize, with_device, with_stream};
+pub use stream::{Device, DeviceKind, Stream, mlx_version, synchronize, with_device, with_stream};
 pub use transforms::{
     Compiled, CustomFunction, ImportedFunction, Vmap, checkpoint, compile, custom_function,
     export_function, grad, import_function, jvp, set_compile_enabled, value_and_grad,
     value_and_grad_of, vjp, vmap,
 };
 pub use worker::Worker;
-
-/// Version of the MLX library in use, such as `0.32.4`.
-#[track_caller]
-pub fn mlx_version() -> Result<String> {
-    use error::Lift;
-    bridge::stream::ffi::mlx_version().lift()
-}
 
 /// Everything a program usually wants in scope.
 pub mod prelude {

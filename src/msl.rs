@@ -187,11 +187,30 @@ pub(crate) fn function_like(name: &str) -> Option<String> {
             let name = bare(&n);
             // Of equally near ones that of the same length: `tahn` is `tanh` rather than `tan`.
             let longer = name.len().abs_diff(lower.len());
-            (crate::metal::distance(&name, lower), longer, n)
+            (distance(&name, lower), longer, n)
         })
         .min()
         .filter(|(d, ..)| *d <= (lower.len() / 3).min(2))
         .map(|(.., n)| n)
+}
+
+/// How many letters have to be changed, added, taken away or exchanged with the next one.
+pub(crate) fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
+    for i in 0..a.len() {
+        let mut row = vec![i + 1];
+        for j in 0..b.len() {
+            let change = rows[i][j] + usize::from(a[i] != b[j]);
+            let mut least = change.min(row[j] + 1).min(rows[i][j + 1] + 1);
+            if i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j] {
+                least = least.min(rows[i - 1][j - 1] + 1);
+            }
+            row.push(least);
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
 }
 
 /// Whether a function of the library has a shorter form for results that are rounded to 16 bits.
@@ -215,6 +234,19 @@ mod tests {
         assert_eq!(header.matches("kk_erf(T x)").count(), 1);
         assert!(header.find("kk_erf(T x)") < header.find("kk_gelu(T x)"));
         assert!(!header.contains("//"), "{header}");
+    }
+
+    #[test]
+    fn letters_that_differ() {
+        assert_eq!(distance("gleu", "gelu"), 2);
+        assert_eq!(distance("exp", "exp2"), 1);
+    }
+
+    #[test]
+    fn distances_of_names() {
+        assert_eq!(distance("gleu", "gelu"), 1);
+        assert_eq!(distance("tahn", "tanh"), 1);
+        assert_eq!(distance("exp", "exp2"), 1);
     }
 
     #[test]

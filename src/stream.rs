@@ -4,11 +4,14 @@
 //! [`with_stream`] or [`with_device`] of the calling thread, otherwise on the
 //! thread's default stream of the default device.
 
+pub(crate) mod forced;
+
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Mutex, Once};
 
+use self::forced::{Engine, forced};
 use crate::bridge::StreamRef;
 use crate::bridge::stream::ffi;
 use crate::error::Lift;
@@ -228,6 +231,12 @@ pub fn with_device<R>(device: Device, body: impl FnOnce() -> R) -> R {
     scoped(device.default_stream(), body)
 }
 
+/// Version of the MLX library in use, such as `0.32.4`.
+#[track_caller]
+pub fn mlx_version() -> Result<String> {
+    ffi::mlx_version().lift()
+}
+
 fn scoped<R>(stream: StreamRef, body: impl FnOnce() -> R) -> R {
     struct Leave(Option<StreamRef>);
     impl Drop for Leave {
@@ -267,9 +276,9 @@ pub(crate) fn enter() {
 pub(crate) fn current() -> StreamRef {
     enter();
     SCOPE.get().unwrap_or_else(|| {
-        let default = match crate::engine::forced() {
+        let default = match forced() {
             None => ffi::default_device(),
-            Some(crate::engine::Engine::Cpu) => return Device::CPU.default_stream(),
+            Some(Engine::Cpu) => return Device::CPU.default_stream(),
             Some(_) => return Device::GPU.default_stream(),
         };
         match default {

@@ -2,21 +2,12 @@
 
 mod common;
 
-use common::host_engine;
+use common::checked::{N, numbers, run};
 use rstest::rstest;
 use zmlx::engine::EngineError;
 use zmlx::engine::error::Region;
 use zmlx::prelude::*;
-use zmlx::{Checked, MetalKernel, Result};
-
-const N: i32 = 64;
-
-/// What every launch here begins with; the mode is the host engine's.
-fn numbers(n: i32) -> Array {
-    host_engine();
-    let values: Vec<f32> = (0..n).map(|i| i as f32 + 1.0).collect();
-    Array::from_slice(&values, n).unwrap()
-}
+use zmlx::{Checked, MetalKernel};
 
 fn kernel(header: &str, source: &str) -> MetalKernel {
     let kernel = MetalKernel::new("faulty", ["x", "small"], ["out"])
@@ -25,17 +16,6 @@ fn kernel(header: &str, source: &str) -> MetalKernel {
         .build()
         .unwrap();
     kernel.checked()
-}
-
-/// Runs over `N` threads in groups of 32 with `x` of `N` floats and `small` of 4.
-fn run(kernel: &MetalKernel) -> Result<Vec<f32>> {
-    let [y] = kernel
-        .launch(&[&numbers(N), &numbers(4)])
-        .output(N, Dtype::Float32)
-        .grid(N)
-        .threadgroup(32)
-        .run()?;
-    y.to_vec()
 }
 
 struct Expected {

@@ -6,25 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use common::kernels::{run_scale as run, scale};
 use common::on_worker;
 use serde_json::Value;
-use zmlx::metal::KernelBuilder;
 use zmlx::prelude::*;
 use zmlx::profile;
-
-fn scale(name: &str) -> KernelBuilder {
-    MetalKernel::new(name, ["x", "k"], ["out"])
-        .source("uint i = thread_position_in_grid.x; out[i] = T(float(x[i]) * k);")
-}
-
-/// 64 numbers by 3.
-fn run(kernel: &MetalKernel) -> zmlx::Result<Vec<f32>> {
-    let x = Array::from_slice(&[2.0f32; 64], 64)?;
-    let inputs = [&x, &3.0f32.into()];
-    let launch = kernel.launch(&inputs).template("T", F32);
-    let [y] = launch.output(64, F32).run()?;
-    y.to_vec()
-}
 
 /// What is below `dir`, in order.
 fn folders(dir: &Path) -> Vec<PathBuf> {

@@ -7,9 +7,9 @@ mod common;
 
 use std::sync::{Arc, Barrier, RwLock};
 
+use common::kernels::{run_scale as run, scale};
 use common::on_worker;
 use serde_json::Value;
-use zmlx::metal::KernelBuilder;
 use zmlx::prelude::*;
 use zmlx::{Checked, MathMode, profile, registry, with_device};
 
@@ -19,20 +19,6 @@ static EMPTY: RwLock<()> = RwLock::new(());
 fn shared<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> T {
     let _shared = EMPTY.read().unwrap_or_else(|e| e.into_inner());
     on_worker(body)
-}
-
-fn scale(name: &str) -> KernelBuilder {
-    MetalKernel::new(name, ["x", "k"], ["out"])
-        .source("uint i = thread_position_in_grid.x; out[i] = T(float(x[i]) * k);")
-}
-
-/// 64 numbers by 3.
-fn run(kernel: &MetalKernel) -> zmlx::Result<Vec<f32>> {
-    let x = Array::from_slice(&[2.0f32; 64], 64)?;
-    let inputs = [&x, &3.0f32.into()];
-    let launch = kernel.launch(&inputs).template("T", F32);
-    let [y] = launch.output(64, F32).run()?;
-    y.to_vec()
 }
 
 /// Differs in each run, so that the cache on disk does not know a text with it.

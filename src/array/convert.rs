@@ -6,7 +6,7 @@ use half::{bf16, f16};
 use num_complex::Complex32;
 
 use super::Array;
-use crate::ops::Number;
+use super::fit::Number;
 use crate::{Dtype, Result};
 
 macro_rules! from_scalars {

@@ -21,13 +21,18 @@ pub enum IndexItem {
     At(i64),
     /// Positions from `start` up to `stop` by `step`, as in Python.
     Slice {
+        /// The first index; without it the first in the direction of the step.
         start: Option<i64>,
+        /// The index that ends it, itself left out; without it all that follow.
         stop: Option<i64>,
+        /// How far from one index to the next; not 0.
         step: i64,
     },
     /// The positions an array of integers holds.
     Take(Array),
+    /// A further axis of length 1.
     NewAxis,
+    /// All axes that the other items leave, as they are.
     Ellipsis,
 }
 
@@ -60,6 +65,7 @@ pub fn step(range: impl IntoIndexItem, by: i32) -> IndexItem {
     note = "an item is an integer, a range of integers, `step(range, by)`, `NewAxis`, `Ellipsis` or an array of integers (`&Array`)"
 )]
 pub trait IntoIndexItem {
+    /// The item.
     fn into_item(self) -> IndexItem;
 }
 
@@ -69,6 +75,7 @@ pub trait IntoIndexItem {
     note = "one item or a tuple of up to eight: an integer, a range of integers, `step(range, by)`, `NewAxis`, `Ellipsis`, an array of integers (`&Array`)"
 )]
 pub trait IntoIndex {
+    /// The items, one for each axis from the first on.
     fn into_index(self) -> Vec<IndexItem>;
 }
 
@@ -327,7 +334,7 @@ fn position(n: i32, at: i64, axis: usize) -> Result<i32> {
     if (0..i64::from(n)).contains(&i) {
         return Ok(i as i32);
     }
-    let expected = format_args!("a position from -{n} to below {n} on axis {axis}");
+    let expected = format!("a position from -{n} to below {n} on axis {axis}");
     if at == i64::MAX {
         return Err(Error::argument(
             "index",

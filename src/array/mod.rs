@@ -1,6 +1,7 @@
 //! The lazy n-dimensional array.
 
 mod convert;
+pub(crate) mod fit;
 mod index;
 mod numbers;
 mod print;

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use half::{bf16, f16};
 use num_complex::Complex32;
 
+use super::fit::Number;
 use super::{Array, Operand};
-use crate::ops::Number;
 use crate::stream::current;
 use crate::{Dtype, Error, Result};
 

@@ -127,6 +127,7 @@ impl IntoShape for () {
 pub struct Axes {
     /// `None`: all axes.
     pub axes: Option<Vec<i32>>,
+    /// Whether reduced axes stay, with length 1.
     pub keepdims: bool,
 }
 
@@ -147,6 +148,7 @@ impl Axes {
             a usize is `n as i32`"
 )]
 pub trait IntoAxes {
+    /// The axes.
     fn into_axes(self) -> Axes;
 }
 

@@ -59,7 +59,7 @@ struct State {
 }
 
 static GLOBAL: LazyLock<Arc<Cache>> = LazyLock::new(|| {
-    let folder = crate::engine::host::cache_folder();
+    let folder = crate::engine::cache::folder();
     Arc::new(Cache::at(folder.join("autotune-v1.json")))
 });
 

@@ -75,6 +75,7 @@ impl TunedLaunch<'_> {
         let (kind, grid) = self.grid_key();
         let kind = ["elements", "threads", "groups", "grid"][usize::from(kind)];
         let init = self
+            .options
             .init_value
             .map_or(String::new(), |v| format!(" init {v}"));
         format!(
@@ -96,7 +97,7 @@ impl TunedLaunch<'_> {
             outputs: self.outputs.clone(),
             template: self.template.clone(),
             grid: self.grid_key(),
-            init_value: self.init_value.map(f32::to_bits),
+            init_value: self.options.init_value.map(f32::to_bits),
         }
     }
 
@@ -113,7 +114,7 @@ impl TunedLaunch<'_> {
             && self.outputs == key.outputs
             && self.template == key.template
             && self.grid_key() == key.grid
-            && self.init_value.map(f32::to_bits) == key.init_value
+            && self.options.init_value.map(f32::to_bits) == key.init_value
     }
 
     /// Of what is in the key.

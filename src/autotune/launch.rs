@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use crate::metal::{Extent, IntoExtent, Launch, TemplateArg};
+use crate::metal::{Extent, IntoExtent, Launch, Options, TemplateArg, options};
 use crate::stream::current;
 use crate::{Array, Dtype, Error, IntoShape, MetalKernel, Result};
 
@@ -28,9 +28,7 @@ pub struct TunedLaunch<'a> {
     pub(super) template: Vec<(String, TemplateArg)>,
     pub(super) outputs: Vec<(Vec<i32>, Dtype)>,
     pub(super) grid: Grid<'a>,
-    pub(super) init_value: Option<f32>,
-    verbose: bool,
-    timed: bool,
+    pub(super) options: Options,
     /// The first thing that was wrong in the description.
     failure: Option<Error>,
 }
@@ -51,9 +49,7 @@ impl<'a> TunedLaunch<'a> {
             template: Vec::new(),
             outputs: Vec::new(),
             grid: Grid::Elements,
-            init_value: None,
-            verbose: false,
-            timed: false,
+            options: Options::default(),
             failure: None,
         }
     }
@@ -96,23 +92,7 @@ impl<'a> TunedLaunch<'a> {
         self
     }
 
-    /// Fills the outputs with this value first, as [`Launch::init_value`].
-    pub fn init_value(mut self, value: f32) -> Self {
-        self.init_value = Some(value);
-        self
-    }
-
-    /// Prints what was chosen and the generated texts.
-    pub fn verbose(mut self, yes: bool) -> Self {
-        self.verbose = yes;
-        self
-    }
-
-    /// Measures the launch for [`MetalKernel::stats`], as [`Launch::timed`].
-    pub fn timed(mut self, yes: bool) -> Self {
-        self.timed = yes;
-        self
-    }
+    options!();
 
     /// Adds the launch to the graph with the best candidate and gives its outputs.
     ///
@@ -126,10 +106,7 @@ impl<'a> TunedLaunch<'a> {
     #[track_caller]
     pub fn run<const N: usize>(mut self) -> Result<[Array; N]> {
         let choice = self.decide()?;
-        self.assemble(&self.tuned.kernel, &choice)
-            .verbose(self.verbose)
-            .timed(self.timed)
-            .run()
+        self.asked(&choice).run()
     }
 
     /// As [`run`](Self::run), with however many outputs.
@@ -139,10 +116,7 @@ impl<'a> TunedLaunch<'a> {
     #[track_caller]
     pub fn run_vec(mut self) -> Result<Vec<Array>> {
         let choice = self.decide()?;
-        self.assemble(&self.tuned.kernel, &choice)
-            .verbose(self.verbose)
-            .timed(self.timed)
-            .run_vec()
+        self.asked(&choice).run_vec()
     }
 
     /// What [`run`](Self::run) would launch; measures like it.
@@ -180,7 +154,7 @@ impl<'a> TunedLaunch<'a> {
         self.failure.take().map_or(Ok(()), Err)?;
         let hash = self.tuned.hash(self);
         if let Some(known) = self.tuned.recall(hash, self) {
-            if self.verbose {
+            if self.options.verbose {
                 println!("// kernel `{}`: {known}", self.tuned.kernel.name());
             }
             return Ok(known);
@@ -216,7 +190,7 @@ impl<'a> TunedLaunch<'a> {
             return keep(choice);
         }
         let tuning = self.search(&profile, &space)?;
-        if self.verbose {
+        if self.options.verbose {
             println!("// kernel `{}`\n{tuning}", self.tuned.kernel.name());
         }
         keep(tuning.best)
@@ -308,10 +282,19 @@ impl<'a> TunedLaunch<'a> {
         if let Some(grid) = self.grid_of(candidate) {
             launch = launch.grid(Extent(grid));
         }
-        if let Some(value) = self.init_value {
-            launch = launch.init_value(value);
-        }
-        launch.threadgroup(Extent(candidate.threadgroup))
+        let filled = Options {
+            init_value: self.options.init_value,
+            ..Options::default()
+        };
+        launch
+            .threadgroup(Extent(candidate.threadgroup))
+            .with(filled)
+    }
+
+    /// The launch that was asked for, of this candidate.
+    fn asked<'b>(&'b self, candidate: &'b Candidate) -> Launch<'b> {
+        self.assemble(&self.tuned.kernel, candidate)
+            .with(self.options)
     }
 
     /// Whether the kernel is compiled for each threadgroup's width.

@@ -99,7 +99,7 @@ impl Trial<'_, '_> {
 
     /// Evaluated outputs, for each initial value.
     fn outputs(&self, candidate: &Candidate) -> Result<Outputs> {
-        let asked = self.launch.init_value;
+        let asked = self.launch.options.init_value;
         let fills = asked.as_ref().map_or(&FILLS[..], std::slice::from_ref);
         let run = |&fill: &f32| {
             let launch = self.launch.assemble(&self.kernel, candidate);

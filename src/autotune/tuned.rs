@@ -201,7 +201,7 @@ impl Autotune {
             }
         };
         for (i, axis) in config.axes.iter().enumerate() {
-            let name = format_args!("`{}`", axis.name);
+            let name = format!("`{}`", axis.name);
             let used = words(kernel.body()).any(|w| w == axis.name);
             if !used {
                 return Err(Error::argument(

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::measure::Time;
 use crate::Dtype;
-use crate::testing::shape_text;
+use crate::error::mismatch::shape_text;
 
 /// One shape and dtype: what each contender took.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,48 +3,23 @@
 //! MLX keeps some of them in its graph (custom functions, compiled functions),
 //! so a closure may be dropped late, even at thread exit. A failure inside one
 //! must cross C++ frames as an exception that carries a text only: the original
-//! error, or the panic, waits in a slot of this thread until the outer bridge
-//! call comes back with the exception and takes it out.
+//! error, or the panic, waits meanwhile (`crate::error::waiting`).
 
-use std::any::Any;
-use std::cell::{Cell, RefCell};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use cxx::{CxxVector, UniquePtr};
 
-use super::array::ffi::Array as RawArray;
+use super::array::ffi::{self, Array as RawArray};
 use super::deep::{check_depth, on_own_stack};
 use super::transforms::ffi::depth;
-use crate::array::{Array, pack, unpack};
 use crate::error::Lift;
+use crate::error::waiting::{Failure, keep};
 use crate::unwanted::drop_quietly;
 use crate::{Error, Result};
-
-enum Failure {
-    Error(Error),
-    /// One that is found here: its place is where the outer call stands.
-    Found(Error),
-    Panic(Box<dyn Any + Send>),
-}
-
-thread_local! {
-    static FAILURE: RefCell<Option<Failure>> = const { RefCell::new(None) };
-}
-
-/// The error behind the callback exception that just arrived; resumes its panic.
-#[track_caller]
-pub(crate) fn take_failure() -> Option<Error> {
-    // At the end of a thread the slot may be gone, and what was to be in it.
-    match FAILURE.try_with(|slot| slot.borrow_mut().take()).ok()? {
-        Some(Failure::Error(e)) => Some(e),
-        Some(Failure::Found(e)) => Some(e.moved_here()),
-        Some(Failure::Panic(payload)) => resume_unwind(payload),
-        None => None,
-    }
-}
 
 /// What a failing callback tells C++; the real error is in the slot.
 #[derive(Debug, thiserror::Error)]
@@ -55,21 +30,14 @@ pub(crate) struct CallbackFailed;
 fn guarded<T>(body: impl FnOnce() -> Result<T>) -> Failed<T> {
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(e)) => Err(keep(Failure::Error(e))),
-        Err(payload) => Err(keep(Failure::Panic(payload))),
+        Ok(Err(e)) => Err(failed(Failure::Error(e))),
+        Err(payload) => Err(failed(Failure::Panic(payload))),
     }
 }
 
 /// Checks what user code gave.
 fn found<T>(checked: Result<T>) -> Failed<T> {
-    checked.map_err(|e| keep(Failure::Found(e)))
-}
-
-fn keep(failure: Failure) -> CallbackFailed {
-    let before = FAILURE.try_with(|slot| slot.borrow_mut().replace(failure));
-    // One that nobody has taken out; a panic's payload may panic when it is dropped.
-    drop_quietly(before);
-    CallbackFailed
+    checked.map_err(|e| failed(Failure::Found(e)))
 }
 
 /// A number of the calling thread. Unlike the system's handle it can be had at any time: thread-locals
@@ -83,6 +51,12 @@ fn this_thread() -> u64 {
         NUMBER.set(NEXT.fetch_add(1, Ordering::Relaxed));
     }
     NUMBER.get()
+}
+
+/// Leaves the failure where the outer call finds it.
+fn failed(failure: Failure) -> CallbackFailed {
+    keep(failure);
+    CallbackFailed
 }
 
 /// A value that is used and dropped on the thread that made it, or not at all.
@@ -125,17 +99,19 @@ impl<T: ?Sized> Drop for Pinned<T> {
     }
 }
 
-type Arrays = UniquePtr<CxxVector<RawArray>>;
+/// A list of arrays as C++ has it. `crate::transforms` makes Rust handles of them.
+pub(crate) type List = CxxVector<RawArray>;
+pub(crate) type Arrays = UniquePtr<List>;
 type Failed<T> = std::result::Result<T, CallbackFailed>;
 
 /// `outputs = f(inputs)`.
-pub(crate) type Function<'a> = dyn Fn(&[Array]) -> Result<Vec<Array>> + 'a;
+pub(crate) type Function<'a> = dyn Fn(&List) -> Result<Arrays> + 'a;
 /// `f(primals, cotangents, outputs)` for a VJP.
-pub(crate) type VjpFunction = dyn Fn(&[Array], &[Array], &[Array]) -> Result<Vec<Array>>;
+pub(crate) type VjpFunction = dyn Fn(&List, &List, &List) -> Result<Arrays>;
 /// `f(primals, tangents, argnums)` for a JVP.
-pub(crate) type JvpFunction = dyn Fn(&[Array], &[Array], &[i32]) -> Result<Vec<Array>>;
+pub(crate) type JvpFunction = dyn Fn(&List, &List, &[i32]) -> Result<Arrays>;
 /// `f(inputs, axes)` gives outputs and their axes; -1 stands for "not mapped".
-pub(crate) type VmapFunction = dyn Fn(&[Array], &[i32]) -> Result<(Vec<Array>, Vec<i32>)>;
+pub(crate) type VmapFunction = dyn Fn(&List, &[i32]) -> Result<(Arrays, Vec<i32>)>;
 
 /// A closure that takes arrays and gives arrays.
 pub(crate) struct Callback(Pinned<Function<'static>>);
@@ -176,8 +152,8 @@ impl Callback {
         })))
     }
 
-    pub(crate) fn call(&self, inputs: &CxxVector<RawArray>) -> Failed<Arrays> {
-        let outputs = on_own_stack(|| guarded(|| pack(&self.0.get()?(&unpack(inputs)?)?)))?;
+    pub(crate) fn call(&self, inputs: &List) -> Failed<Arrays> {
+        let outputs = on_own_stack(|| guarded(|| self.0.get()?(inputs)))?;
         // What comes next walks over this graph.
         found(check_depth(|| depth(&outputs).lift()))?;
         Ok(outputs)
@@ -212,49 +188,37 @@ impl CustomRules {
         self.0.get().is_ok_and(|r| r.vmap.is_some())
     }
 
-    pub(crate) fn forward(&self, inputs: &CxxVector<RawArray>) -> Failed<Arrays> {
-        guarded(|| pack(&(self.0.get()?.forward)(&unpack(inputs)?)?))
+    pub(crate) fn forward(&self, inputs: &List) -> Failed<Arrays> {
+        guarded(|| (self.0.get()?.forward)(inputs))
     }
 
-    pub(crate) fn vjp(
-        &self,
-        primals: &CxxVector<RawArray>,
-        cotangents: &CxxVector<RawArray>,
-        outputs: &CxxVector<RawArray>,
-    ) -> Failed<Arrays> {
-        let (primals, grads) = guarded(|| {
-            let primals = unpack(primals)?;
+    pub(crate) fn vjp(&self, primals: &List, cotangents: &List, outputs: &List) -> Failed<Arrays> {
+        let grads = guarded(|| {
             let rule = present(&self.0.get()?.vjp)?;
-            let grads = rule(&primals, &unpack(cotangents)?, &unpack(outputs)?)?;
-            Ok((primals, grads))
+            rule(primals, cotangents, outputs)
         })?;
-        found(check_gradients(&primals, &grads))?;
-        guarded(|| pack(&grads))
+        found(check_gradients(primals, &grads))?;
+        Ok(grads)
     }
 
-    pub(crate) fn jvp(
-        &self,
-        primals: &CxxVector<RawArray>,
-        tangents: &CxxVector<RawArray>,
-        argnums: &[i32],
-    ) -> Failed<Arrays> {
+    pub(crate) fn jvp(&self, primals: &List, tangents: &List, argnums: &[i32]) -> Failed<Arrays> {
         guarded(|| {
             let rule = present(&self.0.get()?.jvp)?;
-            pack(&rule(&unpack(primals)?, &unpack(tangents)?, argnums)?)
+            rule(primals, tangents, argnums)
         })
     }
 
     pub(crate) fn vmap(
         &self,
-        inputs: &CxxVector<RawArray>,
+        inputs: &List,
         axes: &[i32],
         out_axes: &mut Vec<i32>,
     ) -> Failed<Arrays> {
         guarded(|| {
             let rule = present(&self.0.get()?.vmap)?;
-            let (outputs, axes) = rule(&unpack(inputs)?, axes)?;
+            let (outputs, axes) = rule(inputs, axes)?;
             *out_axes = axes;
-            pack(&outputs)
+            Ok(outputs)
         })
     }
 }
@@ -265,7 +229,7 @@ fn present<T: ?Sized>(rule: &Option<Rc<T>>) -> Result<&T> {
 }
 
 /// One gradient for each primal, of its shape and dtype.
-fn check_gradients(primals: &[Array], grads: &[Array]) -> Result<()> {
+fn check_gradients(primals: &List, grads: &List) -> Result<()> {
     if primals.len() != grads.len() {
         return Err(Error::argument(
             "vjp",
@@ -274,19 +238,17 @@ fn check_gradients(primals: &[Array], grads: &[Array]) -> Result<()> {
         ));
     }
     for (i, (p, g)) in primals.iter().zip(grads).enumerate() {
-        if p.shape() != g.shape() {
+        let (want, got) = (ffi::dims(p), ffi::dims(g));
+        if want != got {
             return Err(Error::shape(format!(
-                "`vjp`: expected shape {:?} for the gradient of primal {i}, got {:?}",
-                p.shape(),
-                g.shape()
+                "`vjp`: expected shape {want:?} for the gradient of primal {i}, got {got:?}"
             )));
         }
         // Numbers without a derivative have no gradient whose dtype could matter.
-        if !p.dtype().is_integral() && p.dtype() != g.dtype() {
+        let (want, got) = (ffi::dtype(p), ffi::dtype(g));
+        if !want.is_integral() && want != got {
             return Err(Error::dtype(format!(
-                "`vjp`: expected dtype {} for the gradient of primal {i}, got dtype {}",
-                p.dtype(),
-                g.dtype()
+                "`vjp`: expected dtype {want} for the gradient of primal {i}, got dtype {got}"
             )));
         }
     }

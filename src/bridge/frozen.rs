@@ -1,8 +1,8 @@
 //! Values that cross threads.
 
-use super::element::{elements_at, matches};
+use super::element::{Element, elements_at, matches};
+use crate::Result;
 use crate::error::Lift;
-use crate::{Element, Result};
 
 #[cxx::bridge(namespace = "zmlx")]
 pub(crate) mod ffi {

@@ -1,24 +1,29 @@
-//! The host engine's kernel as the C++ primitive calls it.
-
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+//! A kernel of the host engine as the C++ primitive calls it.
 
 use super::kernel::ffi::Buffer;
-use crate::engine::host as engine;
 use crate::error::launch_message;
-use crate::metal::Checks;
 
-/// A compiled kernel; called on MLX's stream threads.
-pub(crate) struct HostEntry {
-    kernel: Arc<engine::HostKernel>,
-    checks: Option<Arc<Checks>>,
+/// Compiled code; called on MLX's stream threads.
+pub(crate) trait HostCode: Send + Sync {
+    /// The kernel's name, for messages.
+    fn name(&self) -> &str;
+
+    /// Runs it once, without a panic. An error is what people are to read.
+    /// `filled` says that the outputs hold a value which the caller asked for.
+    ///
+    /// # Safety
+    /// Every buffer must be readable, and outputs writable, for its length until this returns.
+    unsafe fn run(
+        &self,
+        buffers: &[Buffer],
+        grid: [u32; 3],
+        threadgroup: [u32; 3],
+        filled: bool,
+    ) -> Result<(), String>;
 }
 
-// The C++ object that holds it is shared between threads.
-const _: () = {
-    const fn shared<T: Send + Sync>() {}
-    shared::<HostEntry>()
-};
+/// What the C++ object holds. It is shared between threads.
+pub(crate) struct HostEntry(Box<dyn HostCode>);
 
 /// What goes to MLX as the text of a C++ exception.
 #[derive(Debug, thiserror::Error)]
@@ -26,14 +31,12 @@ const _: () = {
 pub(crate) struct LaunchFailed(String);
 
 impl HostEntry {
-    pub(crate) fn new(kernel: Arc<engine::HostKernel>, checks: Option<Arc<Checks>>) -> Box<Self> {
-        Box::new(HostEntry { kernel, checks })
+    pub(crate) fn new(code: impl HostCode + 'static) -> Box<Self> {
+        Box::new(HostEntry(Box::new(code)))
     }
 
-    /// `filled` says that the outputs hold a value which the caller asked for.
-    ///
     /// # Safety
-    /// Every buffer must be readable, and outputs writable, for its length until this returns.
+    /// As [`HostCode::run`].
     pub(crate) unsafe fn run(
         &self,
         buffers: &[Buffer],
@@ -41,39 +44,12 @@ impl HostEntry {
         threadgroup: &[i32; 3],
         filled: bool,
     ) -> Result<(), LaunchFailed> {
-        let buffers: Vec<_> = buffers
-            .iter()
-            .map(|b| engine::Buffer {
-                data: b.address as *mut _,
-                len: b.bytes,
-            })
-            .collect();
-        let mut args = engine::LaunchArgs::new(
-            &buffers,
+        let (grid, threadgroup) = (
             grid.map(i32::unsigned_abs),
             threadgroup.map(i32::unsigned_abs),
         );
-        args.order = engine::Order::from_env();
-        // A panic must not unwind into C++.
-        // SAFETY: the caller's promise is the one that `launch` asks for.
-        let run = || unsafe {
-            match &self.checks {
-                None => self.kernel.launch(&args),
-                Some(checks) => {
-                    let (findings, result) = self.kernel.launch_checked(&args, checks.mode, filled);
-                    checks.add(self.kernel.name(), findings);
-                    result
-                }
-            }
-        };
-        match catch_unwind(AssertUnwindSafe(run)) {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(e)) => Err(self.failed(&e.to_string())),
-            Err(_) => Err(self.failed("the host engine panicked")),
-        }
-    }
-
-    fn failed(&self, message: &str) -> LaunchFailed {
-        LaunchFailed(launch_message(self.kernel.name(), message))
+        // SAFETY: the caller's promise.
+        let result = unsafe { self.0.run(buffers, grid, threadgroup, filled) };
+        result.map_err(|message| LaunchFailed(launch_message(self.0.name(), &message)))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::engine::host::Inspector;
 use crate::engine::host::checked::{Checked, Findings, Unwritten, Violation};
 
 use super::kernel::MetalKernel;
@@ -45,9 +46,14 @@ impl Checks {
             None => Checked::from_env().map(|mode| Self::new(mode, true)),
         }
     }
+}
 
-    /// Adds what one launch found.
-    pub(crate) fn add(&self, kernel: &str, findings: Findings) {
+impl Inspector for Checks {
+    fn mode(&self) -> Checked {
+        self.mode
+    }
+
+    fn add(&self, kernel: &str, findings: Findings) {
         let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
         report.launches += 1;
         report.violations += findings.violations;

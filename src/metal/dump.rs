@@ -204,7 +204,7 @@ fn describe(
         "template": launch.template.iter().map(template_json).collect::<Vec<_>>(),
         "grid": geometry.grid,
         "threadgroup": geometry.threadgroup,
-        "init_value": launch.init_value,
+        "init_value": launch.options.init_value,
         "ensure_row_contiguous": spec.ensure_row_contiguous,
         "atomic_outputs": spec.atomic_outputs,
         "math_mode": math.map(|(name, _)| name),

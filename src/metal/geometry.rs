@@ -12,6 +12,7 @@ pub struct Extent(pub [i64; 3]);
     note = "`n`, `(x, y)`, `(x, y, z)` or an array of those"
 )]
 pub trait IntoExtent {
+    /// The sizes along x, y and z.
     fn into_extent(self) -> Extent;
 }
 

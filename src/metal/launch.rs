@@ -28,10 +28,46 @@ pub struct Launch<'a> {
     pub(super) problem: Cell<Option<Box<Error>>>,
     pub(super) grid: Option<Extent>,
     pub(super) threadgroup: Option<Extent>,
-    pub(super) init_value: Option<f32>,
-    pub(super) verbose: bool,
-    pub(super) timed: bool,
+    pub(super) options: Options,
 }
+
+/// What every kind of launch can be asked for.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Options {
+    /// What the outputs are filled with first.
+    pub(crate) init_value: Option<f32>,
+    pub(crate) verbose: bool,
+    pub(crate) timed: bool,
+}
+
+/// The methods of a launch that set its [`Options`].
+macro_rules! options {
+    () => {
+        /// Fills the outputs with this value first; without, they start as arbitrary memory.
+        pub fn init_value(mut self, value: f32) -> Self {
+            self.options.init_value = Some(value);
+            self
+        }
+
+        /// Prints the generated Metal text, and what the engine made of it (for a tuned launch, what was chosen as
+        /// well). Evaluates nothing; see [`timed`](Self::timed).
+        pub fn verbose(mut self, yes: bool) -> Self {
+            self.options.verbose = yes;
+            self
+        }
+
+        /// Measures the launch for [`MetalKernel::stats`]: **evaluates** the inputs, and then the
+        /// outputs with a clock around that alone. Compiling is not part of the time; what the
+        /// evaluation itself costs, some microseconds, is.
+        ///
+        /// Inside a transform or an export such a launch is an [`Error::Argument`].
+        pub fn timed(mut self, yes: bool) -> Self {
+            self.options.timed = yes;
+            self
+        }
+    };
+}
+pub(crate) use options;
 
 impl<'a> Launch<'a> {
     pub(super) fn new(kernel: &'a MetalKernel, inputs: impl Iterator<Item = &'a Array>) -> Self {
@@ -43,9 +79,7 @@ impl<'a> Launch<'a> {
             problem: Cell::new(None),
             grid: None,
             threadgroup: None,
-            init_value: None,
-            verbose: false,
-            timed: false,
+            options: Options::default(),
         }
     }
 
@@ -108,26 +142,10 @@ impl<'a> Launch<'a> {
         self.threadgroup = Some(threadgroup.into_extent());
     }
 
-    /// Fills the outputs with this value first; without, they start as arbitrary memory.
-    pub fn init_value(mut self, value: f32) -> Self {
-        self.init_value = Some(value);
-        self
-    }
+    options!();
 
-    /// Prints the generated Metal text, and what the engine made of it. Evaluates nothing; see
-    /// [`timed`](Self::timed).
-    pub fn verbose(mut self, yes: bool) -> Self {
-        self.verbose = yes;
-        self
-    }
-
-    /// Measures the launch for [`MetalKernel::stats`]: **evaluates** the inputs, and then the
-    /// outputs with a clock around that alone. Compiling is not part of the time; what the
-    /// evaluation itself costs, some microseconds, is.
-    ///
-    /// Inside a transform or an export such a launch is an [`Error::Argument`].
-    pub fn timed(mut self, yes: bool) -> Self {
-        self.timed = yes;
+    pub(crate) fn with(mut self, options: Options) -> Self {
+        self.options = options;
         self
     }
 

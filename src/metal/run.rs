@@ -96,7 +96,7 @@ impl<'a> Launch<'a> {
         self.check_inputs(&inputs)?;
         let outputs = self.resolve_outputs()?;
         let stream = current();
-        if self.verbose {
+        if self.options.verbose {
             self.print_texts(&outputs)?;
         }
         if outputs.iter().all(|o| o.shape.contains(&0)) {
@@ -111,7 +111,7 @@ impl<'a> Launch<'a> {
         if dump::wanted() {
             dump::launch(self, &inputs, &outputs, &geometry)?;
         }
-        if self.timed {
+        if self.options.timed {
             self.eager("timed")?;
             crate::eval(&self.inputs)?;
             crate::synchronize()?;
@@ -152,7 +152,7 @@ impl<'a> Launch<'a> {
         let Some(geometry) = geometry else {
             return Ok(());
         };
-        if self.timed {
+        if self.options.timed {
             let begin = Instant::now();
             crate::eval(arrays)?;
             crate::synchronize()?;
@@ -313,8 +313,8 @@ impl<'a> Launch<'a> {
             grid,
             // As MLX does it: no dimension of a threadgroup is longer than the grid's.
             threadgroup: std::array::from_fn(|i| threadgroup[i].min(grid[i])),
-            has_init: self.init_value.is_some(),
-            init: self.init_value.unwrap_or(0.0),
+            has_init: self.options.init_value.is_some(),
+            init: self.options.init_value.unwrap_or(0.0),
         })
     }
 

@@ -5,7 +5,7 @@
 //! combination is generated and compiled once in a process; a new shape is not a new combination.
 
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use dashmap::DashMap;
@@ -19,6 +19,7 @@ use crate::{Array, Dtype, Error, Result};
 
 use super::kernel::{KernelSource, MetalKernel};
 use super::launch::Launch;
+use super::made::Made;
 use super::template::{self, TemplateArg};
 
 /// What tells specializations of one kernel apart. As words, because every launch makes and hashes
@@ -106,10 +107,8 @@ pub(super) type Specializations = DashMap<Key, Arc<Specialization>, BuildHasherD
 /// A specialization, empty until its first launch.
 #[derive(Default)]
 pub(super) struct Specialization {
-    plan: OnceLock<cxx::SharedPtr<ffi::HostPlan>>,
-    cuda: OnceLock<cxx::SharedPtr<ffi::CudaPlan>>,
-    /// Held by the thread that makes the plan; others that need this very one wait.
-    making: Mutex<()>,
+    plan: Made<cxx::SharedPtr<ffi::HostPlan>>,
+    cuda: Made<cxx::SharedPtr<ffi::CudaPlan>>,
 }
 
 /// What code for CUDA was promised of a launch, in steps.
@@ -218,33 +217,30 @@ impl MetalKernel {
         outputs: &[ffi::OutputSpec<'_>],
         geometry: &ffi::Geometry,
     ) -> Result<&'s cxx::SharedPtr<ffi::HostPlan>> {
-        if let Some(plan) = entry.plan.get() {
-            return Ok(plan);
-        }
-        // It guards nothing but the order, so a panic leaves it as good as new.
-        let _making = entry.making.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(plan) = entry.plan.get() {
-            return Ok(plan);
-        }
-        let begin = Instant::now();
-        let generated = self.generate(launch, outputs)?;
-        if let Some(architecture) = engine::cuda::checked_architecture() {
-            let class = CudaClass::of(launch, outputs, geometry);
-            let options = self.cuda_options(class, architecture.to_owned());
-            if let Err(e) = engine::cuda::compile(&generated.text, &options) {
-                return Err(self.error(launch, e));
+        entry.plan.get_or_make(|| {
+            let begin = Instant::now();
+            let generated = self.generate(launch, outputs)?;
+            if let Some(architecture) = engine::cuda::checked_architecture() {
+                let class = CudaClass::of(launch, outputs, geometry);
+                let options = self.cuda_options(class, architecture.to_owned());
+                if let Err(e) = engine::cuda::compile(&generated.text, &options) {
+                    return Err(self.error(launch, e));
+                }
             }
-        }
-        let compiled =
-            engine::host::compile_from(&generated.text, &self.options(is_single(geometry)));
-        let (kernel, origin) = match compiled {
-            Ok(found) => found,
-            Err(e) => return Err(self.error(launch, e)),
-        };
-        let host_entry = HostEntry::new(kernel, self.checks().cloned());
-        let plan = ffi::host_plan(host_entry, &self.inner.definition.ffi_spec).lift()?;
-        self.inner.stats.specialized(origin, begin.elapsed());
-        Ok(entry.plan.get_or_init(|| plan))
+            let compiled =
+                engine::host::compile_from(&generated.text, &self.options(is_single(geometry)));
+            let (kernel, origin) = match compiled {
+                Ok(found) => found,
+                Err(e) => return Err(self.error(launch, e)),
+            };
+            let host_entry = HostEntry::new(engine::host::Node {
+                kernel,
+                checks: self.checks().cloned().map(|checks| checks as _),
+            });
+            let plan = ffi::host_plan(host_entry, &self.inner.definition.ffi_spec).lift()?;
+            self.inner.stats.specialized(origin, begin.elapsed());
+            Ok(plan)
+        })
     }
 
     /// The entry for `key`, perhaps empty.
@@ -265,36 +261,30 @@ impl MetalKernel {
         launch: &Launch<'_>,
         outputs: &[ffi::OutputSpec<'_>],
     ) -> Result<&'s cxx::SharedPtr<ffi::CudaPlan>> {
-        if let Some(plan) = entry.cuda.get() {
-            return Ok(plan);
-        }
-        // It guards nothing but the order, so a panic leaves it as good as new.
-        let _making = entry.making.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(plan) = entry.cuda.get() {
-            return Ok(plan);
-        }
-        let begin = Instant::now();
-        let generated = self.generate(launch, outputs)?;
-        let options = self.cuda_options(class, ffi::cuda_architecture().lift()?);
-        let (kernel, origin) = match engine::cuda::compile(&generated.text, &options) {
-            Ok(found) => found,
-            Err(e) => return Err(self.error(launch, e)),
-        };
-        let spec = &self.inner.definition.ffi_spec;
-        let aside = put_aside(&kernel)?;
-        let plan = ffi::cuda_plan(
-            &kernel.function,
-            &kernel.code,
-            spec,
-            class.rank,
-            kernel.in_turn,
-            kernel.shared,
-            class.exact,
-            aside,
-        )
-        .lift()?;
-        self.inner.stats.specialized(origin, begin.elapsed());
-        Ok(entry.cuda.get_or_init(|| plan))
+        entry.cuda.get_or_make(|| {
+            let begin = Instant::now();
+            let generated = self.generate(launch, outputs)?;
+            let options = self.cuda_options(class, ffi::cuda_architecture().lift()?);
+            let (kernel, origin) = match engine::cuda::compile(&generated.text, &options) {
+                Ok(found) => found,
+                Err(e) => return Err(self.error(launch, e)),
+            };
+            let spec = &self.inner.definition.ffi_spec;
+            let aside = put_aside(&kernel)?;
+            let plan = ffi::cuda_plan(
+                &kernel.function,
+                &kernel.code,
+                spec,
+                class.rank,
+                kernel.in_turn,
+                kernel.shared,
+                class.exact,
+                aside,
+            )
+            .lift()?;
+            self.inner.stats.specialized(origin, begin.elapsed());
+            Ok(plan)
+        })
     }
 
     /// The texts for a launch.

@@ -95,7 +95,7 @@ struct Timed {
 }
 
 /// Where a specialization came from.
-pub(super) use crate::engine::host::Origin;
+pub(super) use crate::engine::cache::Origin;
 
 // No count orders other memory, and a reader may see one of two that belong together.
 const ANY: Ordering = Ordering::Relaxed;

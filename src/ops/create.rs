@@ -2,6 +2,7 @@
 
 use super::macros::unary;
 use super::{between, done};
+use crate::array::fit::values;
 use crate::bridge::ops::create::ffi;
 use crate::stream::current;
 use crate::{Array, Dtype, Error, IntoShape, Operand, Result};
@@ -42,7 +43,7 @@ impl Array {
             )));
         }
         if dtype.is_integral() && value.dtype() != dtype {
-            for n in super::values(&value).unwrap_or_default() {
+            for n in values(&value).unwrap_or_default() {
                 n.check("value", dtype, true)?;
             }
         }
@@ -81,7 +82,7 @@ impl Array {
     #[track_caller]
     pub fn full_like(&self, value: impl Operand) -> Result<Array> {
         let value = value.operand(self)?;
-        super::fit::check_update("value", &value, self.dtype())?;
+        super::update::check_update("value", &value, self.dtype())?;
         done(ffi::full_like(self.raw(), value.raw(), current()))
     }
 }

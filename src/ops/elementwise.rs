@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::ops::{RangeFrom, RangeInclusive, RangeToInclusive};
 
-use super::fit::reach;
 use super::macros::{binary, comparison};
-use super::{Number, done, done_list};
+use super::{done, done_list};
+use crate::array::fit::{Number, reach};
 use crate::array::maybe;
 use crate::bridge::ops::elementwise::ffi;
 use crate::stream::current;

@@ -1,7 +1,8 @@
 //! Functions of one number. Integers become float32 where the result is not an integer.
 
+use super::done;
 use super::macros::unary;
-use super::{Number, done};
+use crate::array::fit::Number;
 use crate::bridge::ops::elementwise::ffi;
 use crate::stream::current;
 use crate::{Array, Dtype, Error, Result};

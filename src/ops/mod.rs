@@ -45,7 +45,6 @@ mod conv;
 mod conv64;
 mod create;
 mod elementwise;
-mod fit;
 mod index;
 mod join;
 mod macros;
@@ -67,8 +66,6 @@ use crate::array::element_count;
 use crate::bridge::array::ffi;
 use crate::error::Lift;
 use crate::{Array, Axes, Error, Result};
-
-pub(crate) use self::fit::{Number, reach, values};
 
 pub use self::conv::Conv;
 pub use self::create::{bartlett, blackman, hamming, hanning};
@@ -128,6 +125,7 @@ pub(crate) fn one_axis(axes: &Axes) -> Result<&[i32]> {
     note = "an i32, or an array, slice or vector of i32: `2`, `[2, 3]`"
 )]
 pub trait IntoInts {
+    /// The numbers.
     fn into_ints(self) -> Vec<i32>;
 }
 

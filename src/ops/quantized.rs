@@ -35,6 +35,7 @@ impl QuantMode {
 /// Mode, group size and bits of a quantization: 4 bits in groups of 64 by default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Quantization {
+    /// How numbers become bits.
     pub mode: QuantMode,
     /// Elements of a row that share a scale: 32, 64 or 128 for affine.
     pub group_size: i32,
@@ -117,6 +118,7 @@ pub struct Quantized {
     pub biases: Option<Array>,
     /// A scale of the whole, float32: for nvfp4 only, if at all.
     pub global_scale: Option<Array>,
+    /// How it was made.
     pub quantization: Quantization,
 }
 
@@ -124,7 +126,9 @@ pub struct Quantized {
 /// order where there are none.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Pick<'a> {
+    /// Indices of the matrices on the left.
     pub lhs: Option<&'a Array>,
+    /// Indices of the matrices on the right.
     pub rhs: Option<&'a Array>,
     /// A promise that the indices are sorted, which may make it faster; where it is not
     /// kept the result may be wrong.

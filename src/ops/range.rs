@@ -2,8 +2,8 @@
 
 use std::ops::{Range, RangeInclusive};
 
-use super::fit::Number;
 use super::{between, done};
+use crate::array::fit::Number;
 use crate::bridge::ops::create::ffi;
 use crate::stream::current;
 use crate::{Array, Device, Dtype, Element, Error, Result, with_device};

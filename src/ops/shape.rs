@@ -4,7 +4,8 @@ use std::ops::{Bound, RangeBounds};
 
 use super::axes::{axis, distinct, reduced};
 use super::macros::{along, unary};
-use super::{IntoInts, Number, done};
+use super::{IntoInts, done};
+use crate::array::fit::Number;
 use crate::bridge::ops::shape::ffi;
 use crate::stream::current;
 use crate::{Array, Dtype, Error, IntoAxes, IntoShape, Result};

@@ -77,7 +77,7 @@ impl Array {
             return Err(Error::argument("size", "a number from 0", size));
         }
         if let Some(fill) = fill {
-            super::fit::check_update("fill", fill, self.dtype())?;
+            crate::array::fit::check_update("fill", fill, self.dtype())?;
         }
         let mut parts = done_list(ffi::unique(
             self.raw(),
@@ -116,8 +116,12 @@ pub struct UniqueParts {
 /// The result of [`Array::unique_with`].
 #[derive(Clone, Debug)]
 pub struct Unique {
+    /// Each value once, in order.
     pub values: Array,
+    /// Where each occurs first, if that was asked for.
     pub index: Option<Array>,
+    /// Which of the values each element is, if that was asked for.
     pub inverse: Option<Array>,
+    /// How often each occurs, if that was asked for.
     pub counts: Option<Array>,
 }

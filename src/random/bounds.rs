@@ -1,6 +1,7 @@
 //! Bounds of random numbers.
 
-use crate::ops::{Number, reach, values, where_};
+use crate::array::fit::{Number, reach, values};
+use crate::ops::where_;
 use crate::{Array, Dtype, Error, Result};
 
 /// Whether the difference of two bounds is a number of the dtype, as far as they are known.

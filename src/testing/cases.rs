@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use super::numbers::Tolerance;
+use super::report::Tolerance;
 use super::values::Values;
 use crate::{Array, Dtype, IntoShape, Result};
 

@@ -1,8 +1,8 @@
 //! Gradients against MLX's and against central differences, both in float64.
 
 use super::cases::{Cases, Inputs};
-use super::numbers::{Numbers, Tolerance, Worst};
-use super::report::{Against, What, Which};
+use super::numbers::{Numbers, Worst};
+use super::report::{Against, Tolerance, What, Which};
 use super::run::{Case, Function, kinds, widened};
 use super::values::{Rng, Values};
 use crate::{Array, Device, Dtype, Error, Result, vjp, with_device};

@@ -56,9 +56,7 @@ mod values;
 use std::panic::Location;
 
 pub use self::cases::{Cases, Inputs, IntoShapes, OneShape, Outputs};
-pub use self::numbers::Tolerance;
-pub(crate) use self::report::shape_text;
-pub use self::report::{Against, Elements, Mismatch, What, Which};
+pub use self::report::{Against, Elements, Mismatch, Tolerance, What, Which};
 pub use self::values::{Layout, Values};
 
 use self::run::{Case, Function, each_case, kinds, widened};

@@ -3,16 +3,8 @@
 use half::{bf16, f16};
 use num_complex::Complex32;
 
+use super::report::Tolerance;
 use crate::{Array, Dtype, Result};
-
-/// How far a value may be from its reference: `atol + rtol * |reference|`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Tolerance {
-    /// The part in proportion to the reference.
-    pub rtol: f64,
-    /// The part that is the same for all.
-    pub atol: f64,
-}
 
 impl Tolerance {
     /// What is allowed for outputs of `dtype` unless the test says otherwise.

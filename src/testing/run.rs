@@ -3,8 +3,8 @@
 use std::sync::Mutex;
 
 use super::cases::{Cases, Inputs};
-use super::numbers::{Numbers, Tolerance, Worst, compare};
-use super::report::{Against, Mismatch, What, Which};
+use super::numbers::{Numbers, Worst, compare};
+use super::report::{Against, Mismatch, Tolerance, What, Which};
 use super::values::{Layout, Rng, fresh_seed, poison};
 use crate::error::Site;
 use crate::{Array, Device, Dtype, Error, Result, memory, synchronize, with_device};

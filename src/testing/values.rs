@@ -1,6 +1,7 @@
 //! Random inputs, made here and not by MLX, so that nothing under test has a part in them.
 
 use crate::array::element_count;
+pub use crate::error::mismatch::Layout;
 use crate::{Array, Dtype, Ellipsis, Error, IntoShape, Result, ops, step};
 
 /// What the inputs of a comparison hold.
@@ -152,19 +153,6 @@ fn scatter_specials(rng: &mut Rng, data: &mut [f64], dtype: Dtype) {
         let at = (rng.next() % data.len() as u64) as usize;
         data[at] = special;
     }
-}
-
-/// How an input lies in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Layout {
-    /// Row-major without gaps.
-    Contiguous,
-    /// Column-major: the transpose of a contiguous array.
-    Transposed,
-    /// Every second element along the last axis, from the second on; NaN (or all bits set)
-    /// lies between.
-    Sliced,
 }
 
 impl Layout {

@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use crate::array::refs;
-use crate::bridge::callback::{Callback, Function};
 use crate::bridge::deep::on_deep_stack;
 use crate::bridge::transforms::ffi;
 use crate::bridge::{StreamRef, stream};
@@ -12,6 +11,7 @@ use crate::error::Lift;
 use crate::stream::current;
 use crate::{Array, Result};
 
+use super::closures::{Function, kept};
 use super::one_list;
 
 /// Compiles a function: its graph is traced once for each set of input shapes and dtypes,
@@ -61,7 +61,7 @@ where
 /// Its operations run on the stream that is current when it is called; each stream has a
 /// graph of its own.
 pub struct Compiled {
-    f: Rc<Function<'static>>,
+    f: Rc<Function>,
     made: RefCell<Vec<(StreamRef, Rc<cxx::UniquePtr<ffi::Function>>)>>,
 }
 
@@ -90,7 +90,7 @@ impl Compiled {
             return Ok(Rc::clone(f));
         }
         let f = Rc::clone(&self.f);
-        let callback = Callback::new(Box::new(move |inputs: &[Array]| f(inputs)));
+        let callback = kept(move |inputs| f(inputs));
         let f = Rc::new(ffi::compile(callback).lift()?);
         made.push((stream, Rc::clone(&f)));
         Ok(f)

@@ -3,14 +3,12 @@
 use std::marker::PhantomData;
 
 use crate::array::refs;
-use crate::bridge::callback::{
-    Callback, CustomRules, Function as FunctionObject, JvpFunction, Rules, VjpFunction,
-    VmapFunction,
-};
+use crate::bridge::callback::{CustomRules, JvpFunction, Rules, VjpFunction, VmapFunction};
 use crate::bridge::transforms::ffi;
 use crate::error::{Here, Lift};
 use crate::{Array, Result};
 
+use super::closures::{Function, forward, jvp_rule, kept, vjp_rule, vmap_rule};
 use super::one_list;
 
 /// A function whose derivatives or vectorization you define.
@@ -45,7 +43,7 @@ where
 
 /// A function with rules of its own; made by [`custom_function`]. Belongs to its thread.
 pub struct CustomFunction {
-    forward: std::rc::Rc<FunctionObject<'static>>,
+    forward: std::rc::Rc<Function>,
     vjp: Option<std::rc::Rc<VjpFunction>>,
     jvp: Option<std::rc::Rc<JvpFunction>>,
     vmap: Option<std::rc::Rc<VmapFunction>>,
@@ -60,7 +58,7 @@ impl CustomFunction {
     where
         F: Fn(&[Array], &[Array], &[Array]) -> Result<Vec<Array>> + 'static,
     {
-        self.vjp = Some(std::rc::Rc::new(rule));
+        self.vjp = Some(vjp_rule(rule));
         self.made = std::cell::OnceCell::new();
         self
     }
@@ -71,7 +69,7 @@ impl CustomFunction {
     where
         F: Fn(&[Array], &[Array], &[i32]) -> Result<Vec<Array>> + 'static,
     {
-        self.jvp = Some(std::rc::Rc::new(rule));
+        self.jvp = Some(jvp_rule(rule));
         self.made = std::cell::OnceCell::new();
         self
     }
@@ -83,7 +81,7 @@ impl CustomFunction {
     where
         F: Fn(&[Array], &[i32]) -> Result<(Vec<Array>, Vec<i32>)> + 'static,
     {
-        self.vmap = Some(std::rc::Rc::new(rule));
+        self.vmap = Some(vmap_rule(rule));
         self.made = std::cell::OnceCell::new();
         self
     }
@@ -101,7 +99,7 @@ impl CustomFunction {
         }
         if self.made.get().is_none() {
             let rules = Rules {
-                forward: self.forward.clone(),
+                forward: forward(self.forward.clone()),
                 vjp: self.vjp.clone(),
                 jvp: self.jvp.clone(),
                 vmap: self.vmap.clone(),
@@ -145,7 +143,7 @@ pub fn checkpoint<F>(f: F) -> Result<impl Fn(&[Array]) -> Result<Vec<Array>>>
 where
     F: Fn(&[Array]) -> Result<Vec<Array>> + 'static,
 {
-    let made = ffi::checkpoint(Callback::new(Box::new(f))).lift()?;
+    let made = ffi::checkpoint(kept(f)).lift()?;
     let at = std::panic::Location::caller();
     Ok(move |inputs: &[Array]| {
         crate::stream::enter();

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::array::refs;
-use crate::bridge::callback::Callback;
 use crate::bridge::deep::on_deep_stack;
 use crate::bridge::transforms::ffi;
 use crate::error::{Here, Lift};
@@ -14,6 +13,7 @@ use crate::io::NewFile;
 use crate::io::place::{self, named};
 use crate::{Array, Error, Result};
 
+use super::closures::lend;
 use super::one_list;
 
 thread_local! {
@@ -59,7 +59,7 @@ pub fn export_function<A: AsRef<Array>>(
         let _reset = Reset(EXPORTING.replace(true));
         f(inputs)
     };
-    let written = Callback::lend(&traced, |f| {
+    let written = lend(&traced, |f| {
         let inputs = refs(inputs.as_ref());
         on_deep_stack(|| ffi::export_function(file, f, &inputs, shapeless))
     });

@@ -57,7 +57,7 @@ pub fn jvp<A: AsRef<Array>, B: AsRef<Array>>(
 #[track_caller]
 fn check_tangents(primals: &[impl AsRef<Array>], tangents: &[impl AsRef<Array>]) -> Result<()> {
     if primals.len() != tangents.len() {
-        let expected = format_args!("{}, one for each primal", primals.len());
+        let expected = format!("{}, one for each primal", primals.len());
         return Err(Error::argument("tangents", expected, tangents.len()));
     }
     for (i, (primal, tangent)) in primals.iter().zip(tangents).enumerate() {

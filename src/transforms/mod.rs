@@ -1,5 +1,6 @@
 //! Function transforms: gradients, vectorization, custom rules, compilation, export.
 
+mod closures;
 mod compile;
 mod custom;
 mod export;
@@ -45,7 +46,7 @@ fn transform<R>(
     crate::stream::enter();
     DEPTH.set(DEPTH.get() + 1);
     let _leave = Leave;
-    Callback::lend(f, |f| on_deep_stack(|| call(f)))
+    closures::lend(f, |f| on_deep_stack(|| call(f)))
 }
 
 /// The same for a transform that takes gradients.

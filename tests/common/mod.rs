@@ -1,18 +1,16 @@
 //! What several test files use.
-#![allow(dead_code, reason = "each file uses a part")]
+#![allow(dead_code, unused_imports, reason = "each file uses a part")]
 
+pub mod checked;
 pub mod kernels;
+pub mod ops;
+mod rng;
+mod root;
 
-use std::path::PathBuf;
-
+pub use rng::Rng;
+pub use root::root;
 use zmlx::engine::{Engine, force};
 use zmlx::{Device, DeviceKind, Stream, with_device, worker};
-
-/// The repository. Cargo names it at run time, and so does `scripts/gpu-tests` where tests were carried to.
-pub fn root() -> PathBuf {
-    let here = std::env::var_os("CARGO_MANIFEST_DIR");
-    here.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from)
-}
 
 /// Runs the body of a test on a few long-lived threads.
 ///
@@ -79,48 +77,6 @@ pub fn close(got: &zmlx::Array, want: &[f64], tol: f64) {
             error <= tol * (1.0 + w.abs()),
             "element {i}: {g} against {w}"
         );
-    }
-}
-
-/// A small generator with a fresh seed, which it prints so that a failure can be repeated
-/// with `ZMLX_TEST_SEED`.
-pub struct Rng(u64);
-
-impl Rng {
-    pub fn new() -> Self {
-        let seed = match std::env::var("ZMLX_TEST_SEED") {
-            Ok(s) => s.parse().expect("ZMLX_TEST_SEED is a number"),
-            Err(_) => std::time::SystemTime::now()
-                .duration_since(std::time::UNIX_EPOCH)
-                .expect("after 1970")
-                .as_nanos() as u64,
-        };
-        println!("ZMLX_TEST_SEED={seed}");
-        Rng(seed)
-    }
-
-    /// splitmix64.
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// Uniform in [0, 1).
-    pub fn uniform(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
-    }
-
-    /// Standard normal, by Box and Muller.
-    pub fn normal(&mut self) -> f32 {
-        let r = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
-        (r * (std::f64::consts::TAU * self.uniform()).cos()) as f32
-    }
-
-    pub fn normals(&mut self, n: usize) -> Vec<f32> {
-        (0..n).map(|_| self.normal()).collect()
     }
 }
 

@@ -6,7 +6,7 @@ mod common;
 mod damaged;
 mod gguf;
 mod npy;
-mod places;
+mod odd_paths;
 mod reference;
 mod safetensors;
 

@@ -10,8 +10,8 @@ mod overloads;
 mod simd;
 mod step;
 mod text;
+mod third_party;
 mod whole_files;
-mod wild;
 
 use half::{bf16, f16};
 use zmlx::prelude::*;
@@ -19,7 +19,7 @@ use zmlx::{Element, MetalKernel, Result};
 
 /// A launch of one kernel whose inputs are `x` (0, 1, 2, ... as float32), `u` (the same as uint32) and
 /// `h` and `b` (the same as half and bfloat, up to 255).
-pub struct Probe {
+pub(crate) struct Probe {
     header: String,
     body: String,
     threads: (usize, usize, usize),
@@ -33,7 +33,7 @@ pub struct Probe {
 const LENGTH: usize = 4096;
 
 impl Probe {
-    pub fn new(body: &str) -> Self {
+    pub(crate) fn new(body: &str) -> Self {
         Self {
             header: String::new(),
             body: body.into(),
@@ -45,17 +45,17 @@ impl Probe {
         }
     }
 
-    pub fn header(mut self, header: &str) -> Self {
+    pub(crate) fn header(mut self, header: &str) -> Self {
         self.header = header.into();
         self
     }
 
     /// A grid of `threads` in groups of `threadgroup`.
-    pub fn over(self, threads: usize, threadgroup: usize) -> Self {
+    pub(crate) fn over(self, threads: usize, threadgroup: usize) -> Self {
         self.over3((threads, 1, 1), (threadgroup, 1, 1))
     }
 
-    pub fn over3(
+    pub(crate) fn over3(
         mut self,
         threads: (usize, usize, usize),
         threadgroup: (usize, usize, usize),
@@ -64,24 +64,24 @@ impl Probe {
         self
     }
 
-    pub fn init(mut self, value: f64) -> Self {
+    pub(crate) fn init(mut self, value: f64) -> Self {
         self.init = Some(value);
         self
     }
 
-    pub fn atomic(mut self) -> Self {
+    pub(crate) fn atomic(mut self) -> Self {
         self.atomic = true;
         self
     }
 
     /// The same with pointers that know their buffer.
-    pub fn checked(mut self) -> Self {
+    pub(crate) fn checked(mut self) -> Self {
         self.checked = true;
         self
     }
 
     /// The output `out` of `n` elements.
-    pub fn try_run<T: Element>(&self, n: usize) -> Result<Vec<T>> {
+    pub(crate) fn try_run<T: Element>(&self, n: usize) -> Result<Vec<T>> {
         let numbers = || (0..LENGTH as u32).map(|i| i as f32);
         let x = Array::from_slice(&numbers().collect::<Vec<_>>(), LENGTH)?;
         let u = Array::from_slice(&(0..LENGTH as u32).collect::<Vec<_>>(), LENGTH)?;
@@ -114,7 +114,7 @@ impl Probe {
 
     /// The output in the ordinary mode, and in the checked mode too, where it has to be the same.
     #[track_caller]
-    pub fn run_both<T: Element + PartialEq + std::fmt::Debug>(self, n: usize) -> Vec<T> {
+    pub(crate) fn run_both<T: Element + PartialEq + std::fmt::Debug>(self, n: usize) -> Vec<T> {
         let ordinary = self.run::<T>(n);
         let checked = self.checked().run::<T>(n);
         assert_eq!(checked, ordinary, "checked mode");
@@ -122,7 +122,7 @@ impl Probe {
     }
 
     #[track_caller]
-    pub fn run<T: Element>(&self, n: usize) -> Vec<T> {
+    pub(crate) fn run<T: Element>(&self, n: usize) -> Vec<T> {
         match self.try_run(n) {
             Ok(values) => values,
             Err(error) => panic!("{error}"),
@@ -132,7 +132,7 @@ impl Probe {
 
 /// Evaluates MSL expressions of type `T`, each as its own statement of one thread.
 #[track_caller]
-pub fn expressions<T: Element>(header: &str, expressions: &[&str]) -> Vec<T> {
+pub(crate) fn expressions<T: Element>(header: &str, expressions: &[&str]) -> Vec<T> {
     let lines = expressions.iter().enumerate();
     let body: Vec<String> = lines.map(|(i, e)| format!("out[{i}] = {e};")).collect();
     Probe::new(&body.join("\n"))
@@ -142,7 +142,7 @@ pub fn expressions<T: Element>(header: &str, expressions: &[&str]) -> Vec<T> {
 
 /// Checks expressions that are true.
 #[track_caller]
-pub fn all_true(header: &str, texts: &[&str]) {
+pub(crate) fn all_true(header: &str, texts: &[&str]) {
     let wrapped: Vec<String> = texts.iter().map(|e| format!("({e}) ? 1 : 0")).collect();
     let wrapped: Vec<&str> = wrapped.iter().map(String::as_str).collect();
     let got = expressions::<i32>(header, &wrapped);
@@ -157,7 +157,7 @@ pub fn all_true(header: &str, texts: &[&str]) {
 
 /// Values of float expressions, each within `tolerance` relative to what is expected.
 #[track_caller]
-pub fn close_to(header: &str, pairs: &[(&str, f64)], tolerance: f64) {
+pub(crate) fn close_to(header: &str, pairs: &[(&str, f64)], tolerance: f64) {
     let texts: Vec<&str> = pairs.iter().map(|(e, _)| *e).collect();
     for ((text, want), got) in pairs.iter().zip(expressions::<f32>(header, &texts)) {
         let got = f64::from(got);

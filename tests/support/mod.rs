@@ -5,14 +5,14 @@
 mod common;
 
 use common::short;
-pub use common::{Rng, exactly, on_worker, sampled};
+pub use common::{Rng, exactly, on_worker, ops, sampled};
 use zmlx::prelude::*;
 
 /// Numbers of several kinds from the common generator.
 impl Rng {
     /// From `low` to `high`.
     pub fn real(&mut self, low: f64, high: f64) -> f64 {
-        low + (high - low) * self.uniform()
+        self.between(low, high)
     }
 
     /// From `low` up to, and without, `high`.

@@ -2,9 +2,9 @@
 
 #[path = "../common/mod.rs"]
 mod common;
-mod found;
 mod inputs;
-mod sound;
+mod right_functions;
+mod wrong_functions;
 
 use zmlx::Result;
 use zmlx::prelude::*;

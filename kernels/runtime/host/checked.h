@@ -11,7 +11,7 @@
 extern const uint32_t zmlx_buffer_count;
 extern const char* const zmlx_buffer_names[];
 
-struct zmlx_report {     // src/engine/host/checked.rs mirrors this
+struct zmlx_report {     // src/engine/host/checked/mod.rs mirrors this
   uint64_t count;        // accesses out of range
   uint32_t claimed;      // whether the rest describes the first of them
   uint32_t robust;       // go on after one

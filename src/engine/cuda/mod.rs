@@ -25,9 +25,10 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::{
+    cache::{self, Cache, Headers, Origin, hex},
     error::{CompileError, EngineError},
-    host::{Cache, Headers, Origin, cache_error, hex, refuse_danger},
     msl::{self, Lowered, MathMode, Mode},
+    refusal::danger,
 };
 use crate::io::place;
 use nvrtc::{Nvrtc, Outcome};
@@ -134,7 +135,7 @@ pub fn lower(msl: &str, options: &CompileOptions) -> Result<Lowered, EngineError
 
 /// The code for `msl`, the complete text that MLX generated, from the cache or fresh.
 pub fn compile(msl: &str, options: &CompileOptions) -> Result<(CudaKernel, Origin), EngineError> {
-    refuse_danger(msl, &options.name)?;
+    danger(msl, &options.name)?;
     let lowered = lower(msl, options)?;
     let nvrtc = nvrtc::get().map_err(|tried| EngineError::NoCudaCompiler {
         kernel: options.name.clone(),
@@ -205,7 +206,7 @@ fn keep(cache: &Cache, key: &str, text: &str, code: &[u8], shared: u32) -> Resul
     let files = [("kernel.cu", text.as_bytes()), (CODE, code)];
     for (file, bytes) in files.into_iter().chain(shared_file) {
         let path = temporary.path.join(file);
-        fs::write(&path, bytes).map_err(|e| cache_error("write", &path, e))?;
+        fs::write(&path, bytes).map_err(|e| cache::error("write", &path, e))?;
     }
     cache.commit(temporary, key).map(drop)
 }

@@ -7,10 +7,7 @@
 use std::fmt::Write as _;
 
 use super::shared;
-use crate::engine::{
-    host::kernel_call,
-    msl::{Binding, Facts, LoopGuard, MathMode, Mode, Target},
-};
+use crate::engine::msl::{Binding, Facts, LoopGuard, MathMode, Mode, Target, call};
 
 /// How simdgroup matrices are multiplied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,16 +64,8 @@ impl Target for Cuda<'_> {
         Some(shared::MACRO)
     }
 
-    fn kernel_function(&self) -> &'static str {
-        "static inline __attribute__((always_inline)) "
-    }
-
     fn buffer_qualifier(&self) -> &'static str {
         " __restrict "
-    }
-
-    fn alternative(&self) -> Option<&'static str> {
-        Some("zmlx_alt")
     }
 
     // Dividing by zero gives some number, as on Metal.
@@ -138,7 +127,7 @@ impl Target for Cuda<'_> {
             }
         }
         let threads = self.threads;
-        let call = kernel_call(facts);
+        let call = call(facts);
         let line = match facts.mode {
             Mode::Plain if !self.exact => line(self.in_turn, &call),
             _ => String::new(),

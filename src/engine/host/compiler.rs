@@ -11,14 +11,9 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::{
-    Origin,
-    cache::{self, Cache, hex},
-    diagnostic, frames,
-    headers::Headers,
-    process,
-};
+use super::{diagnostic, frames, process};
 use crate::engine::{
+    cache::{self, Cache, Headers, Origin, hex},
     error::{CompileError, EngineError},
     msl::{Lowered, MathMode},
 };

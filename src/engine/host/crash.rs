@@ -292,5 +292,4 @@ impl Line {
 }
 
 #[cfg(test)]
-#[path = "crash_tests.rs"]
 mod tests;

@@ -49,7 +49,7 @@ pub fn flag(compiler: &Path, args: &[String]) -> Result<Option<&'static str>, Pr
 /// Reads what the compiler wrote into `folder` beside the library, and leaves the number there.
 /// Refuses a kernel whose stack has no bound.
 pub fn keep(kernel: &str, folder: &Path, lowered: &Lowered) -> Result<(), EngineError> {
-    let error = |action, path: &Path, e| super::cache::error(action, path, e);
+    let error = |action, path: &Path, e| crate::engine::cache::error(action, path, e);
     let Some(path) = find(folder).map_err(|e| error("read", folder, e))? else {
         return Ok(());
     };

@@ -4,7 +4,6 @@
 //! finds it in the cache), loads it, and remembers it; [`HostKernel::launch`] runs it over a grid.
 
 mod abi;
-mod cache;
 pub mod checked;
 mod compiler;
 mod coroutine;
@@ -12,13 +11,13 @@ mod crash;
 mod diagnostic;
 mod elf;
 mod entry;
-mod folder;
 mod frames;
-mod headers;
 mod interrupt;
+mod job;
 mod launch;
 mod loader;
 mod memory;
+mod node;
 mod patrol;
 mod pool;
 mod process;
@@ -37,18 +36,17 @@ use std::sync::{
 
 use dashmap::DashMap;
 
-pub(crate) use cache::folder as cache_folder;
-pub(in crate::engine) use cache::{Cache, error as cache_error, hex};
 pub use compiler::command as compiler_command;
 pub use coroutine::Order;
-pub(in crate::engine) use entry::call as kernel_call;
-pub(in crate::engine) use headers::Headers;
 pub use launch::{Buffer, HostKernel, LaunchArgs};
+pub(crate) use node::{Inspector, Node};
 pub(in crate::engine) use process::{VARIABLE as COMPILE_TIMEOUT, limit as compile_limit};
 
+pub use super::cache::Origin;
 use super::{
-    error::{CompileError, EngineError},
+    error::EngineError,
     msl::{self, Lowered, MathMode},
+    refusal::{danger, refused},
 };
 
 /// How to compile a kernel.
@@ -62,17 +60,6 @@ pub struct CompileOptions {
     pub single: bool,
     /// Tests every access to a buffer, and refuses what Metal's compiler refuses.
     pub checked: bool,
-}
-
-/// Where [`compile_from`] found a kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Origin {
-    /// The compiler ran.
-    Compiler,
-    /// The cache on disk had it.
-    Disk,
-    /// This process had it, or another thread was compiling it.
-    Memory,
 }
 
 type Slot = Arc<OnceLock<Result<Arc<HostKernel>, EngineError>>>;
@@ -138,23 +125,6 @@ pub fn check(msl: &str, options: &CompileOptions) -> Result<(), EngineError> {
     refused(msl::checked::refuse(msl), &options.name)
 }
 
-fn refused(refusal: Option<msl::checked::Refusal>, kernel: &str) -> Result<(), EngineError> {
-    let Some(refusal) = refusal else {
-        return Ok(());
-    };
-    Err(EngineError::Compile(Box::new(CompileError {
-        kernel: kernel.to_owned(),
-        message: refusal.message,
-        location: refusal.location,
-        output: String::new(),
-    })))
-}
-
-/// Refuses what Metal lacks and what would end the process, not only the launch.
-pub(in crate::engine) fn refuse_danger(msl: &str, kernel: &str) -> Result<(), EngineError> {
-    refused(msl::checked::danger(msl), kernel)
-}
-
 /// Refuses functions that call themselves, directly or not: Metal has none, and here each call
 /// would take a piece of a stack that is as large as the calls that end.
 fn refuse_recursion(msl: &str, options: &CompileOptions) -> Result<(), EngineError> {
@@ -171,7 +141,7 @@ fn build(msl: &str, options: &CompileOptions) -> Result<(Arc<HostKernel>, Origin
     if options.checked {
         check(msl, options)?;
     }
-    refuse_danger(msl, &options.name)?;
+    danger(msl, &options.name)?;
     refuse_recursion(msl, options)?;
     let lowered = lower(msl, options)?;
     let load = |path| loader::Slot::load(&options.name, path, lowered.mode, options.checked);

@@ -8,37 +8,10 @@
 use super::{
     checked::type_after,
     edits::Edits,
+    scalars::is_no_class,
     source::Stream,
     spaces::{Aliases, SPACES},
 };
-
-/// Types that are no classes.
-const PLAIN: [&str; 24] = [
-    "bool",
-    "char",
-    "uchar",
-    "short",
-    "ushort",
-    "int",
-    "uint",
-    "long",
-    "ulong",
-    "float",
-    "unsigned",
-    "signed",
-    "size_t",
-    "ptrdiff_t",
-    "int8_t",
-    "uint8_t",
-    "int16_t",
-    "uint16_t",
-    "int32_t",
-    "uint32_t",
-    "int64_t",
-    "uint64_t",
-    "struct",
-    "union",
-];
 
 /// Rewrites the structures of the program. `typed`: pointers into address spaces are classes, too.
 pub fn rewrite(stream: Stream<'_>, aliases: &Aliases<'_>, typed: bool, edits: &mut Edits) {
@@ -212,7 +185,7 @@ fn members(
         }
         let end = type_after(stream, from).filter(|&end| end < close);
         if let Some(end) = end
-            && !PLAIN.contains(&stream.str(from))
+            && !is_no_class(stream.str(from))
         {
             match stream.str(end) {
                 // Pointers are classes where they know their address space.

@@ -10,6 +10,7 @@
 //! language its meaning, and the entry points around the kernel function.
 
 mod anonymous;
+mod call;
 pub(crate) mod checked;
 mod constants;
 mod constructors;
@@ -24,6 +25,7 @@ mod lexer;
 mod map;
 mod overloads;
 mod reach;
+mod scalars;
 mod signature;
 mod source;
 mod spaces;
@@ -37,6 +39,7 @@ mod words;
 
 use std::collections::HashSet;
 
+pub(in crate::engine) use call::call;
 use division::Divisions;
 use edits::{Edits, Output};
 use lexer::Kind;
@@ -93,11 +96,15 @@ pub trait Target {
         None
     }
     /// The qualifiers of the kernel function.
-    fn kernel_function(&self) -> &'static str;
+    fn kernel_function(&self) -> &'static str {
+        "static inline __attribute__((always_inline)) "
+    }
     /// The qualifier of a buffer parameter.
     fn buffer_qualifier(&self) -> &'static str;
     /// A function to call on each alternative of a conditional expression, if the target needs one.
-    fn alternative(&self) -> Option<&'static str>;
+    fn alternative(&self) -> Option<&'static str> {
+        Some("zmlx_alt")
+    }
     /// A word to put into each division, if the target needs one.
     fn divisor(&self) -> Option<&'static str>;
     /// The functions that the engine calls.

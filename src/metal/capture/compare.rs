@@ -21,12 +21,17 @@ pub struct Comparison {
 /// One element and its error.
 #[derive(Clone, Debug)]
 pub struct Worst {
+    /// The output's name.
     pub output: String,
     /// Flat, row-major.
     pub index: usize,
+    /// What the kernel gave.
     pub got: f64,
+    /// What was expected.
     pub want: f64,
+    /// Their difference.
     pub absolute: f64,
+    /// The difference by the size of what was expected.
     pub relative: f64,
 }
 

@@ -33,14 +33,19 @@ struct Input {
 
 /// What one output should be.
 pub struct Expected {
+    /// The output's name.
     pub name: String,
+    /// Its dtype.
     pub dtype: Dtype,
+    /// Its shape.
     pub shape: Vec<i32>,
     /// The expected bytes, row-major; none where the capture does not know them.
     pub bytes: Option<Vec<u8>>,
     /// One byte an element: 1 to compare, 0 where the kernel writes nothing.
     pub mask: Option<Vec<u8>>,
+    /// The part of the tolerance in proportion to what is expected.
     pub rtol: f64,
+    /// The part of the tolerance that is the same for all.
     pub atol: f64,
 }
 

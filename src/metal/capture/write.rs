@@ -63,7 +63,7 @@ pub(in crate::metal) fn write(
         "template": template,
         "grid": sizes.0,
         "threadgroup": sizes.1,
-        "init_value": launch.init_value,
+        "init_value": launch.options.init_value,
         "inputs": inputs,
         "outputs": expected,
         "zmlx_version": env!("CARGO_PKG_VERSION"),

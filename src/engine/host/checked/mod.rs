@@ -11,17 +11,18 @@ mod unwritten;
 
 use std::{
     ffi::{CStr, c_char},
-    fmt, ptr,
+    ptr,
     sync::atomic::{AtomicU32, AtomicU64},
 };
 
+pub use crate::engine::error::Violation;
 pub use target::CheckedHost;
 pub(super) use unwritten::Probe;
 pub use unwritten::Unwritten;
 
 use super::{HostKernel, LaunchArgs, abi::Launch, loader::Loaded};
 use crate::engine::{
-    error::{LaunchError, Location, Region},
+    error::{LaunchError, Region},
     msl::Lowered,
 };
 
@@ -41,58 +42,6 @@ impl Checked {
             "" | "0" => None,
             "robust" => Some(Self::Robust),
             _ => Some(Self::Strict),
-        }
-    }
-}
-
-/// An access out of range.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    /// The buffer, threadgroup array or constant table.
-    pub buffer: String,
-    /// In elements of the type that it was accessed as, from the buffer's start.
-    pub index: i64,
-    /// How many whole elements of that type the buffer has.
-    pub extent: u64,
-    /// Bytes of such an element.
-    pub element: u32,
-    /// Where the access begins, in bytes from the buffer's start.
-    pub offset: i64,
-    /// Bytes of the buffer.
-    pub bytes: u64,
-    /// The thread's position in the grid.
-    pub thread: [u32; 3],
-    /// The thread's index in its threadgroup.
-    pub index_in_threadgroup: u32,
-    /// The line of the MSL, where it is known.
-    pub location: Option<Location>,
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            buffer,
-            index,
-            extent,
-            element,
-            thread: [x, y, z],
-            ..
-        } = self;
-        write!(
-            f,
-            "`{buffer}` was accessed at index {index}, outside of its {extent} elements \
-             of {element} bytes (byte {} of {}), by the thread at ({x}, {y}, {z})",
-            self.offset, self.bytes
-        )?;
-        match &self.location {
-            Some(location) => write!(
-                f,
-                "\n  at {} line {}\n    {}",
-                location.region,
-                location.line,
-                location.text.trim()
-            ),
-            None => Ok(()),
         }
     }
 }

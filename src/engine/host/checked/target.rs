@@ -6,8 +6,8 @@
 use std::fmt::Write as _;
 
 use crate::engine::{
-    host::entry::{GROUP, Host, call},
-    msl::{Binding, Facts, LoopGuard, Mode, Target},
+    host::entry::{GROUP, Host},
+    msl::{Binding, Facts, LoopGuard, Mode, Target, call},
 };
 
 /// Lowers for this machine's CPU, with checked pointers.
@@ -26,16 +26,8 @@ impl Target for CheckedHost {
         self.0.threadgroup_variable()
     }
 
-    fn kernel_function(&self) -> &'static str {
-        "static inline __attribute__((always_inline)) "
-    }
-
     fn buffer_qualifier(&self) -> &'static str {
         ""
-    }
-
-    fn alternative(&self) -> Option<&'static str> {
-        self.0.alternative()
     }
 
     fn divisor(&self) -> Option<&'static str> {

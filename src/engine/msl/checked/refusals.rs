@@ -10,7 +10,9 @@ use crate::engine::{
     error::{Location, Region},
     msl::{
         lexer::Kind,
-        reach, signature,
+        reach,
+        scalars::is_scalar,
+        signature,
         source::{Source, Stream},
         spaces::{self, Aliases, SPACES},
     },
@@ -39,37 +41,6 @@ const WORDS: [(&str, &str); 12] = [
     ("throw", "Metal has no exceptions"),
     ("try", "Metal has no exceptions"),
     ("thread_local", "Metal has no `thread_local`"),
-];
-
-/// Types that every kernel has; vectors of the scalars come on top.
-const SCALARS: [&str; 27] = [
-    "bool",
-    "char",
-    "uchar",
-    "short",
-    "ushort",
-    "int",
-    "uint",
-    "long",
-    "ulong",
-    "half",
-    "bfloat",
-    "float",
-    "size_t",
-    "ptrdiff_t",
-    "int8_t",
-    "uint8_t",
-    "int16_t",
-    "uint16_t",
-    "int32_t",
-    "uint32_t",
-    "int64_t",
-    "uint64_t",
-    "float16_t",
-    "bfloat16_t",
-    "unsigned",
-    "signed",
-    "void",
 ];
 
 /// The first thing in `text` that Metal refuses, if lexical means find one.
@@ -249,12 +220,12 @@ pub(super) fn conditional(source: &Source<'_>) -> HashSet<usize> {
 fn is_builtin(word: &str) -> bool {
     let scalar = word.trim_end_matches(|c: char| c.is_ascii_digit() || c == 'x');
     let packed = scalar.strip_prefix("packed_").unwrap_or(scalar);
-    SCALARS.contains(&word)
+    is_scalar(word)
         || matches!(
             word,
             "vec" | "atomic" | "atomic_int" | "atomic_uint" | "atomic_float"
         )
-        || (scalar != word && SCALARS.contains(&packed))
+        || (scalar != word && is_scalar(packed))
 }
 
 /// Types that the text itself names.

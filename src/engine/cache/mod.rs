@@ -5,6 +5,9 @@
 //! the first rename wins and the others use it. An entry whose checksum does not fit, or that others could have
 //! written, is moved away and built again.
 
+mod folder;
+mod headers;
+
 use std::{
     fs, io,
     os::unix::fs::PermissionsExt,
@@ -15,13 +18,25 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::folder::{self, Folder};
 use crate::{engine::error::EngineError, io::place};
+use folder::Folder;
 
-pub use super::folder::first as folder;
+pub use folder::first as folder;
+pub use headers::Headers;
 
 /// File of an entry that holds the checksum of the others.
 const CHECKSUM: &str = "checksum";
+
+/// Where compiled code was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// The compiler ran.
+    Compiler,
+    /// The cache on disk had it.
+    Disk,
+    /// This process had it, or another thread was compiling it.
+    Memory,
+}
 
 /// Folders of entries. New ones go to the first.
 #[derive(Clone, Debug)]

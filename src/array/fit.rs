@@ -142,7 +142,7 @@ fn largest(dtype: Dtype) -> f64 {
 /// on the way. Values that only the evaluation knows are converted as by
 /// [`astype`](Array::astype).
 #[track_caller]
-pub(super) fn check_update(argument: &str, value: &Array, dtype: Dtype) -> Result<()> {
+pub(crate) fn check_update(argument: &str, value: &Array, dtype: Dtype) -> Result<()> {
     if value.dtype() == dtype {
         return Ok(());
     }

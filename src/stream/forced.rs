@@ -1,4 +1,5 @@
-//! The engine that a program or its user insists on.
+//! The engine that a program or its user insists on, and with it the device of operations that name none;
+//! [`crate::engine`] shows it.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};

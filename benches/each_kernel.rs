@@ -1,7 +1,7 @@
 //! Runs each kernel of the catalog and its gradients once, at small and odd shapes: work for tools that watch a
 //! GPU's memory and barriers (`scripts/check-cuda sanitize`).
 //!
-//! `cargo run --example each_kernel -- [TEXT in the kernels' names]`
+//! `cargo bench --bench each_kernel -- [TEXT in the kernels' names]`. It measures nothing, so how it is optimized matters little.
 
 use std::process::ExitCode;
 
@@ -20,7 +20,9 @@ const SHAPES: [(&[i32], i32); 5] = [
 ];
 
 fn main() -> ExitCode {
-    let only = std::env::args().nth(1).unwrap_or_default();
+    // Cargo adds `--bench`.
+    let mut texts = std::env::args().skip(1).filter(|a| !a.starts_with("--"));
+    let only = texts.next().unwrap_or_default();
     println!("{}", zmlx::engine::info());
     let (mut launches, mut failed) = (0, 0);
     for entry in catalog().filter(|e| e.name.contains(&only)) {

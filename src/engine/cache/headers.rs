@@ -11,7 +11,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::cache::{Cache, hex};
+use super::{Cache, hex};
 use crate::{engine::error::EngineError, io::place};
 
 /// The embedded files: path below `kernels/runtime`, and text.
@@ -82,7 +82,7 @@ impl Headers {
         if let Some(folder) = env::var_os("ZMLX_RUNTIME_DIR").map(PathBuf::from) {
             let mut files = Vec::new();
             read_tree(&folder, Path::new(""), &mut files)
-                .map_err(|e| super::cache::error("read", &folder, e))?;
+                .map_err(|e| super::error("read", &folder, e))?;
             files.sort();
             let hash = hash(files.iter().map(|(p, t)| (p.as_str(), t.as_str())));
             return Ok(Self { folder, hash });

@@ -1,6 +1,6 @@
 //! A tiled matrix product over `simdgroup_matrix`, beside MLX's own.
 //!
-//! `cargo run --release --example bench_matrix -- [SIZE]`
+//! `cargo bench --bench matrix -- [SIZE]`
 //!
 //! On an NVIDIA GPU factors of 16 bits go to the tensor cores where all simdgroups are whole. A grid with
 //! one thread too many, which returns at once, has the lanes do the work instead.
@@ -47,7 +47,7 @@ fn main() -> Result<()> {
         .next_multiple_of(64);
     println!("{}", zmlx::engine::info());
     println!("{size} x {size} by {size} x {size}, sums in float32, median of 20");
-    let kernel = MetalKernel::new("bench_matrix", ["x", "y"], ["out"])
+    let kernel = MetalKernel::new("matrix", ["x", "y"], ["out"])
         .source(BODY)
         .build()?;
     for dtype in [Dtype::Float16, Dtype::Bfloat16, Dtype::Float32] {

@@ -1,6 +1,6 @@
 //! What a launch costs: a chain of small kernels beside the same chain of MLX's operations.
 //!
-//! `cargo run --release --example chain [-- LENGTH]`
+//! `cargo bench --bench launch_chain [-- LENGTH]`
 //!
 //! Microseconds for each link, of building the graph and of evaluating it, the median of 51 chains.
 

@@ -15,7 +15,7 @@ use rustix::{
     process::geteuid,
 };
 
-use super::cache::error;
+use super::error;
 use crate::engine::error::EngineError;
 
 /// Names the folder.
