@@ -48,7 +48,11 @@ impl Error {
                 at,
             },
             b'i' => Error::Io { message, at },
-            b'm' => Error::Memory { message, at },
+            b'm' if message.starts_with("out of memory") => Error::Memory { message, at },
+            b'm' => Error::Memory {
+                message: format!("out of memory: {message}"),
+                at,
+            },
             _ if is_io(&message) => Error::Io { message, at },
             // A std::overflow_error: the only one MLX throws is about shapes.
             b'r' if message.contains("Shape dimension") => Error::Shape { message, at },

@@ -29,6 +29,8 @@ thread_local! {
     static DEPTH: Cell<u32> = const { Cell::new(0) };
     /// Those of them that go backward, and so keep what the way forward computed.
     static BACKWARD: Cell<u32> = const { Cell::new(0) };
+    /// Whether a rule of the only transform under way is at work.
+    static ALONE: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Lends `f` to a transform that looks through custom functions.
@@ -46,7 +48,18 @@ fn transform<R>(
     crate::stream::enter();
     DEPTH.set(DEPTH.get() + 1);
     let _leave = Leave;
+    // A rule may begin a transform of its own.
+    let _alone = NotAlone(ALONE.replace(false));
     closures::lend(f, |f| on_deep_stack(|| call(f)))
+}
+
+/// Restores what [`alone`] says.
+struct NotAlone(bool);
+
+impl Drop for NotAlone {
+    fn drop(&mut self) {
+        ALONE.set(self.0);
+    }
 }
 
 /// The same for a transform that takes gradients.
@@ -69,6 +82,18 @@ fn transform_backward<R>(
 /// Whether a gradient of what is computed now may be asked for.
 pub(crate) fn differentiating() -> bool {
     BACKWARD.get() > 0
+}
+
+/// Runs a rule that gives gradients. Nothing looks through what it computes where no other transform is under way.
+pub(crate) fn pulling<R>(rule: impl FnOnce() -> R) -> R {
+    let _before = NotAlone(ALONE.get());
+    ALONE.set(DEPTH.get() == 1 && BACKWARD.get() == 1);
+    rule()
+}
+
+/// Whether what is computed now has no derivatives, although it is made of what a transform sees.
+pub(crate) fn alone() -> bool {
+    ALONE.get()
 }
 
 /// True where nothing but a file will see the graph: MLX cannot write custom functions, and

@@ -8,7 +8,7 @@
 use crate::error::Here;
 use crate::{Array, Error, Result};
 
-use super::custom_function;
+use super::{alone, custom_function, pulling};
 
 /// An operation on arrays with rules for `vjp`, `jvp` and `vmap`.
 pub(crate) trait Rules: Clone + 'static {
@@ -38,12 +38,12 @@ pub(crate) fn traced(inputs: &[&Array]) -> bool {
 /// Calls an operation: lazy, and differentiable where a transform is under way.
 #[track_caller]
 pub(crate) fn apply<R: Rules>(op: &R, inputs: &[&Array]) -> Result<Vec<Array>> {
-    if !traced(inputs) {
+    if alone() || !traced(inputs) {
         return op.forward(inputs).here();
     }
     let [forward, vjp, jvp, vmap] = std::array::from_fn(|_| op.clone());
     custom_function(move |p: &[Array]| forward.forward(&p.iter().collect::<Vec<_>>()))
-        .with_vjp(move |p, cotangents, outputs| vjp.vjp(p, cotangents, outputs))
+        .with_vjp(move |p, cotangents, outputs| pulling(|| vjp.vjp(p, cotangents, outputs)))
         .with_jvp(move |p, tangents, argnums| {
             let mut all = vec![None; p.len()];
             for (tangent, &i) in tangents.iter().zip(argnums) {
