@@ -18,6 +18,19 @@ inline float kk_divide(float a, float b) {
   return SHORT ? metal::fast::divide(a, b) : a / b;
 }
 
+// A divisor for many numbers, as a factor: two roundings in place of one. The power of two keeps the inverse of very
+// small and very large divisors among the normal numbers.
+struct kk_inverse {
+  float by;
+  float scale;
+};
+inline kk_inverse kk_inverse_of(float b) {
+  const float size = metal::abs(b);
+  const float scale = size < 1e-30f ? 1099511627776.0f : size > 1e30f ? 9.094947e-13f : 1.0f;
+  return kk_inverse{1.0f / (b * scale), scale};
+}
+inline float kk_times(float a, kk_inverse b) { return a * b.by * b.scale; }
+
 // 1 / (1 + exp(-x)), by the exponential of what is negative: it does not overflow, and the
 // result keeps its digits down to the smallest number.
 template <bool SHORT = false, typename T>

@@ -26,6 +26,7 @@ const FILES: &[&str] = &[
     include_str!("../kernels/rows.metal"),
     include_str!("../kernels/blocks.metal"),
     include_str!("../kernels/hold.metal"),
+    include_str!("../kernels/partial.metal"),
     include_str!("../kernels/split.metal"),
     include_str!("../kernels/transformer.metal"),
     include_str!("../kernels/scan.metal"),

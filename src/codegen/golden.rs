@@ -121,6 +121,9 @@ fn softmax() {
         .build()
         .unwrap();
     with_derivatives("softmax", &op.op, Form::Rows);
+    let mut pieces = full(Form::Rows, op.op.program());
+    pieces.walk = Walk::Pieces;
+    golden("softmax_pieces", &[("forward", op.op.program(), pieces)]);
 }
 
 /// Rows in registers, whole and by pieces, as on GPUs, with a sum over rows.

@@ -25,7 +25,8 @@ pub(crate) struct Facts {
     pub(crate) size: u64,
     /// Whether an element has at most 4 bytes in every array, as blocks want it.
     pub(crate) blocks: bool,
-    /// Bytes that a thread holds for an element: of all inputs, and a float for each sum over rows.
+    /// Bytes that a thread holds for an element: of all inputs, those of the next row where it is loaded ahead, and a float
+    /// for each sum over rows.
     pub(crate) held: u64,
     /// Passes over the row before anything is written.
     pub(crate) passes: u64,
@@ -41,8 +42,10 @@ pub(crate) struct Facts {
     pub(crate) cut: bool,
 }
 
-/// So many bytes of a row in a thread's registers leave enough of them for the rest; 1024 threads have half as many.
+/// So many bytes of a row in a thread's registers leave enough of them for the rest; 1024 threads have half as many. Groups that
+/// go from row to row need fewer of them on a processor.
 const HELD: u64 = 320;
+const HELD_FOR_MANY_ROWS: u64 = 384;
 const HELD_BY_MANY: u64 = 144;
 
 /// Elements of a thread: 16 of 4 bytes, 32 of 2.
@@ -68,6 +71,7 @@ impl Group {
         let held = f.held.max(1);
         let most = |threads: u64| match threads {
             1024 => HELD_BY_MANY / held,
+            _ if f.sums_rows => HELD_FOR_MANY_ROWS / held,
             _ => HELD / held,
         };
         let elements = (BYTES / f.size.max(2)).clamp(1, 32).min(most(256).max(1));

@@ -8,6 +8,7 @@ use crate::expr::Expr;
 use super::folds::{self, by_level};
 use super::layout::{Access, Walk};
 use super::program::{Fold, Output, Reduction, Span};
+use super::scaled::Scaled;
 use super::text::{Place, Writer, is_zero, part_of, wide_name};
 
 /// What a loop over the row's elements is for.
@@ -25,10 +26,15 @@ impl Writer<'_> {
             let all: Vec<Expr> = self.all_values();
             self.hold(&all, None);
         }
-        for level in by_level(self.program) {
+        let mut levels = by_level(self.program).into_iter().peekable();
+        while let Some(level) = levels.next() {
             let (places, passes): (Vec<_>, Vec<_>) =
                 level.into_iter().partition(|(_, r)| folds::is_place(r));
-            if !passes.is_empty() {
+            let next = levels.peek().map_or(&[][..], Vec::as_slice);
+            if let Some(both) = Scaled::of(self, &passes, next).filter(|_| places.is_empty()) {
+                self.scaled_pass(&both);
+                levels.next();
+            } else if !passes.is_empty() {
                 self.held_pass(&passes);
             }
             for (i, r) in places {
@@ -57,10 +63,19 @@ impl Writer<'_> {
     }
 
     /// Loads what the expressions read, but for what a group keeps for all of its rows.
-    fn hold(&mut self, values: &[Expr], from: Option<&str>) {
+    pub(super) fn hold(&mut self, values: &[Expr], from: Option<&str>) {
         let kept = self.kept_for_all_rows();
+        let ahead = self.loaded_ahead();
         for name in self.along(values) {
             if kept.contains(&name) {
+                continue;
+            }
+            if let Some((_, row)) = ahead.iter().find(|(n, _)| *n == name) {
+                // The next row is on its way while this one is worked on.
+                self.line(format!("const auto zk_of_{name} = zk_next_{name};"));
+                self.line(format!(
+                    "zk_next_{name} = kk_hold<TG, VEC, ITEMS>({row}, zk_n, zk_tid);"
+                ));
                 continue;
             }
             self.line(match from {
@@ -81,27 +96,66 @@ impl Writer<'_> {
         }
         let inputs = self.program.inputs.iter().enumerate();
         inputs
-            .filter(|(i, _)| self.pattern.access(*i) == Access::Shared)
+            .filter(|(i, input)| {
+                self.pattern.access(*i) == Access::Shared && input.parts.is_empty()
+            })
             .map(|(_, input)| input.name.clone())
             .collect()
     }
 
-    /// Loads them.
+    /// The inputs whose next row a group loads before it works on one, and where that row is.
+    fn loaded_ahead(&self) -> Vec<(String, String)> {
+        if self.pattern.walk != Walk::Held || !self.sums_rows() {
+            return Vec::new();
+        }
+        let mut all = Vec::new();
+        for (i, input) in self.program.inputs.iter().enumerate() {
+            if self.pattern.access(i) != Access::Full || input.span == Span::Row {
+                continue;
+            }
+            for (part, variable) in input.variables().enumerate() {
+                let row = format!(
+                    "{}_in + (size_t(zk_then) * {} + {part}) * zk_n",
+                    input.name,
+                    input.count()
+                );
+                all.push((variable.to_owned(), row));
+            }
+        }
+        all
+    }
+
+    pub(super) fn loads_ahead(&self) -> bool {
+        !self.loaded_ahead().is_empty()
+    }
+
+    /// Loads what all rows need, and the first row.
     pub(super) fn hold_for_all_rows(&mut self) {
         for name in self.kept_for_all_rows() {
             self.line(format!(
                 "const auto zk_of_{name} = kk_hold<TG, VEC, ITEMS>({name}_in, zk_n, zk_tid);"
             ));
         }
+        let ahead = self.loaded_ahead();
+        if !ahead.is_empty() {
+            self.line("uint zk_then = zk_top;");
+        }
+        for (name, row) in ahead {
+            self.line(format!(
+                "auto zk_next_{name} = kk_hold<TG, VEC, ITEMS>({row}, zk_n, zk_tid);"
+            ));
+        }
     }
 
-    /// A loop over this thread's elements: `before` in front of each block, `body` for each element, `after` behind the block.
+    /// A loop over this thread's elements: `before` in front of each block, `body` for each element, `after` behind the block, `behind` after
+    /// each piece.
     fn each(
         &mut self,
         of: &Loop<'_>,
         before: impl FnOnce(&mut Self),
         body: impl FnOnce(&mut Self),
         after: impl FnOnce(&mut Self),
+        behind: impl FnOnce(&mut Self),
     ) {
         let pieces = self.pattern.walk == Walk::Pieces;
         if pieces {
@@ -135,6 +189,7 @@ impl Writer<'_> {
         self.line("}");
         self.line("}");
         if pieces {
+            behind(self);
             self.line("}");
         }
     }
@@ -180,6 +235,7 @@ impl Writer<'_> {
             &of,
             |_| {},
             |w| folds::updates(w, reductions, &known, None, |_, r| r.name.clone()),
+            |_| {},
             |w| {
                 for (i, r) in reductions.iter().filter(|(i, _)| sums.contains(i)) {
                     let name = &r.name;
@@ -258,6 +314,7 @@ impl Writer<'_> {
                         ));
                     }
                 },
+                |_| {},
             );
         }
         self.row_outputs(

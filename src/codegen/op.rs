@@ -11,6 +11,7 @@ use super::blocks;
 use super::derived::Derived;
 use super::explicit::{Explicit, Gradients};
 use super::layout::{Form, Layout, MOST_BUFFERS, Pattern};
+use super::partial;
 use super::program::{OutputDtype, Program, Span};
 use super::sizes::Sizes;
 use super::text;
@@ -182,6 +183,10 @@ impl Fused {
     fn finished(&self, i: usize, made: Array, layout: &Layout, inputs: &[&Array]) -> Result<Array> {
         match self.inner.program.outputs[i].span {
             Span::Element | Span::Row => Ok(made),
+            Span::Summed if partial::on_this_stream() => {
+                partial::sum(&made, self.dtype(i, inputs))?
+                    .reshape(&*layout.output(Span::Summed, 1))
+            }
             Span::Summed => made
                 .sum(0)?
                 .reshape(&*layout.output(Span::Summed, 1))?
@@ -261,6 +266,13 @@ impl Fused {
                 .map(|(a, _)| *a),
         );
         read.extend(&dims);
+        if layout.rows == 0 && program.sums_rows() {
+            let outputs = program.outputs.iter().enumerate();
+            let zeros = outputs.map(|(i, o)| {
+                Array::zeros(&*layout.output(o.span, o.count()), self.dtype(i, inputs))
+            });
+            return zeros.collect();
+        }
         let groups = super::sizes::adders(layout.rows, group.as_ref()) as i32;
         let partial = [groups, layout.width as i32];
         let shapes: SmallVec<[_; 2]> = program

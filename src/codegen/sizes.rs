@@ -117,7 +117,8 @@ pub(super) fn group(
         if input.span != Span::Row && matches!(access, Access::Full | Access::Shared | Access::Rows)
         {
             let bytes = read(i).size() as u64;
-            held += bytes * input.count() as u64;
+            let ahead = program.sums_rows() && access == Access::Full;
+            held += bytes * input.count() as u64 * if ahead { 2 } else { 1 };
             longest = bytes.max(longest);
             if access == Access::Full {
                 size = bytes.max(size);

@@ -66,6 +66,10 @@ impl Writer<'_> {
         }
         self.hold_for_all_rows();
         self.line("for (uint row = zk_top; row < zk_end; ++row) {");
+        if self.loads_ahead() {
+            // The last row is loaded once more, which is sooner done than a branch.
+            self.line("zk_then = metal::min(row + 1, zk_end - 1);");
+        }
     }
 
     /// The end of that loop, and what the group has in registers.

@@ -175,7 +175,7 @@ impl Writer<'_> {
     /// is relative to the result.
     fn is_short(&self, f: &str) -> bool {
         let library = crate::msl::has_short_form(f) && !self.own.contains(f);
-        f == "exp" || self.program.reductions.is_empty() && library
+        matches!(f, "exp" | "/") || self.program.reductions.is_empty() && library
     }
 
     /// The expression's text, with the functions' short forms where that is enough for the outputs.
@@ -266,6 +266,8 @@ impl Writer<'_> {
             }
         }
         let mut values = values.to_vec();
+        // Larger ones first: others may be parts of them.
+        found.sort_by_key(|e| std::cmp::Reverse(e.node_count()));
         for e in found {
             let name = format!("zk_h{}", self.hoisted);
             self.hoisted += 1;
@@ -280,6 +282,31 @@ impl Writer<'_> {
             for v in &mut values {
                 *v = v.replace(&e, &by);
             }
+        }
+        if self.program.compute != Dtype::Float32 {
+            return values;
+        }
+        // One division for the row, and products in place of the others.
+        let mut inverses: Vec<(Expr, String)> = Vec::new();
+        for v in &mut values {
+            *v = v.with_products(|divisor| {
+                if !fixed(divisor) {
+                    return None;
+                }
+                let known = inverses.iter().find(|(d, _)| d == divisor);
+                let name = match known {
+                    Some((_, name)) => name.clone(),
+                    None => {
+                        let name = format!("zk_i{}", self.hoisted);
+                        self.hoisted += 1;
+                        let text = self.msl(divisor);
+                        self.line(format!("const kk_inverse {name} = kk_inverse_of({text});"));
+                        inverses.push((divisor.clone(), name.clone()));
+                        name
+                    }
+                };
+                Some(Expr::var(&name))
+            });
         }
         values
     }

@@ -88,6 +88,28 @@ impl Expr {
         postorder([self])
     }
 
+    /// The expression with `kk_times(a, inverse)` in place of each quotient `a / b` of floats for whose divisor there is an
+    /// inverse.
+    pub(crate) fn with_products(&self, mut inverse: impl FnMut(&Expr) -> Option<Expr>) -> Expr {
+        let mut new: HashMap<Expr, Expr> = HashMap::new();
+        for node in postorder([self]) {
+            let args: Vec<Expr> = node.0.args.iter().map(|a| new[a].clone()).collect();
+            let inverse = match (node.part(), args.as_slice()) {
+                (Part::Quotient(..), [_, divisor]) => inverse(divisor),
+                _ => None,
+            };
+            let made = match inverse {
+                Some(inverse) => {
+                    let times = Kind::Call(Callee::Unknown("kk_times".into()), None);
+                    make(times, vec![args[0].clone(), inverse])
+                }
+                None => make(node.0.kind.clone(), args),
+            };
+            new.insert(node, made);
+        }
+        new.remove(self).unwrap_or_else(|| self.clone())
+    }
+
     /// The expression with another in place of one of its parts.
     pub(crate) fn replace(&self, part: &Expr, by: &Expr) -> Expr {
         let mut new: HashMap<Expr, Expr> = HashMap::new();

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::Expr;
-use super::node::{Binary, Callee, Kind, Number, Space, Unary};
+use super::node::{Binary, Callee, Class, Kind, Number, Space, Unary};
 
 /// Texts end here: common parts of common parts may make one endless.
 const LONGEST: usize = 16 << 20;
@@ -167,6 +167,14 @@ impl fmt::Debug for Expr {
     }
 }
 
+impl Expr {
+    /// Whether it is made of numbers of places, which are integers.
+    fn counts(&self) -> bool {
+        let names = self.variables();
+        ["j", "elem", "row"].iter().any(|n| names.contains(*n))
+    }
+}
+
 enum Item<'a> {
     Text(&'a str),
     /// An expression that must bind at least so tightly.
@@ -220,6 +228,18 @@ impl<'a> Writer<'a> {
                 let twice = *op == Unary::Neg && a.starts_with_minus();
                 self.pending
                     .push(Node(a, if twice { POSTFIX } else { UNARY }));
+            }
+            // The library's own division, where a less exact one will do.
+            (Kind::Binary(Binary::Div), [a, b])
+                if node.0.class != Class::Int
+                    && (self.template)("/").is_some()
+                    && !node.counts() =>
+            {
+                if let Some(added) = (self.template)("/") {
+                    let _ = write!(out, "kk_divide<{added}>(");
+                }
+                self.pending
+                    .extend([Text(")"), Node(b, 0), Text(", "), Node(a, 0)]);
             }
             (Kind::Binary(op), [a, b]) => self.pending.extend([
                 Node(b, op.strength() + 1),

@@ -2,8 +2,8 @@
 
 use std::slice::from_ref;
 
-use super::super::catalog::{Input, Kind, input};
 use super::Kernel;
+use crate::kernels::catalog::{Input, Kind, input};
 use crate::{Array, Device, Dtype, Error, Result, grad, random, with_device, worker};
 
 fn on_worker(body: impl FnOnce() -> Result<()> + Send + 'static) {

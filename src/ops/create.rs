@@ -2,7 +2,7 @@
 
 use super::macros::unary;
 use super::{between, done};
-use crate::array::fit::values;
+use crate::array::fit::{check_update, values};
 use crate::bridge::ops::create::ffi;
 use crate::stream::current;
 use crate::{Array, Dtype, Error, IntoShape, Operand, Result};
@@ -82,7 +82,7 @@ impl Array {
     #[track_caller]
     pub fn full_like(&self, value: impl Operand) -> Result<Array> {
         let value = value.operand(self)?;
-        super::update::check_update("value", &value, self.dtype())?;
+        check_update("value", &value, self.dtype())?;
         done(ffi::full_like(self.raw(), value.raw(), current()))
     }
 }

@@ -2,11 +2,11 @@
 //! are treated: see [`crate::ops`].
 
 use super::{IntoInts, done};
-use crate::array::fit::Number;
+use crate::array::fit::check_update;
 use crate::array::refs;
 use crate::bridge::ops::index::ffi;
 use crate::stream::current;
-use crate::{Array, Dtype, Error, Operand, Result};
+use crate::{Array, Error, Operand, Result};
 
 macro_rules! slice_updates {
     ($($(#[$doc:meta])* $name:ident;)*) => {
@@ -211,24 +211,5 @@ impl Array {
             source.raw(),
             current(),
         ))
-    }
-}
-
-/// New values for some elements of an array: what its dtype does not hold must not be cut
-/// on the way. Values that only the evaluation knows are converted as by
-/// [`astype`](Array::astype).
-#[track_caller]
-pub(super) fn check_update(argument: &str, value: &Array, dtype: Dtype) -> Result<()> {
-    if value.dtype() == dtype {
-        return Ok(());
-    }
-    if value.dtype() == Dtype::Complex64 {
-        return Err(Error::dtype(format!(
-            "`{argument}`: expected real numbers for an array of {dtype}, got complex64"
-        )));
-    }
-    match Number::known(value) {
-        Some(n) if dtype.is_integral() => n.check(argument, dtype, false),
-        _ => Ok(()),
     }
 }

@@ -300,10 +300,10 @@ float s1 = float(0);
           const T x = T(zk_of_x.at(zk_k * VEC + zk_l));
           s1 += float(x * x);
         }
-        kk_two_sum(zk_w0, zk_r0, s1);
-        s1 = 0.0f;
       }
     }
+    kk_two_sum(zk_w0, zk_r0, s1);
+    s1 = 0.0f;
   }
   s1 = kk_with_rest(zk_w0, zk_r0);
 }
@@ -540,11 +540,15 @@ const uint zk_end = uint(zk_rows * (zk_group + 1) / zk_groups);
 float zk_sum_y[ITEMS * VEC];
 for (int zk_k = 0; zk_k < ITEMS * VEC; ++zk_k) zk_sum_y[zk_k] = 0.0f;
 const auto zk_of_w = kk_hold<TG, VEC, ITEMS>(w_in, zk_n, zk_tid);
+uint zk_then = zk_top;
+auto zk_next_x = kk_hold<TG, VEC, ITEMS>(x_in + (size_t(zk_then) * 1 + 0) * zk_n, zk_n, zk_tid);
 for (uint row = zk_top; row < zk_end; ++row) {
+  zk_then = metal::min(row + 1, zk_end - 1);
   const float D = float(zk_n);
   const auto x_row = x_in + size_t(row) * zk_n;
   const auto w_row = w_in;
-  const auto zk_of_x = kk_hold<TG, VEC, ITEMS>(x_row, zk_n, zk_tid);
+  const auto zk_of_x = zk_next_x;
+  zk_next_x = kk_hold<TG, VEC, ITEMS>(x_in + (size_t(zk_then) * 1 + 0) * zk_n, zk_n, zk_tid);
   float s1 = float(0);
   {
     for (int zk_k = 0; zk_k < ITEMS; ++zk_k) {
@@ -725,10 +729,10 @@ for (uint row = zk_top; row < zk_end; ++row) {
             const T x = T(zk_of_x.at(zk_k * VEC + zk_l));
             s1 += float(x * x);
           }
-          kk_two_sum(zk_w0, zk_r0, s1);
-          s1 = 0.0f;
         }
       }
+      kk_two_sum(zk_w0, zk_r0, s1);
+      s1 = 0.0f;
     }
     s1 = kk_with_rest(zk_w0, zk_r0);
   }

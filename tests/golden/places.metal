@@ -3,6 +3,10 @@ template <bool SHORT>
 inline float kk_exp(float x) {
   return SHORT ? metal::fast::exp(x) : metal::exp(x);
 }
+template <bool SHORT>
+inline float kk_divide(float a, float b) {
+  return SHORT ? metal::fast::divide(a, b) : a / b;
+}
 template <typename I>
 inline long kk_index(I i) {
   const long v = long(i);
@@ -86,7 +90,7 @@ const long zk_p1 = long(label);
 float zk_at = float(NAN);
 if (zk_p1 >= 0 && zk_p1 < long(zk_n)) {
   const T x = T(x_row[zk_p1]);
-  zk_at = float(x / s1);
+  zk_at = float(kk_divide<zk_short>(x, s1));
 }
 if (zk_tid == 0) {
   y_out[row] = static_cast<O0>(metal::log(s1) - scale * zk_at);
@@ -96,6 +100,10 @@ if (zk_tid == 0) {
 template <bool SHORT>
 inline float kk_exp(float x) {
   return SHORT ? metal::fast::exp(x) : metal::exp(x);
+}
+template <bool SHORT>
+inline float kk_divide(float a, float b) {
+  return SHORT ? metal::fast::divide(a, b) : a / b;
 }
 template <typename I>
 inline long kk_index(I i) {
@@ -183,14 +191,14 @@ const long zk_p1 = long(label);
 float t = float(0.0f);
 if (zk_p1 >= 0 && zk_p1 < long(zk_n)) {
   const T x = T(x_row[zk_p1]);
-  t = float(-(x / s1 / s1));
+  t = float(-(kk_divide<zk_short>(kk_divide<zk_short>(x, s1), s1)));
 }
-const auto zk_h0 = g / s1 - t * g * scale;
+const auto zk_h0 = kk_divide<zk_short>(g, s1) - t * g * scale;
 const auto zk_h1 = scale * g;
-const auto zk_h2 = kk_place(label);
-const auto zk_h3 = 1.0f / s1;
+const auto zk_h2 = kk_divide<zk_short>(1.0f, s1);
+const auto zk_h3 = kk_place(label);
 for (uint j = zk_tid; j < zk_n; j += TG) {
   const T x = T(x_row[j]);
-  dx_to[j] = static_cast<O0>(zk_h0 * kk_exp<zk_short>(x) - zk_h1 * (j == zk_h2 ? zk_h3 : 0.0f));
+  dx_to[j] = static_cast<O0>(zk_h0 * kk_exp<zk_short>(x) - zk_h1 * (j == zk_h3 ? zk_h2 : 0.0f));
 }
 

@@ -3,6 +3,16 @@ template <bool SHORT>
 inline float kk_exp(float x) {
   return SHORT ? metal::fast::exp(x) : metal::exp(x);
 }
+struct kk_inverse {
+  float by;
+  float scale;
+};
+inline kk_inverse kk_inverse_of(float b) {
+  const float size = metal::abs(b);
+  const float scale = size < 1e-30f ? 1099511627776.0f : size > 1e30f ? 9.094947e-13f : 1.0f;
+  return kk_inverse{1.0f / (b * scale), scale};
+}
+inline float kk_times(float a, kk_inverse b) { return a * b.by * b.scale; }
 inline void kk_two_sum(thread float& a, thread float& rest, float b) {
   const float sum = a + b;
   const float of_b = sum - a;
@@ -117,9 +127,10 @@ if (TG > 32) {
   metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
   s2 = kk_simds_sum<TG>(zk_s1);
 }
+const kk_inverse zk_i0 = kk_inverse_of(s2);
 for (uint j = zk_tid; j < zk_n; j += TG) {
   const T x = T(x_row[j]);
-  y_to[j] = static_cast<O0>(kk_exp<zk_short>(x - s1) / s2);
+  y_to[j] = static_cast<O0>(kk_times(kk_exp<zk_short>(x - s1), zk_i0));
 }
 
 // vjp: (x_in, g_in) -> (dx_out)
@@ -127,6 +138,20 @@ template <bool SHORT>
 inline float kk_exp(float x) {
   return SHORT ? metal::fast::exp(x) : metal::exp(x);
 }
+template <bool SHORT>
+inline float kk_divide(float a, float b) {
+  return SHORT ? metal::fast::divide(a, b) : a / b;
+}
+struct kk_inverse {
+  float by;
+  float scale;
+};
+inline kk_inverse kk_inverse_of(float b) {
+  const float size = metal::abs(b);
+  const float scale = size < 1e-30f ? 1099511627776.0f : size > 1e30f ? 9.094947e-13f : 1.0f;
+  return kk_inverse{1.0f / (b * scale), scale};
+}
+inline float kk_times(float a, kk_inverse b) { return a * b.by * b.scale; }
 inline void kk_two_sum(thread float& a, thread float& rest, float b) {
   const float sum = a + b;
   const float of_b = sum - a;
@@ -263,12 +288,13 @@ if (TG > 32) {
   s2 = kk_simds_sum<TG>(zk_s1);
   t = kk_simds_sum<TG>(zk_s2);
 }
-const auto zk_h0 = t / s2 / s2;
+const auto zk_h0 = kk_divide<zk_short>(kk_divide<zk_short>(t, s2), s2);
+const kk_inverse zk_i1 = kk_inverse_of(s2);
 for (uint j = zk_tid; j < zk_n; j += TG) {
   const T x = T(x_row[j]);
   const T g = T(g_row[j]);
   const auto zk_t0 = kk_exp<zk_short>(x - s1);
-  dx_to[j] = static_cast<O0>(g * (zk_t0 / s2) - zk_h0 * zk_t0);
+  dx_to[j] = static_cast<O0>(g * kk_times(zk_t0, zk_i1) - zk_h0 * zk_t0);
 }
 
 // jvp: (x_in, dx_in) -> (dy_out)
@@ -276,6 +302,16 @@ template <bool SHORT>
 inline float kk_exp(float x) {
   return SHORT ? metal::fast::exp(x) : metal::exp(x);
 }
+struct kk_inverse {
+  float by;
+  float scale;
+};
+inline kk_inverse kk_inverse_of(float b) {
+  const float size = metal::abs(b);
+  const float scale = size < 1e-30f ? 1099511627776.0f : size > 1e30f ? 9.094947e-13f : 1.0f;
+  return kk_inverse{1.0f / (b * scale), scale};
+}
+inline float kk_times(float a, kk_inverse b) { return a * b.by * b.scale; }
 inline void kk_two_sum(thread float& a, thread float& rest, float b) {
   const float sum = a + b;
   const float of_b = sum - a;
@@ -412,10 +448,11 @@ if (TG > 32) {
   s2 = kk_simds_sum<TG>(zk_s1);
   t_2 = kk_simds_sum<TG>(zk_s2);
 }
+const kk_inverse zk_i0 = kk_inverse_of(s2);
 for (uint j = zk_tid; j < zk_n; j += TG) {
   const T x = T(x_row[j]);
   const T dx = T(dx_row[j]);
   const auto zk_t0 = kk_exp<zk_short>(x - s1);
-  dy_to[j] = static_cast<O0>(dx * zk_t0 / s2 - t_2 * zk_t0 / s2 / s2);
+  dy_to[j] = static_cast<O0>(kk_times(dx * zk_t0, zk_i0) - kk_times(kk_times(t_2 * zk_t0, zk_i0), zk_i0));
 }
 

@@ -58,7 +58,7 @@ const ENGINE: &[Layer] = &[
     apart(&["host", "cuda"]),
     apart(&["cache", "refusal"]),
     apart(&["msl"]),
-    apart(&["error"]),
+    apart(&["error", "compile_limit"]),
 ];
 
 /// A module that another one names, with the place.

@@ -1,25 +1,19 @@
 //! Runs a compiler for so long and no longer.
 
 use std::{
-    env,
     io::{self, Read},
     os::unix::process::{CommandExt, ExitStatusExt},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
-        Arc, LazyLock, Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         mpsc::{Receiver, RecvTimeoutError, channel},
     },
     thread,
     time::{Duration, Instant},
 };
 
+use crate::engine::compile_limit::{VARIABLE, limit};
 use rustix::process::{Pid, Signal, kill_process_group};
-
-/// The variable that names the limit.
-pub const VARIABLE: &str = "ZMLX_COMPILE_TIMEOUT";
-
-/// More than the largest kernels take on the slowest machines.
-const DEFAULT: Duration = Duration::from_secs(300);
 
 /// How much of what a compiler says is kept. Errors in templates are long, and the first one counts.
 const MOST: usize = 4 << 20;
@@ -49,24 +43,6 @@ impl std::fmt::Display for Problem {
             ),
         }
     }
-}
-
-/// The limit: what the environment says in seconds, or the default. Read once.
-pub fn limit() -> Duration {
-    static LIMIT: LazyLock<Duration> = LazyLock::new(|| {
-        let Ok(text) = env::var(VARIABLE) else {
-            return DEFAULT;
-        };
-        let seconds = text.trim().parse::<f64>().ok().filter(|s| *s > 0.0);
-        let limit = seconds.and_then(|s| Duration::try_from_secs_f64(s).ok());
-        limit.unwrap_or_else(|| {
-            eprintln!(
-                "zmlx: {VARIABLE}: expected a number of seconds, got `{text}`; it is ignored"
-            );
-            DEFAULT
-        })
-    });
-    *LIMIT
 }
 
 /// Runs a compiler to its end and gives what it writes to its standard error.
