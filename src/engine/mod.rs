@@ -7,6 +7,7 @@
 //! MLX is asked by [`info()`], and calls a kernel by `host/node.rs`.
 
 pub(crate) mod cache;
+mod compile_limit;
 #[allow(unsafe_code, reason = "it calls NVIDIA's compiler, a library in C")]
 pub mod cuda;
 pub mod error;

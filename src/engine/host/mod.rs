@@ -40,7 +40,6 @@ pub use compiler::command as compiler_command;
 pub use coroutine::Order;
 pub use launch::{Buffer, HostKernel, LaunchArgs};
 pub(crate) use node::{Inspector, Node};
-pub(in crate::engine) use process::{VARIABLE as COMPILE_TIMEOUT, limit as compile_limit};
 
 pub use super::cache::Origin;
 use super::{

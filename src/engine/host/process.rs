@@ -1,12 +1,11 @@
 //! Runs a compiler for so long and no longer.
 
 use std::{
-    env,
     io::{self, Read},
     os::unix::process::{CommandExt, ExitStatusExt},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
-        Arc, LazyLock, Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         mpsc::{Receiver, RecvTimeoutError, channel},
     },
     thread,
@@ -15,11 +14,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
-/// The variable that names the limit.
-pub const VARIABLE: &str = "ZMLX_COMPILE_TIMEOUT";
-
-/// More than the largest kernels take on the slowest machines.
-const DEFAULT: Duration = Duration::from_secs(300);
+use crate::engine::compile_limit::{COMPILE_TIMEOUT, compile_limit};
 
 /// How much of what a compiler says is kept. Errors in templates are long, and the first one counts.
 const MOST: usize = 4 << 20;
@@ -45,40 +40,22 @@ impl std::fmt::Display for Problem {
             Self::System(e) => write!(f, "{e}"),
             Self::Late(limit) => write!(
                 f,
-                "it did not finish within {limit:?} and was ended ({VARIABLE} sets the limit in seconds)"
+                "it did not finish within {limit:?} and was ended ({COMPILE_TIMEOUT} sets the limit in seconds)"
             ),
         }
     }
-}
-
-/// The limit: what the environment says in seconds, or the default. Read once.
-pub fn limit() -> Duration {
-    static LIMIT: LazyLock<Duration> = LazyLock::new(|| {
-        let Ok(text) = env::var(VARIABLE) else {
-            return DEFAULT;
-        };
-        let seconds = text.trim().parse::<f64>().ok().filter(|s| *s > 0.0);
-        let limit = seconds.and_then(|s| Duration::try_from_secs_f64(s).ok());
-        limit.unwrap_or_else(|| {
-            eprintln!(
-                "zmlx: {VARIABLE}: expected a number of seconds, got `{text}`; it is ignored"
-            );
-            DEFAULT
-        })
-    });
-    *LIMIT
 }
 
 /// Runs a compiler to its end and gives what it writes to its standard error.
 ///
 /// It is the head of a process group, as a compiler starts others, which end with it when it is late.
 pub fn run(command: &mut Command) -> Result<Ended, Problem> {
-    run_within(command, false, limit())
+    run_within(command, false, compile_limit())
 }
 
 /// Runs a command that has little to do, and gives its output.
 pub fn ask(command: &mut Command) -> Result<Ended, Problem> {
-    run_within(command, true, limit().min(Duration::from_secs(30)))
+    run_within(command, true, compile_limit().min(Duration::from_secs(30)))
 }
 
 fn run_within(command: &mut Command, output: bool, limit: Duration) -> Result<Ended, Problem> {
