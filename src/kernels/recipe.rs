@@ -319,5 +319,4 @@ fn reduced(program: &mut Program, function: &str, call: Expr) -> Result<Expr> {
 }
 
 #[cfg(test)]
-#[path = "recipe_tests.rs"]
 mod tests;
