@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::autograd::{UnaryBuilder, unary_from_expr};
 use crate::codegen::make::{Make, Settings};
 use crate::codegen::names;
-use crate::codegen::op::Fused;
+use crate::codegen::op::Operation;
 use crate::codegen::program::Span;
 use crate::elementwise::Unary;
 use crate::metal::MetalKernel;
@@ -243,7 +243,7 @@ impl ReduceBuilder {
 /// A reduction of rows; made by [`reduce`]. Cheap to clone, usable from any thread.
 #[derive(Clone, Debug)]
 pub struct Reduce {
-    pub(crate) op: Fused,
+    pub(crate) op: Operation,
 }
 
 common!(Reduce);

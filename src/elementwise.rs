@@ -39,7 +39,7 @@
 
 use std::sync::Arc;
 
-use crate::codegen::op::Fused;
+use crate::codegen::op::Operation;
 use crate::codegen::program::{InputKind, OutputDtype, Program};
 use crate::codegen::scope::Scope;
 use crate::codegen::{dtypes, names};
@@ -96,7 +96,7 @@ pub fn unary<M>(name: &str, expr: impl IntoExpr<1, M>) -> Result<Unary> {
 pub fn binary<M>(name: &str, expr: impl IntoExpr<2, M>) -> Result<Binary> {
     names::check_op(name)?;
     let value = binary_scope().read(expr, ["a", "b"])?;
-    let op = Fused::new(name, Program::elementwise(&["a", "b"], value), None)?;
+    let op = Operation::new(name, Program::elementwise(&["a", "b"], value), None)?;
     Ok(Binary { op })
 }
 
@@ -134,32 +134,32 @@ pub fn map<const N: usize, M>(
     let value = Scope::of(&inputs)
         .with(names::ELEMENTWISE)
         .read(expr, inputs)?;
-    let op = Fused::new(name, Program::elementwise(&inputs, value), None)?;
+    let op = Operation::new(name, Program::elementwise(&inputs, value), None)?;
     Ok(Map { op })
 }
 
 /// An elementwise operation of one array; made by [`unary`].
 #[derive(Clone, Debug)]
 pub struct Unary {
-    pub(crate) op: Fused,
+    pub(crate) op: Operation,
 }
 
 /// An elementwise operation of two arrays; made by [`binary`].
 #[derive(Clone, Debug)]
 pub struct Binary {
-    pub(crate) op: Fused,
+    pub(crate) op: Operation,
 }
 
 /// An elementwise operation of named arrays; made by [`map`].
 #[derive(Clone, Debug)]
 pub struct Map {
-    pub(crate) op: Fused,
+    pub(crate) op: Operation,
 }
 
 impl Unary {
     #[track_caller]
     pub(crate) fn new(name: &str, value: Expr) -> Result<Unary> {
-        let op = Fused::new(name, Program::elementwise(&["x"], value), None)?;
+        let op = Operation::new(name, Program::elementwise(&["x"], value), None)?;
         Ok(Unary { op })
     }
 

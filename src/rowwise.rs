@@ -72,7 +72,7 @@
 
 use crate::codegen::make::{Make, Settings};
 use crate::codegen::names;
-use crate::codegen::op::Fused;
+use crate::codegen::op::Operation;
 use crate::codegen::program::{Input, InputKind, Span};
 use crate::metal::MetalKernel;
 use crate::{Array, Error, Result};
@@ -315,7 +315,7 @@ fn owned(pass: Pass<'_>) -> [String; 3] {
 /// An operation along the last axis; made by [`map_reduce`]. Cheap to clone, usable from any thread.
 #[derive(Clone, Debug)]
 pub struct MapReduce {
-    pub(crate) op: Fused,
+    pub(crate) op: Operation,
 }
 
 macro_rules! common {

@@ -20,7 +20,7 @@ mod nary_rules;
 use std::sync::Arc;
 
 use crate::codegen::explicit::{COTANGENT, Gradients, OUTPUT};
-use crate::codegen::op::Fused;
+use crate::codegen::op::Operation;
 use crate::codegen::program::{OutputDtype, Program};
 use crate::codegen::scope::Scope;
 use crate::codegen::{dtypes, names};
@@ -132,7 +132,7 @@ impl Description {
     }
 
     #[track_caller]
-    fn build(self) -> Result<Fused> {
+    fn build(self) -> Result<Operation> {
         names::check_op(&self.name)?;
         let value = self.value?;
         let inputs: Vec<&str> = self.inputs.iter().map(String::as_str).collect();
@@ -147,7 +147,7 @@ impl Description {
             program.outputs[0].dtype = OutputDtype::Fixed(dtype);
         }
         if self.vjp.is_empty() {
-            return Fused::new(&self.name, program, None);
+            return Operation::new(&self.name, program, None);
         }
         let mut scope = self.scope.with(&[COTANGENT]);
         scope = match self.use_output {
@@ -160,7 +160,7 @@ impl Description {
             gradients[program.input("vjp", input)?] = Some(scope.parse(text)?);
         }
         let gradients = Gradients::of(&program, gradients, "")?;
-        Fused::new(&self.name, program, Some(gradients))
+        Operation::new(&self.name, program, Some(gradients))
     }
 }
 

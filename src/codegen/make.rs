@@ -9,7 +9,7 @@ use super::agree::{Parts, Texts};
 use super::classify::{Classified, classify};
 use super::dtypes;
 use super::explicit::{COTANGENT, Gradients, OUTPUT};
-use super::op::Fused;
+use super::op::Operation;
 use super::places;
 use super::program::{
     Fold, Input, InputKind, Output, OutputDtype, Program, Reduction, Span, Threads,
@@ -212,7 +212,7 @@ impl<'a> Make<'a> {
     }
 
     #[track_caller]
-    pub(crate) fn finish(self, name: &str) -> Result<Fused> {
+    pub(crate) fn finish(self, name: &str) -> Result<Operation> {
         let mut program = self.program.tidy();
         let gradients = match self.settings.vjp.as_slice() {
             [] => None,
@@ -233,7 +233,7 @@ impl<'a> Make<'a> {
                 Some(Gradients::of(&program, values, "")?)
             }
         };
-        Fused::new(name, program, gradients)
+        Operation::new(name, program, gradients)
     }
 }
 

@@ -8,11 +8,11 @@ use crate::{Array, Axes, Dtype, Error, Result};
 use super::derived::Variant;
 use super::kinds;
 use super::layout::PART;
-use super::op::Fused;
+use super::op::Operation;
 use super::program::{InputKind, Span};
 use super::saved;
 
-impl Rules for Fused {
+impl Rules for Operation {
     fn name(&self) -> &str {
         self.op_name()
     }
@@ -59,8 +59,8 @@ impl Rules for Fused {
 /// A call within a gradient: what the gradient needs again is among the outputs.
 #[derive(Clone)]
 struct Recorded {
-    op: Fused,
-    saving: Fused,
+    op: Operation,
+    saving: Operation,
 }
 
 impl Rules for Recorded {
@@ -113,8 +113,8 @@ impl Rules for Recorded {
 #[derive(Clone)]
 struct Backward {
     /// The same function of primals and cotangents alone.
-    plain: Fused,
-    reading: Fused,
+    plain: Operation,
+    reading: Operation,
 }
 
 impl Backward {
@@ -168,10 +168,10 @@ impl Rules for Backward {
 /// without sums over rows: those are over the rows of one place of the mapped axis.
 #[track_caller]
 fn mapped(
-    op: &Fused,
+    op: &Operation,
     inputs: &[Array],
     axes: &[Option<usize>],
-    call: impl Fn(&Fused, &[&Array]) -> Result<Vec<Array>>,
+    call: impl Fn(&Operation, &[&Array]) -> Result<Vec<Array>>,
 ) -> Result<Vec<Array>> {
     let args = aligned(op, inputs, axes)?;
     let args: Vec<&Array> = args.iter().collect();
@@ -190,7 +190,7 @@ fn mapped(
 
 /// Inputs with the mapped axis in front of all others.
 #[track_caller]
-fn aligned(op: &Fused, inputs: &[Array], axes: &[Option<usize>]) -> Result<Vec<Array>> {
+fn aligned(op: &Operation, inputs: &[Array], axes: &[Option<usize>]) -> Result<Vec<Array>> {
     let moved = mapped_first(inputs, axes)?;
     // An input aligns with the others at its last axes; the mapped axis must stay in front of all.
     let spans = op.program().inputs.iter().map(|i| i.span);
@@ -225,7 +225,7 @@ fn aligned(op: &Fused, inputs: &[Array], axes: &[Option<usize>]) -> Result<Vec<A
     Ok(args)
 }
 
-impl Fused {
+impl Operation {
     /// The operation's value or values: lazy, differentiable.
     #[track_caller]
     pub(crate) fn call(&self, inputs: &[&Array]) -> Result<Vec<Array>> {
@@ -294,7 +294,7 @@ impl Fused {
                 narrow.then_some(Dtype::Float32)
             })
             .collect();
-        let wide = |op: Fused| match widened.iter().any(Option::is_some) {
+        let wide = |op: Operation| match widened.iter().any(Option::is_some) {
             true => op.with_dtypes(widened.clone()),
             false => op,
         };

@@ -30,7 +30,7 @@ pub struct Entry {
 }
 
 /// [`Entry::roundings`] of a kernel that adds a row's elements in many sums side by side.
-pub(super) fn few(_width: usize) -> f64 {
+pub(super) fn few_roundings(_width: usize) -> f64 {
     16.0
 }
 
