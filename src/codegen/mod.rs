@@ -32,6 +32,7 @@ pub(crate) mod program;
 mod rules;
 mod saved;
 pub(crate) mod scope;
+pub(crate) mod settings;
 mod sizes;
 mod strides;
 mod summed;

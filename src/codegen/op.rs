@@ -114,12 +114,10 @@ impl Operation {
         Operation::with_checks(&i.name, i.program.clone(), gradients, true)
     }
 
-    /// The same operation with something about its program changed.
+    /// The same operation of another program, which takes and gives what its own does.
     #[track_caller]
-    pub(crate) fn changed(&self, change: impl FnOnce(&mut Program)) -> Result<Operation> {
+    pub(crate) fn with_program(&self, program: Program) -> Result<Operation> {
         let i = &self.inner;
-        let mut program = i.program.clone();
-        change(&mut program);
         let gradients = i.explicit.as_ref().map(Explicit::gradients);
         Operation::with_checks(&i.name, program, gradients, i.checked)
     }
