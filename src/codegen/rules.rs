@@ -2,7 +2,7 @@
 
 use crate::metal::Outputs;
 use crate::transforms::differentiating;
-use crate::transforms::rules::{Rules, apply, mapped_first, only, traced};
+use crate::transforms::rules::{Rules, apply, each, mapped_first, only, traced};
 use crate::{Array, Axes, Dtype, Error, Result};
 
 use super::derived::Variant;
@@ -44,15 +44,8 @@ impl Rules for Operation {
     }
 
     #[track_caller]
-    fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<(Vec<Array>, Vec<usize>)> {
-        if kinds::needs_calls(self.program(), axes) {
-            let outputs = kinds::call_each(self, inputs, axes)?;
-            let front = vec![0; outputs.len()];
-            return Ok((outputs, front));
-        }
-        let outputs = mapped(self, inputs, axes, |op, args| apply(op, args))?;
-        let front = vec![0; outputs.len()];
-        Ok((outputs, front))
+    fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<Vec<Array>> {
+        mapped(self, inputs, axes, |op, args| apply(op, args))
     }
 }
 
@@ -102,10 +95,8 @@ impl Rules for Recorded {
     }
 
     #[track_caller]
-    fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<(Vec<Array>, Vec<usize>)> {
-        let outputs = mapped(&self.op, inputs, axes, |_, args| apply(self, args))?;
-        let front = vec![0; outputs.len()];
-        Ok((outputs, front))
+    fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<Vec<Array>> {
+        mapped(&self.op, inputs, axes, |_, args| apply(self, args))
     }
 }
 
@@ -150,17 +141,15 @@ impl Rules for Backward {
     }
 
     #[track_caller]
-    fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<(Vec<Array>, Vec<usize>)> {
-        let outputs = mapped(&self.reading, inputs, axes, |op, args| {
+    fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<Vec<Array>> {
+        mapped(&self.reading, inputs, axes, |op, args| {
             let plain = match op.program().sums_rows() == self.plain.program().sums_rows() {
                 true => self.plain.clone(),
                 false => self.plain.unsummed()?,
             };
             let reading = op.clone();
             apply(&Backward { plain, reading }, args)
-        })?;
-        let front = vec![0; outputs.len()];
-        Ok((outputs, front))
+        })
     }
 }
 
@@ -173,6 +162,9 @@ fn mapped(
     axes: &[Option<usize>],
     call: impl Fn(&Operation, &[&Array]) -> Result<Vec<Array>>,
 ) -> Result<Vec<Array>> {
+    if kinds::needs_calls(op.program(), axes) {
+        return each(inputs, axes, |one| call(op, one));
+    }
     let args = aligned(op, inputs, axes)?;
     let args: Vec<&Array> = args.iter().collect();
     if !op.program().sums_rows() {
@@ -355,10 +347,8 @@ impl Operation {
     /// The value of an operation with one output.
     #[track_caller]
     pub(crate) fn call1(&self, inputs: &[&Array]) -> Result<Array> {
-        if self.has_parameters() {
-            return only(self.call(inputs)?, self.op_name());
-        }
-        if !traced(inputs)
+        if !self.has_parameters()
+            && !traced(inputs)
             && let [_] = self.program().outputs.as_slice()
             && let Some(y) = self.launch(inputs)?.pop()
         {

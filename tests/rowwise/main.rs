@@ -5,12 +5,12 @@ mod common;
 mod gradients;
 mod layouts;
 mod parameters;
-mod places;
 mod randoms;
 mod saved;
 #[path = "../common/toolkit.rs"]
 mod toolkit;
-mod uses;
+mod transforms;
+mod values_at;
 mod widths;
 
 use zmlx::Result;
