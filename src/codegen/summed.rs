@@ -10,7 +10,7 @@ use super::text::{Writer, is_zero};
 impl Writer<'_> {
     /// Whether an output of the program is summed over all rows.
     pub(super) fn sums_rows(&self) -> bool {
-        self.summed().next().is_some()
+        self.program.adds_rows()
     }
 
     fn summed(&self) -> impl Iterator<Item = &Output> {
