@@ -282,7 +282,7 @@ impl Operation {
             } else {
                 let dtype = self.dtype(i, inputs);
                 launch.set_template(output_type(n), dtype.into());
-                launch.set_output(&*shapes[i], dtype);
+                launch.set_output(&shapes[i], dtype);
             }
             n += 1;
         }

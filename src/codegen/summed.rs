@@ -43,9 +43,7 @@ impl Writer<'_> {
                     self.line(format!(
                         "const auto {name}_sum = {name}_out + zk_group * zk_n;"
                     ));
-                    self.line(format!(
-                        "for (uint zk_b = zk_tid * VEC; zk_b < zk_n; zk_b += TG * VEC)"
-                    ));
+                    self.line("for (uint zk_b = zk_tid * VEC; zk_b < zk_n; zk_b += TG * VEC)");
                     self.line(format!(
                         "  for (uint zk_l = 0; zk_l < VEC; ++zk_l) {name}_sum[zk_b + zk_l] = 0.0f;"
                     ));
