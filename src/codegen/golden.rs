@@ -106,17 +106,7 @@ fn explicit() {
 
 #[test]
 fn softmax() {
-    let op = api::map_reduce("softmax")
-        .pass1(Pass {
-            init: "-INFINITY",
-            update: "max(acc1, x)",
-            reduce: "max(a, b)",
-        })
-        .pass2(Pass {
-            init: "0.0f",
-            update: "acc2 + exp(x - s1)",
-            reduce: "a + b",
-        })
+    let op = super::lengths::powers("softmax")
         .write("exp(x - s1) / s2")
         .build()
         .unwrap();

@@ -16,7 +16,7 @@ fn sum(update: &str) -> Pass<'_> {
 }
 
 /// The largest element and the sum of powers below it.
-fn powers(name: &str) -> MapReduceBuilder {
+pub(super) fn powers(name: &str) -> MapReduceBuilder {
     map_reduce(name)
         .pass1(Pass {
             init: "-INFINITY",
