@@ -1,20 +1,19 @@
 //! The short way to kernels: expressions in, operations out.
 //!
-//! The builders here have the arguments of the Python original's `zmlx.api`. What they make are the
-//! operations of [`elementwise`](mod@crate::elementwise) and [`rowwise`](crate::rowwise), so everything
+//! These are the names of the Python original's `zmlx.api`. What they describe are the operations of
+//! [`autograd`](crate::autograd) and [`rowwise`](crate::rowwise), with the same options, so everything
 //! has derivatives, `vmap` and any dtype.
 
 use sha2::{Digest, Sha256};
 
 use crate::autograd::{UnaryBuilder, unary_from_expr};
-use crate::codegen::make::{Make, Settings};
+use crate::codegen::make::Make;
 use crate::codegen::names;
-use crate::codegen::op::Fused;
+use crate::codegen::op::Operation;
 use crate::codegen::program::Span;
-use crate::elementwise::Unary;
-use crate::metal::MetalKernel;
-use crate::rowwise::{MapReduceBuilder, common, settings};
-use crate::{Array, Dtype, Error, Result};
+use crate::codegen::settings::{Settings, operations, options};
+use crate::rowwise::MapReduceBuilder;
+use crate::{Array, Error, Result};
 
 pub use crate::rowwise::Pass;
 
@@ -27,108 +26,18 @@ pub use crate::rowwise::Pass;
 /// assert_eq!(relu2.call(&3.0.into())?.item::<f32>()?, 9.0);
 ///
 /// // With a derivative of one's own, in terms of x, the result y and the cotangent g.
-/// let exp = api::elementwise("metal::exp(x)").name("my_exp").grad("g * y").build()?;
+/// let exp = api::elementwise("metal::exp(x)").name("my_exp").vjp("g * y").build()?;
 /// let slope = grad(|x| exp.call(x))(&1.0.into())?;
 /// assert!((slope.item::<f32>()? - 1f32.exp()).abs() < 1e-6);
 /// # Ok(())
 /// # }
 /// ```
-pub fn elementwise(expr: &str) -> ElementwiseBuilder {
-    ElementwiseBuilder {
-        name: None,
-        expr: expr.to_owned(),
-        grad: None,
-        grad_prelude: String::new(),
-        use_output: true,
-        header: String::new(),
-        compute: None,
-        output: None,
-    }
-}
-
-/// Describes an elementwise operation; made by [`elementwise`].
-#[derive(Clone, Debug)]
-#[must_use = "a description does nothing until `build`"]
-pub struct ElementwiseBuilder {
-    name: Option<String>,
-    expr: String,
-    grad: Option<String>,
-    grad_prelude: String,
-    use_output: bool,
-    header: String,
-    compute: Option<Dtype>,
-    output: Option<Dtype>,
-}
-
-impl ElementwiseBuilder {
-    /// A name for errors and profiles. By default one made of the expression, the same in every run.
-    pub fn name(mut self, name: &str) -> Self {
-        self.name = Some(name.to_owned());
-        self
-    }
-
-    /// The gradient of x, an expression of `x`, the result `y` and the cotangent `g`. Without, it is derived.
-    pub fn grad(mut self, expr: &str) -> Self {
-        self.grad = Some(expr.to_owned());
-        self
-    }
-
-    /// Declarations `type name = expression;` that the gradient may use.
-    pub fn grad_prelude(mut self, text: &str) -> Self {
-        self.grad_prelude = text.to_owned();
-        self
-    }
-
-    /// Whether `y` in the gradient is the stored result (default), or computed again from x.
-    pub fn use_output(mut self, yes: bool) -> Self {
-        self.use_output = yes;
-        self
-    }
-
-    /// MSL functions that the expressions may call.
-    pub fn header(mut self, text: &str) -> Self {
-        self.header = text.to_owned();
-        self
-    }
-
-    /// The dtype of the arithmetic (default float32; integers where all arrays hold them and the expression gives
-    /// integers).
-    pub fn compute_dtype(mut self, dtype: Dtype) -> Self {
-        self.compute = Some(dtype);
-        self
-    }
-
-    /// The dtype of the result (default: the input's).
-    pub fn output_dtype(mut self, dtype: Dtype) -> Self {
-        self.output = Some(dtype);
-        self
-    }
-
-    /// Checks the description and makes the operation.
-    ///
-    /// # Errors
-    /// As [`elementwise::unary`](crate::elementwise::unary).
-    #[track_caller]
-    pub fn build(self) -> Result<Unary> {
-        let name = match self.name {
-            Some(name) => name,
-            None => format!("zmlx_ew_{}", digest(&self.expr)),
-        };
-        let mut builder: UnaryBuilder = unary_from_expr(&name, self.expr.as_str())
-            .header(&self.header)
-            .use_output(self.use_output)
-            .vjp_prelude(&self.grad_prelude);
-        if let Some(grad) = &self.grad {
-            builder = builder.vjp(grad);
-        }
-        if let Some(dtype) = self.compute {
-            builder = builder.compute_dtype(dtype);
-        }
-        if let Some(dtype) = self.output {
-            builder = builder.output_dtype(dtype);
-        }
-        builder.build()
-    }
+///
+/// The operation has a name for errors and profiles that is made of the expression, the same in every run, unless
+/// [`name`](UnaryBuilder::name) gives another.
+#[track_caller]
+pub fn elementwise(expr: &str) -> UnaryBuilder {
+    unary_from_expr(&format!("zmlx_ew_{}", digest(expr)), expr)
 }
 
 /// Eight hexadecimal digits of a text's SHA-256.
@@ -183,7 +92,7 @@ pub struct ReduceBuilder {
     settings: Settings,
 }
 
-settings!(ReduceBuilder);
+options!(ReduceBuilder: prelude header compute_dtype output_dtype threadgroup vjp);
 
 impl ReduceBuilder {
     /// What the accumulator starts as (default 0).
@@ -243,10 +152,10 @@ impl ReduceBuilder {
 /// A reduction of rows; made by [`reduce`]. Cheap to clone, usable from any thread.
 #[derive(Clone, Debug)]
 pub struct Reduce {
-    pub(crate) op: Fused,
+    pub(crate) op: Operation,
 }
 
-common!(Reduce);
+operations!(Reduce);
 
 impl Reduce {
     /// The reduced values of the rows along the last axis: lazy, of the input's shape without that axis.

@@ -23,8 +23,8 @@
 //!
 //! # Dtypes
 //! Inputs are converted to `T`, which is float32 unless
-//! [`with_compute_dtype`](Unary::with_compute_dtype) says otherwise, and the result to the dtype of
-//! the first input unless [`with_output_dtype`](Unary::with_output_dtype) does. Gradients have the
+//! [`compute_dtype`](Unary::compute_dtype) says otherwise, and the result to the dtype of
+//! the first input unless [`output_dtype`](Unary::output_dtype) does. Gradients have the
 //! dtypes of their inputs. float64 and complex arrays are refused.
 //!
 //! Where all inputs hold integers and the expression gives integers of integers (sums, products, comparisons, choices,
@@ -35,16 +35,14 @@
 //! # Names
 //! Expressions may use the inputs, `elem` (the number of the element in the result), Metal's math functions with or
 //! without `metal::`, the functions of [`msl::DEFAULT_HEADER`](crate::msl::DEFAULT_HEADER), and those of a header
-//! given by `with_header`. The latter have no known derivative: give one by [`crate::autograd`].
+//! given by `header`. The latter have no known derivative: give one by [`crate::autograd`].
 
-use std::sync::Arc;
-
-use crate::codegen::op::Fused;
-use crate::codegen::program::{InputKind, OutputDtype, Program};
+use crate::codegen::names;
+use crate::codegen::op::Operation;
+use crate::codegen::program::{InputKind, Program};
 use crate::codegen::scope::Scope;
-use crate::codegen::{dtypes, names};
+use crate::codegen::settings::{Settings, operations};
 use crate::expr::{Expr, IntoExpr};
-use crate::metal::MetalKernel;
 use crate::{Array, Dtype, Operand, Result};
 
 /// An operation of one array, from an expression of `x`.
@@ -96,7 +94,7 @@ pub fn unary<M>(name: &str, expr: impl IntoExpr<1, M>) -> Result<Unary> {
 pub fn binary<M>(name: &str, expr: impl IntoExpr<2, M>) -> Result<Binary> {
     names::check_op(name)?;
     let value = binary_scope().read(expr, ["a", "b"])?;
-    let op = Fused::new(name, Program::elementwise(&["a", "b"], value), None)?;
+    let op = Operation::new(name, Program::elementwise(&["a", "b"], value), None)?;
     Ok(Binary { op })
 }
 
@@ -134,32 +132,32 @@ pub fn map<const N: usize, M>(
     let value = Scope::of(&inputs)
         .with(names::ELEMENTWISE)
         .read(expr, inputs)?;
-    let op = Fused::new(name, Program::elementwise(&inputs, value), None)?;
+    let op = Operation::new(name, Program::elementwise(&inputs, value), None)?;
     Ok(Map { op })
 }
 
 /// An elementwise operation of one array; made by [`unary`].
 #[derive(Clone, Debug)]
 pub struct Unary {
-    pub(crate) op: Fused,
+    pub(crate) op: Operation,
 }
 
 /// An elementwise operation of two arrays; made by [`binary`].
 #[derive(Clone, Debug)]
 pub struct Binary {
-    pub(crate) op: Fused,
+    pub(crate) op: Operation,
 }
 
 /// An elementwise operation of named arrays; made by [`map`].
 #[derive(Clone, Debug)]
 pub struct Map {
-    pub(crate) op: Fused,
+    pub(crate) op: Operation,
 }
 
 impl Unary {
     #[track_caller]
     pub(crate) fn new(name: &str, value: Expr) -> Result<Unary> {
-        let op = Fused::new(name, Program::elementwise(&["x"], value), None)?;
+        let op = Operation::new(name, Program::elementwise(&["x"], value), None)?;
         Ok(Unary { op })
     }
 
@@ -194,8 +192,8 @@ impl Map {
     /// # use zmlx::prelude::*;
     /// # fn main() -> zmlx::Result<()> {
     /// let noise = elementwise::map("noise", ["x", "a", "b"], "x + kk_random(a, b, elem)")?
-    ///     .with_index("a")?
-    ///     .with_index("b")?;
+    ///     .index("a")?
+    ///     .index("b")?;
     /// let x = Array::zeros(1000, F32)?;
     /// let [a, b] = [17u32, 4].map(Array::scalar);
     /// let y = noise.call(&[&x, &a?, &b?])?.to_vec::<f32>()?;
@@ -207,27 +205,25 @@ impl Map {
     /// # Errors
     /// [`Error::Argument`](crate::Error::Argument) for a name that is none of the inputs'.
     #[track_caller]
-    pub fn with_index(self, name: &str) -> Result<Self> {
-        self.with_kind(name, InputKind::Index)
+    pub fn index(self, name: &str) -> Result<Self> {
+        self.of_kind(name, InputKind::Index)
     }
 
     /// The same operation with this input as a parameter: one number for the whole call, a float of 32 or 16 bits, without a
     /// gradient. Another number compiles nothing.
     ///
     /// # Errors
-    /// As [`with_index`](Self::with_index).
+    /// As [`index`](Self::index).
     #[track_caller]
-    pub fn with_parameter(self, name: &str) -> Result<Self> {
-        self.with_kind(name, InputKind::Parameter)
+    pub fn parameter(self, name: &str) -> Result<Self> {
+        self.of_kind(name, InputKind::Parameter)
     }
 
     #[track_caller]
-    fn with_kind(self, name: &str, kind: InputKind) -> Result<Self> {
-        let mut outcome = Ok(());
-        let op = self
-            .op
-            .changed(|p| outcome = p.set_kind("name", name, kind))?;
-        outcome?;
+    fn of_kind(self, name: &str, kind: InputKind) -> Result<Self> {
+        let mut program = self.op.program().clone();
+        program.set_kind("name", name, kind)?;
+        let op = self.op.with_program(program)?;
         Ok(Map { op })
     }
 
@@ -242,7 +238,7 @@ impl Map {
     }
 }
 
-macro_rules! options {
+macro_rules! dtypes_and_header {
     ($($name:ident)*) => {$(
         impl $name {
             /// The same operation with arithmetic in this dtype instead of float32 (or integers, where all arrays are).
@@ -250,12 +246,8 @@ macro_rules! options {
             /// # Errors
             /// [`Error::Dtype`](crate::Error::Dtype) for bool, float64 and complex64.
             #[track_caller]
-            pub fn with_compute_dtype(self, dtype: Dtype) -> Result<Self> {
-                let op = self.op.changed(|p| {
-                    p.compute = dtype;
-                    p.exact = false;
-                })?;
-                Ok($name { op })
+            pub fn compute_dtype(self, dtype: Dtype) -> Result<Self> {
+                self.with(&Settings { compute: Some(dtype), ..Settings::default() })
             }
 
             /// The same operation with results of this dtype instead of the first input's.
@@ -263,44 +255,26 @@ macro_rules! options {
             /// # Errors
             /// [`Error::Dtype`](crate::Error::Dtype) for float64 and complex64.
             #[track_caller]
-            pub fn with_output_dtype(self, dtype: Dtype) -> Result<Self> {
-                dtypes::check_output(dtype)?;
-                let op = self.op.changed(|p| {
-                    p.outputs.iter_mut().for_each(|o| o.dtype = OutputDtype::Fixed(dtype));
-                })?;
-                Ok($name { op })
+            pub fn output_dtype(self, dtype: Dtype) -> Result<Self> {
+                self.with(&Settings { output: Some(dtype), ..Settings::default() })
             }
 
             /// The same operation with further MSL functions, which its expression may call.
             #[track_caller]
-            pub fn with_header(self, text: &str) -> Result<Self> {
-                let text: Arc<str> = text.into();
-                let op = self.op.changed(|p| p.header = text)?;
-                Ok($name { op })
+            pub fn header(self, text: &str) -> Result<Self> {
+                self.with(&Settings { header: Some(text.into()), ..Settings::default() })
             }
 
-            /// The same operation with every access of its kernels tested on CPU streams; see
-            /// [`MetalKernel::checked`].
             #[track_caller]
-            pub fn checked(&self) -> Result<Self> {
-                let op = self.op.checked()?;
+            fn with(self, settings: &Settings) -> Result<Self> {
+                let op = settings.of(&self.op)?;
                 Ok($name { op })
-            }
-
-            /// The kernels that calls and derivatives have needed so far: one for each way in which arrays lie
-            /// against each other.
-            pub fn kernels(&self) -> Vec<MetalKernel> {
-                self.op.kernels()
-            }
-
-            /// The name given at the definition.
-            pub fn name(&self) -> &str {
-                self.op.op_name()
             }
         }
     )*};
 }
-options!(Unary Binary Map);
+dtypes_and_header!(Unary Binary Map);
+operations!(Unary Binary Map);
 
 #[cfg(test)]
 mod tests {

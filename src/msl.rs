@@ -1,6 +1,6 @@
 //! The library of Metal functions: what expressions may call, and what the catalog is made of.
 //!
-//! The functions stand in `kernels/*.metal`. MLX copies and hashes a kernel's text at each launch,
+//! The functions stand in `kernels/*.metal`: the engine's vocabulary, and the catalog's own. MLX copies and hashes a kernel's text at each launch,
 //! and Metal has no include there, so a kernel carries only the functions that it uses:
 //! [`header_for`] takes them out of the library.
 
@@ -19,19 +19,26 @@ use crate::engine::msl::items::{Item, items};
 /// [`header`](crate::metal::KernelBuilder::header).
 pub const DEFAULT_HEADER: &str = include_str!("../kernels/functions.metal");
 
-/// The files of the library; what a file uses stands before it.
-const FILES: &[&str] = &[
-    DEFAULT_HEADER,
-    include_str!("../kernels/terms.metal"),
-    include_str!("../kernels/rows.metal"),
-    include_str!("../kernels/blocks.metal"),
-    include_str!("../kernels/hold.metal"),
-    include_str!("../kernels/partial.metal"),
-    include_str!("../kernels/split.metal"),
-    include_str!("../kernels/transformer.metal"),
-    include_str!("../kernels/scan.metal"),
-    include_str!("../kernels/rope.metal"),
-];
+/// A file below `kernels/`, with its text.
+type File = (&'static str, &'static str);
+
+macro_rules! files {
+    ($($name:literal)*) => {
+        &[$(($name, include_str!(concat!("../kernels/", $name)))),*]
+    };
+}
+
+/// The engine's vocabulary: what generated kernels are made of, and the catalog's. What a file uses stands before it.
+const VOCABULARY: &[File] = files! {
+    "functions.metal" "terms.metal" "rows.metal" "blocks.metal" "hold.metal" "partial.metal" "split.metal"
+};
+
+/// The catalog's own files, one a family, for what no program says. None uses another.
+const CATALOG: &[File] = files! { "transformer.metal" "scan.metal" "rope.metal" };
+
+fn files() -> impl Iterator<Item = &'static File> {
+    VOCABULARY.iter().chain(CATALOG)
+}
 
 /// What mentions it is for kernels that name it themselves.
 const SHARED: &str = "kk_chunk";
@@ -44,7 +51,7 @@ struct Library {
 fn library() -> &'static Library {
     static LIBRARY: OnceLock<Library> = OnceLock::new();
     LIBRARY.get_or_init(|| {
-        let items: Vec<Item> = FILES.iter().flat_map(|text| items(text)).collect();
+        let items: Vec<Item> = files().flat_map(|(_, text)| items(text)).collect();
         let mut by_name: HashMap<String, Vec<usize>> = HashMap::new();
         for (index, item) in items.iter().enumerate() {
             for name in &item.names {
@@ -247,6 +254,44 @@ mod tests {
     #[test]
     fn short_forms() {
         assert!(has_short_form("kk_sigmoid") && !has_short_form("kk_relu"));
+    }
+
+    /// Both lists and the folder have the same files; the vocabulary knows nothing of the catalog.
+    #[test]
+    fn files_of_the_library() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels");
+        let mut found: Vec<String> = Vec::new();
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            found.extend(name.ends_with(".metal").then_some(name));
+        }
+        found.sort();
+        let mut listed: Vec<&str> = files().map(|(name, _)| *name).collect();
+        listed.sort_unstable();
+        assert_eq!(listed, found);
+        let readme = std::fs::read_to_string(folder.join("README.md")).unwrap();
+        let line = readme
+            .lines()
+            .find(|l| l.contains("`functions.metal`"))
+            .unwrap();
+        let shown: Vec<&str> = line.split('`').filter(|w| w.ends_with(".metal")).collect();
+        assert_eq!(
+            shown,
+            VOCABULARY.iter().map(|(name, _)| *name).collect::<Vec<_>>()
+        );
+
+        let names = |files: &[File]| -> HashSet<String> {
+            let all = files.iter().flat_map(|(_, text)| items(text));
+            all.flat_map(|item| item.names).collect()
+        };
+        let (below, above) = (names(VOCABULARY), names(CATALOG));
+        for (file, text) in VOCABULARY {
+            let words = items(text).into_iter().flat_map(|item| item.words);
+            let up: Vec<String> = words
+                .filter(|w| above.contains(w) && !below.contains(w))
+                .collect();
+            assert!(up.is_empty(), "{file} uses {up:?} of the catalog");
+        }
     }
 
     #[test]

@@ -70,11 +70,11 @@
 //! both, `reduce` must not depend on the order, and gradients need [`vjp`](MapReduceBuilder::vjp).
 //! Without elements a row's reduction is its initial value.
 
-use crate::codegen::make::{Make, Settings};
+use crate::codegen::make::Make;
 use crate::codegen::names;
-use crate::codegen::op::Fused;
-use crate::codegen::program::{Input, InputKind, Span};
-use crate::metal::MetalKernel;
+use crate::codegen::op::Operation;
+use crate::codegen::program::{InputKind, Span};
+use crate::codegen::settings::{Settings, operations, options};
 use crate::{Array, Error, Result};
 
 /// One reduction of a row, in MSL.
@@ -110,61 +110,7 @@ pub struct MapReduceBuilder {
     settings: Settings,
 }
 
-macro_rules! settings {
-    ($ty:ident) => {
-        impl $ty {
-            /// Declarations `type name = expression;` of names that expressions of elements may use.
-            pub fn prelude(mut self, text: &str) -> Self {
-                self.settings.prelude = text.to_owned();
-                self
-            }
-
-            /// MSL functions that the expressions may call.
-            pub fn header(mut self, text: &str) -> Self {
-                self.settings.header = text.to_owned();
-                self
-            }
-
-            /// The dtype of the arithmetic (default float32; integers where all arrays hold them and the expressions
-            /// give integers). Sums of float16 and bfloat16 are float32 in any case.
-            pub fn compute_dtype(mut self, dtype: $crate::Dtype) -> Self {
-                self.settings.compute = Some(dtype);
-                self
-            }
-
-            /// The dtype of the results (default: that of the first input).
-            pub fn output_dtype(mut self, dtype: $crate::Dtype) -> Self {
-                self.settings.output = Some(dtype);
-                self
-            }
-
-            /// Threads that share a row on a GPU: a power of two up to 1024. By default the row's length decides. On a
-            /// CPU stream one thread walks a row in any case, as barriers cost a lot there.
-            pub fn threadgroup(mut self, threads: i64) -> Self {
-                self.settings.threads = Some((threads, false));
-                self
-            }
-
-            /// [`threadgroup`](Self::threadgroup) also on CPU streams: slow, to see what a GPU will do.
-            pub fn threadgroup_everywhere(mut self, threads: i64) -> Self {
-                self.settings.threads = Some((threads, true));
-                self
-            }
-
-            /// The gradient of one input, for reductions without a derivative: an expression of the
-            /// inputs, the output `y`, its cotangent `g`, and the reductions.
-            pub fn vjp(mut self, input: &str, gradient: &str) -> Self {
-                self.settings
-                    .vjp
-                    .push((input.to_owned(), gradient.to_owned()));
-                self
-            }
-        }
-    };
-}
-pub(crate) use settings;
-
-settings!(MapReduceBuilder);
+options!(MapReduceBuilder: prelude header compute_dtype output_dtype threadgroup vjp);
 
 impl MapReduceBuilder {
     /// Names of the inputs (default: `x`). They broadcast to each other; each has a value for
@@ -222,7 +168,7 @@ impl MapReduceBuilder {
     }
 
     fn more(mut self, name: &str, span: Span, kind: InputKind) -> Self {
-        self.settings.more.push(Input::of(name, span, kind));
+        self.settings.further_input(name, span, kind);
         self
     }
 
@@ -315,35 +261,10 @@ fn owned(pass: Pass<'_>) -> [String; 3] {
 /// An operation along the last axis; made by [`map_reduce`]. Cheap to clone, usable from any thread.
 #[derive(Clone, Debug)]
 pub struct MapReduce {
-    pub(crate) op: Fused,
+    pub(crate) op: Operation,
 }
 
-macro_rules! common {
-    ($ty:ident) => {
-        impl $ty {
-            /// The same operation with every access of its kernels tested on CPU streams; see
-            /// [`MetalKernel::checked`].
-            #[track_caller]
-            pub fn checked(&self) -> Result<Self> {
-                let op = self.op.checked()?;
-                Ok($ty { op })
-            }
-
-            /// The kernels that calls and derivatives have needed so far.
-            pub fn kernels(&self) -> Vec<MetalKernel> {
-                self.op.kernels()
-            }
-
-            /// The name given at the definition.
-            pub fn name(&self) -> &str {
-                self.op.op_name()
-            }
-        }
-    };
-}
-pub(crate) use common;
-
-common!(MapReduce);
+operations!(MapReduce);
 
 impl MapReduce {
     /// The value of an operation with one input and one output: lazy. An output with one value a

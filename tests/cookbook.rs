@@ -46,8 +46,8 @@ fn custom_activation() {
         same(|x| derived.call(x), silu64, &x, 1e-6);
         let by_hand = api::elementwise("kk_silu(x)")
             .name("silu_by_hand")
-            .grad_prelude("T s = kk_sigmoid(x);")
-            .grad("g * (s + x * s * (1.0f - s))")
+            .vjp_prelude("T s = kk_sigmoid(x);")
+            .vjp("g * (s + x * s * (1.0f - s))")
             .use_output(false)
             .build()
             .unwrap();

@@ -118,19 +118,14 @@ fn dtypes_mix() {
         assert_eq!(y.dtype(), BF16);
         let want = exactly(|| (a.astype(F64).unwrap() * b.astype(F64).unwrap()).unwrap());
         check(&y, &want, 8e-3, "bf16 * int");
-        let y = op
-            .clone()
-            .with_output_dtype(F32)
-            .unwrap()
-            .call(&a, &b)
-            .unwrap();
+        let y = op.clone().output_dtype(F32).unwrap().call(&a, &b).unwrap();
         assert_eq!(y.dtype(), F32);
         check(&y, &want, 1e-6, "as float32");
         // The gradient of an integer is there, of its dtype.
         let (_, g) =
             value_and_grad_of(|p| Ok(vec![op.call(&p[0], &b)?.sum(..)?]), &[0], [&a]).unwrap();
         assert_eq!(g[0].dtype(), BF16);
-        let flag = op.with_output_dtype(BOOL).unwrap().call(&a, 0.0).unwrap();
+        let flag = op.output_dtype(BOOL).unwrap().call(&a, 0.0).unwrap();
         assert_eq!(flag.dtype(), BOOL);
     });
 }
@@ -141,11 +136,11 @@ fn integers() {
         let values = [0i32, 1, -7, 16_777_217, i32::MAX - 3];
         let x = Array::from_slice(&values, 5).unwrap();
         let op = elementwise::unary("int", "(x ^ 5) + 3").unwrap();
-        let op = op.with_compute_dtype(I32).unwrap();
+        let op = op.compute_dtype(I32).unwrap();
         let want: Vec<i32> = values.iter().map(|v| (v ^ 5).wrapping_add(3)).collect();
         assert_eq!(op.call(&x).unwrap().to_vec::<i32>().unwrap(), want);
         let halves = elementwise::unary("halves", "x * 2.0f").unwrap();
-        let halves = halves.with_compute_dtype(F16).unwrap();
+        let halves = halves.compute_dtype(F16).unwrap();
         assert_eq!(
             halves.call(&1.25.into()).unwrap().item::<f32>().unwrap(),
             2.5
@@ -402,7 +397,7 @@ fn integers_are_exact() {
         assert_eq!(plus.call(&u64s)?.to_vec::<u64>()?, [u64::MAX, 4]);
 
         // Results of floats do not overflow on the way.
-        let square = elementwise::unary("square", "x * x")?.with_output_dtype(F32)?;
+        let square = elementwise::unary("square", "x * x")?.output_dtype(F32)?;
         let y = square.call(&Array::from_slice(&[100_000i32], 1)?)?;
         assert_eq!(y.item::<f32>()?, 1e10);
         let mixed = elementwise::map("mixed_integers", ["a", "b"], "a * 2 - b")?;

@@ -7,7 +7,7 @@ mod toolkit;
 
 use common::{Rng, host_engine, on_worker};
 use rstest::rstest;
-use toolkit::normal;
+use toolkit::{normal, softmax_passes};
 use zmlx::api::Pass;
 use zmlx::prelude::*;
 use zmlx::{MetalKernel, Result, jvp, vjp};
@@ -73,18 +73,8 @@ fn row_forms(
         let mut rng = Rng::new();
         let x = normal(&mut rng, &[3, n]).astype(dtype).unwrap();
         let w = normal(&mut rng, &[n]).astype(dtype).unwrap();
-        let softmax = api::map_reduce("checked_softmax")
+        let softmax = softmax_passes("checked_softmax")
             .inputs(["x", "w"])
-            .pass1(Pass {
-                init: "-INFINITY",
-                update: "max(acc1, x)",
-                reduce: "max(a, b)",
-            })
-            .pass2(Pass {
-                init: "0.0f",
-                update: "acc2 + exp(x - s1)",
-                reduce: "a + b",
-            })
             .write("exp(x - s1) / s2 * w")
             .write_row("s1 + log(s2)")
             .threadgroup_everywhere(threads)

@@ -60,7 +60,7 @@ fn functions(
             _ => all_of_two_bytes(dtype),
         };
         let op = zmlx::elementwise::unary("library", text).unwrap();
-        let y = op.with_compute_dtype(dtype).unwrap().call(&x).unwrap();
+        let y = op.compute_dtype(dtype).unwrap().call(&x).unwrap();
         let [x, y] = exactly(|| [x, y].map(|a| a.astype(F64).unwrap().to_vec::<f64>().unwrap()));
         let mut worst = (0.0, 0.0, 0.0);
         for (&x, &y) in x.iter().zip(&y) {

@@ -111,7 +111,7 @@ fn derivatives() {
         let x: Array = 1.0.into();
         let op = elementwise::unary("f", "mine(x)").unwrap();
         let op = op
-            .with_header("inline float mine(float v) { return v; }")
+            .header("inline float mine(float v) { return v; }")
             .unwrap();
         assert_eq!(op.call(&x).unwrap().item::<f32>().unwrap(), 1.0);
         let text = grad(|x| op.call(x))(&x).unwrap_err().to_string();
@@ -172,8 +172,8 @@ fn shapes_and_dtypes() {
         let a64 = exactly(|| a.astype(F64).unwrap());
         message(op.call(&a64, 1.0), dtype);
         message(op.call(&a.astype(C64).unwrap(), 1.0), dtype);
-        message(op.clone().with_compute_dtype(F64), dtype);
-        message(op.clone().with_output_dtype(C64), dtype);
+        message(op.clone().compute_dtype(F64), dtype);
+        message(op.clone().output_dtype(C64), dtype);
         let map = elementwise::map("f", ["a", "b"], "a + b").unwrap();
         let text = message(map.call(&[&a]), argument);
         assert!(text.contains("2 arrays"), "{text}");
@@ -197,18 +197,18 @@ fn shapes_and_dtypes() {
 #[test]
 fn raw_kernels() {
     message(
-        autograd::nary_from_expr("f", ["x"], ["y"]).build(),
+        autograd::nary_from_source("f", ["x"], ["y"]).build(),
         argument,
     );
     let empty: [&str; 0] = [];
     message(
-        autograd::nary_from_expr("f", empty, ["y"])
+        autograd::nary_from_source("f", empty, ["y"])
             .forward("y[0] = 1;")
             .build(),
         argument,
     );
     on_worker(|| {
-        let double = autograd::nary_from_expr("double", ["x"], ["y"])
+        let double = autograd::nary_from_source("double", ["x"], ["y"])
             .forward("uint i = thread_position_in_grid.x; y[i] = O(T(x[i]) * 2);");
         let op = double.build().unwrap();
         let x = Array::ones(3, F32).unwrap();
@@ -228,7 +228,7 @@ fn raw_kernels() {
 #[test]
 fn gradients_and_outputs_that_are_never_written() {
     let nary = |forward: &str, backward: &str| {
-        autograd::nary_from_expr("gate", ["a", "b"], ["low", "high"])
+        autograd::nary_from_source("gate", ["a", "b"], ["low", "high"])
             .forward(forward)
             .backward(backward)
             .build()
@@ -255,7 +255,7 @@ fn raw_operations_of_several_shapes() {
         let source =
             "uint i = thread_position_in_grid.x; out[i] = a[i] * b[i % b_shape[b_ndim - 1]];";
         let op = |shapes: bool| {
-            let op = autograd::nary_from_expr("times", ["a", "b"], ["out"]).forward(source);
+            let op = autograd::nary_from_source("times", ["a", "b"], ["out"]).forward(source);
             let op = match shapes {
                 true => op.output_shapes(|p| Ok(vec![(p[0].shape().to_vec(), p[0].dtype())])),
                 false => op,
@@ -274,7 +274,7 @@ fn raw_operations_of_several_shapes() {
         let y = op(false)?.call(&[&a, &a])?.remove(0);
         assert_eq!(y.to_vec::<f32>()?, [1.0; 240]);
         // A promise of one shape is kept, too.
-        let op = autograd::nary_from_expr("same", ["a"], ["out"])
+        let op = autograd::nary_from_source("same", ["a"], ["out"])
             .forward("uint i = thread_position_in_grid.x; out[i] = a[i];")
             .output_shapes(|_| Ok(vec![(vec![3], F32)]))
             .elementwise()
@@ -423,7 +423,7 @@ fn headers_that_have_functions_of_the_library() {
                 .call(&x)?;
             assert!(y.allclose(want, (1e-5, 1e-5))?.item::<bool>()?, "{expr}");
         }
-        let op = autograd::nary_from_expr("gate", ["a"], ["out"])
+        let op = autograd::nary_from_source("gate", ["a"], ["out"])
             .header(all)
             .forward("uint i = thread_position_in_grid.x; out[i] = a[i] * kk_sigmoid(a[i]);")
             .build()?;

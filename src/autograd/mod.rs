@@ -17,18 +17,17 @@
 mod nary;
 mod nary_rules;
 
-use std::sync::Arc;
-
 use crate::codegen::explicit::{COTANGENT, Gradients, OUTPUT};
-use crate::codegen::op::Fused;
-use crate::codegen::program::{OutputDtype, Program};
+use crate::codegen::names;
+use crate::codegen::op::Operation;
+use crate::codegen::program::Program;
 use crate::codegen::scope::Scope;
-use crate::codegen::{dtypes, names};
+use crate::codegen::settings::{Settings, options};
 use crate::elementwise::{Binary, Map, Unary, binary_scope};
 use crate::expr::{Expr, IntoExpr};
-use crate::{Dtype, Error, Result};
+use crate::{Error, Result};
 
-pub use nary::{Nary, NaryBuilder, nary_from_expr};
+pub use nary::{Nary, NaryBuilder, nary_from_source, nary_from_source as nary_from_expr};
 
 /// Starts the description of an operation of `x` with a derivative of its own.
 ///
@@ -49,7 +48,7 @@ pub use nary::{Nary, NaryBuilder, nary_from_expr};
 pub fn unary_from_expr<M>(name: &str, expr: impl IntoExpr<1, M>) -> UnaryBuilder {
     let scope = Scope::of(&["x"]).with(names::ELEMENTWISE);
     let value = scope.read(expr, ["x"]);
-    UnaryBuilder(Description::new(name, &["x"], scope, value))
+    UnaryBuilder::of(Description::new(name, &["x"], scope, value))
 }
 
 /// Starts the description of an operation of `a` and `b` with derivatives of its own.
@@ -70,7 +69,7 @@ pub fn unary_from_expr<M>(name: &str, expr: impl IntoExpr<1, M>) -> UnaryBuilder
 pub fn binary_from_expr<M>(name: &str, expr: impl IntoExpr<2, M>) -> BinaryBuilder {
     let scope = binary_scope();
     let value = scope.read(expr, ["a", "b"]);
-    BinaryBuilder(Description::new(name, &["a", "b"], scope, value))
+    BinaryBuilder::of(Description::new(name, &["a", "b"], scope, value))
 }
 
 /// Starts the description of an operation of named arrays with derivatives of its own.
@@ -97,7 +96,7 @@ pub fn map_from_expr<const N: usize, M>(
         Ok(()) => scope.read(expr, inputs),
         Err(e) => Err(e),
     };
-    MapBuilder(Description::new(name, &inputs, scope, value))
+    MapBuilder::of(Description::new(name, &inputs, scope, value))
 }
 
 /// What the builders have in common.
@@ -107,12 +106,6 @@ struct Description {
     inputs: Vec<String>,
     scope: Scope,
     value: Result<Expr>,
-    vjp: Vec<(String, String)>,
-    prelude: String,
-    use_output: bool,
-    header: String,
-    compute: Option<Dtype>,
-    output: Option<Dtype>,
 }
 
 impl Description {
@@ -122,45 +115,31 @@ impl Description {
             inputs: inputs.iter().map(|n| (*n).to_owned()).collect(),
             scope,
             value,
-            vjp: Vec::new(),
-            prelude: String::new(),
-            use_output: true,
-            header: String::new(),
-            compute: None,
-            output: None,
         }
     }
 
     #[track_caller]
-    fn build(self) -> Result<Fused> {
+    fn build(self, settings: &Settings) -> Result<Operation> {
         names::check_op(&self.name)?;
         let value = self.value?;
         let inputs: Vec<&str> = self.inputs.iter().map(String::as_str).collect();
         let mut program = Program::elementwise(&inputs, value.clone());
-        if let Some(dtype) = self.compute {
-            program.compute = dtype;
-            program.exact = false;
-        }
-        program.header = Arc::from(self.header);
-        if let Some(dtype) = self.output {
-            dtypes::check_output(dtype)?;
-            program.outputs[0].dtype = OutputDtype::Fixed(dtype);
-        }
-        if self.vjp.is_empty() {
-            return Fused::new(&self.name, program, None);
+        settings.apply(&mut program)?;
+        if settings.vjp.is_empty() {
+            return Operation::new(&self.name, program, None);
         }
         let mut scope = self.scope.with(&[COTANGENT]);
-        scope = match self.use_output {
+        scope = match settings.use_output {
             true => scope.with(&[OUTPUT]),
             false => scope.alias(OUTPUT, value),
         };
-        let scope = scope.prelude("vjp_prelude", &self.prelude)?;
+        let scope = scope.prelude("vjp_prelude", &settings.vjp_prelude)?;
         let mut gradients = vec![None; inputs.len()];
-        for (input, text) in &self.vjp {
+        for (input, text) in &settings.vjp {
             gradients[program.input("vjp", input)?] = Some(scope.parse(text)?);
         }
         let gradients = Gradients::of(&program, gradients, "")?;
-        Fused::new(&self.name, program, Some(gradients))
+        Operation::new(&self.name, program, Some(gradients))
     }
 }
 
@@ -169,39 +148,24 @@ macro_rules! builder {
         $(#[$doc])*
         #[derive(Debug)]
         #[must_use = "a description does nothing until `build`"]
-        pub struct $ty(Description);
+        pub struct $ty {
+            description: Description,
+            settings: Settings,
+        }
+
+        options!($ty: header compute_dtype output_dtype vjp_prelude use_output);
 
         impl $ty {
-            /// Declarations `type name = expression;` that the gradients may use. The forward kernel
-            /// does not see them.
-            pub fn vjp_prelude(mut self, text: &str) -> Self {
-                self.0.prelude = text.to_owned();
-                self
+            fn of(description: Description) -> Self {
+                $ty {
+                    description,
+                    settings: Settings::default(),
+                }
             }
 
-            /// Whether `y` in the gradients is the stored result, as rounded to its dtype (default), or
-            /// computed again from the inputs.
-            pub fn use_output(mut self, yes: bool) -> Self {
-                self.0.use_output = yes;
-                self
-            }
-
-            /// MSL functions that the expressions may call.
-            pub fn header(mut self, text: &str) -> Self {
-                self.0.header = text.to_owned();
-                self
-            }
-
-            /// The dtype of the arithmetic (default float32; integers where all arrays hold them and the expression
-            /// gives integers).
-            pub fn compute_dtype(mut self, dtype: Dtype) -> Self {
-                self.0.compute = Some(dtype);
-                self
-            }
-
-            /// The dtype of the result (default: that of the first input).
-            pub fn output_dtype(mut self, dtype: Dtype) -> Self {
-                self.0.output = Some(dtype);
+            /// Another name for errors and profiles.
+            pub fn name(mut self, name: &str) -> Self {
+                name.clone_into(&mut self.description.name);
                 self
             }
 
@@ -212,7 +176,7 @@ macro_rules! builder {
             /// [`Error::Argument`] for an empty name or a gradient for an input that does not exist.
             #[track_caller]
             pub fn build(self) -> Result<$op> {
-                Ok($op { op: self.0.build()? })
+                Ok($op { op: self.description.build(&self.settings)? })
             }
         }
     )*};
@@ -230,7 +194,7 @@ builder! {
 impl UnaryBuilder {
     /// The gradient of `x`: an expression of `x`, the result `y` and its cotangent `g`.
     pub fn vjp(mut self, expr: &str) -> Self {
-        self.0.vjp = vec![("x".into(), expr.to_owned())];
+        self.settings.vjp = vec![("x".into(), expr.to_owned())];
         self
     }
 }
@@ -239,24 +203,18 @@ impl BinaryBuilder {
     /// The gradient of `a`: an expression of `a`, `b`, the result `y` and its cotangent `g`. Both gradients are
     /// computed by one kernel.
     pub fn vjp_lhs(mut self, expr: &str) -> Self {
-        self.0.vjp.push(("a".into(), expr.to_owned()));
+        self.settings.gradient("a", expr);
         self
     }
 
     /// The gradient of `b`.
     pub fn vjp_rhs(mut self, expr: &str) -> Self {
-        self.0.vjp.push(("b".into(), expr.to_owned()));
+        self.settings.gradient("b", expr);
         self
     }
 }
 
-impl MapBuilder {
-    /// The gradient of an input: an expression of the inputs, the result `y` and its cotangent `g`.
-    pub fn vjp(mut self, input: &str, expr: &str) -> Self {
-        self.0.vjp.push((input.to_owned(), expr.to_owned()));
-        self
-    }
-}
+options!(MapBuilder: vjp);
 
 /// [`Error::Argument`] for what a builder was not given.
 #[track_caller]

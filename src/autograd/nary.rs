@@ -19,7 +19,7 @@ use super::missing;
 /// ```
 /// # use zmlx::prelude::*;
 /// # fn main() -> zmlx::Result<()> {
-/// let gate = autograd::nary_from_expr("fused_gate", ["x", "gate"], ["out"])
+/// let gate = autograd::nary_from_source("fused_gate", ["x", "gate"], ["out"])
 ///     .forward(
 ///         "uint i = thread_position_in_grid.x;
 ///          T g = T(gate[i]);
@@ -40,9 +40,11 @@ use super::missing;
 /// # }
 /// ```
 ///
+/// The Python original calls this `nary_from_expr`, and so may you; what it takes are the bodies of kernels, no expressions.
+///
 /// # Cotangents
 /// With one output its cotangent is `cotan`; with several they are `cotan_` + name of the output.
-pub fn nary_from_expr<I, O>(name: &str, inputs: I, outputs: O) -> NaryBuilder
+pub fn nary_from_source<I, O>(name: &str, inputs: I, outputs: O) -> NaryBuilder
 where
     I: IntoIterator<Item: Into<String>>,
     O: IntoIterator<Item: Into<String>>,
@@ -63,7 +65,7 @@ where
 
 type Shapes = dyn Fn(&[&Array]) -> Result<Vec<(Vec<i32>, Dtype)>> + Send + Sync;
 
-/// Describes an operation of raw kernels; made by [`nary_from_expr`].
+/// Describes an operation of raw kernels; made by [`nary_from_source`].
 #[must_use = "a description does nothing until `build`"]
 pub struct NaryBuilder {
     name: String,
@@ -114,7 +116,7 @@ impl NaryBuilder {
     }
 
     /// Whether the backward kernel reads the outputs, too, by their names (default: no).
-    pub fn use_outputs(mut self, yes: bool) -> Self {
+    pub fn use_output(mut self, yes: bool) -> Self {
         self.use_outputs = yes;
         self
     }
@@ -209,7 +211,7 @@ impl std::fmt::Debug for NaryBuilder {
     }
 }
 
-/// An operation of raw kernels; made by [`nary_from_expr`]. Cheap to clone, usable from any thread.
+/// An operation of raw kernels; made by [`nary_from_source`]. Cheap to clone, usable from any thread.
 #[derive(Clone)]
 pub struct Nary {
     pub(super) inner: Arc<Inner>,

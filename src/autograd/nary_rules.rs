@@ -1,7 +1,7 @@
 //! What transforms make of operations from raw kernels.
 
-use crate::transforms::rules::{Rules, apply, mapped_first};
-use crate::{Array, Error, Result, ops};
+use crate::transforms::rules::{Rules, apply, each, repeated};
+use crate::{Array, Error, Result};
 
 use super::nary::Nary;
 
@@ -72,7 +72,7 @@ impl Rules for Nary {
     }
 
     #[track_caller]
-    fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<(Vec<Array>, Vec<usize>)> {
+    fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<Vec<Array>> {
         mapped(self, self.inner.elementwise, inputs, axes)
     }
 }
@@ -119,7 +119,7 @@ impl Rules for Backward {
     }
 
     #[track_caller]
-    fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<(Vec<Array>, Vec<usize>)> {
+    fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<Vec<Array>> {
         mapped(self, self.0.inner.elementwise, inputs, axes)
     }
 }
@@ -146,51 +146,10 @@ fn mapped<R: Rules>(
     elementwise: bool,
     inputs: &[Array],
     axes: &[Option<usize>],
-) -> Result<(Vec<Array>, Vec<usize>)> {
-    let moved = mapped_first(inputs, axes)?;
-    let count = moved
-        .iter()
-        .find(|(_, mapped)| *mapped)
-        .map_or(0, |(a, _)| a.shape()[0]);
-    if elementwise || count == 0 {
-        let mut args = Vec::with_capacity(moved.len());
-        for (a, mapped) in moved {
-            args.push(match mapped {
-                true => a,
-                false => {
-                    let mut shape = vec![count];
-                    shape.extend(a.shape());
-                    a.broadcast_to(shape)?
-                }
-            });
-        }
-        let outputs = apply(op, &args.iter().collect::<Vec<_>>())?;
-        let front = vec![0; outputs.len()];
-        return Ok((outputs, front));
+) -> Result<Vec<Array>> {
+    if elementwise {
+        let args = repeated(inputs.len(), inputs, axes)?;
+        return apply(op, &args.iter().collect::<Vec<_>>());
     }
-    let mut all: Vec<Vec<Array>> = Vec::new();
-    for n in 0..count {
-        let args = moved
-            .iter()
-            .map(|(a, mapped)| match mapped {
-                true => a.take(&Array::from(n), 0),
-                false => Ok(a.clone()),
-            })
-            .collect::<Result<Vec<_>>>()?;
-        for (i, output) in apply(op, &args.iter().collect::<Vec<_>>())?
-            .into_iter()
-            .enumerate()
-        {
-            if all.len() <= i {
-                all.push(Vec::new());
-            }
-            all[i].push(output);
-        }
-    }
-    let outputs = all
-        .iter()
-        .map(|o| ops::stack(o, 0))
-        .collect::<Result<Vec<_>>>()?;
-    let front = vec![0; outputs.len()];
-    Ok((outputs, front))
+    each(inputs, axes, |one| apply(op, one))
 }

@@ -7,20 +7,20 @@ use crate::metal::MetalKernel;
 
 use super::derive;
 use super::explicit::Explicit;
-use super::op::Fused;
+use super::op::Operation;
 use super::program::Program;
 use super::saved;
 
 /// Operations made so far.
 #[derive(Default)]
 pub(super) struct Derived {
-    vjp: OnceLock<Fused>,
+    vjp: OnceLock<Operation>,
     /// With values of elements in place of sums over rows.
-    unsummed: OnceLock<Fused>,
+    unsummed: OnceLock<Operation>,
     /// With values for the gradient as further outputs; none where there is nothing to save.
-    saving: OnceLock<Option<Fused>>,
-    jvps: Mutex<Vec<(Vec<bool>, Fused)>>,
-    backward: Mutex<Vec<(Variant, Fused)>>,
+    saving: OnceLock<Option<Operation>>,
+    jvps: Mutex<Vec<(Vec<bool>, Operation)>>,
+    backward: Mutex<Vec<(Variant, Operation)>>,
 }
 
 /// A form of the vector-Jacobian product.
@@ -34,7 +34,7 @@ pub(super) struct Variant {
 
 impl Derived {
     pub(super) fn kernels(&self) -> Vec<MetalKernel> {
-        let mut ops: Vec<Fused> = Vec::new();
+        let mut ops: Vec<Operation> = Vec::new();
         ops.extend(self.vjp.get().cloned());
         ops.extend(self.unsummed.get().cloned());
         ops.extend(self.saving.get().cloned().flatten());
@@ -44,14 +44,14 @@ impl Derived {
         let backward = self.backward.lock().unwrap_or_else(PoisonError::into_inner);
         ops.extend(backward.iter().map(|(_, op)| op.clone()));
         drop(backward);
-        ops.iter().flat_map(Fused::kernels).collect()
+        ops.iter().flat_map(Operation::kernels).collect()
     }
 }
 
-impl Fused {
+impl Operation {
     /// The derived vector-Jacobian product.
     #[track_caller]
-    pub(super) fn derived_vjp(&self) -> Result<&Fused> {
+    pub(super) fn derived_vjp(&self) -> Result<&Operation> {
         let made = &self.derived().vjp;
         if let Some(op) = made.get() {
             return Ok(op);
@@ -63,7 +63,7 @@ impl Fused {
 
     /// The vector-Jacobian product that works everything out itself: derived or the author's.
     #[track_caller]
-    fn plain_vjp(&self) -> Result<&Fused> {
+    fn plain_vjp(&self) -> Result<&Operation> {
         match self.explicit() {
             Some(e) => Ok(e.op()),
             None => self.derived_vjp(),
@@ -73,7 +73,7 @@ impl Fused {
     /// The vector-Jacobian product in this form. Its inputs are the primals, the output if the author's gradients
     /// mention it, the cotangents, and what was saved.
     #[track_caller]
-    pub(super) fn backward(&self, variant: &Variant) -> Result<Fused> {
+    pub(super) fn backward(&self, variant: &Variant) -> Result<Operation> {
         if !variant.saved && !variant.shared.contains(&true) {
             return self.plain_vjp().cloned();
         }
@@ -104,7 +104,7 @@ impl Fused {
 
     /// The operation with what its gradient needs again as further outputs, one value a row each; none where
     /// nothing is needed, or where it would not be what the gradient computes itself.
-    pub(super) fn saving(&self) -> Option<&Fused> {
+    pub(super) fn saving(&self) -> Option<&Operation> {
         let make = || {
             let program = self.program();
             if !saved::may_save(program) {
@@ -128,7 +128,7 @@ impl Fused {
 
     /// The same operation with float32 values of elements in place of sums over rows.
     #[track_caller]
-    pub(super) fn unsummed(&self) -> Result<Fused> {
+    pub(super) fn unsummed(&self) -> Result<Operation> {
         let made = &self.derived().unsummed;
         let op = match made.get() {
             Some(op) => op,
@@ -142,7 +142,7 @@ impl Fused {
 
     /// The Jacobian-vector product for tangents of these inputs.
     #[track_caller]
-    pub(super) fn jvp_for(&self, varied: &[bool]) -> Result<Fused> {
+    pub(super) fn jvp_for(&self, varied: &[bool]) -> Result<Operation> {
         let made = || {
             let lock = self.derived().jvps.lock();
             lock.unwrap_or_else(PoisonError::into_inner)

@@ -7,7 +7,7 @@ use crate::{Error, Result};
 
 use super::derive;
 use super::names::fresh;
-use super::op::Fused;
+use super::op::Operation;
 use super::program::{Input, InputKind, Output, OutputDtype, Program, Span};
 use super::terms::{add, mul, variable, zero};
 
@@ -20,7 +20,7 @@ pub(crate) struct Explicit {
 #[derive(Debug)]
 struct Inner {
     /// Inputs: the primals, the output where it is used, the cotangent.
-    op: Fused,
+    op: Operation,
     uses_output: bool,
     gradients: Gradients,
 }
@@ -108,7 +108,7 @@ impl Explicit {
         }
         Ok(Explicit {
             inner: Arc::new(Inner {
-                op: Fused::with_checks(&format!("{name}_vjp"), program.tidy(), None, checked)?,
+                op: Operation::with_checks(&format!("{name}_vjp"), program.tidy(), None, checked)?,
                 uses_output,
                 gradients,
             }),
@@ -119,7 +119,7 @@ impl Explicit {
         self.inner.gradients.clone()
     }
 
-    pub(super) fn op(&self) -> &Fused {
+    pub(super) fn op(&self) -> &Operation {
         &self.inner.op
     }
 

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::layout::{Access, Form, Pattern, Walk};
-use super::op::Fused;
+use super::op::Operation;
 use super::program::{InputKind, Program, Span};
 use super::text::text;
 use crate::api::{self, Pass};
@@ -50,7 +50,7 @@ fn full(form: Form, program: &Program) -> Pattern {
 
 /// Forward and both derivatives, all arrays of one shape.
 #[track_caller]
-fn with_derivatives(name: &str, op: &Fused, form: Form) {
+fn with_derivatives(name: &str, op: &Operation, form: Form) {
     let vjp = op.derived_vjp().unwrap().program().clone();
     let varied = vec![true; op.program().inputs.len()];
     let jvp = op.jvp_for(&varied).unwrap().program().clone();
@@ -106,17 +106,7 @@ fn explicit() {
 
 #[test]
 fn softmax() {
-    let op = api::map_reduce("softmax")
-        .pass1(Pass {
-            init: "-INFINITY",
-            update: "max(acc1, x)",
-            reduce: "max(a, b)",
-        })
-        .pass2(Pass {
-            init: "0.0f",
-            update: "acc2 + exp(x - s1)",
-            reduce: "a + b",
-        })
+    let op = super::lengths::powers("softmax")
         .write("exp(x - s1) / s2")
         .build()
         .unwrap();

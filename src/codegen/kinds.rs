@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
-use crate::transforms::rules::{Rules, mapped_first};
 use crate::{Array, Dtype, Error, Result};
 
 use super::dtypes;
@@ -87,36 +86,4 @@ pub(super) fn needs_calls(program: &Program, axes: &[Option<usize>]) -> bool {
     program.mentions("elem")
         || program.mentions("row")
         || program.inputs.iter().zip(axes).any(parameter)
-}
-
-/// Calls an operation for each index of the mapped axes; results lie along a new first axis.
-#[track_caller]
-pub(super) fn call_each<R: Rules>(
-    op: &R,
-    inputs: &[Array],
-    axes: &[Option<usize>],
-) -> Result<Vec<Array>> {
-    let moved = mapped_first(inputs, axes)?;
-    let mapped = moved.iter().find(|(_, mapped)| *mapped);
-    let size = mapped.map_or(0, |(a, _)| a.shape()[0]);
-    let mut columns: Vec<Vec<Array>> = Vec::new();
-    for index in 0..size {
-        let mut one = Vec::with_capacity(moved.len());
-        for (a, mapped) in &moved {
-            one.push(match mapped {
-                true => a.index(index)?,
-                false => a.clone(),
-            });
-        }
-        let outputs = crate::transforms::rules::apply(op, &one.iter().collect::<Vec<_>>())?;
-        columns.resize_with(outputs.len(), Vec::new);
-        for (column, y) in columns.iter_mut().zip(outputs) {
-            column.push(y);
-        }
-    }
-    let mut all = Vec::with_capacity(columns.len());
-    for column in &columns {
-        all.push(crate::ops::stack(column, 0)?);
-    }
-    Ok(all)
 }

@@ -7,27 +7,12 @@ use crate::{Dtype, Error, Result};
 
 use super::agree::{Parts, Texts};
 use super::classify::{Classified, classify};
-use super::dtypes;
 use super::explicit::{COTANGENT, Gradients, OUTPUT};
-use super::op::Fused;
+use super::op::Operation;
 use super::places;
-use super::program::{
-    Fold, Input, InputKind, Output, OutputDtype, Program, Reduction, Span, Threads,
-};
+use super::program::{Fold, Input, InputKind, Output, OutputDtype, Program, Reduction, Span};
 use super::scope::Scope;
-
-/// What all operations along rows may be told.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Settings {
-    pub(crate) prelude: String,
-    pub(crate) header: String,
-    pub(crate) compute: Option<Dtype>,
-    pub(crate) output: Option<Dtype>,
-    pub(crate) threads: Option<(i64, bool)>,
-    pub(crate) vjp: Vec<(String, String)>,
-    /// Inputs after the plain ones: indices and parameters.
-    pub(crate) more: Vec<Input>,
-}
+use super::settings::Settings;
 
 /// An operation along rows in the making.
 pub(crate) struct Make<'a> {
@@ -42,12 +27,6 @@ pub(crate) struct Make<'a> {
 impl<'a> Make<'a> {
     #[track_caller]
     pub(crate) fn new(inputs: &[String], settings: &'a Settings) -> Result<Self> {
-        let compute = settings.compute.unwrap_or(Dtype::Float32);
-        dtypes::check_compute(compute)?;
-        let threads = match settings.threads {
-            Some(asked) => Some(check_threads(asked)?),
-            None => None,
-        };
         let mut row = Scope::of(&["D", "row"]);
         let mut element = row.clone().with(&["j", "elem"]).with(inputs);
         for more in &settings.more {
@@ -61,22 +40,24 @@ impl<'a> Make<'a> {
             }
         }
         let element = element.prelude("prelude", &settings.prelude)?;
+        let mut program = Program {
+            inputs: inputs
+                .iter()
+                .map(|n| Input::element(n))
+                .chain(settings.more.iter().cloned())
+                .collect(),
+            reductions: Vec::new(),
+            outputs: Vec::new(),
+            by_rows: true,
+            compute: Dtype::Float32,
+            exact: true,
+            header: Arc::from(""),
+            threads: None,
+            saves: true,
+        };
+        settings.apply(&mut program)?;
         Ok(Make {
-            program: Program {
-                inputs: inputs
-                    .iter()
-                    .map(|n| Input::element(n))
-                    .chain(settings.more.iter().cloned())
-                    .collect(),
-                reductions: Vec::new(),
-                outputs: Vec::new(),
-                by_rows: true,
-                compute,
-                exact: settings.compute.is_none(),
-                header: Arc::from(settings.header.as_str()),
-                threads,
-                saves: true,
-            },
+            program,
             settings,
             row,
             element,
@@ -194,25 +175,18 @@ impl<'a> Make<'a> {
                 "expression `{text}`: expected one value for the row, got one for each element outside of `at`"
             )));
         }
-        let dtype = match self.settings.output {
-            None => OutputDtype::Like(0),
-            Some(d) => {
-                dtypes::check_output(d)?;
-                OutputDtype::Fixed(d)
-            }
-        };
         self.program.outputs.push(Output {
             name: name.to_owned(),
             span,
             others: Vec::new(),
             value,
-            dtype,
+            dtype: OutputDtype::Like(0),
         });
-        Ok(())
+        self.settings.apply(&mut self.program)
     }
 
     #[track_caller]
-    pub(crate) fn finish(self, name: &str) -> Result<Fused> {
+    pub(crate) fn finish(self, name: &str) -> Result<Operation> {
         let mut program = self.program.tidy();
         let gradients = match self.settings.vjp.as_slice() {
             [] => None,
@@ -233,22 +207,6 @@ impl<'a> Make<'a> {
                 Some(Gradients::of(&program, values, "")?)
             }
         };
-        Fused::new(name, program, gradients)
-    }
-}
-
-/// A threadgroup that reductions can use.
-#[track_caller]
-fn check_threads((threads, everywhere): (i64, bool)) -> Result<Threads> {
-    let count = u32::try_from(threads)
-        .ok()
-        .filter(|&n| n.is_power_of_two() && n <= 1024);
-    match count {
-        Some(count) => Ok(Threads { count, everywhere }),
-        None => Err(Error::argument(
-            "threadgroup",
-            "a power of two from 1 to 1024",
-            threads,
-        )),
+        Operation::new(name, program, gradients)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! An operation is a [`program::Program`]: what it reads, what it reduces along a row, what it writes. A call's
 //! shapes decide on a [`layout::Pattern`], and [`text`] writes a kernel for the two. [`derive`] makes
-//! programs of programs: their derivatives. [`op::Fused`] ties this together and has the rules that
+//! programs of programs: their derivatives. [`op::Operation`] ties this together and has the rules that
 //! transforms ask for.
 
 mod agree;
@@ -34,6 +34,7 @@ mod rules;
 mod saved;
 mod scaled;
 pub(crate) mod scope;
+pub(crate) mod settings;
 mod sizes;
 mod strides;
 mod summed;

@@ -19,7 +19,7 @@ use super::whole::{WAYS, Way};
 
 /// An operation made of a program. Cheap to clone, usable from any thread.
 #[derive(Clone)]
-pub(crate) struct Fused {
+pub(crate) struct Operation {
     inner: Arc<Inner>,
     /// Wider dtypes for outputs that will be summed.
     dtypes: Option<Arc<[Option<Dtype>]>>,
@@ -38,14 +38,18 @@ struct Inner {
     kernels: Kernels,
     derived: Derived,
     /// The same in integers, where that means the same.
-    wholes: [OnceLock<Option<Fused>>; WAYS],
+    wholes: [OnceLock<Option<Operation>>; WAYS],
 }
 
-impl Fused {
+impl Operation {
     /// The operation of this name; with the author's gradients of its inputs, if there are any.
     #[track_caller]
-    pub(crate) fn new(name: &str, program: Program, gradients: Option<Gradients>) -> Result<Fused> {
-        Fused::with_checks(name, program, gradients, false)
+    pub(crate) fn new(
+        name: &str,
+        program: Program,
+        gradients: Option<Gradients>,
+    ) -> Result<Operation> {
+        Operation::with_checks(name, program, gradients, false)
     }
 
     /// The same, with kernels whose accesses are tested.
@@ -55,7 +59,7 @@ impl Fused {
         program: Program,
         gradients: Option<Gradients>,
         checked: bool,
-    ) -> Result<Fused> {
+    ) -> Result<Operation> {
         super::names::check_op(name)?;
         if program.inputs.is_empty() {
             return Err(Error::argument(
@@ -86,7 +90,7 @@ impl Fused {
         {
             *first = true;
         }
-        Ok(Fused {
+        Ok(Operation {
             inner: Arc::new(Inner {
                 name: name.to_owned(),
                 keeps: super::keep::kept(&program).map(|k| k.output),
@@ -105,20 +109,18 @@ impl Fused {
 
     /// The same operation with every access of its kernels tested on a CPU stream.
     #[track_caller]
-    pub(crate) fn checked(&self) -> Result<Fused> {
+    pub(crate) fn checked(&self) -> Result<Operation> {
         let i = &self.inner;
         let gradients = i.explicit.as_ref().map(Explicit::gradients);
-        Fused::with_checks(&i.name, i.program.clone(), gradients, true)
+        Operation::with_checks(&i.name, i.program.clone(), gradients, true)
     }
 
-    /// The same operation with something about its program changed.
+    /// The same operation of another program, which takes and gives what its own does.
     #[track_caller]
-    pub(crate) fn changed(&self, change: impl FnOnce(&mut Program)) -> Result<Fused> {
+    pub(crate) fn with_program(&self, program: Program) -> Result<Operation> {
         let i = &self.inner;
-        let mut program = i.program.clone();
-        change(&mut program);
         let gradients = i.explicit.as_ref().map(Explicit::gradients);
-        Fused::with_checks(&i.name, program, gradients, i.checked)
+        Operation::with_checks(&i.name, program, gradients, i.checked)
     }
 
     /// The kernels that were made so far, those of derivatives, too.
@@ -146,16 +148,16 @@ impl Fused {
     }
 
     /// The same operation with these dtypes in place of its own.
-    pub(super) fn with_dtypes(&self, dtypes: Vec<Option<Dtype>>) -> Fused {
-        Fused {
+    pub(super) fn with_dtypes(&self, dtypes: Vec<Option<Dtype>>) -> Operation {
+        Operation {
             inner: Arc::clone(&self.inner),
             dtypes: Some(dtypes.into()),
         }
     }
 
     /// This operation's dtypes for another with the same outputs.
-    pub(super) fn with_dtypes_of(&self, other: &Fused) -> Fused {
-        Fused {
+    pub(super) fn with_dtypes_of(&self, other: &Operation) -> Operation {
+        Operation {
             inner: Arc::clone(&self.inner),
             dtypes: other.dtypes.clone(),
         }
@@ -168,9 +170,9 @@ impl Fused {
 
     /// An operation of this program, whose name is this one's with an addition.
     #[track_caller]
-    pub(super) fn another(&self, addition: &str, program: Program) -> Result<Fused> {
+    pub(super) fn another(&self, addition: &str, program: Program) -> Result<Operation> {
         let name = format!("{}{addition}", self.inner.name);
-        Fused::with_checks(&name, program, None, self.inner.checked)
+        Operation::with_checks(&name, program, None, self.inner.checked)
     }
 
     /// Which inputs the kernel reads.
@@ -292,7 +294,7 @@ impl Fused {
             } else {
                 let dtype = self.dtype(i, inputs);
                 launch.set_template(output_type(n), dtype.into());
-                launch.set_output(&*shapes[i], dtype);
+                launch.set_output(&shapes[i], dtype);
             }
             n += 1;
         }
@@ -328,7 +330,7 @@ impl Fused {
 
     /// The operation in integers, where all that is read are integers and it means the same.
     #[track_caller]
-    fn in_integers(&self, inputs: &[&Array], gpu: bool) -> Result<Option<&Fused>> {
+    fn in_integers(&self, inputs: &[&Array], gpu: bool) -> Result<Option<&Operation>> {
         let Inner { program, used, .. } = &*self.inner;
         let outputs = || (0..program.outputs.len()).map(|i| self.dtype(i, inputs));
         let Some(way) = Way::of(program, used, inputs, outputs(), gpu) else {
@@ -340,7 +342,7 @@ impl Fused {
         }
         let op = match way.program(program) {
             None => None,
-            Some(p) => Some(Fused::with_checks(
+            Some(p) => Some(Operation::with_checks(
                 &self.inner.name,
                 p,
                 None,
@@ -414,7 +416,7 @@ impl Kernels {
     }
 }
 
-impl std::fmt::Debug for Fused {
+impl std::fmt::Debug for Operation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let names: Vec<_> = self.inner.program.inputs.iter().map(|i| &i.name).collect();
         write!(f, "`{}` of {names:?}", self.inner.name)

@@ -244,6 +244,12 @@ impl Program {
         self.outputs.iter().any(|o| o.span == Span::Summed)
     }
 
+    /// Whether the kernel adds up rows: a sum of zeros needs none.
+    pub(crate) fn adds_rows(&self) -> bool {
+        let mut outputs = self.outputs.iter();
+        outputs.any(|o| o.span == Span::Summed && !super::text::is_zero(o))
+    }
+
     /// The same program by rows, with these of its outputs summed over all rows.
     pub(crate) fn summed(mut self, which: &[bool]) -> Program {
         for (o, &summed) in self.outputs.iter_mut().zip(which) {

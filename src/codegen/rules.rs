@@ -2,17 +2,17 @@
 
 use crate::metal::Outputs;
 use crate::transforms::differentiating;
-use crate::transforms::rules::{Rules, apply, mapped_first, only, traced};
+use crate::transforms::rules::{Rules, apply, each, mapped_first, only, traced};
 use crate::{Array, Axes, Dtype, Error, Result};
 
 use super::derived::Variant;
 use super::kinds;
 use super::layout::PART;
-use super::op::Fused;
+use super::op::Operation;
 use super::program::{InputKind, Span};
 use super::saved;
 
-impl Rules for Fused {
+impl Rules for Operation {
     fn name(&self) -> &str {
         self.op_name()
     }
@@ -44,23 +44,16 @@ impl Rules for Fused {
     }
 
     #[track_caller]
-    fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<(Vec<Array>, Vec<usize>)> {
-        if kinds::needs_calls(self.program(), axes) {
-            let outputs = kinds::call_each(self, inputs, axes)?;
-            let front = vec![0; outputs.len()];
-            return Ok((outputs, front));
-        }
-        let outputs = mapped(self, inputs, axes, |op, args| apply(op, args))?;
-        let front = vec![0; outputs.len()];
-        Ok((outputs, front))
+    fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<Vec<Array>> {
+        mapped(self, inputs, axes, |op, args| apply(op, args))
     }
 }
 
 /// A call within a gradient: what the gradient needs again is among the outputs.
 #[derive(Clone)]
 struct Recorded {
-    op: Fused,
-    saving: Fused,
+    op: Operation,
+    saving: Operation,
 }
 
 impl Rules for Recorded {
@@ -102,10 +95,8 @@ impl Rules for Recorded {
     }
 
     #[track_caller]
-    fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<(Vec<Array>, Vec<usize>)> {
-        let outputs = mapped(&self.op, inputs, axes, |_, args| apply(self, args))?;
-        let front = vec![0; outputs.len()];
-        Ok((outputs, front))
+    fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<Vec<Array>> {
+        mapped(&self.op, inputs, axes, |_, args| apply(self, args))
     }
 }
 
@@ -113,8 +104,8 @@ impl Rules for Recorded {
 #[derive(Clone)]
 struct Backward {
     /// The same function of primals and cotangents alone.
-    plain: Fused,
-    reading: Fused,
+    plain: Operation,
+    reading: Operation,
 }
 
 impl Backward {
@@ -150,17 +141,15 @@ impl Rules for Backward {
     }
 
     #[track_caller]
-    fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<(Vec<Array>, Vec<usize>)> {
-        let outputs = mapped(&self.reading, inputs, axes, |op, args| {
+    fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<Vec<Array>> {
+        mapped(&self.reading, inputs, axes, |op, args| {
             let plain = match op.program().sums_rows() == self.plain.program().sums_rows() {
                 true => self.plain.clone(),
                 false => self.plain.unsummed()?,
             };
             let reading = op.clone();
             apply(&Backward { plain, reading }, args)
-        })?;
-        let front = vec![0; outputs.len()];
-        Ok((outputs, front))
+        })
     }
 }
 
@@ -168,11 +157,14 @@ impl Rules for Backward {
 /// without sums over rows: those are over the rows of one place of the mapped axis.
 #[track_caller]
 fn mapped(
-    op: &Fused,
+    op: &Operation,
     inputs: &[Array],
     axes: &[Option<usize>],
-    call: impl Fn(&Fused, &[&Array]) -> Result<Vec<Array>>,
+    call: impl Fn(&Operation, &[&Array]) -> Result<Vec<Array>>,
 ) -> Result<Vec<Array>> {
+    if kinds::needs_calls(op.program(), axes) {
+        return each(inputs, axes, |one| call(op, one));
+    }
     let args = aligned(op, inputs, axes)?;
     let args: Vec<&Array> = args.iter().collect();
     if !op.program().sums_rows() {
@@ -190,7 +182,7 @@ fn mapped(
 
 /// Inputs with the mapped axis in front of all others.
 #[track_caller]
-fn aligned(op: &Fused, inputs: &[Array], axes: &[Option<usize>]) -> Result<Vec<Array>> {
+fn aligned(op: &Operation, inputs: &[Array], axes: &[Option<usize>]) -> Result<Vec<Array>> {
     let moved = mapped_first(inputs, axes)?;
     // An input aligns with the others at its last axes; the mapped axis must stay in front of all.
     let spans = op.program().inputs.iter().map(|i| i.span);
@@ -225,7 +217,7 @@ fn aligned(op: &Fused, inputs: &[Array], axes: &[Option<usize>]) -> Result<Vec<A
     Ok(args)
 }
 
-impl Fused {
+impl Operation {
     /// The operation's value or values: lazy, differentiable.
     #[track_caller]
     pub(crate) fn call(&self, inputs: &[&Array]) -> Result<Vec<Array>> {
@@ -294,7 +286,7 @@ impl Fused {
                 narrow.then_some(Dtype::Float32)
             })
             .collect();
-        let wide = |op: Fused| match widened.iter().any(Option::is_some) {
+        let wide = |op: Operation| match widened.iter().any(Option::is_some) {
             true => op.with_dtypes(widened.clone()),
             false => op,
         };
@@ -355,10 +347,8 @@ impl Fused {
     /// The value of an operation with one output.
     #[track_caller]
     pub(crate) fn call1(&self, inputs: &[&Array]) -> Result<Array> {
-        if self.has_parameters() {
-            return only(self.call(inputs)?, self.op_name());
-        }
-        if !traced(inputs)
+        if !self.has_parameters()
+            && !traced(inputs)
             && let [_] = self.program().outputs.as_slice()
             && let Some(y) = self.launch(inputs)?.pop()
         {

@@ -10,7 +10,7 @@ use super::text::{Writer, is_zero};
 impl Writer<'_> {
     /// Whether an output of the program is summed over all rows.
     pub(super) fn sums_rows(&self) -> bool {
-        self.summed().next().is_some()
+        self.program.adds_rows()
     }
 
     fn summed(&self) -> impl Iterator<Item = &Output> {
@@ -43,9 +43,7 @@ impl Writer<'_> {
                     self.line(format!(
                         "const auto {name}_sum = {name}_out + zk_group * zk_n;"
                     ));
-                    self.line(format!(
-                        "for (uint zk_b = zk_tid * VEC; zk_b < zk_n; zk_b += TG * VEC)"
-                    ));
+                    self.line("for (uint zk_b = zk_tid * VEC; zk_b < zk_n; zk_b += TG * VEC)");
                     self.line(format!(
                         "  for (uint zk_l = 0; zk_l < VEC; ++zk_l) {name}_sum[zk_b + zk_l] = 0.0f;"
                     ));

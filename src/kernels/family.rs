@@ -143,7 +143,7 @@ macro_rules! family {
     (@list $y:ident $outputs:literal) => { Vec::from($y) };
     (@mlx) => { None };
     (@mlx $mlx:expr) => { Some($mlx) };
-    (@roundings) => { $crate::kernels::catalog::few };
+    (@roundings) => { $crate::kernels::catalog::few_roundings };
     (@roundings $roundings:expr) => { $roundings };
     (@shape Rows) => { "(..., D)" };
     (@shape Weight) => { "(D,)" };

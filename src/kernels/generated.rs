@@ -3,16 +3,16 @@
 use std::sync::OnceLock;
 
 use crate::Result;
-use crate::codegen::op::Fused;
+use crate::codegen::op::Operation;
 
 /// An operation that is made when it is first needed.
 pub(super) struct Generated {
-    make: fn() -> Result<Fused>,
-    made: OnceLock<Fused>,
+    make: fn() -> Result<Operation>,
+    made: OnceLock<Operation>,
 }
 
 impl Generated {
-    pub(super) const fn new(make: fn() -> Result<Fused>) -> Self {
+    pub(super) const fn new(make: fn() -> Result<Operation>) -> Self {
         Generated {
             make,
             made: OnceLock::new(),
@@ -20,7 +20,7 @@ impl Generated {
     }
 
     #[track_caller]
-    pub(super) fn op(&self) -> Result<&Fused> {
+    pub(super) fn op(&self) -> Result<&Operation> {
         match self.made.get() {
             Some(op) => Ok(op),
             None => {

@@ -3,9 +3,10 @@
 use std::sync::OnceLock;
 
 use super::arguments::with_axes;
+use super::group::{Group, block_bytes};
 use super::split::{self, Split};
 use crate::codegen::blocks::as_on_gpu;
-use crate::metal::{LONGEST, Launch, lines};
+use crate::metal::{LONGEST, lines};
 use crate::{Array, Dtype, MetalKernel, Result};
 
 /// A kernel over the rows of its first input.
@@ -17,17 +18,18 @@ pub(crate) struct RowKernel {
     name: &'static str,
     inputs: &'static [&'static str],
     outputs: &'static [&'static str],
-    work: Work,
+    does: Does,
     /// `VEC` on a CPU for first inputs of 4 and of 2 bytes.
     vec_on_cpu: [i32; 2],
     /// What it does with a row that several groups may share.
-    shared: split::Work,
+    shared: split::Sharing,
     made: OnceLock<MetalKernel>,
     made_split: OnceLock<MetalKernel>,
     made_in_lines: OnceLock<MetalKernel>,
 }
 
-enum Work {
+/// What a kernel does with the rows.
+enum Does {
     /// A statement for each row, whose number is `row`.
     EachRow(&'static str),
     /// A functor of rows whose values are added up, column by column.
@@ -46,9 +48,9 @@ impl RowKernel {
             name,
             inputs,
             outputs,
-            work: Work::EachRow(call),
+            does: Does::EachRow(call),
             vec_on_cpu: [64; 2],
-            shared: split::Work::Maps(1),
+            shared: split::Sharing::Maps(1),
             made: OnceLock::new(),
             made_split: OnceLock::new(),
             made_in_lines: OnceLock::new(),
@@ -65,9 +67,9 @@ impl RowKernel {
             name,
             inputs,
             outputs: &["out"],
-            work: Work::Sums(functor),
+            does: Does::Sums(functor),
             vec_on_cpu: [64; 2],
-            shared: split::Work::Maps(0),
+            shared: split::Sharing::Maps(0),
             made: OnceLock::new(),
             made_split: OnceLock::new(),
             made_in_lines: OnceLock::new(),
@@ -78,14 +80,14 @@ impl RowKernel {
     /// first inputs of 4 and of 2 bytes.
     pub(crate) const fn scans(mut self, four: i32, two: i32) -> Self {
         self.vec_on_cpu = [four, two];
-        self.shared = split::Work::Scans;
+        self.shared = split::Sharing::Scans;
         self
     }
 
     /// A kernel whose row function has so many reductions (`kk_sum`, `kk_max` and the like) before `kk_map`, where
     /// that is not one: how often a row that no group holds in registers is read.
     pub(crate) const fn reduces(mut self, times: u8) -> Self {
-        self.shared = split::Work::Maps(times);
+        self.shared = split::Sharing::Maps(times);
         self
     }
 
@@ -109,16 +111,16 @@ impl RowKernel {
 
     fn source(&self, in_lines: bool) -> String {
         let x = self.inputs[0];
-        let work = match self.work {
-            Work::EachRow(call) if in_lines => format!(
+        let work = match self.does {
+            Does::EachRow(call) if in_lines => format!(
                 "const size_t line = threads_per_grid.x / TG, place = thread_position_in_grid.x / TG;\n\
                  if (thread_position_in_grid.y + 1 == threads_per_grid.y && place + MISSING >= line) return;\n\
                  const size_t row = thread_position_in_grid.y * line + place;\n{call};"
             ),
-            Work::EachRow(call) => {
+            Does::EachRow(call) => {
                 format!("const size_t row = thread_position_in_grid.x / TG;\n{call};")
             }
-            Work::Sums(functor) => format!(
+            Does::Sums(functor) => format!(
                 "const size_t group = threadgroup_position_in_grid.x, \
                  groups = threadgroups_per_grid.x;\n{};",
                 self.sums_of_rows(functor)
@@ -152,8 +154,8 @@ impl RowKernel {
                 items: 0,
             };
         }
-        if self.shared == split::Work::Scans {
-            return super::scan::group(width, dtype.size(), block_bytes(gpu));
+        if self.shared == split::Sharing::Scans {
+            return Group::of_scan(width, dtype.size(), block_bytes(gpu));
         }
         // Elements of a thread, and of a load: 16 or 8 bytes where rows are made of such blocks.
         let (elements, wide) = match dtype {
@@ -203,9 +205,9 @@ impl RowKernel {
             launch.set_output(shape, dtype);
         }
         match split {
-            Some(split) => split.on(&mut launch, rows),
+            Some(split) => split.apply(&mut launch, rows),
             None => {
-                group.on(&mut launch);
+                group.apply(&mut launch);
                 if count > 1 {
                     let missing = line * count - rows as i64;
                     launch.set_template("MISSING", (missing as i32).into());
@@ -230,9 +232,9 @@ impl RowKernel {
         }
         let name = format!("{}_split", self.name);
         build(&self.made_split, &name, self.inputs, self.outputs, || {
-            let call = match self.work {
-                Work::EachRow(call) => call.to_owned(),
-                Work::Sums(functor) => format!(
+            let call = match self.does {
+                Does::EachRow(call) => call.to_owned(),
+                Does::Sums(functor) => format!(
                     "const size_t group = row, groups = threadgroups_per_grid.y;\n{}",
                     self.sums_of_rows(functor)
                 ),
@@ -259,43 +261,18 @@ impl RowKernel {
         if let Some(split) = split {
             let launch = self.split_kernel()?.launch(&inputs);
             let mut launch = launch.output((groups, width), Dtype::Float32);
-            split.on(&mut launch, groups);
+            split.apply(&mut launch, groups);
             let [parts] = launch.add()?;
             return parts.sum(0);
         }
         let launch = self.kernel()?.launch(&inputs);
         let mut launch = launch.output((groups, width), Dtype::Float32);
-        group.on(&mut launch);
+        group.apply(&mut launch);
         launch.set_grid(groups * group.tg as usize);
         launch.set_threadgroup(group.tg);
         let [parts] = launch.add()?;
         parts.sum(0)
     }
-}
-
-/// Threads of a row, and what each takes of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Group {
-    pub tg: i32,
-    pub vec: i32,
-    pub items: i32,
-}
-
-impl Group {
-    /// Rows of one simdgroup share a threadgroup: a processor holds few groups, but many threads.
-    pub(super) fn on(&self, launch: &mut Launch<'_>) {
-        let threadgroup = if self.tg == 32 { 256 } else { self.tg };
-        launch.set_template("TG", self.tg.into());
-        launch.set_template("VEC", self.vec.into());
-        launch.set_template("ITEMS", self.items.into());
-        launch.set_threadgroup(threadgroup);
-    }
-}
-
-/// What one instruction loads or stores on a GPU. On a CPU, where its way is tested only, arrays begin at multiples
-/// of 8 bytes.
-pub(super) fn block_bytes(gpu: bool) -> usize {
-    if gpu { 16 } else { 8 }
 }
 
 /// For sums over rows: how many rows are worth a threadgroup, and how many groups are enough

@@ -3,10 +3,10 @@
 use std::rc::Rc;
 
 use super::arguments::{check_float, check_shape, number, rows_of};
-use super::catalog::{Entry, Kind, few, input};
+use super::catalog::{Entry, Kind, few_roundings, input};
 use super::generated::Generated;
 use super::op::Op;
-use crate::codegen::op::Fused;
+use crate::codegen::op::Operation;
 use crate::codegen::places;
 use crate::codegen::program::{
     self, Fold, InputKind, Output, OutputDtype, Program, Reduction, Span,
@@ -241,9 +241,9 @@ fn forward(with_total: bool) -> Result<Program> {
 }
 
 static VALUE: Generated =
-    Generated::new(|| Fused::new("softmax_cross_entropy_value", forward(false)?, None));
+    Generated::new(|| Operation::new("softmax_cross_entropy_value", forward(false)?, None));
 static FORWARD: Generated =
-    Generated::new(|| Fused::new("softmax_cross_entropy", forward(true)?, None));
+    Generated::new(|| Operation::new("softmax_cross_entropy", forward(true)?, None));
 
 /// dx = (softmax(x) - onehot(target)) g; 0 for a row that does not count, NaN for a target outside of the row.
 static BACKWARD: Generated = Generated::new(|| {
@@ -267,7 +267,7 @@ static BACKWARD: Generated = Generated::new(|| {
     }
     let value = made.outputs[0].value.clone();
     made.outputs[0].value = places::taken_out(&mut made, value)?;
-    Fused::new("softmax_cross_entropy_grad", made, None)
+    Operation::new("softmax_cross_entropy_grad", made, None)
 });
 
 pub(super) static TABLE: &[Entry] = &[Entry {
@@ -279,5 +279,5 @@ pub(super) static TABLE: &[Entry] = &[Entry {
     composite: |p| (CROSS_ENTROPY.composite)(&Ignored(None), p),
     mlx: Some(|p| Ok(vec![crate::fast::cross_entropy(&p[0], &p[1])?])),
     bytes: |rows, width, size| rows * (width * size + 4 + size),
-    roundings: few,
+    roundings: few_roundings,
 }];

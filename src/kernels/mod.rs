@@ -9,6 +9,7 @@ mod arguments;
 mod catalog;
 mod family;
 mod generated;
+mod group;
 #[allow(
     dead_code,
     reason = "sums of rows move to the one engine with its summed outputs"
@@ -24,4 +25,18 @@ pub mod softmax;
 mod split;
 pub mod transformer;
 
-pub use catalog::{Entry, Function, Input, Kind, catalog};
+pub use catalog::{Entry, Function, Input, Kind};
+
+/// All kernels, family by family, as data: tests, benchmarks and docs/KERNELS.md are made from it.
+pub fn catalog() -> impl Iterator<Item = &'static Entry> {
+    let families = [
+        activations::TABLE,
+        softmax::TABLE,
+        norms::TABLE,
+        transformer::TABLE,
+        loss::TABLE,
+        scan::TABLE,
+        rope::TABLE,
+    ];
+    families.into_iter().flatten()
+}

@@ -1,7 +1,7 @@
 //! Functions of the catalog as operations: forward and backward by kernels, the rest from a
 //! composite of MLX's operations.
 
-use crate::transforms::rules::{Rules, apply, mapped_first};
+use crate::transforms::rules::{Rules, apply, each, repeated};
 use crate::{Array, Dtype, Error, Result, jvp, vjp};
 
 /// Gradients from parameters, inputs, cotangents and outputs.
@@ -102,20 +102,14 @@ impl<P: Clone + 'static> Rules for Forward<P> {
         forward_mode(|p| self.op.derivable(&self.params, p), primals, tangents)
     }
 
-    fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<(Vec<Array>, Vec<usize>)> {
+    fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<Vec<Array>> {
         let shared = axes.get(self.op.rows..).unwrap_or_default();
-        let outputs = if shared.iter().all(Option::is_none) {
-            self.op.call(
-                self.params.clone(),
-                &batched(self.op.rows, inputs, axes)?
-                    .iter()
-                    .collect::<Vec<_>>(),
-            )?
-        } else {
-            each(inputs, axes, |one| self.op.call(self.params.clone(), one))?
-        };
-        let at = vec![0; outputs.len()];
-        Ok((outputs, at))
+        if shared.iter().all(Option::is_none) {
+            let all = repeated(self.op.rows, inputs, axes)?;
+            let all: Vec<&Array> = all.iter().collect();
+            return self.op.call(self.params.clone(), &all);
+        }
+        each(inputs, axes, |one| self.op.call(self.params.clone(), one))
     }
 }
 
@@ -175,10 +169,8 @@ impl<P: Clone + 'static> Rules for Backward<P> {
         forward_mode(|p| self.composite(p), &all[..n], &tangents[..n])
     }
 
-    fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<(Vec<Array>, Vec<usize>)> {
-        let outputs = each(inputs, axes, |one| apply(self, one))?;
-        let at = vec![0; outputs.len()];
-        Ok((outputs, at))
+    fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<Vec<Array>> {
+        each(inputs, axes, |one| apply(self, one))
     }
 }
 
@@ -235,58 +227,4 @@ fn reverse_mode(
         gradients[i] = gradient;
     }
     Ok(gradients)
-}
-
-/// Inputs with the mapped axis as a further leading axis of each of the first `rows`.
-fn batched(rows: usize, inputs: &[Array], axes: &[Option<usize>]) -> Result<Vec<Array>> {
-    let moved = mapped_first(inputs, axes)?;
-    let size = moved
-        .iter()
-        .find(|(_, mapped)| *mapped)
-        .map_or(1, |(a, _)| a.shape()[0]);
-    moved
-        .into_iter()
-        .enumerate()
-        .map(|(i, (a, mapped))| {
-            if mapped || i >= rows {
-                return Ok(a);
-            }
-            let shape: Vec<i32> = std::iter::once(size)
-                .chain(a.shape().iter().copied())
-                .collect();
-            a.broadcast_to(shape)
-        })
-        .collect()
-}
-
-/// Calls `f` for each index of the mapped axes and stacks what it gives along a new first axis.
-fn each(
-    inputs: &[Array],
-    axes: &[Option<usize>],
-    f: impl Fn(&[&Array]) -> Result<Vec<Array>>,
-) -> Result<Vec<Array>> {
-    let moved = mapped_first(inputs, axes)?;
-    let size = moved
-        .iter()
-        .find(|(_, mapped)| *mapped)
-        .map_or(0, |(a, _)| a.shape()[0]);
-    let mut columns: Vec<Vec<Array>> = Vec::new();
-    for index in 0..size {
-        let one = moved
-            .iter()
-            .map(|(a, mapped)| {
-                if *mapped {
-                    a.index(index)
-                } else {
-                    Ok(a.clone())
-                }
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let outputs = f(&one.iter().collect::<Vec<_>>())?;
-        columns.resize_with(outputs.len(), Vec::new);
-        for (column, y) in columns.iter_mut().zip(outputs) {
-            column.push(y);
-        }
-    }
-    columns.iter().map(|c| crate::ops::stack(c, 0)).collect()
 }

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::arguments::{check_float, check_shape, number, rows_of};
 use super::catalog::{Input as Argument, Kind};
 use crate::codegen::names;
-use crate::codegen::op::Fused;
+use crate::codegen::op::Operation;
 use crate::codegen::places;
 use crate::codegen::program::{
     Fold, Input, InputKind, Output, OutputDtype, Program, Reduction, Span,
@@ -25,7 +25,7 @@ pub(super) struct Kernel {
     numbers: &'static [&'static str],
     program: &'static str,
     formula: &'static str,
-    made: OnceLock<Fused>,
+    made: OnceLock<Operation>,
     read: OnceLock<Formula>,
 }
 
@@ -119,12 +119,12 @@ impl Kernel {
     }
 
     #[track_caller]
-    fn op(&self) -> Result<&Fused> {
+    fn op(&self) -> Result<&Operation> {
         if let Some(known) = self.made.get() {
             return Ok(known);
         }
         let (_, name) = self.name.split_once("::").unwrap_or(("", self.name));
-        let op = Fused::new(name, self.program()?, None)?;
+        let op = Operation::new(name, self.program()?, None)?;
         Ok(self.made.get_or_init(|| op))
     }
 
@@ -319,5 +319,4 @@ fn reduced(program: &mut Program, function: &str, call: Expr) -> Result<Expr> {
 }
 
 #[cfg(test)]
-#[path = "recipe_tests.rs"]
 mod tests;

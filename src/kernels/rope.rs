@@ -1,7 +1,7 @@
 //! Rotary position embedding.
 
 use super::arguments::{check_float, check_shape, rows_of};
-use super::catalog::{Entry, Kind, few, input};
+use super::catalog::{Entry, Kind, few_roundings, input};
 use super::kernel::RowKernel;
 use super::op::Op;
 use crate::{Array, Dtype, Error, Result};
@@ -141,5 +141,5 @@ pub(super) static TABLE: &[Entry] = &[Entry {
     mlx: None,
     // With as many positions as rows.
     bytes: |rows, width, size| 3 * rows * width * size,
-    roundings: few,
+    roundings: few_roundings,
 }];

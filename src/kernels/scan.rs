@@ -2,7 +2,7 @@
 
 use super::arguments::{check_float, rows_of};
 use super::catalog::{Entry, Kind, input};
-use super::kernel::{Group, RowKernel};
+use super::kernel::RowKernel;
 use super::op::Op;
 use crate::ops::Scan;
 use crate::{Array, Result};
@@ -79,24 +79,6 @@ static BACKWARD: RowKernel = RowKernel::new(
     "kk_cumsum_row<true>(x + row * n, out + row * n, n, g)",
 )
 .scans(8, 32);
-
-/// How a row is shared out on a GPU: 16 elements a thread, in blocks of 16 bytes, and a simdgroup for short
-/// rows.
-pub(super) fn group(width: usize, size: usize, block_bytes: usize) -> Group {
-    let wide = block_bytes / size;
-    let vec = match width {
-        ..=32 => 1,
-        33..=128 => wide.min(4),
-        _ => wide,
-    };
-    let tg = width.div_ceil(16).next_power_of_two().clamp(32, 512);
-    let items = width.div_ceil(tg * vec).next_power_of_two();
-    Group {
-        tg: tg as i32,
-        vec: vec as i32,
-        items: items.min((16 / vec).min(4)) as i32,
-    }
-}
 
 pub(super) static TABLE: &[Entry] = &[Entry {
     name: "scan::cumsum_lastdim",

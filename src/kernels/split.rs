@@ -3,13 +3,13 @@
 
 use std::fmt::Write as _;
 
-use super::kernel::Group;
+use super::group::Group;
 use crate::Dtype;
 use crate::metal::Launch;
 
-/// What a row function does with a row.
+/// What groups can share of the work on a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Work {
+pub(super) enum Sharing {
     /// So many reductions, one after the other, then `kk_map`: groups share the writing, or all of the work
     /// if there is no reduction.
     Maps(u8),
@@ -41,7 +41,7 @@ impl Split {
     /// How `rows` rows of `width` elements of a first input of `dtype` are shared out, if that is better
     /// than a group for each row with the row in registers. `block` is how many bytes one instruction loads.
     pub(super) fn of(
-        work: Work,
+        sharing: Sharing,
         rows: usize,
         width: usize,
         dtype: Dtype,
@@ -49,16 +49,16 @@ impl Split {
     ) -> Option<Split> {
         let wide = block / dtype.size();
         let vec = if width.is_multiple_of(wide) { wide } else { 1 };
-        let least = match work {
-            Work::Maps(0) if rows <= FEW_ROWS => 8 * 1024,
+        let least = match sharing {
+            Sharing::Maps(0) if rows <= FEW_ROWS => 8 * 1024,
             _ => WIDEST_KEPT,
         };
         if width <= least {
             return None;
         }
-        let tg = match work {
-            Work::Maps(0) => 256,
-            Work::Maps(_) if dtype == Dtype::Float32 => 1024,
+        let tg = match sharing {
+            Sharing::Maps(0) => 256,
+            Sharing::Maps(_) if dtype == Dtype::Float32 => 1024,
             _ => 512,
         };
         // As measured: long loops want more on the way.
@@ -68,13 +68,13 @@ impl Split {
             ON_THE_WAY
         };
         // `kk_cumsum_part` takes four blocks at most.
-        let most = if work == Work::Scans { 4 } else { 16 };
+        let most = if sharing == Sharing::Scans { 4 } else { 16 };
         let step = width.div_ceil(tg * on_the_way);
-        let parts = match work {
-            Work::Maps(0) => step,
-            Work::Maps(_) => (READERS / rows.max(1)).clamp(1, step),
+        let parts = match sharing {
+            Sharing::Maps(0) => step,
+            Sharing::Maps(_) => (READERS / rows.max(1)).clamp(1, step),
             // On average a group reads half of the row.
-            Work::Scans => (2 * READERS / rows.max(1)).clamp(1, step),
+            Sharing::Scans => (2 * READERS / rows.max(1)).clamp(1, step),
         };
         Some(Split {
             group: Group {
@@ -87,17 +87,17 @@ impl Split {
     }
 
     /// All groups of `rows` rows.
-    pub(super) fn on(&self, launch: &mut Launch<'_>, rows: usize) {
-        self.group.on(launch);
+    pub(super) fn apply(&self, launch: &mut Launch<'_>, rows: usize) {
+        self.group.apply(launch);
         launch.set_grid((self.parts.saturating_mul(self.group.tg as usize), rows));
     }
 }
 
 /// The text of a kernel that runs `call` for each row, see `kernels/split.metal`.
-pub(super) fn source(work: Work, x: &str, call: &str) -> String {
-    let (passes, whole) = match work {
-        Work::Maps(passes) => (passes, true),
-        Work::Scans => (0, false),
+pub(super) fn source(sharing: Sharing, x: &str, call: &str) -> String {
+    let (passes, whole) = match sharing {
+        Sharing::Maps(passes) => (passes, true),
+        Sharing::Scans => (0, false),
     };
     let mut text = format!(
         "threadgroup float shared[32];\n\
@@ -146,13 +146,13 @@ mod tests {
     #[test]
     fn rows_are_shared_where_that_pays() {
         let split = |work, rows, width| Split::of(work, rows, width, Dtype::Float32, 16);
-        assert_eq!(split(Work::Maps(1), 8192, 4096), None);
-        assert_eq!(split(Work::Maps(0), 8192, 16384), None);
+        assert_eq!(split(Sharing::Maps(1), 8192, 4096), None);
+        assert_eq!(split(Sharing::Maps(0), 8192, 16384), None);
         let parts = |work, rows, width| split(work, rows, width).map(|s| s.parts);
-        assert_eq!(parts(Work::Maps(1), 16, 151_936), Some(4));
-        assert_eq!(parts(Work::Maps(1), 1, 151_936), Some(10));
-        assert_eq!(parts(Work::Maps(1), 4096, 151_936), Some(1));
-        assert_eq!(parts(Work::Maps(0), 16, 75_968), Some(19));
-        assert_eq!(parts(Work::Scans, 16, 151_936), Some(8));
+        assert_eq!(parts(Sharing::Maps(1), 16, 151_936), Some(4));
+        assert_eq!(parts(Sharing::Maps(1), 1, 151_936), Some(10));
+        assert_eq!(parts(Sharing::Maps(1), 4096, 151_936), Some(1));
+        assert_eq!(parts(Sharing::Maps(0), 16, 75_968), Some(19));
+        assert_eq!(parts(Sharing::Scans, 16, 151_936), Some(8));
     }
 }

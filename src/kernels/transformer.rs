@@ -3,11 +3,11 @@
 use smallvec::SmallVec;
 
 use super::arguments::{check_float, number, rows_of};
-use super::catalog::{Entry, Kind, few, input};
+use super::catalog::{Entry, Kind, few_roundings, input};
 use super::generated::Generated;
 use super::kernel::RowKernel;
 use super::op::Op;
-use crate::codegen::op::Fused;
+use crate::codegen::op::Operation;
 use crate::codegen::program::{InputKind, Program};
 use crate::expr::Expr;
 use crate::{Array, Dtype, Error, Result};
@@ -150,7 +150,7 @@ static DROPOUT: Generated = Generated::new(|| {
         program.set_kind("inputs", word, InputKind::Index)?;
     }
     program.set_kind("inputs", "factor", InputKind::Parameter)?;
-    Fused::new("dropout", program, None)
+    Operation::new("dropout", program, None)
 });
 
 /// The same by MLX's operations.
@@ -185,7 +185,7 @@ pub(super) static TABLE: &[Entry] = &[
         composite: |p| (SWIGLU.composite)(&(), p),
         mlx: None,
         bytes: |rows, width, size| 3 * rows * width * size,
-        roundings: few,
+        roundings: few_roundings,
     },
     Entry {
         name: "transformer::dropout",
@@ -199,6 +199,6 @@ pub(super) static TABLE: &[Entry] = &[
             Ok(vec![((&p[0] * &keep)? * (1.0 / 0.9))?])
         }),
         bytes: |rows, width, size| 2 * rows * width * size,
-        roundings: few,
+        roundings: few_roundings,
     },
 ];

@@ -81,7 +81,7 @@ fn is_read(tokens: &[&str], at: usize) -> bool {
     }
     let ends = matches!(str(close + 1), ";" | "," | ")" | "]" | ":");
     // `float v = y[i];`, but not `device float& r = y[i];`
-    let assigned = before(1) == "=" && !matches!(before(3), "&" | "&&") && before(2) != "";
+    let assigned = before(1) == "=" && !matches!(before(3), "&" | "&&") && !before(2).is_empty();
     ends && (BEFORE.contains(&before(1)) || (assigned && str(close + 1) == ";"))
 }
 

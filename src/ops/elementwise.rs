@@ -170,36 +170,6 @@ impl Array {
         ))
     }
 
-    /// True where the values are close, `|self - other| <= atol + rtol * |other|` (bool).
-    #[track_caller]
-    pub fn isclose(&self, other: impl Operand, within: impl Into<Tolerance>) -> Result<Array> {
-        let other = near(&other, self)?;
-        let t = within.into();
-        done(ffi::isclose(
-            self.raw(),
-            other.raw(),
-            t.rtol,
-            t.atol,
-            t.equal_nan,
-            current(),
-        ))
-    }
-
-    /// One bool: whether all values are close, as in [`isclose`](Array::isclose).
-    #[track_caller]
-    pub fn allclose(&self, other: impl Operand, within: impl Into<Tolerance>) -> Result<Array> {
-        let other = near(&other, self)?;
-        let t = within.into();
-        done(ffi::allclose(
-            self.raw(),
-            other.raw(),
-            t.rtol,
-            t.atol,
-            t.equal_nan,
-            current(),
-        ))
-    }
-
     /// One bool: whether both have the same shape and values; with `equal_nan` NaN equals NaN.
     #[track_caller]
     pub fn array_equal(&self, other: &Array, equal_nan: bool) -> Result<Array> {
@@ -210,6 +180,27 @@ impl Array {
             current(),
         ))
     }
+}
+
+macro_rules! closeness {
+    ($($(#[$doc:meta])* $name:ident;)*) => {
+        impl Array {$(
+            $(#[$doc])*
+            #[track_caller]
+            pub fn $name(&self, other: impl Operand, within: impl Into<Tolerance>) -> Result<Array> {
+                let other = near(&other, self)?;
+                let Tolerance { rtol, atol, equal_nan } = within.into();
+                done(ffi::$name(self.raw(), other.raw(), rtol, atol, equal_nan, current()))
+            }
+        )*}
+    };
+}
+
+closeness! {
+    /// True where the values are close, `|self - other| <= atol + rtol * |other|` (bool).
+    isclose;
+    /// One bool: whether all values are close, as in [`isclose`](Array::isclose).
+    allclose;
 }
 
 /// `x` where `condition` is true (or non-zero), `y` elsewhere: MLX's `where`, which is a

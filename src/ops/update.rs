@@ -110,6 +110,36 @@ scatters! {
     scatter_min;
 }
 
+macro_rules! along_axis {
+    ($($(#[$doc:meta])* $name:ident;)*) => {
+        impl Array {$(
+            $(#[$doc])*
+            #[track_caller]
+            pub fn $name(
+                &self,
+                indices: &Array,
+                values: impl Operand,
+                axis: i32,
+            ) -> Result<Array> {
+                let values = values.operand(self)?;
+                check_update("values", &values, self.dtype())?;
+                done(ffi::$name(self.raw(), indices.raw(), values.raw(), axis, current()))
+            }
+        )*}
+    };
+}
+
+along_axis! {
+    /// This array with `values` where `indices` say along `axis`:
+    /// `x[i, indices[i, j]] = values[i, j]` for the last axis of two.
+    ///
+    /// # Errors
+    /// As [`take_along_axis`](Array::take_along_axis).
+    put_along_axis;
+    /// As [`put_along_axis`](Array::put_along_axis), adding to what is there.
+    scatter_add_axis;
+}
+
 impl Array {
     /// This array with `update` in place of a slice that starts, along `axes`, where the
     /// integers in `start` say: positions that only the evaluation knows.
@@ -133,48 +163,6 @@ impl Array {
             update.raw(),
             start.raw(),
             &axes,
-            current(),
-        ))
-    }
-
-    /// This array with `values` where `indices` say along `axis`:
-    /// `x[i, indices[i, j]] = values[i, j]` for the last axis of two.
-    ///
-    /// # Errors
-    /// As [`take_along_axis`](Array::take_along_axis).
-    #[track_caller]
-    pub fn put_along_axis(
-        &self,
-        indices: &Array,
-        values: impl Operand,
-        axis: i32,
-    ) -> Result<Array> {
-        let values = values.operand(self)?;
-        check_update("values", &values, self.dtype())?;
-        done(ffi::put_along_axis(
-            self.raw(),
-            indices.raw(),
-            values.raw(),
-            axis,
-            current(),
-        ))
-    }
-
-    /// As [`put_along_axis`](Array::put_along_axis), adding to what is there.
-    #[track_caller]
-    pub fn scatter_add_axis(
-        &self,
-        indices: &Array,
-        values: impl Operand,
-        axis: i32,
-    ) -> Result<Array> {
-        let values = values.operand(self)?;
-        check_update("values", &values, self.dtype())?;
-        done(ffi::scatter_add_axis(
-            self.raw(),
-            indices.raw(),
-            values.raw(),
-            axis,
             current(),
         ))
     }

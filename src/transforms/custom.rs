@@ -121,15 +121,7 @@ impl CustomFunction {
     /// another number of arrays.
     #[track_caller]
     pub fn call1(&self, input: &Array) -> Result<Array> {
-        let mut outputs = self.call([input])?;
-        match (outputs.pop(), outputs.is_empty()) {
-            (Some(y), true) => Ok(y),
-            _ => Err(crate::Error::argument(
-                "function",
-                "one output",
-                "another number",
-            )),
-        }
+        super::rules::only(self.call([input])?, "function")
     }
 }
 

@@ -26,8 +26,8 @@ pub(crate) trait Rules: Clone + 'static {
     /// One tangent for each output; a primal without tangent is held constant.
     fn jvp(&self, primals: &[Array], tangents: &[Option<&Array>]) -> Result<Vec<Array>>;
 
-    /// The outputs for inputs with a further axis each, and where that axis is in them.
-    fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<(Vec<Array>, Vec<usize>)>;
+    /// The outputs for inputs with a further axis each, which comes first in all outputs.
+    fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<Vec<Array>>;
 }
 
 /// Whether a transform sees any of the arrays.
@@ -55,8 +55,9 @@ pub(crate) fn apply<R: Rules>(op: &R, inputs: &[&Array]) -> Result<Vec<Array>> {
         })
         .with_vmap(move |inputs, axes| {
             let axes: Vec<_> = axes.iter().map(|&a| usize::try_from(a).ok()).collect();
-            let (outputs, at) = vmap.vmap(inputs, &axes)?;
-            Ok((outputs, at.into_iter().map(|a| a as i32).collect()))
+            let outputs = vmap.vmap(inputs, &axes)?;
+            let front = vec![0; outputs.len()];
+            Ok((outputs, front))
         })
         .call(inputs)
         .here()
@@ -86,4 +87,66 @@ pub(crate) fn mapped_first(inputs: &[Array], axes: &[Option<usize>]) -> Result<V
             Some(n) => Ok((a.moveaxis(*n as i32, 0)?, true)),
         })
         .collect()
+}
+
+/// How many values the mapped axis has; 0 where nothing is mapped.
+fn size(moved: &[(Array, bool)]) -> i32 {
+    let first = moved.iter().find(|(_, mapped)| *mapped);
+    first.map_or(0, |(a, _)| a.shape()[0])
+}
+
+/// Inputs with the mapped axis first, of which the leading `count` have all one: those that are not mapped repeat.
+#[track_caller]
+pub(crate) fn repeated(
+    count: usize,
+    inputs: &[Array],
+    axes: &[Option<usize>],
+) -> Result<Vec<Array>> {
+    let moved = mapped_first(inputs, axes)?;
+    let size = size(&moved);
+    let mut all = Vec::with_capacity(moved.len());
+    for (i, (a, mapped)) in moved.into_iter().enumerate() {
+        all.push(match mapped || i >= count {
+            true => a,
+            false => a.broadcast_to([&[size], a.shape()].concat())?,
+        });
+    }
+    Ok(all)
+}
+
+/// Calls `f` for each index of the mapped axes; what it gives lies along a new first axis. Without any index a call with zeros
+/// tells shapes and dtypes.
+#[track_caller]
+pub(crate) fn each(
+    inputs: &[Array],
+    axes: &[Option<usize>],
+    f: impl Fn(&[&Array]) -> Result<Vec<Array>>,
+) -> Result<Vec<Array>> {
+    let moved = mapped_first(inputs, axes)?;
+    let mut columns: Vec<Vec<Array>> = Vec::new();
+    let size = size(&moved);
+    for index in 0..size.max(1) {
+        let mut one = Vec::with_capacity(moved.len());
+        for (a, mapped) in &moved {
+            one.push(match mapped {
+                true if size == 0 => Array::zeros(&a.shape()[1..], a.dtype())?,
+                true => a.index(index)?,
+                false => a.clone(),
+            });
+        }
+        let outputs = f(&one.iter().collect::<Vec<_>>())?;
+        columns.resize_with(outputs.len(), Vec::new);
+        for (column, y) in columns.iter_mut().zip(outputs) {
+            column.push(y);
+        }
+    }
+    let mut all = Vec::with_capacity(columns.len());
+    for column in &columns {
+        let stacked = crate::ops::stack(column, 0)?;
+        all.push(match size {
+            0 => Array::zeros([&[0], &stacked.shape()[1..]].concat(), stacked.dtype())?,
+            _ => stacked,
+        });
+    }
+    Ok(all)
 }

@@ -1,7 +1,9 @@
 //! What the tests of the toolkit use.
 #![allow(dead_code, reason = "each file uses a part")]
 
+use zmlx::api::Pass;
 use zmlx::prelude::*;
+use zmlx::rowwise::{self, MapReduceBuilder};
 
 use crate::common::{Rng, exactly};
 
@@ -30,4 +32,19 @@ pub fn check(got: &Array, want: &Array, tolerance: f64, what: &str) {
             (g - w).abs() <= tolerance * (1.0 + w.abs()) || g == w || (g.is_nan() && w.is_nan());
         assert!(fits, "{what}: element {i}: got {g}, want {w}");
     }
+}
+
+/// The two passes of softmax over `x`: the largest element `s1`, and the sum `s2` of the exponentials of the distances to it.
+pub fn softmax_passes(name: &str) -> MapReduceBuilder {
+    rowwise::map_reduce(name)
+        .pass(Pass {
+            init: "-INFINITY",
+            update: "max(acc1, x)",
+            reduce: "max(a, b)",
+        })
+        .pass(Pass {
+            init: "0.0f",
+            update: "acc2 + exp(x - s1)",
+            reduce: "a + b",
+        })
 }

@@ -3,11 +3,11 @@
 use rstest::rstest;
 use zmlx::api::Pass;
 use zmlx::prelude::*;
-use zmlx::rowwise::{MapReduce, MapReduceBuilder, map_reduce};
+use zmlx::rowwise::{MapReduce, map_reduce};
 use zmlx::{Result, jvp, value_and_grad_of, vjp, vmap};
 
 use crate::common::{Rng, exactly, on_worker};
-use crate::toolkit::{check, f64_of, normal};
+use crate::toolkit::{check, f64_of, normal, softmax_passes};
 
 pub(crate) fn sum(update: &str) -> Pass<'_> {
     Pass {
@@ -15,16 +15,6 @@ pub(crate) fn sum(update: &str) -> Pass<'_> {
         update,
         reduce: "a + b",
     }
-}
-
-pub(crate) fn powers(name: &str) -> MapReduceBuilder {
-    map_reduce(name)
-        .pass1(Pass {
-            init: "-INFINITY",
-            update: "max(acc1, x)",
-            reduce: "max(a, b)",
-        })
-        .pass2(sum("acc2 + exp(x - s1)"))
 }
 
 fn rms_norm() -> MapReduce {
@@ -48,7 +38,7 @@ pub(crate) fn layer_norm() -> MapReduce {
 
 /// Softmax and its logarithm's denominator: elements and a value a row.
 fn weighted_softmax() -> MapReduce {
-    powers("weighted_softmax")
+    softmax_passes("weighted_softmax")
         .inputs(["x", "w", "b"])
         .write("exp(x - s1) / s2 * w + b")
         .write_row("s1 + log(s2)")

@@ -6,7 +6,7 @@ use zmlx::prelude::*;
 use zmlx::{Result, grad, jvp, value_and_grad_of};
 
 use crate::common::{Rng, exactly, on_worker};
-use crate::toolkit::{check, f64_of, normal};
+use crate::toolkit::{check, f64_of, normal, softmax_passes};
 use crate::{reduce, softmax};
 
 /// The text for many threads a row gives the same as that for one.
@@ -19,17 +19,7 @@ fn threadgroups(
         let mut rng = Rng::new();
         let x = normal(&mut rng, &[3, n]);
         let c = normal(&mut rng, &[3, n]);
-        let op = api::map_reduce("grouped")
-            .pass1(Pass {
-                init: "-INFINITY",
-                update: "max(acc1, x)",
-                reduce: "max(a, b)",
-            })
-            .pass2(Pass {
-                init: "0.0f",
-                update: "acc2 + exp(x - s1)",
-                reduce: "a + b",
-            })
+        let op = softmax_passes("grouped")
             .write("exp(x - s1) / s2")
             .threadgroup_everywhere(threads)
             .build()

@@ -5,12 +5,12 @@ mod common;
 mod gradients;
 mod layouts;
 mod parameters;
-mod places;
 mod randoms;
 mod saved;
 #[path = "../common/toolkit.rs"]
 mod toolkit;
-mod uses;
+mod transforms;
+mod values_at;
 mod widths;
 
 use zmlx::Result;
@@ -18,18 +18,10 @@ use zmlx::api::Pass;
 use zmlx::prelude::*;
 use zmlx::rowwise::MapReduce;
 
+use toolkit::softmax_passes;
+
 fn softmax() -> MapReduce {
-    api::map_reduce("softmax")
-        .pass1(Pass {
-            init: "-INFINITY",
-            update: "max(acc1, x)",
-            reduce: "max(a, b)",
-        })
-        .pass2(Pass {
-            init: "0.0f",
-            update: "acc2 + exp(x - s1)",
-            reduce: "a + b",
-        })
+    softmax_passes("softmax")
         .write("exp(x - s1) / s2")
         .build()
         .unwrap()

@@ -148,9 +148,9 @@ fn what_is_refused() {
             assert!(matches!(error, Error::Dtype { .. }) && named, "{error}");
         }
         let map = elementwise::map("scaled", ["x", "by"], "x * by")?;
-        let error = map.clone().with_parameter("z").unwrap_err();
+        let error = map.clone().parameter("z").unwrap_err();
         assert!(matches!(error, Error::Argument { .. }), "{error:?}");
-        let scaled = map.with_parameter("by")?;
+        let scaled = map.parameter("by")?;
         assert_eq!(
             scaled
                 .call(&[&Array::ones((), F32)?, &Array::ones((1, 1), F32)?])?

@@ -36,8 +36,8 @@ fn bits() -> Map {
         "kk_random_bits(a, b, elem + from) + 0 * int(x)",
     );
     let indices = ["a", "b", "from"];
-    let map = indices.iter().fold(map, |map, name| map?.with_index(name));
-    map.unwrap().with_output_dtype(Dtype::Uint32).unwrap()
+    let map = indices.iter().fold(map, |map, name| map?.index(name));
+    map.unwrap().output_dtype(Dtype::Uint32).unwrap()
 }
 
 fn drawn(op: &Map, [a, b]: [u32; 2], from: u64, size: usize) -> Result<Vec<u32>> {
@@ -125,7 +125,7 @@ fn every_way_of_reading_counts_alike() {
         let got = grad(|x| op.call_all(&[x, &first, &second])?[0].sum(..))(&x)?;
         check(&got, &numbers, 1e-6, "gradient");
         let map = elementwise::map("map", ["x", "w", "a", "b"], "x * w * kk_random(a, b, elem)")?;
-        let map = map.with_index("a")?.with_index("b")?;
+        let map = map.index("a")?.index("b")?;
         let w = normal(&mut rng, &[4, 1]);
         let y = map.call(&[&x, &w, &first, &second])?;
         check(&y, &((&x * &w)? * &numbers)?, 1e-6, "broadcast");

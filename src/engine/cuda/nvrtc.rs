@@ -14,7 +14,7 @@ use std::{
 use libloading::Library;
 
 use super::patience::{self, Problem, Reason};
-use crate::engine::compile_limit::{VARIABLE as COMPILE_TIMEOUT, limit as compile_limit};
+use crate::engine::compile_limit::{COMPILE_TIMEOUT, compile_limit};
 
 type Program = *mut c_void;
 type Status = c_int;

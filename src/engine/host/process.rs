@@ -12,8 +12,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::engine::compile_limit::{VARIABLE, limit};
 use rustix::process::{Pid, Signal, kill_process_group};
+
+use crate::engine::compile_limit::{COMPILE_TIMEOUT, compile_limit};
 
 /// How much of what a compiler says is kept. Errors in templates are long, and the first one counts.
 const MOST: usize = 4 << 20;
@@ -39,7 +40,7 @@ impl std::fmt::Display for Problem {
             Self::System(e) => write!(f, "{e}"),
             Self::Late(limit) => write!(
                 f,
-                "it did not finish within {limit:?} and was ended ({VARIABLE} sets the limit in seconds)"
+                "it did not finish within {limit:?} and was ended ({COMPILE_TIMEOUT} sets the limit in seconds)"
             ),
         }
     }
@@ -49,12 +50,12 @@ impl std::fmt::Display for Problem {
 ///
 /// It is the head of a process group, as a compiler starts others, which end with it when it is late.
 pub fn run(command: &mut Command) -> Result<Ended, Problem> {
-    run_within(command, false, limit())
+    run_within(command, false, compile_limit())
 }
 
 /// Runs a command that has little to do, and gives its output.
 pub fn ask(command: &mut Command) -> Result<Ended, Problem> {
-    run_within(command, true, limit().min(Duration::from_secs(30)))
+    run_within(command, true, compile_limit().min(Duration::from_secs(30)))
 }
 
 fn run_within(command: &mut Command, output: bool, limit: Duration) -> Result<Ended, Problem> {

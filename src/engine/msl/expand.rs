@@ -79,8 +79,11 @@ fn once(text: &str, written: &mut Vec<(usize, usize)>) -> Option<String> {
     Some(out)
 }
 
+/// Where something begins and ends, in the text before and in the text after.
+type Ranges = ((usize, usize), (usize, usize));
+
 /// The ranges where they are after replacements `(from, to)`, and those of the replacements.
-fn moved(written: &mut Vec<(usize, usize)>, ranges: &[((usize, usize), (usize, usize))]) {
+fn moved(written: &mut Vec<(usize, usize)>, ranges: &[Ranges]) {
     let place = |byte: usize| {
         let last = ranges.iter().rev().find(|((start, _), _)| *start < byte);
         match last {

@@ -181,3 +181,18 @@ fn sums_beside_a_large_element() {
     })
     .unwrap();
 }
+
+/// A mapped axis of no places gives results of no places.
+#[test]
+fn mapped_over_nothing() {
+    on_worker(|| {
+        let x = Array::zeros((0, 3, 5), F32).unwrap();
+        let many = reduce("acc + v").build().unwrap();
+        let numbered = elementwise::unary("numbered", "x + elem").unwrap();
+        let y = vmap(|p: &[Array]| Ok(vec![many.call(&p[0])?, p[0].clone()]));
+        let y = y.call([&x]).unwrap();
+        assert_eq!(y[0].shape(), [0, 3]);
+        let y = vmap(|p: &[Array]| Ok(vec![numbered.call(&p[0])?])).call([&x]);
+        assert_eq!(y.unwrap()[0].shape(), [0, 3, 5]);
+    });
+}
