@@ -34,6 +34,12 @@ inline T kk_silu(T x) {
   return T(v * kk_sigmoid<SHORT>(v));
 }
 
+// x, as a constant for derivatives.
+template <typename T>
+inline T kk_stop(T x) {
+  return x;
+}
+
 // max(x, 0).
 template <typename T>
 inline T kk_relu(T x) {
