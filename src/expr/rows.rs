@@ -14,8 +14,8 @@ use crate::{Error, Result};
 pub(crate) enum Language {
     /// MSL.
     Msl,
-    /// MSL with functions of a whole row: `sum(x)`, and `max` and `min` of one argument; and `stop(x)`, which is x without
-    /// a derivative.
+    /// MSL with functions of a whole row: `sum(x)`, and `max` and `min` of one argument; `stop(x)`, which is x without a
+    /// derivative; and `when(c, x)`, which is x, or 0 unless c.
     Rows,
     /// Formulas as books write them: functions of rows, too, `^` is the power, numbers are real numbers, and `pi` is
     /// known.
@@ -78,7 +78,8 @@ pub(super) fn called(
     }
     if language != Language::Textbook {
         return match (name, args) {
-            ("stop", [x]) => Some(Ok(call("kk_stop", vec![x.clone()]))),
+            ("stop", [_]) => Some(Ok(call("kk_stop", args.to_vec()))),
+            ("when", [_, _]) => Some(Ok(call("kk_when", args.to_vec()))),
             _ => None,
         };
     }

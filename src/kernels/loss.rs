@@ -283,9 +283,9 @@ macro_rules! program {
     ($logits:literal, $($results:literal),+) => {
         concat!(
             "ignored = counts != 0 && targets == index;
-            x = ignored ? 0.0f : ",
+            x = when(!ignored, ",
             $logits,
-            ";
+            ");
             most = max(x);
             shift = stop(most == -INFINITY ? 0.0f : most);
             above = x - shift;
@@ -381,7 +381,8 @@ static SLOPE: Kernel = Kernel::new(
 )
 .with_words(WORDS);
 
-const SLOPE_FORMULA: &str = "(exp(logits) / sum(exp(logits)) - onehot(logits, targets)) * cotan";
+const SLOPE_FORMULA: &str = "shift = max(stop(logits));
+    (exp(logits - shift) / sum(exp(logits - shift)) - onehot(logits, targets)) * cotan";
 
 pub(super) static TABLE: &[Entry] = &[
     Entry {

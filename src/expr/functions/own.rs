@@ -4,7 +4,7 @@ use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
 use super::{Function, float, integer, steps};
 use crate::expr::Expr;
-use crate::expr::build::{choose, constant};
+use crate::expr::build::{call, choose, constant};
 use crate::expr::special::erf;
 
 /// sqrt(2/pi) and the cubic coefficient of GELU's approximation.
@@ -137,6 +137,15 @@ pub(super) static TABLE: &[Function] = &[
         1,
         |x| erf(x[0]),
         |x, _, _| FRAC_2_SQRT_PI * (-x[0].square()).exp(),
+    ),
+    float(
+        "kk_when",
+        2,
+        |x| if x[0] == 0.0 { 0.0 } else { x[1] },
+        |x, _, i| match i {
+            0 => constant(0.0),
+            _ => call("kk_when", vec![x[0].clone(), constant(1.0)]),
+        },
     ),
     // What it is worth is known; that it changes is not.
     steps("kk_stop", 1, |x| x[0]),

@@ -34,6 +34,7 @@ fn tree(rng: &mut Rng, depth: usize) -> Expr {
             let f = all[rng.below(all.len())];
             let args = match f.name {
                 "select" => vec![a, b, c.gt(0)],
+                "kk_when" => vec![c.gt(0), a],
                 // Elsewhere 0 times no number is in the derivative.
                 "clamp" => vec![a, b.clone(), b + 1.0],
                 // Steps closer than differences again.
