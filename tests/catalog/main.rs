@@ -14,6 +14,7 @@ mod dropout;
 mod errors;
 mod layouts;
 mod long_rows;
+mod loss;
 mod places;
 mod process;
 mod reference;
