@@ -283,9 +283,10 @@ macro_rules! program {
     ($logits:literal, $($results:literal),+) => {
         concat!(
             "ignored = counts != 0 && targets == index;
-            x = when(!ignored, ",
+            counted = when(!ignored, logits);
+            x = ",
             $logits,
-            ");
+            ";
             most = max(x);
             shift = stop(most == -INFINITY ? 0.0f : most);
             above = x - shift;
@@ -339,26 +340,27 @@ const TARGETS: Input = input("targets", Kind::Targets);
 const WEIGHT: Input = input("weight", Kind::Weight);
 const COTAN: Input = input("cotan", Kind::Scalars);
 
-static PLAIN: Kernel = kernel(&[LOGITS, TARGETS], &["z"], loss!("logits", "own"));
-static SMOOTH: Kernel = kernel(&[LOGITS, TARGETS], &["z", "smoothing"], smooth!("logits"));
+static PLAIN: Kernel = kernel(&[LOGITS, TARGETS], &["z"], loss!("counted", "own"));
+static SMOOTH: Kernel = kernel(&[LOGITS, TARGETS], &["z", "smoothing"], smooth!("counted"));
 static CAPPED: Kernel = kernel(
     &[LOGITS, TARGETS],
     &["z", "smoothing", "cap"],
-    smooth!("cap * tanh(logits / cap)"),
+    smooth!("cap * tanh(counted / cap)"),
 );
 static WEIGHTED: Kernel = kernel(
     &[LOGITS, TARGETS, WEIGHT],
     &["z", "smoothing"],
-    weighted!("logits"),
+    weighted!("counted"),
 );
 static WEIGHTED_CAPPED: Kernel = kernel(
     &[LOGITS, TARGETS, WEIGHT],
     &["z", "smoothing", "cap"],
-    weighted!("cap * tanh(logits / cap)"),
+    weighted!("cap * tanh(counted / cap)"),
 );
 
 /// The loss without options, which is what the table compares.
-const ENTROPY: &str = "logsumexp(logits) - at(logits, targets)";
+const ENTROPY: &str =
+    "above = logits - max(stop(logits)); log(sum(exp(above))) - at(above, targets)";
 
 const fn kernel(
     inputs: &'static [Input],
@@ -374,7 +376,7 @@ static SLOPE: Kernel = Kernel::new(
     &[LOGITS, TARGETS, COTAN],
     &[],
     program!(
-        "logits",
+        "counted",
         "(power / sum(power) - (j == targets ? 1.0f : 0.0f)) * (ignored ? 0.0f : cotan * at(1.0f, targets))"
     ),
     SLOPE_FORMULA,

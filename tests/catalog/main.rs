@@ -12,6 +12,7 @@ mod derivatives;
 mod docs;
 mod dropout;
 mod errors;
+mod extremes;
 mod layouts;
 mod long_rows;
 mod loss;
