@@ -47,6 +47,18 @@ inline T kk_silu(T x) {
   return T(v * kk_sigmoid<SHORT>(v));
 }
 
+// x, or 0 unless c, whatever x is. By its bits: loops with a choice that is the same for all of their elements do not
+// become vectors.
+inline float kk_when(bool c, float x) {
+  return as_type<float>(as_type<uint>(x) & (c ? 0xffffffffu : 0u));
+}
+
+// x, as a constant for derivatives.
+template <typename T>
+inline T kk_stop(T x) {
+  return x;
+}
+
 // max(x, 0).
 template <typename T>
 inline T kk_relu(T x) {

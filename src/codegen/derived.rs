@@ -88,7 +88,13 @@ impl Operation {
             true => self.vjp_of_saved()?,
             false => self.plain_vjp()?.program().clone(),
         };
-        let op = self.another("_vjp", program.summed(&variant.shared))?;
+        // There is a gradient for each value, not for each input.
+        let inputs = self.program().inputs.iter().zip(&variant.shared);
+        let summed: Vec<bool> = inputs
+            .filter(|(input, _)| input.is_value())
+            .map(|(_, shared)| *shared)
+            .collect();
+        let op = self.another("_vjp", program.summed(&summed))?;
         made().push((variant.clone(), op.clone()));
         Ok(op)
     }

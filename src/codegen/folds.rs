@@ -119,7 +119,7 @@ fn pass(w: &mut Writer<'_>, reductions: &[(usize, &Reduction)], serial: bool, ke
             "for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_w{i}[zk_l] = zk_r{i}[zk_l] = 0.0f;"
         ));
     }
-    for (i, r) in reductions {
+    for (i, r) in reductions.iter().filter(|(i, _)| !sums.contains(i)) {
         w.line(format!("{wide} zk_a{i}[VEC];"));
         let name = &r.name;
         w.line(format!(
@@ -153,6 +153,13 @@ fn pass(w: &mut Writer<'_>, reductions: &[(usize, &Reduction)], serial: bool, ke
         w.line(format!(
             "const uint zk_e = metal::min(zk_blocks, zk_c + kk_run * {step});"
         ));
+        // Accumulators of one run: compilers keep those in registers that do not outlive it.
+        for i in &sums {
+            w.line(format!("float zk_a{i}[VEC];"));
+            w.line(format!(
+                "for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a{i}[zk_l] = 0.0f;"
+            ));
+        }
         w.line(format!(
             "for (uint zk_b = zk_c + {first}; zk_b < zk_e; zk_b += {step}) {{"
         ));
@@ -186,7 +193,6 @@ fn pass(w: &mut Writer<'_>, reductions: &[(usize, &Reduction)], serial: bool, ke
             w.line(format!(
                 "kk_two_sum(zk_w{i}[zk_l], zk_r{i}[zk_l], zk_a{i}[zk_l]);"
             ));
-            w.line(format!("zk_a{i}[zk_l] = 0.0f;"));
         }
         w.line("}");
         w.line("}");

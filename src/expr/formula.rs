@@ -26,7 +26,7 @@ pub(crate) enum Extent {
 ///
 /// The language is that of expressions but for: numbers are real (`1 / 2` is a half), `^` is the power, `pi` is known,
 /// functions need no prefix (`sigmoid`, `erf`), `D` is the length of a row, and there are functions of the whole row:
-/// `sum`, `mean`, `max`, `min`, `var`, `prod`, `logsumexp`, `at(x, i)`, the halves `first(x)` and `second(x)`,
+/// `sum`, `mean`, `max`, `min`, `var`, `prod`, `logsumexp`, `at(x, i)`, `onehot(x, i)`, the halves `first(x)` and `second(x)`,
 /// `cumsum(x)`, and `stop(x)` without a derivative. `name = value;` may stand in front; several results are
 /// separated by commas.
 #[derive(Debug)]
@@ -115,7 +115,7 @@ fn extent(e: &Expr, arguments: &[(&str, Extent)]) -> Extent {
                 found.map_or(Extent::Number, |a| a.1)
             }
             Kind::Call(Callee::Unknown(name), _) => match &**name {
-                "first" | "second" | "stop" | "cumsum" => most,
+                "first" | "second" | "stop" | "cumsum" | "onehot" => most,
                 _ => Extent::Row,
             },
             _ => most,
@@ -188,8 +188,13 @@ fn of_row(name: &str, args: &[&Array]) -> Option<Result<Array>> {
         ("first", _) => x.split(2, -1).map(|mut halves| halves.swap_remove(0)),
         ("second", _) => x.split(2, -1).map(|mut halves| halves.swap_remove(1)),
         ("at", [_, i]) => x.take_along_axis(i, -1),
+        ("onehot", [_, i]) => one_hot(x, i),
         _ => return None,
     })
+}
+
+fn one_hot(x: &Array, i: &Array) -> Result<Array> {
+    Array::arange(x.dim(-1)?)?.equal(i)?.astype(x.dtype())
 }
 
 /// A function of elements, in terms of MLX's; an exponent that is a small whole number is a product, of which MLX's

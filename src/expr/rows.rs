@@ -14,7 +14,8 @@ use crate::{Error, Result};
 pub(crate) enum Language {
     /// MSL.
     Msl,
-    /// MSL with functions of a whole row: `sum(x)`, and `max` and `min` of one argument.
+    /// MSL with functions of a whole row: `sum(x)`, and `max` and `min` of one argument; `stop(x)`, which is x without a
+    /// derivative; and `when(c, x)`, which is x, or 0 unless c.
     Rows,
     /// Formulas as books write them: functions of rows, too, `^` is the power, numbers are real numbers, and `pi` is
     /// known.
@@ -25,7 +26,8 @@ pub(crate) enum Language {
 const PROGRAM: &[(&str, usize)] = &[("sum", 1), ("mean", 1), ("max", 1), ("min", 1)];
 
 /// Row functions that only formulas have. `first` and `second` are the halves of a row; `at(x, i)` is the element of
-/// the number i; `stop(x)` is x without a derivative; `cumsum(x)` has the sum up to each element.
+/// the number i; `onehot(x, i)` is 1 there and 0 elsewhere; `stop(x)` is x without a derivative; `cumsum(x)` has the sum
+/// up to each element.
 const TEXTBOOK: &[(&str, usize)] = &[
     ("var", 1),
     ("prod", 1),
@@ -35,6 +37,7 @@ const TEXTBOOK: &[(&str, usize)] = &[
     ("second", 1),
     ("stop", 1),
     ("at", 2),
+    ("onehot", 2),
 ];
 
 /// How many arguments the row function of this name takes; none where a call with so many arguments is no row
@@ -74,7 +77,11 @@ pub(super) fn called(
         });
     }
     if language != Language::Textbook {
-        return None;
+        return match (name, args) {
+            ("stop", [_]) => Some(Ok(call("kk_stop", args.to_vec()))),
+            ("when", [_, _]) => Some(Ok(call("kk_when", args.to_vec()))),
+            _ => None,
+        };
     }
     let own = format!("kk_{name}");
     let known = functions::lookup(name).or_else(|| functions::lookup(&own));

@@ -30,7 +30,8 @@ fn gelu(x: Rows) {
 /// GELU by the logistic function (D. Hendrycks and K. Gimpel, 2016); 0 at minus infinity.
 fn quick_gelu(x: Rows) {
     formula: "x / (1 + exp(-1.702 * x))",
-    program: "kk_silu(1.702f * x) / 1.702f",
+    // Not by `kk_silu(1.702f * x)`, which overflows before x does.
+    program: "c = x < -200.0f ? -200.0f : x; c * kk_sigmoid(1.702f * c)",
     example: 1.0 => 0.845_795_8,
 }
 

@@ -53,6 +53,8 @@ pub enum Kind {
     Weight,
     /// (...), int32 below D.
     Targets,
+    /// (...), normal, one number a row.
+    Scalars,
     /// (S, D / 2), in [-1, 1], where S is the axis before the last of the rows.
     Table,
 }
@@ -65,6 +67,7 @@ impl Kind {
             Kind::DoubleRows => "(..., 2 D)",
             Kind::Weight => "(D,)",
             Kind::Targets => "(...), integers",
+            Kind::Scalars => "(...)",
             Kind::Table => "(S, D / 2)",
         }
     }
@@ -102,6 +105,7 @@ impl Entry {
                 Kind::DoubleRows => draw.normal(rows(2 * width))?.astype(dtype)?,
                 Kind::Weight => draw.normal(width)?.astype(dtype)?,
                 Kind::Targets => draw.randint(0, width.max(1), leading)?,
+                Kind::Scalars => draw.normal(leading)?.astype(dtype)?,
                 Kind::Table => {
                     let steps = leading.last().copied().unwrap_or(1);
                     draw.normal((steps, width / 2))?.sin()?.astype(dtype)?

@@ -148,5 +148,6 @@ macro_rules! family {
     (@shape Rows) => { "(..., D)" };
     (@shape Weight) => { "(D,)" };
     (@shape Targets) => { "(...), integers" };
+    (@shape Scalars) => { "(...)" };
 }
 pub(super) use family;

@@ -1,27 +1,19 @@
 //! Losses over the last axis.
 
-use std::rc::Rc;
-
-use super::arguments::{check_float, check_shape, number, rows_of};
-use super::catalog::{Entry, Kind, few_roundings, input};
-use super::generated::Generated;
-use super::op::Op;
-use crate::codegen::op::Operation;
-use crate::codegen::places;
-use crate::codegen::program::{
-    self, Fold, InputKind, Output, OutputDtype, Program, Reduction, Span,
-};
-use crate::expr::Expr;
-use crate::ops::where_;
+use super::catalog::{Entry, Input, Kind, few_roundings, input};
+use super::recipe::Kernel;
 use crate::{Array, Dtype, Error, Result};
 
-/// `log(sum(exp(logits))) - logits[target]` for each row.
+/// `log(sum(exp(logits))) - logits[target]` for each row, or the sum or mean of that over all rows.
 ///
-/// `logits`: (..., D), float32, float16 or bfloat16; `targets`: (...), any integer type; the result
-/// is (...) of the logits' dtype. Computed in float32. A target outside of `0..D` gives NaN, and NaN as
-/// the row's gradient: indices are data, and nothing looks at them before the kernel does.
+/// `logits`: (..., D), float32, float16 or bfloat16; `targets`: (...), any integer type. The result has the logits' dtype
+/// and the shape (...), or () with a [`Reduction`]. Computed in float32, also the sum over rows. A target outside of
+/// `0..D` gives NaN, and NaN as the row's gradient: indices are data, and nothing looks at them before the kernel
+/// does. NaN and infinity in a row that counts give NaN.
 ///
-/// Differentiable any number of times in `logits`: `(softmax - onehot) g`, one kernel.
+/// Differentiable any number of times in `logits` and in the class weights. The gradient is
+/// `(softmax - onehot) g`, from the largest element and the sum that the call saved: at a label that all but certainly is
+/// the right one, a gradient from the logarithm of the sum would have lost most of its digits.
 ///
 /// ```
 /// use zmlx::{Array, kernels};
@@ -38,8 +30,25 @@ pub fn softmax_cross_entropy<'a>(logits: &'a Array, targets: &'a Array) -> Cross
     CrossEntropy {
         logits,
         targets,
+        weight: None,
         ignored: None,
+        smoothing: 0.0,
+        z_loss: 0.0,
+        cap: None,
+        reduction: Reduction::None,
     }
+}
+
+/// What becomes of the losses of all rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reduction {
+    /// They are the result.
+    #[default]
+    None,
+    /// Their sum over the number of rows that count, or over the sum of those rows' weights. No row that counts gives NaN.
+    Mean,
+    /// Their sum.
+    Sum,
 }
 
 /// A call of [`softmax_cross_entropy`].
@@ -48,12 +57,162 @@ pub fn softmax_cross_entropy<'a>(logits: &'a Array, targets: &'a Array) -> Cross
 pub struct CrossEntropy<'a> {
     logits: &'a Array,
     targets: &'a Array,
+    weight: Option<&'a Array>,
+    ignored: Option<i64>,
+    smoothing: f32,
+    z_loss: f32,
+    cap: Option<f32>,
+    reduction: Reduction,
+}
+
+impl<'a> CrossEntropy<'a> {
+    /// Rows with this target have loss and gradient 0 (default: none), whatever is in them, and do not count in a mean. A
+    /// target that no `i64` holds is never this one.
+    pub fn ignore_index(mut self, index: i64) -> Self {
+        self.ignored = Some(index);
+        self
+    }
+
+    /// The share of the target that all classes have in equal parts (default 0; C. Szegedy and others, "Rethinking the
+    /// Inception Architecture", 2016): the loss is `(1 - s) loss(target) + s / D sum(loss(class))`. Above 0, a logit of
+    /// minus infinity gives infinity.
+    pub fn label_smoothing(mut self, share: f32) -> Self {
+        self.smoothing = share;
+        self
+    }
+
+    /// Adds this factor times `log(sum(exp(logits)))^2` (default 0; A. Chowdhery and others, "PaLM", 2022). Class weights do
+    /// not change this term.
+    pub fn z_loss(mut self, factor: f32) -> Self {
+        self.z_loss = factor;
+        self
+    }
+
+    /// Takes `cap tanh(logits / cap)` for the logits (default: as they are; Gemma Team, "Gemma 2", 2024). A logit of
+    /// minus infinity then is `-cap`.
+    pub fn soft_cap(mut self, cap: f32) -> Self {
+        self.cap = Some(cap);
+        self
+    }
+
+    /// Multiplies the loss of each class: (D,), float32, float16 or bfloat16 (default: 1).
+    pub fn weight(mut self, weight: &'a Array) -> Self {
+        self.weight = Some(weight);
+        self
+    }
+
+    /// Sums the rows up (default: [`Reduction::None`]).
+    pub fn reduction(mut self, reduction: Reduction) -> Self {
+        self.reduction = reduction;
+        self
+    }
+
+    /// Adds it to the graph.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for a scalar, targets of another shape than the rows' or weights of another than (D,),
+    /// [`Error::Dtype`] for another dtype, [`Error::Argument`] for a share of labels outside of 0 to 1, a factor that is
+    /// negative or not finite, or a cap that is not a number above 0.
+    #[track_caller]
+    pub fn call(self) -> Result<Array> {
+        if !(0.0..=1.0).contains(&self.smoothing) {
+            let expected = "a share from 0 to 1";
+            return Err(Error::argument("label_smoothing", expected, self.smoothing));
+        }
+        if !(0.0..f32::INFINITY).contains(&self.z_loss) {
+            let expected = "a finite number that is not negative";
+            return Err(Error::argument("z_loss", expected, self.z_loss));
+        }
+        if let Some(cap) = self.cap
+            && !(cap > 0.0 && cap < f32::INFINITY)
+        {
+            return Err(Error::argument("soft_cap", "a finite number above 0", cap));
+        }
+        let ignored = Ignored::of(self.ignored, self.targets.dtype());
+        let words = ignored.words();
+        let wide = self.reduction != Reduction::None;
+        let (logits, targets) = (self.logits, self.targets);
+        let (z, smoothing) = (self.z_loss, self.smoothing);
+        let (loss, weights) = match (self.weight, self.cap) {
+            (Some(weight), cap) => {
+                let arrays = [logits, targets, weight];
+                let [loss, own] = match cap {
+                    Some(cap) => {
+                        WEIGHTED_CAPPED.call_with(&arrays, &[z, smoothing, cap], &words, wide)?
+                    }
+                    None => WEIGHTED.call_with(&arrays, &[z, smoothing], &words, wide)?,
+                };
+                (loss, Some(own))
+            }
+            (None, cap) => {
+                let arrays = [logits, targets];
+                let [loss] = match cap {
+                    Some(cap) => CAPPED.call_with(&arrays, &[z, smoothing, cap], &words, wide)?,
+                    None if smoothing > 0.0 => {
+                        SMOOTH.call_with(&arrays, &[z, smoothing], &words, wide)?
+                    }
+                    None => PLAIN.call_with(&arrays, &[z], &words, wide)?,
+                };
+                (loss, None)
+            }
+        };
+        let total = match self.reduction {
+            Reduction::None => return Ok(loss),
+            Reduction::Sum => loss.sum(..)?,
+            Reduction::Mean => {
+                let counted = match weights {
+                    Some(own) => own.sum(..)?,
+                    None => ignored.counted(targets)?,
+                };
+                loss.sum(..)?.divide(&counted)?
+            }
+        };
+        total.astype(logits.dtype())
+    }
+}
+
+/// `(softmax(logits) - onehot(target)) cotan` for each row: the gradient of [`softmax_cross_entropy`] in one kernel, for
+/// those who write a backward pass themselves.
+///
+/// `logits`: (..., D), float32, float16 or bfloat16; `targets`: (...), any integer type; `cotan`: (...), float32, float16 or
+/// bfloat16. The result is like the logits. Computed in float32. A target outside of `0..D` gives a row of
+/// NaN. Differentiable any number of times in `logits` and `cotan`.
+///
+/// ```
+/// use zmlx::{Array, kernels};
+/// # fn main() -> zmlx::Result<()> {
+/// let logits = Array::from_slice(&[0.0f32, 0.0], (1, 2))?;
+/// let (targets, cotan) = (Array::from_slice(&[1], 1)?, Array::from_slice(&[3.0f32], 1)?);
+/// let slope = kernels::loss::softmax_cross_entropy_grad(&logits, &targets, &cotan).call()?;
+/// assert_eq!(slope.to_vec::<f32>()?, [1.5, -1.5]);
+/// # Ok(())
+/// # }
+/// ```
+pub fn softmax_cross_entropy_grad<'a>(
+    logits: &'a Array,
+    targets: &'a Array,
+    cotan: &'a Array,
+) -> CrossEntropyGrad<'a> {
+    CrossEntropyGrad {
+        logits,
+        targets,
+        cotan,
+        ignored: None,
+    }
+}
+
+/// A call of [`softmax_cross_entropy_grad`].
+#[must_use = "does nothing until `call`"]
+#[derive(Clone, Copy, Debug)]
+pub struct CrossEntropyGrad<'a> {
+    logits: &'a Array,
+    targets: &'a Array,
+    cotan: &'a Array,
     ignored: Option<i64>,
 }
 
-impl CrossEntropy<'_> {
-    /// Rows with this target have loss and gradient 0 (default: none). A target that no `i64` holds is
-    /// never this one.
+impl CrossEntropyGrad<'_> {
+    /// Rows with this target are 0 (default: none).
     pub fn ignore_index(mut self, index: i64) -> Self {
         self.ignored = Some(index);
         self
@@ -62,28 +221,14 @@ impl CrossEntropy<'_> {
     /// Adds it to the graph.
     ///
     /// # Errors
-    /// [`Error::Shape`] for a scalar or targets of another shape than the rows',
+    /// [`Error::Shape`] for a scalar, or targets or cotangents of another shape than the rows',
     /// [`Error::Dtype`] for another dtype.
     #[track_caller]
     pub fn call(self) -> Result<Array> {
-        check_float("logits", self.logits)?;
-        rows_of("logits", self.logits)?;
-        let leading = &self.logits.shape()[..self.logits.ndim() - 1];
-        check_shape("targets", self.targets, leading)?;
-        if !self.targets.dtype().is_integral() {
-            return Err(Error::dtype(format!(
-                "`targets`: expected integers, got {}",
-                self.targets.dtype()
-            )));
-        }
-        let ignored = Ignored::of(self.ignored, self.targets.dtype());
-        if self.logits.is_tracer() || self.targets.is_tracer() {
-            return CROSS_ENTROPY.call1(ignored, &[self.logits, self.targets]);
-        }
-        // Where no gradient is asked for, the loss alone.
-        let (index, counts) = ignored.numbers()?;
-        let inputs = [self.logits, self.targets, &index, &counts];
-        VALUE.op()?.call1(&inputs)
+        let words = Ignored::of(self.ignored, self.targets.dtype()).words();
+        let arrays = [self.logits, self.targets, self.cotan];
+        let [slope] = SLOPE.call_with(&arrays, &[], &words, false)?;
+        Ok(slope)
     }
 }
 
@@ -93,191 +238,178 @@ struct Ignored(Option<i64>);
 
 impl Ignored {
     /// Kernels read targets as `long`, where those of a `uint64` from 2^63 on are the lowest: a negative number is none
-    /// of them.
+    /// of them. Nor is a number that their type does not hold.
     fn of(index: Option<i64>, targets: Dtype) -> Self {
-        let signed = matches!(
-            targets,
-            Dtype::Int8 | Dtype::Int16 | Dtype::Int32 | Dtype::Int64
-        );
-        Ignored(index.filter(|&i| signed || i >= 0))
+        let held = |&i: &i64| match targets {
+            Dtype::Bool => (0..2).contains(&i),
+            Dtype::Int8 => i8::try_from(i).is_ok(),
+            Dtype::Int16 => i16::try_from(i).is_ok(),
+            Dtype::Int32 => i32::try_from(i).is_ok(),
+            Dtype::Uint8 => u8::try_from(i).is_ok(),
+            Dtype::Uint16 => u16::try_from(i).is_ok(),
+            Dtype::Uint32 => u32::try_from(i).is_ok(),
+            Dtype::Uint64 => i >= 0,
+            _ => true,
+        };
+        Ignored(index.filter(held))
     }
 
     /// The number, and whether there is one: every number may be a target.
-    fn numbers(self) -> Result<(Rc<Array>, Rc<Array>)> {
-        let counts = number(i64::from(self.0.is_some()))?;
-        Ok((number(self.0.unwrap_or(0))?, counts))
+    fn words(self) -> [i64; 2] {
+        [self.0.unwrap_or(0), i64::from(self.0.is_some())]
     }
-}
 
-/// Outputs: the loss, and the logarithm of the sum of each row.
-static CROSS_ENTROPY: Op<Ignored> = Op {
-    name: "softmax_cross_entropy",
-    rows: 2,
-    visible: 1,
-    forward: |&ignored, p| {
-        let (index, counts) = ignored.numbers()?;
-        let outputs = FORWARD.op()?.launch(&[p[0], p[1], &index, &counts])?;
-        Ok(outputs.into_vec())
-    },
-    vjp: |&ignored, p, g, y| {
-        let (index, counts) = ignored.numbers()?;
-        let inputs = [&p[0], &p[1], &index, &counts, &y[1], &g[0]];
-        let mut gradients = BACKWARD.op()?.launch(&inputs)?.into_vec();
-        gradients.push(p[1].zeros_like()?);
-        Ok(gradients)
-    },
-    composite: |&ignored, p| {
-        if p[0].size() == 0 {
-            // MLX reduces nothing of size 0. No target is within 0 classes.
-            let of = |v: f32| Array::full(p[1].shape(), v, p[0].dtype());
-            return Ok(vec![of(f32::NAN)?, of(f32::NEG_INFINITY)?]);
+    /// How many rows count.
+    fn counted(self, targets: &Array) -> Result<Array> {
+        match self.0 {
+            None => Ok(Array::from(targets.size() as f32)),
+            Some(i) => {
+                let index = Array::scalar(i)?.astype(targets.dtype())?;
+                let counts = targets.not_equal(&index)?;
+                counts.astype(Dtype::Float32)?.sum(..)
+            }
         }
-        let total = p[0].logsumexp(-1)?;
-        let targets = p[1].astype(Dtype::Int64)?;
-        let classes = Array::scalar(i64::from(p[0].dim(-1)?))?;
-        let zero = Array::scalar(0i64)?;
-        let inside = (targets.greater_equal(&zero)? & targets.less(&classes)?)?;
-        let index = where_(&inside, &targets, &zero)?.expand_dims(-1)?;
-        let chosen = p[0].take_along_axis(&index, -1)?.squeeze(-1)?;
-        let nan = Array::from(f32::NAN).astype(p[0].dtype())?;
-        let loss = where_(&inside, &(&total - &chosen)?, &nan)?;
-        let none = total.zeros_like()?;
-        let loss = match ignored.0 {
-            Some(i) => where_(&targets.equal(Array::scalar(i)?)?, &none, &loss)?,
-            None => loss,
-        };
-        Ok(vec![loss, total])
-    },
-};
-
-/// Names that expressions of a loss use. `index` is the target of rows that do not count, and `counts` whether there are
-/// such rows.
-const NAMES: [&str; 8] = [
-    "x",
-    "long target",
-    "long index",
-    "long counts",
-    "j",
-    "most",
-    "sum",
-    "total",
-];
-
-#[track_caller]
-fn parse(text: &str) -> Result<Expr> {
-    Expr::parse(text, &[NAMES.as_slice(), &["g"]].concat())
-}
-
-/// The inputs of all programs of a loss.
-fn inputs() -> Vec<program::Input> {
-    let index = |name: &str, span| program::Input::of(name, span, InputKind::Index);
-    vec![
-        program::Input::element("x"),
-        index("target", Span::Row),
-        index("index", Span::Element),
-        index("counts", Span::Element),
-    ]
-}
-
-fn output(name: &str, span: Span, text: &str, dtype: OutputDtype) -> Result<Output> {
-    Ok(Output {
-        name: name.to_owned(),
-        span,
-        value: parse(text)?,
-        others: Vec::new(),
-        dtype,
-    })
-}
-
-/// A program over rows of logits.
-fn program(outputs: Vec<Output>) -> Program {
-    Program {
-        inputs: inputs(),
-        outputs,
-        by_rows: true,
-        exact: false,
-        ..Program::elementwise(&[], Expr::from(0.0))
     }
 }
 
-/// The loss of a row; a target outside of it gives NaN, and one that does not count, 0.
-fn forward(with_total: bool) -> Result<Program> {
-    let base = "(most == -INFINITY ? 0.0f : most)";
-    let total = format!("{base} + log(sum)");
-    let loss = format!("counts != 0 && target == index ? 0.0f : {total} - chosen");
-    let mut outputs = vec![output(
-        "loss",
-        Span::Row,
-        &loss.replace("chosen", "at(x, target)"),
-        OutputDtype::Like(0),
-    )?];
-    if with_total {
-        outputs.push(output(
-            "all",
-            Span::Row,
-            &total,
-            OutputDtype::Fixed(Dtype::Float32),
-        )?);
-    }
-    let mut made = program(outputs);
-    let reduction = |name: &str, fold, text: &str| -> Result<Reduction> {
-        let value = parse(text)?;
-        Ok(Reduction {
-            name: name.to_owned(),
-            fold,
-            value,
-        })
+/// The names of [`Ignored::words`].
+const WORDS: &[&str] = &["index", "counts"];
+
+/// A program of a loss. A row that does not count is one of zeros, so that nothing in it reaches a derivative. The
+/// largest element is taken off first, of which the result does not depend. Differences from it are exact where they
+/// count; those from the logarithm of the sum would not be. A denormal exponential does not count beside the sum, so the
+/// fast one is exact enough.
+macro_rules! program {
+    ($logits:literal, $($results:literal),+) => {
+        concat!(
+            "ignored = counts != 0 && targets == index;
+            counted = when(!ignored, logits);
+            x = ",
+            $logits,
+            ";
+            most = max(x);
+            shift = stop(most == -INFINITY ? 0.0f : most);
+            above = x - shift;
+            power = metal::fast::exp(above);
+            ",
+            $($results),+
+        )
     };
-    made.reductions = vec![
-        reduction("most", Fold::Max, "x")?,
-        // At most 0, and a denormal result does not count beside the sum.
-        reduction("sum", Fold::Sum, &format!("metal::fast::exp(x - {base})"))?,
-    ];
-    for i in 0..made.outputs.len() {
-        let value = made.outputs[i].value.clone();
-        made.outputs[i].value = places::taken_out(&mut made, value)?;
-    }
-    Ok(made)
 }
 
-static VALUE: Generated =
-    Generated::new(|| Operation::new("softmax_cross_entropy_value", forward(false)?, None));
-static FORWARD: Generated =
-    Generated::new(|| Operation::new("softmax_cross_entropy", forward(true)?, None));
+/// One of [`softmax_cross_entropy`]. What a number of 0 takes away is not computed, as it may be infinite. A target
+/// outside of the row makes the loss NaN by a factor, so that the row's gradient is, too.
+macro_rules! loss {
+    ($logits:literal, $loss:literal $(, $more:literal)?) => {
+        program!(
+            $logits,
+            "total = log(sum(power));
+            all = total + shift;
+            square = z == 0.0f ? 0.0f : z * all * all;
+            own = total - at(above, targets);
+            ignored ? 0.0f : (",
+            $loss,
+            " + square) * at(1.0f, targets)"
+            $(, $more)?
+        )
+    };
+}
 
-/// dx = (softmax(x) - onehot(target)) g; 0 for a row that does not count, NaN for a target outside of the row.
-static BACKWARD: Generated = Generated::new(|| {
-    // Choices are made once for the row: one within the loop would keep it from becoming vectors. The exponent is at most
-    // 0 where the total is a number, and where it is none, so are the gradients.
-    let ignored = "(counts != 0 && target == index)";
-    let base = format!("({ignored} ? INFINITY : total)");
-    let softmax = format!("metal::fast::exp(min(x - {base}, 0.0f))");
-    let slope = "(isfinite(total) ? g * at(1.0f, target) : NAN)";
-    let scale = format!("({ignored} ? 0.0f : {slope})");
-    let text = format!("({softmax} - (j == target ? 1.0f : 0.0f)) * {scale}");
-    let mut made = program(vec![output(
-        "dx",
-        Span::Element,
-        &text,
-        OutputDtype::Like(0),
-    )?]);
-    for name in ["total", "g"] {
-        made.inputs
-            .push(program::Input::of(name, Span::Row, InputKind::Value));
-    }
-    let value = made.outputs[0].value.clone();
-    made.outputs[0].value = places::taken_out(&mut made, value)?;
-    Operation::new("softmax_cross_entropy_grad", made, None)
-});
+macro_rules! smooth {
+    ($logits:literal) => {
+        loss!(
+            $logits,
+            "(1.0f - smoothing) * own + (smoothing == 0.0f ? 0.0f : smoothing * (total - mean(above)))"
+        )
+    };
+}
 
-pub(super) static TABLE: &[Entry] = &[Entry {
-    name: "loss::softmax_cross_entropy",
-    formula: "log(sum(exp(logits))) - logits[target]",
-    file: "terms.metal",
-    inputs: &[input("logits", Kind::Rows), input("targets", Kind::Targets)],
-    call: |p| Ok(vec![softmax_cross_entropy(&p[0], &p[1]).call()?]),
-    composite: |p| (CROSS_ENTROPY.composite)(&Ignored(None), p),
-    mlx: Some(|p| Ok(vec![crate::fast::cross_entropy(&p[0], &p[1])?])),
-    bytes: |rows, width, size| rows * (width * size + 4 + size),
-    roundings: few_roundings,
-}];
+macro_rules! weighted {
+    ($logits:literal) => {
+        loss!(
+            $logits,
+            "(1.0f - smoothing) * at(weight, targets) * own
+            + (smoothing == 0.0f ? 0.0f : smoothing * (mean(weight) * total - mean(weight * above)))",
+            ", ignored ? 0.0f : at(weight, targets)"
+        )
+    };
+}
+
+const LOGITS: Input = input("logits", Kind::Rows);
+const TARGETS: Input = input("targets", Kind::Targets);
+const WEIGHT: Input = input("weight", Kind::Weight);
+const COTAN: Input = input("cotan", Kind::Scalars);
+
+static PLAIN: Kernel = kernel(&[LOGITS, TARGETS], &["z"], loss!("counted", "own"));
+static SMOOTH: Kernel = kernel(&[LOGITS, TARGETS], &["z", "smoothing"], smooth!("counted"));
+static CAPPED: Kernel = kernel(
+    &[LOGITS, TARGETS],
+    &["z", "smoothing", "cap"],
+    smooth!("cap * tanh(counted / cap)"),
+);
+static WEIGHTED: Kernel = kernel(
+    &[LOGITS, TARGETS, WEIGHT],
+    &["z", "smoothing"],
+    weighted!("counted"),
+);
+static WEIGHTED_CAPPED: Kernel = kernel(
+    &[LOGITS, TARGETS, WEIGHT],
+    &["z", "smoothing", "cap"],
+    weighted!("cap * tanh(counted / cap)"),
+);
+
+/// The loss without options, which is what the table compares.
+const ENTROPY: &str =
+    "above = logits - max(stop(logits)); log(sum(exp(above))) - at(above, targets)";
+
+const fn kernel(
+    inputs: &'static [Input],
+    numbers: &'static [&'static str],
+    program: &'static str,
+) -> Kernel {
+    let name = "loss::softmax_cross_entropy";
+    Kernel::new(name, inputs, numbers, program, ENTROPY).with_words(WORDS)
+}
+
+static SLOPE: Kernel = Kernel::new(
+    "loss::softmax_cross_entropy_grad",
+    &[LOGITS, TARGETS, COTAN],
+    &[],
+    program!(
+        "counted",
+        "(power / sum(power) - (j == targets ? 1.0f : 0.0f)) * (ignored ? 0.0f : cotan * at(1.0f, targets))"
+    ),
+    SLOPE_FORMULA,
+)
+.with_words(WORDS);
+
+const SLOPE_FORMULA: &str = "shift = max(stop(logits));
+    (exp(logits - shift) / sum(exp(logits - shift)) - onehot(logits, targets)) * cotan";
+
+pub(super) static TABLE: &[Entry] = &[
+    Entry {
+        name: "loss::softmax_cross_entropy",
+        formula: "log(sum(exp(logits))) - logits[target]",
+        file: "",
+        inputs: &[LOGITS, TARGETS],
+        call: |p| Ok(vec![softmax_cross_entropy(&p[0], &p[1]).call()?]),
+        composite: |p| PLAIN.reference(p, &[]),
+        mlx: Some(|p| Ok(vec![crate::fast::cross_entropy(&p[0], &p[1])?])),
+        bytes: |rows, width, size| PLAIN.bytes(rows, width, size),
+        roundings: few_roundings,
+    },
+    Entry {
+        name: "loss::softmax_cross_entropy_grad",
+        formula: "(softmax(logits) - onehot(target)) cotan",
+        file: "",
+        inputs: &[LOGITS, TARGETS, COTAN],
+        call: |p| {
+            let slope = softmax_cross_entropy_grad(&p[0], &p[1], &p[2]).call()?;
+            Ok(vec![slope])
+        },
+        composite: |p| SLOPE.reference(p, &[]),
+        mlx: None,
+        bytes: |rows, width, size| SLOPE.bytes(rows, width, size),
+        roundings: few_roundings,
+    },
+];

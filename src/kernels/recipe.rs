@@ -23,9 +23,13 @@ pub(super) struct Kernel {
     inputs: &'static [Argument],
     /// Numbers beside the arrays.
     numbers: &'static [&'static str],
+    /// Integers beside the arrays, which only the program has.
+    words: &'static [&'static str],
     program: &'static str,
     formula: &'static str,
     made: OnceLock<Operation>,
+    /// The same with results in float32.
+    wide: OnceLock<Operation>,
     read: OnceLock<Formula>,
 }
 
@@ -41,11 +45,19 @@ impl Kernel {
             name,
             inputs,
             numbers,
+            words: &[],
             program,
             formula,
             made: OnceLock::new(),
+            wide: OnceLock::new(),
             read: OnceLock::new(),
         }
+    }
+
+    /// The same function with integers beside the numbers.
+    pub(super) const fn with_words(mut self, words: &'static [&'static str]) -> Self {
+        self.words = words;
+        self
     }
 
     /// The outputs: lazy, differentiable any number of times.
@@ -55,10 +67,25 @@ impl Kernel {
         arrays: &[&Array],
         numbers: &[f32],
     ) -> Result<[Array; N]> {
-        let op = self.op()?;
+        self.call_with(arrays, numbers, &[], false)
+    }
+
+    /// The same for a function with integers beside the numbers; `wide` asks for results in float32.
+    #[track_caller]
+    pub(super) fn call_with<const N: usize>(
+        &self,
+        arrays: &[&Array],
+        numbers: &[f32],
+        words: &[i64],
+        wide: bool,
+    ) -> Result<[Array; N]> {
+        let op = self.op(wide)?;
         self.check(op.program().by_rows, arrays)?;
         let mut kept: SmallVec<[Rc<Array>; 4]> = SmallVec::new();
         for &n in numbers {
+            kept.push(number(n)?);
+        }
+        for &n in words {
             kept.push(number(n)?);
         }
         let mut all: SmallVec<[&Array; 8]> = arrays.iter().copied().collect();
@@ -93,6 +120,7 @@ impl Kernel {
             Kind::DoubleRows => 2 * rows * width * size,
             Kind::Weight => width * size,
             Kind::Targets => rows * 4,
+            Kind::Scalars => rows * size,
             Kind::Table => rows * width / 2 * size,
         });
         let extents = self.formula().map(|f| f.extents().collect::<Vec<_>>());
@@ -109,7 +137,7 @@ impl Kernel {
             return Ok(known);
         }
         let arrays = self.inputs.iter().map(|i| match i.kind {
-            Kind::Targets => (i.name, Extent::Row),
+            Kind::Targets | Kind::Scalars => (i.name, Extent::Row),
             _ => (i.name, Extent::Element),
         });
         let numbers = self.numbers.iter().map(|n| (*n, Extent::Number));
@@ -119,13 +147,20 @@ impl Kernel {
     }
 
     #[track_caller]
-    fn op(&self) -> Result<&Operation> {
-        if let Some(known) = self.made.get() {
+    fn op(&self, wide: bool) -> Result<&Operation> {
+        let made = if wide { &self.wide } else { &self.made };
+        if let Some(known) = made.get() {
             return Ok(known);
         }
         let (_, name) = self.name.split_once("::").unwrap_or(("", self.name));
-        let op = Operation::new(name, self.program()?, None)?;
-        Ok(self.made.get_or_init(|| op))
+        let mut program = self.program()?;
+        if wide {
+            for o in &mut program.outputs {
+                o.dtype = OutputDtype::Fixed(Dtype::Float32);
+            }
+        }
+        let op = Operation::new(name, program, None)?;
+        Ok(made.get_or_init(|| op))
     }
 
     /// The program of the text.
@@ -145,6 +180,7 @@ impl Kernel {
                     ..Input::element(i.name)
                 },
                 Kind::Targets => Input::of(i.name, Span::Row, InputKind::Index),
+                Kind::Scalars => Input::of(i.name, Span::Row, InputKind::Value),
                 other => {
                     let got = format_args!("{other:?}");
                     return Err(Error::argument(i.name, "rows, weights or targets", got));
@@ -154,6 +190,13 @@ impl Kernel {
         for n in self.numbers {
             declared.push((*n).to_owned());
             inputs.push(Input::of(n, Span::Element, InputKind::Parameter));
+        }
+        let row_inputs = inputs.iter().any(|i| i.span == Span::Row);
+        let first_word = inputs.len();
+        for n in self.words {
+            declared.push(format!("long {n}"));
+            // The same along each row.
+            inputs.push(Input::of(n, Span::Row, InputKind::Index));
         }
         let own: Vec<&String> = inputs.iter().map(|i| &i.name).collect();
         names::check_inputs("inputs", &own)?;
@@ -182,12 +225,16 @@ impl Kernel {
             });
         }
         let mut mentioned = values.iter().flatten().flat_map(Expr::variables);
-        let row_inputs = program.inputs.iter().any(|i| i.span == Span::Row);
         program.by_rows = !program.reductions.is_empty()
             || row_inputs
             || program.inputs.iter().any(|i| !i.parts.is_empty())
             || values.iter().any(|halves| halves.len() > 1)
             || mentioned.any(|n| ["D", "row", "j"].contains(&n.as_str()));
+        if !program.by_rows {
+            for word in &mut program.inputs[first_word..] {
+                word.span = Span::Element;
+            }
+        }
         for (i, halves) in values.into_iter().enumerate() {
             let mut halves = halves.into_iter();
             let value = halves.next().unwrap_or_else(|| Expr::from(0.0));
@@ -244,6 +291,10 @@ impl Kernel {
                     )));
                 }
                 Kind::Targets => check_shape(input.name, a, &x.shape()[..x.ndim() - 1])?,
+                Kind::Scalars => {
+                    check_float(input.name, a)?;
+                    check_shape(input.name, a, &x.shape()[..x.ndim() - 1])?;
+                }
                 Kind::Weight => {
                     check_float(input.name, a)?;
                     check_shape(input.name, a, &[width])?;

@@ -11,6 +11,12 @@ const WIDTHS: [i32; 10] = [0, 1, 2, 31, 32, 33, 64, 100, 1000, 4099];
 
 const LEADING: [&[i32]; 6] = [&[], &[1], &[3], &[2, 3], &[0], &[1, 1, 5]];
 
+/// More axes than kernels would have written out.
+const DEEP: [i32; 5] = [2, 1, 2, 1, 3];
+
+/// A long row without any whole blocks at its end, for every kernel.
+const ODD: i32 = 100_003;
+
 /// A width at which sums in the wrong order or in the wrong type show.
 pub const LONG: i32 = 1_000_003;
 
@@ -81,6 +87,7 @@ impl Case {
         }
         if dtype == F32 {
             pairs.extend([(&[1i32] as &[i32], LONG), (&[2], LONG), (&[16], LOGITS)]);
+            pairs.extend([(&DEEP as &[i32], 9), (&[1], ODD)]);
         }
         // Whole blocks and none, in 16 bits too.
         pairs.extend([(&[3] as &[i32], LOGITS), (&[1, 1], LOGITS - 1)]);
@@ -91,6 +98,7 @@ impl Case {
     pub fn some(entry: &'static Entry, dtype: Dtype, seed: u64) -> Vec<Case> {
         let mut pairs: Vec<(&[i32], i32)> = WIDTHS.map(|w| (LEADING[3], w)).to_vec();
         pairs.extend(LEADING.map(|leading| (leading, 33)));
+        pairs.extend([(&DEEP as &[i32], 9), (&[1], ODD)]);
         Self::of(entry, dtype, seed, &pairs)
     }
 

@@ -57,6 +57,19 @@ impl Mask {
     }
 }
 
+/// Standard deviations, about, by which a sum of squares over `cells - 1` degrees of freedom is off (E. Wilson and
+/// M. Hilferty, 1931).
+fn chi_square(counts: &[u32], share: impl Fn(usize) -> f64) -> f64 {
+    let total: f64 = counts.iter().map(|&c| f64::from(c)).sum();
+    let terms = counts.iter().enumerate().map(|(i, &c)| {
+        let want = total * share(i);
+        (f64::from(c) - want).powi(2) / want
+    });
+    let freedom = (counts.len() - 1) as f64;
+    let spread = 2.0 / (9.0 * freedom);
+    ((terms.sum::<f64>() / freedom).cbrt() - (1.0 - spread)) / spread.sqrt()
+}
+
 #[track_caller]
 fn chance(sigmas: f64, what: &str) {
     assert!(
@@ -95,6 +108,78 @@ fn elements_are_independent() {
                 let sigmas = mask.covariance(&mask, lag);
                 chance(sigmas, &format!("p = {p}, seed {seed}, lag {lag}"));
             }
+        }
+        Ok(())
+    })
+    .unwrap();
+}
+
+/// How often each pattern of eight occurs: of neighbours, of elements a row of 64 or of 1000 apart, and of the same element
+/// under eight seeds that follow each other. A pattern with k kept has the share p^(8 - k) (1 - p)^k.
+#[test]
+fn patterns_have_their_shares() {
+    let mut rng = Rng::new();
+    on_worker(move || -> Result<()> {
+        for (p, seed) in [(0.5, 0), (0.5, rng.next()), (0.25, 7), (0.1, rng.next())] {
+            let mask = Mask::new(p, seed)?;
+            let (p, q) = (1.0 - mask.kept, mask.kept);
+            let share = |pattern: usize| {
+                let kept = pattern.count_ones() as i32;
+                q.powi(kept) * p.powi(8 - kept)
+            };
+            for step in [1, 3, 64, 256, 1000] {
+                let mut counts = [0; 256];
+                // Each element belongs to one pattern.
+                for block in 0..SIZE / (8 * step) {
+                    for at in 8 * step * block..8 * step * block + step {
+                        let bit = |k| (mask.word(at + k * step) & 1) << k;
+                        counts[(0..8).map(bit).sum::<u64>() as usize] += 1;
+                    }
+                }
+                let sigmas = chi_square(&counts, share);
+                chance(sigmas, &format!("p = {p}, seed {seed}, step {step}"));
+            }
+            let seeds = (0..8).map(|k| Mask::new(p as f32, seed.wrapping_add(k)));
+            let masks = seeds.collect::<Result<Vec<_>>>()?;
+            let mut counts = [0; 256];
+            for at in 0..SIZE {
+                let bit = |k: usize| (masks[k].word(at) & 1) << k;
+                counts[(0..8).map(bit).sum::<u64>() as usize] += 1;
+            }
+            let sigmas = chi_square(&counts, share);
+            chance(sigmas, &format!("p = {p}, eight seeds from {seed} on"));
+        }
+        Ok(())
+    })
+    .unwrap();
+}
+
+/// The number kept in each block of 64 has the distribution of so many throws: neither blocks that are too even, as of a
+/// sequence that fills the range, nor clusters.
+#[test]
+fn blocks_are_as_uneven_as_chance() {
+    let mut rng = Rng::new();
+    on_worker(move || -> Result<()> {
+        for (p, seed) in [(0.5f32, rng.next()), (0.5, 3), (0.2, rng.next())] {
+            let mask = Mask::new(p, seed)?;
+            // Cells from 8 below the mean to 8 above it; what is beyond goes to the last on its side.
+            let mean = (64.0 * mask.kept).round() as i64;
+            let cell = |kept: i64| (kept - mean).clamp(-8, 8) + 8;
+            let mut shares = [0.0; 17];
+            let mut choices = 1.0;
+            for kept in 0..=64i64 {
+                let one = choices
+                    * mask.kept.powi(kept as i32)
+                    * (1.0 - mask.kept).powi(64 - kept as i32);
+                shares[cell(kept) as usize] += one;
+                choices *= (64 - kept) as f64 / (kept + 1) as f64;
+            }
+            let mut counts = [0; 17];
+            for word in &mask.words {
+                counts[cell(i64::from(word.count_ones())) as usize] += 1;
+            }
+            let sigmas = chi_square(&counts, |i| shares[i]);
+            chance(sigmas, &format!("p = {p}, seed {seed}"));
         }
         Ok(())
     })

@@ -4,7 +4,7 @@ use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
 use super::{Function, float, integer, steps};
 use crate::expr::Expr;
-use crate::expr::build::{choose, constant};
+use crate::expr::build::{call, choose, constant};
 use crate::expr::special::erf;
 
 /// sqrt(2/pi) and the cubic coefficient of GELU's approximation.
@@ -59,7 +59,9 @@ fn gelu_tanh(x: &[Expr], _: &Expr, _: usize) -> Expr {
     let square = x.square();
     // By the logistic function, 1 + tanh(u) = 2 s(2u): no difference near 1 where x is negative, and no tanh.
     let s = (2.0 * K0 * (x + K1 * (x * &square))).sigmoid();
+    // Far out the factor beside it is 0, and the square may be infinite.
     let inner = 2.0 * K0 * (1.0 + 3.0 * K1 * square);
+    let inner = choose(x.abs().gt(40.0), constant(0.0), inner);
     &s + x * (&s * (1.0 - &s)) * inner
 }
 
@@ -138,6 +140,17 @@ pub(super) static TABLE: &[Function] = &[
         |x| erf(x[0]),
         |x, _, _| FRAC_2_SQRT_PI * (-x[0].square()).exp(),
     ),
+    float(
+        "kk_when",
+        2,
+        |x| if x[0] == 0.0 { 0.0 } else { x[1] },
+        |x, _, i| match i {
+            0 => constant(0.0),
+            _ => call("kk_when", vec![x[0].clone(), constant(1.0)]),
+        },
+    ),
+    // What it is worth is known; that it changes is not.
+    steps("kk_stop", 1, |x| x[0]),
     integer("kk_place", 1, |x| match x[0] {
         at if (0.0..NO_PLACE).contains(&at) => at.floor(),
         _ => NO_PLACE,

@@ -28,10 +28,13 @@ fn tree(rng: &mut Rng, depth: usize) -> Expr {
         _ => {
             // Not those that see the sign of a zero: simplification may change it.
             let signs = ["signbit", "copysign", "atan2"];
-            let all: Vec<_> = rows().filter(|f| !signs.contains(&f.name)).collect();
+            // Nor the one whose derivative is not its slope.
+            let others = |name| signs.contains(&name) || name == "kk_stop";
+            let all: Vec<_> = rows().filter(|f| !others(f.name)).collect();
             let f = all[rng.below(all.len())];
             let args = match f.name {
                 "select" => vec![a, b, c.gt(0)],
+                "kk_when" => vec![c.gt(0), a],
                 // Elsewhere 0 times no number is in the derivative.
                 "clamp" => vec![a, b.clone(), b + 1.0],
                 // Steps closer than differences again.
