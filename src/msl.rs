@@ -29,6 +29,7 @@ const FILES: &[&str] = &[
     include_str!("../kernels/split.metal"),
     include_str!("../kernels/transformer.metal"),
     include_str!("../kernels/scan.metal"),
+    include_str!("../kernels/reductions.metal"),
     include_str!("../kernels/rope.metal"),
 ];
 

@@ -49,12 +49,16 @@ pub struct Input {
 pub enum Kind {
     /// (..., D), normal.
     Rows,
+    /// The same; the function also takes integers and truth values.
+    Numbers,
     /// (..., 2 D), normal.
     DoubleRows,
     /// (D,), normal, shared by all rows.
     Weight,
     /// (...), int32 below D.
     Targets,
+    /// What broadcasts to (..., D), any dtype: other than 0 where an element counts.
+    Mask,
     /// (S, D / 2), in [-1, 1], where S is the axis before the last of the rows.
     Table,
 }
@@ -64,6 +68,8 @@ impl Kind {
     pub fn shape(self) -> &'static str {
         match self {
             Kind::Rows => "(..., D)",
+            Kind::Numbers => "(..., D), also integers",
+            Kind::Mask => "broadcasts to (..., D), any dtype",
             Kind::DoubleRows => "(..., 2 D)",
             Kind::Weight => "(D,)",
             Kind::Targets => "(...), integers",
@@ -73,7 +79,7 @@ impl Kind {
 
     /// Whether there is a gradient with respect to it.
     pub fn differentiable(self) -> bool {
-        self != Kind::Targets
+        !matches!(self, Kind::Targets | Kind::Mask)
     }
 }
 
@@ -100,7 +106,12 @@ impl Entry {
             let draw = random::with_key(&key);
             let rows = |last: i32| [leading, &[last]].concat();
             inputs.push(match input.kind {
-                Kind::Rows => draw.normal(rows(width))?.astype(dtype)?,
+                Kind::Rows | Kind::Numbers => draw.normal(rows(width))?.astype(dtype)?,
+                // Of three in four elements, and of the first of each row.
+                Kind::Mask => {
+                    let first = Array::arange(width)?.equal(0)?;
+                    draw.bernoulli(0.75, rows(width))?.logical_or(&first)?
+                }
                 Kind::DoubleRows => draw.normal(rows(2 * width))?.astype(dtype)?,
                 Kind::Weight => draw.normal(width)?.astype(dtype)?,
                 Kind::Targets => draw.randint(0, width.max(1), leading)?,
@@ -116,11 +127,18 @@ impl Entry {
 
 /// All kernels, family by family.
 pub fn catalog() -> impl Iterator<Item = &'static Entry> {
-    use super::{activations, loss, norms, rope, scan, softmax, transformer};
+    use super::{
+        activations, attention, fused, loss, norms, reductions, rope, scan, softmax, transformer,
+    };
     let families = [
         activations::TABLE,
         softmax::TABLE,
         norms::TABLE,
+        norms::RANDOM,
+        fused::TABLE,
+        attention::TABLES[0],
+        attention::TABLES[1],
+        reductions::SUMS,
         transformer::TABLE,
         loss::TABLE,
         scan::TABLE,

@@ -89,6 +89,12 @@ impl RowKernel {
         self
     }
 
+    /// A kernel whose rows no groups share.
+    pub(crate) const fn alone(mut self) -> Self {
+        self.shared = split::Work::Alone;
+        self
+    }
+
     fn kernel(&self) -> Result<&MetalKernel> {
         build(&self.made, self.name, self.inputs, self.outputs, || {
             self.source(false)

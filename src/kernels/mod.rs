@@ -6,8 +6,10 @@
 
 pub mod activations;
 mod arguments;
+pub mod attention;
 mod catalog;
 mod family;
+pub mod fused;
 mod generated;
 #[allow(
     dead_code,
@@ -18,6 +20,7 @@ pub mod loss;
 pub mod norms;
 mod op;
 mod recipe;
+pub mod reductions;
 pub mod rope;
 pub mod scan;
 pub mod softmax;

@@ -15,6 +15,8 @@ pub(super) enum Work {
     Maps(u8),
     /// Adds up what comes before each element: groups share the writing.
     Scans,
+    /// What no groups share.
+    Alone,
 }
 
 /// How a row is shared out.
@@ -47,6 +49,9 @@ impl Split {
         dtype: Dtype,
         block: usize,
     ) -> Option<Split> {
+        if work == Work::Alone {
+            return None;
+        }
         let wide = block / dtype.size();
         let vec = if width.is_multiple_of(wide) { wide } else { 1 };
         let least = match work {
@@ -74,7 +79,7 @@ impl Split {
             Work::Maps(0) => step,
             Work::Maps(_) => (READERS / rows.max(1)).clamp(1, step),
             // On average a group reads half of the row.
-            Work::Scans => (2 * READERS / rows.max(1)).clamp(1, step),
+            Work::Scans | Work::Alone => (2 * READERS / rows.max(1)).clamp(1, step),
         };
         Some(Split {
             group: Group {
@@ -97,7 +102,7 @@ impl Split {
 pub(super) fn source(work: Work, x: &str, call: &str) -> String {
     let (passes, whole) = match work {
         Work::Maps(passes) => (passes, true),
-        Work::Scans => (0, false),
+        Work::Scans | Work::Alone => (0, false),
     };
     let mut text = format!(
         "threadgroup float shared[32];\n\

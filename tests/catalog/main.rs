@@ -5,6 +5,7 @@
 //! run with its numbers.
 
 mod activations;
+mod attention;
 mod blocks;
 mod cases;
 mod checked;
@@ -14,8 +15,10 @@ mod dropout;
 mod errors;
 mod layouts;
 mod long_rows;
+mod norms;
 mod places;
 mod process;
+mod reductions;
 mod reference;
 mod report;
 mod special;

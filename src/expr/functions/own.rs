@@ -138,6 +138,8 @@ pub(super) static TABLE: &[Function] = &[
         |x| erf(x[0]),
         |x, _, _| FRAC_2_SQRT_PI * (-x[0].square()).exp(),
     ),
+    // The number itself, whose derivative is taken as 0.
+    steps("kk_stop", 1, |x| x[0]),
     integer("kk_place", 1, |x| match x[0] {
         at if (0.0..NO_PLACE).contains(&at) => at.floor(),
         _ => NO_PLACE,
