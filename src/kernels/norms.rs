@@ -282,8 +282,15 @@ pub(super) static RANDOM: &[Entry] = &[Entry {
     },
     composite: |a| {
         let (p, seed, eps) = CHOSEN;
-        let y = layernorm::KERNEL.reference(a, &[f64::from(eps)])?;
-        transformer::composite(&Mask::new(p, seed), &y)
+        let y = layernorm::KERNEL.reference(a, &[f64::from(eps)])?.remove(0);
+        let factors = transformer::composite(&Mask::new(p, seed), &[y.ones_like()?])?.remove(0);
+        // What is dropped is 0, a NaN too.
+        let none = y.zeros_like()?;
+        Ok(vec![crate::ops::where_(
+            &factors.equal(&none)?,
+            &none,
+            (&y * &factors)?,
+        )?])
     },
     mlx: None,
     bytes: |rows, width, size| (2 * rows + 2) * width * size,
