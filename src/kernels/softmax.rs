@@ -45,7 +45,7 @@ fn log_softmax_lastdim(x: Rows) {
     formula: "x - logsumexp(x)",
     program: "
         most = max(x);
-        shift = most == -INFINITY ? 0.0f : rint(most);
+        shift = most == -INFINITY ? 0.0f : kk_stop(most);
         d = x - shift;
         total = sum(metal::fast::exp(d));
         total == 0 ? -INFINITY : d - log(total)",
