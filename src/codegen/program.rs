@@ -244,6 +244,12 @@ impl Program {
         self.outputs.iter().any(|o| o.span == Span::Summed)
     }
 
+    /// Whether the kernel has such sums: one that is 0 is not among its outputs, and a group has one row then.
+    pub(crate) fn adds_rows(&self) -> bool {
+        let mut outputs = self.outputs.iter();
+        outputs.any(|o| o.span == Span::Summed && !o.values().all(terms::is_zero))
+    }
+
     /// The same program by rows, with these of its outputs summed over all rows.
     pub(crate) fn summed(mut self, which: &[bool]) -> Program {
         for (o, &summed) in self.outputs.iter_mut().zip(which) {

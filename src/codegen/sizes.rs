@@ -28,7 +28,7 @@ impl Sizes {
         group: Option<&Group>,
         gpu: bool,
     ) -> Sizes {
-        let rows = match program.sums_rows() {
+        let rows = match program.adds_rows() {
             true => adders(layout.rows, group),
             false => layout.rows,
         };
@@ -144,7 +144,7 @@ pub(super) fn group(
         held,
         passes: program.levels().into_iter().max().unwrap_or(0) as u64,
         maps: program.outputs.iter().any(|o| o.span == Span::Element),
-        sums_rows: program.sums_rows(),
+        sums_rows: program.adds_rows(),
         // On a CPU, where this way is tested only, arrays begin at multiples of 8 bytes.
         load: if gpu { 16 } else { 8 },
         threads: program.threads.map(|t| u64::from(t.count)),
