@@ -145,3 +145,9 @@ template <typename T>
 inline T kk_elu(T x, float alpha) {
   return x > T(0.0f) ? x : T(alpha * kk_expm1(float(x)));
 }
+
+// x as it is, without a derivative: for a number on which a result does not depend, such as a shift.
+template <typename T>
+inline T kk_stop(T x) {
+  return x;
+}

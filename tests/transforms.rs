@@ -82,6 +82,42 @@ fn jvp_and_vjp_agree_with_the_closed_form() {
     close(&vjp(f, [&x], [&v]).unwrap().1[0], &want, 1e-6);
 }
 
+/// An output that is returned twice counts twice.
+#[test]
+fn vjp_of_one_array_as_two_outputs() {
+    let x = array(&POINTS);
+    let (v, w) = (array(&[1.0, -2.0, 0.5, 3.0]), array(&[4.0, 0.0, -1.0, 2.0]));
+    let twice = |p: &[Array]| {
+        let y = p[0].square()?;
+        Ok(vec![y.clone(), p[0].exp()?, y])
+    };
+    let zero = array(&[0.0; 4]);
+    let sums = [5.0, -2.0, -0.5, 5.0];
+    let want: Vec<f64> = POINTS
+        .iter()
+        .zip(sums)
+        .map(|(&x, s)| 2.0 * f64::from(x) * s)
+        .collect();
+    close(
+        &vjp(twice, [&x], [&v, &zero, &w]).unwrap().1[0],
+        &want,
+        1e-6,
+    );
+    // An input, too.
+    let same = |p: &[Array]| Ok(vec![p[0].clone(), p[0].clone()]);
+    close(&vjp(same, [&x], [&v, &w]).unwrap().1[0], &sums, 0.0);
+    // The gradients of both terms of a sum are one array.
+    let sum = |p: &[Array]| Ok(vec![(&p[0] + &p[1])?.square()?]);
+    let both = |p: &[Array]| Ok(vjp(sum, &p[..2], &p[2..])?.1);
+    let second = vjp(both, [&x, &x, &x], [&v, &w]).unwrap().1;
+    let want: Vec<f64> = POINTS
+        .iter()
+        .zip(sums)
+        .map(|(&x, s)| 4.0 * f64::from(x) * s)
+        .collect();
+    close(&second[2], &want, 1e-6);
+}
+
 #[test]
 fn vmap_maps_the_axes_asked_for() {
     let m = Array::from_slice(&[1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0], (2, 3)).unwrap();

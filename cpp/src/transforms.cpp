@@ -1,8 +1,8 @@
 #include "zmlx/ops/double.h"
 #include "zmlx/transforms.h"
 
-#include <unordered_map>
 #include <algorithm>
+#include <unordered_map>
 #include <sstream>
 #include <string_view>
 #include <unordered_set>
@@ -35,7 +35,7 @@ Fn fn(rust::Box<Callback> f) {
 
 // A function for a derivative that is given an array for each of its outputs. MLX leaves out
 // outputs that are a `stop_gradient`, and gives the arrays to those that come after; a copy
-// is none.
+// is none. Of an output that stands there twice it takes one array only; a copy is another.
 Fn each_output(rust::Box<Callback> f, const ArrayVec& cotangents) {
   std::vector<mx::Dtype> dtypes;
   for (const auto& c : cotangents) {
@@ -59,7 +59,13 @@ Fn each_output(rust::Box<Callback> f, const ArrayVec& cotangents) {
             << dtypes[i];
         throw std::invalid_argument(msg.str());
       }
-      if (out.has_primitive() && out.primitive().name() == std::string_view("StopGradient")) {
+      if (!out.has_primitive()) {
+        continue;
+      }
+      bool again = std::any_of(outputs.begin(), outputs.begin() + i, [&](const mx::array& earlier) {
+        return earlier.id() == out.id();
+      });
+      if (again || out.primitive().name() == std::string_view("StopGradient")) {
         out = mx::copy(out, out.primitive().stream());
       }
     }

@@ -121,3 +121,16 @@ pub(crate) fn check_shape(name: &str, x: &Array, shape: &[i32]) -> Result<()> {
         x.shape()
     )))
 }
+
+/// Refuses an array that does not broadcast to the shape.
+#[track_caller]
+pub(crate) fn check_broadcast(name: &str, x: &Array, shape: &[i32]) -> Result<()> {
+    let mut pairs = x.shape().iter().rev().zip(shape.iter().rev());
+    if x.ndim() <= shape.len() && pairs.all(|(own, to)| own == to || *own == 1) {
+        return Ok(());
+    }
+    Err(Error::shape(format!(
+        "`{name}`: expected what broadcasts to shape {shape:?}, got {:?}",
+        x.shape()
+    )))
+}

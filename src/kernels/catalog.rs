@@ -47,6 +47,8 @@ pub struct Input {
 pub enum Kind {
     /// (..., D), normal.
     Rows,
+    /// The same; the function also takes integers and truth values.
+    Numbers,
     /// (..., 2 D), normal.
     DoubleRows,
     /// (D,), normal, shared by all rows.
@@ -55,6 +57,8 @@ pub enum Kind {
     Targets,
     /// (...), normal, one number a row.
     Scalars,
+    /// What broadcasts to (..., D), any dtype: other than 0 where an element counts.
+    Mask,
     /// (S, D / 2), in [-1, 1], where S is the axis before the last of the rows.
     Table,
 }
@@ -64,6 +68,8 @@ impl Kind {
     pub fn shape(self) -> &'static str {
         match self {
             Kind::Rows => "(..., D)",
+            Kind::Numbers => "(..., D), also integers",
+            Kind::Mask => "broadcasts to (..., D), any dtype",
             Kind::DoubleRows => "(..., 2 D)",
             Kind::Weight => "(D,)",
             Kind::Targets => "(...), integers",
@@ -74,7 +80,7 @@ impl Kind {
 
     /// Whether there is a gradient with respect to it.
     pub fn differentiable(self) -> bool {
-        self != Kind::Targets
+        !matches!(self, Kind::Targets | Kind::Mask)
     }
 }
 
@@ -101,7 +107,12 @@ impl Entry {
             let draw = random::with_key(&key);
             let rows = |last: i32| [leading, &[last]].concat();
             inputs.push(match input.kind {
-                Kind::Rows => draw.normal(rows(width))?.astype(dtype)?,
+                Kind::Rows | Kind::Numbers => draw.normal(rows(width))?.astype(dtype)?,
+                // Of three in four elements, and of the first of each row.
+                Kind::Mask => {
+                    let first = Array::arange(width)?.equal(0)?;
+                    draw.bernoulli(0.75, rows(width))?.logical_or(&first)?
+                }
                 Kind::DoubleRows => draw.normal(rows(2 * width))?.astype(dtype)?,
                 Kind::Weight => draw.normal(width)?.astype(dtype)?,
                 Kind::Targets => draw.randint(0, width.max(1), leading)?,

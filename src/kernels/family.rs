@@ -147,6 +147,7 @@ macro_rules! family {
     (@roundings $roundings:expr) => { $roundings };
     (@shape Rows) => { "(..., D)" };
     (@shape Weight) => { "(D,)" };
+    (@shape Mask) => { "what broadcasts to (..., D), any dtype" };
     (@shape Targets) => { "(...), integers" };
     (@shape Scalars) => { "(...)" };
 }

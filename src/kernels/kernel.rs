@@ -91,6 +91,12 @@ impl RowKernel {
         self
     }
 
+    /// A kernel whose rows no groups share.
+    pub(crate) const fn alone(mut self) -> Self {
+        self.shared = split::Sharing::Alone;
+        self
+    }
+
     fn kernel(&self) -> Result<&MetalKernel> {
         build(&self.made, self.name, self.inputs, self.outputs, || {
             self.source(false)

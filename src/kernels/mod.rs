@@ -6,8 +6,10 @@
 
 pub mod activations;
 mod arguments;
+pub mod attention;
 mod catalog;
 mod family;
+pub mod fused;
 mod generated;
 mod group;
 #[allow(
@@ -19,6 +21,7 @@ pub mod loss;
 pub mod norms;
 mod op;
 mod recipe;
+pub mod reductions;
 pub mod rope;
 pub mod scan;
 pub mod softmax;
@@ -33,6 +36,11 @@ pub fn catalog() -> impl Iterator<Item = &'static Entry> {
         activations::TABLE,
         softmax::TABLE,
         norms::TABLE,
+        norms::RANDOM,
+        fused::TABLE,
+        attention::TABLES[0],
+        attention::TABLES[1],
+        reductions::SUMS,
         transformer::TABLE,
         loss::TABLE,
         scan::TABLE,

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use smallvec::SmallVec;
 
-use super::arguments::{check_float, check_shape, number, rows_of};
+use super::arguments::{check_broadcast, check_float, check_shape, number, rows_of};
 use super::catalog::{Input as Argument, Kind};
 use crate::codegen::names;
 use crate::codegen::op::Operation;
@@ -88,7 +88,9 @@ impl Kernel {
         for &n in words {
             kept.push(number(n)?);
         }
-        let mut all: SmallVec<[&Array; 8]> = arrays.iter().copied().collect();
+        let masks = self.masks(arrays)?;
+        let given = arrays.iter().zip(&masks);
+        let mut all: SmallVec<[&Array; 8]> = given.map(|(a, m)| m.as_ref().unwrap_or(a)).collect();
         all.extend(kept.iter().map(Rc::as_ref));
         let outputs = match N {
             1 => vec![op.call1(&all)?],
@@ -107,6 +109,20 @@ impl Kernel {
         Ok(y)
     }
 
+    /// Masks of dtypes that Metal lacks, as truth values.
+    #[track_caller]
+    fn masks(&self, arrays: &[&Array]) -> Result<SmallVec<[Option<Array>; 8]>> {
+        let mut made = SmallVec::new();
+        for (input, a) in self.inputs.iter().zip(arrays) {
+            let lacked = matches!(a.dtype(), Dtype::Float64 | Dtype::Complex64);
+            made.push(match input.kind == Kind::Mask && lacked {
+                true => Some(a.astype(Dtype::Bool)?),
+                false => None,
+            });
+        }
+        Ok(made)
+    }
+
     /// What the formula gives, by MLX's operations.
     #[track_caller]
     pub(super) fn reference(&self, arrays: &[Array], numbers: &[f64]) -> Result<Vec<Array>> {
@@ -116,7 +132,8 @@ impl Kernel {
     /// The fewest bytes that a call reads and writes: each array once.
     pub(super) fn bytes(&self, rows: usize, width: usize, size: usize) -> usize {
         let read = self.inputs.iter().map(|i| match i.kind {
-            Kind::Rows => rows * width * size,
+            Kind::Rows | Kind::Numbers => rows * width * size,
+            Kind::Mask => rows * width,
             Kind::DoubleRows => 2 * rows * width * size,
             Kind::Weight => width * size,
             Kind::Targets => rows * 4,
@@ -174,7 +191,8 @@ impl Kernel {
                 _ => i.name.to_owned(),
             });
             inputs.push(match i.kind {
-                Kind::Rows | Kind::Weight => Input::element(i.name),
+                // A mask, too, is read as numbers: comparing them has no slope.
+                Kind::Rows | Kind::Numbers | Kind::Weight | Kind::Mask => Input::element(i.name),
                 Kind::DoubleRows => Input {
                     parts: HALVES.map(|half| half_of(i.name, half)).to_vec(),
                     ..Input::element(i.name)
@@ -295,6 +313,7 @@ impl Kernel {
                     check_float(input.name, a)?;
                     check_shape(input.name, a, &x.shape()[..x.ndim() - 1])?;
                 }
+                Kind::Mask => check_broadcast(input.name, a, &shape)?,
                 Kind::Weight => {
                     check_float(input.name, a)?;
                     check_shape(input.name, a, &[width])?;

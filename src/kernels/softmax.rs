@@ -29,4 +29,45 @@ fn softmax_lastdim(x: Rows) {
     mlx: |p| Ok(vec![p[0].softmax(-1)?]),
 }
 
+
+/// The logarithm of [`softmax_lastdim()`]: minus infinity in a row of minus infinity only, where the gradient is 0.
+///
+/// ```
+/// use zmlx::{Array, kernels};
+/// # fn main() -> zmlx::Result<()> {
+/// let x = Array::from_slice(&[1e4f32, 1e4], 2)?;
+/// let y = kernels::softmax::log_softmax_lastdim(&x)?.to_vec::<f32>()?;
+/// assert!((y[0] + 2f32.ln()).abs() < 1e-6);
+/// # Ok(())
+/// # }
+/// ```
+fn log_softmax_lastdim(x: Rows) {
+    formula: "x - logsumexp(x)",
+    program: "
+        most = max(x);
+        shift = most == -INFINITY ? 0.0f : kk_stop(most);
+        d = x - shift;
+        total = sum(metal::fast::exp(d));
+        total == 0 ? -INFINITY : d - log(total)",
+    mlx: |p| Ok(vec![(&p[0] - p[0].logsumexp(crate::keepdims(-1))?)?]),
+}
+
+/// The gradient of [`softmax_lastdim()`] from its result `y` and the result's cotangent. The gradient that differentiating
+/// `softmax_lastdim` gives starts from its input, so it does not suffer from the rounding of `y` to 16 bits.
+///
+/// ```
+/// use zmlx::{Array, kernels};
+/// # fn main() -> zmlx::Result<()> {
+/// let y = Array::from_slice(&[0.25f32, 0.75], 2)?;
+/// let g = Array::from_slice(&[1.0f32, 0.0], 2)?;
+/// let dx = kernels::softmax::softmax_grad(&y, &g)?.to_vec::<f32>()?;
+/// assert_eq!(dx, [0.1875, -0.1875]);
+/// # Ok(())
+/// # }
+/// ```
+fn softmax_grad(y: Rows, cotan: Rows) {
+    formula: "y * (cotan - sum(cotan * y))",
+    program: "y * (cotan - sum(cotan * y))",
+}
+
 }

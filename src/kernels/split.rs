@@ -15,6 +15,8 @@ pub(super) enum Sharing {
     Maps(u8),
     /// Adds up what comes before each element: groups share the writing.
     Scans,
+    /// What no groups share.
+    Alone,
 }
 
 /// How a row is shared out.
@@ -47,6 +49,9 @@ impl Split {
         dtype: Dtype,
         block: usize,
     ) -> Option<Split> {
+        if sharing == Sharing::Alone {
+            return None;
+        }
         let wide = block / dtype.size();
         let vec = if width.is_multiple_of(wide) { wide } else { 1 };
         let least = match sharing {
@@ -74,7 +79,7 @@ impl Split {
             Sharing::Maps(0) => step,
             Sharing::Maps(_) => (READERS / rows.max(1)).clamp(1, step),
             // On average a group reads half of the row.
-            Sharing::Scans => (2 * READERS / rows.max(1)).clamp(1, step),
+            Sharing::Scans | Sharing::Alone => (2 * READERS / rows.max(1)).clamp(1, step),
         };
         Some(Split {
             group: Group {
@@ -97,7 +102,7 @@ impl Split {
 pub(super) fn source(sharing: Sharing, x: &str, call: &str) -> String {
     let (passes, whole) = match sharing {
         Sharing::Maps(passes) => (passes, true),
-        Sharing::Scans => (0, false),
+        Sharing::Scans | Sharing::Alone => (0, false),
     };
     let mut text = format!(
         "threadgroup float shared[32];\n\

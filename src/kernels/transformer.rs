@@ -118,14 +118,14 @@ pub fn dropout(x: &Array, p: f32, seed: u64) -> Result<Array> {
 
 /// What decides which elements stay.
 #[derive(Clone, Copy)]
-struct Mask {
-    words: [u32; 2],
-    below: u32,
-    factor: f32,
+pub(super) struct Mask {
+    pub(super) words: [u32; 2],
+    pub(super) below: u32,
+    pub(super) factor: f32,
 }
 
 impl Mask {
-    fn new(p: f32, seed: u64) -> Self {
+    pub(super) fn new(p: f32, seed: u64) -> Self {
         // splitmix64 (S. Vigna): seeds that differ in one bit get unrelated words.
         let z = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -154,7 +154,7 @@ static DROPOUT: Generated = Generated::new(|| {
 });
 
 /// The same by MLX's operations.
-fn composite(mask: &Mask, p: &[Array]) -> Result<Vec<Array>> {
+pub(super) fn composite(mask: &Mask, p: &[Array]) -> Result<Vec<Array>> {
     let words = |n: u32| Array::scalar(n);
     let mix = |x: Array| -> Result<Array> {
         let x = (&x ^ x.right_shift(words(16)?))?.multiply(words(0x7feb_352d)?)?;

@@ -62,7 +62,12 @@ fn one(report: &mut Report, case: &Case, which: &[usize]) -> Result<()> {
             gradients(&f, &p, &cotangents)?,
             second(&f, &p, &cotangents, &wide(&projection)?)?,
         ])
-    })?;
+    });
+    // Not all of MLX's operations have derivatives where there are no rows.
+    if want.is_err() && case.leading.contains(&0) {
+        return Ok(());
+    }
+    let want = want?;
     let names = ["tangent", "gradient", "second derivative"];
     let factors = [directions, cotangents, projection].concat();
     for ((name, got), want) in names.iter().zip(&got).zip(&want) {

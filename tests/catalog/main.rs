@@ -5,6 +5,7 @@
 //! run with its numbers.
 
 mod activations;
+mod attention;
 mod blocks;
 mod cases;
 mod checked;
@@ -16,7 +17,9 @@ mod extremes;
 mod layouts;
 mod long_rows;
 mod loss;
+mod norms;
 mod process;
+mod reductions;
 mod reference;
 mod report;
 mod special;

@@ -20,7 +20,7 @@ fn one_odd_number() {
     deep_in(&DTYPES, &[F32], |report, entry, dtype| {
         for odd in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             for (i, input) in entry.inputs.iter().enumerate() {
-                if !matches!(input.kind, Kind::Rows | Kind::DoubleRows) {
+                if !matches!(input.kind, Kind::Rows | Kind::Numbers | Kind::DoubleRows) {
                     continue;
                 }
                 for width in [100, WIDE] {

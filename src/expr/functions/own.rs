@@ -149,7 +149,7 @@ pub(super) static TABLE: &[Function] = &[
             _ => call("kk_when", vec![x[0].clone(), constant(1.0)]),
         },
     ),
-    // What it is worth is known; that it changes is not.
+    // The number itself, whose derivative is taken as 0.
     steps("kk_stop", 1, |x| x[0]),
     integer("kk_place", 1, |x| match x[0] {
         at if (0.0..NO_PLACE).contains(&at) => at.floor(),

@@ -1,0 +1,10 @@
+//! Reductions over the last axis.
+
+mod compensated;
+mod sums;
+
+pub(super) use sums::TABLE as SUMS;
+pub use sums::{
+    MeanLastdim, StdLastdim, SumLastdim, max_lastdim, mean_lastdim, std_lastdim, sum_lastdim,
+    var_lastdim,
+};
