@@ -27,7 +27,6 @@ const FILES: &[&str] = &[
     include_str!("../kernels/blocks.metal"),
     include_str!("../kernels/hold.metal"),
     include_str!("../kernels/split.metal"),
-    include_str!("../kernels/transformer.metal"),
     include_str!("../kernels/scan.metal"),
     include_str!("../kernels/rope.metal"),
 ];

@@ -214,7 +214,7 @@ fn kernels_and_toolkit() {
         "rmsnorm, weight" [] kernels::norms::rmsnorm(&x(), &Array::ones(7, F32)?).call();
         "rmsnorm under grad" [] grad(|x: &Array| kernels::norms::rmsnorm(x, &Array::ones(7, F32)?).call()?.sum(..))(&x());
         "swiglu" ["3"] kernels::transformer::swiglu(&x());
-        "dropout" ["1.5"] kernels::transformer::dropout(&x(), 1.5, 0);
+        "dropout" ["1.5"] kernels::transformer::dropout(&x(), 1.5).seed(0).call();
         "cross entropy" [] kernels::loss::softmax_cross_entropy(&x(), &x()).call();
         "rope" [] kernels::rope::apply_rope(&x(), &x(), &x());
         "cumsum" [] kernels::scan::cumsum_lastdim(&Array::from(1.0));

@@ -383,10 +383,7 @@ impl Fused {
         Ok(program
             .inputs
             .iter()
-            .map(|i| match i.span {
-                Span::Element | Span::Summed => layout.shape.to_vec(),
-                Span::Row => layout.shape[..layout.lead].to_vec(),
-            })
+            .map(|i| layout.output(i.span.beside(), i.count()).into_owned())
             .collect())
     }
 }

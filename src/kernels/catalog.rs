@@ -53,6 +53,10 @@ pub enum Kind {
     DoubleRows,
     /// (D,), normal, shared by all rows.
     Weight,
+    /// (2 D,), normal, shared by all rows.
+    DoubleWeight,
+    /// One number, shared by all rows.
+    Scalar,
     /// (...), int32 below D.
     Targets,
     /// (S, D / 2), in [-1, 1], where S is the axis before the last of the rows.
@@ -66,6 +70,8 @@ impl Kind {
             Kind::Rows => "(..., D)",
             Kind::DoubleRows => "(..., 2 D)",
             Kind::Weight => "(D,)",
+            Kind::DoubleWeight => "(2 D,)",
+            Kind::Scalar => "one number",
             Kind::Targets => "(...), integers",
             Kind::Table => "(S, D / 2)",
         }
@@ -74,6 +80,14 @@ impl Kind {
     /// Whether there is a gradient with respect to it.
     pub fn differentiable(self) -> bool {
         self != Kind::Targets
+    }
+
+    /// Whether all rows, or all batches of them, have the same one.
+    pub fn is_shared(self) -> bool {
+        matches!(
+            self,
+            Kind::Weight | Kind::DoubleWeight | Kind::Scalar | Kind::Table
+        )
     }
 }
 
@@ -103,6 +117,8 @@ impl Entry {
                 Kind::Rows => draw.normal(rows(width))?.astype(dtype)?,
                 Kind::DoubleRows => draw.normal(rows(2 * width))?.astype(dtype)?,
                 Kind::Weight => draw.normal(width)?.astype(dtype)?,
+                Kind::DoubleWeight => draw.normal(2 * width)?.astype(dtype)?,
+                Kind::Scalar => draw.normal(())?.astype(dtype)?,
                 Kind::Targets => draw.randint(0, width.max(1), leading)?,
                 Kind::Table => {
                     let steps = leading.last().copied().unwrap_or(1);
@@ -116,15 +132,17 @@ impl Entry {
 
 /// All kernels, family by family.
 pub fn catalog() -> impl Iterator<Item = &'static Entry> {
-    use super::{activations, loss, norms, rope, scan, softmax, transformer};
+    use super::{activations, loss, norms, rope, scan, softmax, transformer, vlsp};
     let families = [
         activations::TABLE,
         softmax::TABLE,
         norms::TABLE,
         transformer::TABLE,
+        transformer::RANDOM,
         loss::TABLE,
         scan::TABLE,
         rope::TABLE,
+        vlsp::TABLE,
     ];
     families.into_iter().flatten()
 }

@@ -146,7 +146,10 @@ macro_rules! family {
     (@roundings) => { $crate::kernels::catalog::few };
     (@roundings $roundings:expr) => { $roundings };
     (@shape Rows) => { "(..., D)" };
+    (@shape DoubleRows) => { "(..., 2 D)" };
     (@shape Weight) => { "(D,)" };
+    (@shape DoubleWeight) => { "(2 D,)" };
+    (@shape Scalar) => { "one number, shape () or (1,)" };
     (@shape Targets) => { "(...), integers" };
 }
 pub(super) use family;

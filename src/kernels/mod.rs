@@ -23,5 +23,6 @@ pub mod scan;
 pub mod softmax;
 mod split;
 pub mod transformer;
+pub mod vlsp;
 
 pub use catalog::{Entry, Function, Input, Kind, catalog};

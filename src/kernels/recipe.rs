@@ -23,6 +23,8 @@ pub(super) struct Kernel {
     inputs: &'static [Argument],
     /// Numbers beside the arrays.
     numbers: &'static [&'static str],
+    /// Integers beside the arrays, which only the program has.
+    words: &'static [&'static str],
     program: &'static str,
     formula: &'static str,
     made: OnceLock<Fused>,
@@ -41,11 +43,18 @@ impl Kernel {
             name,
             inputs,
             numbers,
+            words: &[],
             program,
             formula,
             made: OnceLock::new(),
             read: OnceLock::new(),
         }
+    }
+
+    /// The same function with integers beside the numbers.
+    pub(super) const fn with_words(mut self, words: &'static [&'static str]) -> Self {
+        self.words = words;
+        self
     }
 
     /// The outputs: lazy, differentiable any number of times.
@@ -55,10 +64,24 @@ impl Kernel {
         arrays: &[&Array],
         numbers: &[f32],
     ) -> Result<[Array; N]> {
+        self.call_with(arrays, numbers, &[])
+    }
+
+    /// The same for a function with integers beside the numbers.
+    #[track_caller]
+    pub(super) fn call_with<const N: usize>(
+        &self,
+        arrays: &[&Array],
+        numbers: &[f32],
+        words: &[u32],
+    ) -> Result<[Array; N]> {
         let op = self.op()?;
         self.check(op.program().by_rows, arrays)?;
         let mut kept: SmallVec<[Rc<Array>; 4]> = SmallVec::new();
         for &n in numbers {
+            kept.push(number(n)?);
+        }
+        for &n in words {
             kept.push(number(n)?);
         }
         let mut all: SmallVec<[&Array; 8]> = arrays.iter().copied().collect();
@@ -92,6 +115,8 @@ impl Kernel {
             Kind::Rows => rows * width * size,
             Kind::DoubleRows => 2 * rows * width * size,
             Kind::Weight => width * size,
+            Kind::DoubleWeight => 2 * width * size,
+            Kind::Scalar => size,
             Kind::Targets => rows * 4,
             Kind::Table => rows * width / 2 * size,
         });
@@ -110,6 +135,7 @@ impl Kernel {
         }
         let arrays = self.inputs.iter().map(|i| match i.kind {
             Kind::Targets => (i.name, Extent::Row),
+            Kind::Scalar => (i.name, Extent::Number),
             _ => (i.name, Extent::Element),
         });
         let numbers = self.numbers.iter().map(|n| (*n, Extent::Number));
@@ -139,21 +165,26 @@ impl Kernel {
                 _ => i.name.to_owned(),
             });
             inputs.push(match i.kind {
-                Kind::Rows | Kind::Weight => Input::element(i.name),
-                Kind::DoubleRows => Input {
+                Kind::Rows | Kind::Weight | Kind::Scalar => Input::element(i.name),
+                Kind::DoubleRows | Kind::DoubleWeight => Input {
                     parts: HALVES.map(|half| half_of(i.name, half)).to_vec(),
                     ..Input::element(i.name)
                 },
                 Kind::Targets => Input::of(i.name, Span::Row, InputKind::Index),
                 other => {
                     let got = format_args!("{other:?}");
-                    return Err(Error::argument(i.name, "rows, weights or targets", got));
+                    let expected = "rows, weights, targets or one number";
+                    return Err(Error::argument(i.name, expected, got));
                 }
             });
         }
         for n in self.numbers {
             declared.push((*n).to_owned());
             inputs.push(Input::of(n, Span::Element, InputKind::Parameter));
+        }
+        for n in self.words {
+            declared.push(format!("long {n}"));
+            inputs.push(Input::of(n, Span::Element, InputKind::Index));
         }
         let own: Vec<&String> = inputs.iter().map(|i| &i.name).collect();
         names::check_inputs("inputs", &own)?;
@@ -177,9 +208,24 @@ impl Kernel {
             let e = e.with_calls(|name, call| reduced(&mut program, name, call))?;
             // Two halves of a result.
             values.push(match e.call_of(JOIN) {
-                Some((call, halves)) if call == e => halves,
-                _ => vec![e],
+                Some((call, halves)) if call == e && halves.len() == HALVES.len() => halves,
+                Some((call, _)) => {
+                    return Err(Error::expression(format!(
+                        "`{call}`: expected two halves, which are a whole result"
+                    )));
+                }
+                None => vec![e],
             });
+        }
+        for i in program.inputs.iter().filter(|i| !i.parts.is_empty()) {
+            let folded = program.reductions.iter().flat_map(|r| r.value.variables());
+            let written = values.iter().flatten().flat_map(Expr::variables);
+            if folded.chain(written).any(|n| n == i.name) {
+                return Err(Error::expression(format!(
+                    "`{}`: expected `first({0})` or `second({0})`, as its rows have two halves",
+                    i.name
+                )));
+            }
         }
         let mut mentioned = values.iter().flatten().flat_map(Expr::variables);
         let row_inputs = program.inputs.iter().any(|i| i.span == Span::Row);
@@ -248,6 +294,20 @@ impl Kernel {
                     check_float(input.name, a)?;
                     check_shape(input.name, a, &[width])?;
                 }
+                Kind::DoubleWeight => {
+                    check_float(input.name, a)?;
+                    check_shape(input.name, a, &[width.saturating_mul(2)])?;
+                }
+                Kind::Scalar => {
+                    check_float(input.name, a)?;
+                    if a.ndim() > 1 || a.size() != 1 {
+                        return Err(Error::shape(format!(
+                            "`{}`: expected one number, of shape [] or [1], got shape {:?}",
+                            input.name,
+                            a.shape()
+                        )));
+                    }
+                }
                 Kind::DoubleRows => {
                     check_float(input.name, a)?;
                     let mut shape = shape.clone();
@@ -278,16 +338,16 @@ fn half_of(name: &str, half: &str) -> String {
 #[track_caller]
 fn reduced(program: &mut Program, function: &str, call: Expr) -> Result<Expr> {
     if let Some(half) = HALVES.iter().find(|h| **h == function) {
-        let halves = call.arguments().first().and_then(|x| {
+        if let [x] = call.arguments() {
             let mut inputs = program.inputs.iter();
-            inputs.find(|i| !i.parts.is_empty() && Expr::var(&i.name) == *x)
-        });
-        return match halves {
-            Some(input) => Ok(Expr::var(&half_of(&input.name, half))),
-            None => Err(Error::expression(format!(
-                "`{call}`: expected an input with rows of two halves"
-            ))),
-        };
+            let of = inputs.find(|i| !i.parts.is_empty() && Expr::var(&i.name) == *x);
+            if let Some(input) = of {
+                return Ok(Expr::var(&half_of(&input.name, half)));
+            }
+        }
+        return Err(Error::expression(format!(
+            "`{call}`: expected an input with rows of two halves"
+        )));
     }
     let fold = match function {
         "sum" | "mean" => Fold::Sum,

@@ -163,8 +163,8 @@ fn by_dropout() {
                 // An odd number of elements has no blocks.
                 let x = view(&mut rng, 4097, offset, dtype)?;
                 let (p, seed) = (0.3, rng.next());
-                let want = numbers(&dropout(&x, p, seed)?)?;
-                let got = numbers(&dropout(&x.index(..4096)?, p, seed)?)?;
+                let want = numbers(&dropout(&x, p).seed(seed).call()?)?;
+                let got = numbers(&dropout(&x.index(..4096)?, p).seed(seed).call()?)?;
                 assert_eq!(got, want[..4096], "{dtype}, {offset}");
             }
         }

@@ -18,7 +18,7 @@ struct Mask {
 impl Mask {
     fn new(p: f32, seed: u64) -> Result<Self> {
         let ones = Array::ones(SIZE as i32, Dtype::Float32)?;
-        let y = dropout(&ones, p, seed)?.to_vec::<f32>()?;
+        let y = dropout(&ones, p).seed(seed).call()?.to_vec::<f32>()?;
         let word = |c: &[f32]| c.iter().rev().fold(0, |w, &v| w << 1 | u64::from(v != 0.0));
         Ok(Mask {
             words: y.chunks(64).map(word).collect(),
@@ -128,22 +128,22 @@ fn the_mask_belongs_to_seed_and_element() {
     on_worker(move || -> Result<()> {
         let seed = rng.next();
         let x = random::normal((40, 250))?;
-        let y = dropout(&x, 0.3, seed)?;
-        assert_eq!(numbers(&y)?, numbers(&dropout(&x, 0.3, seed)?)?);
-        assert_ne!(numbers(&y)?, numbers(&dropout(&x, 0.3, seed + 1)?)?);
-        let other = dropout(&x.reshape((5, 20, 100))?, 0.3, seed)?;
+        let y = dropout(&x, 0.3).seed(seed).call()?;
+        assert_eq!(numbers(&y)?, numbers(&dropout(&x, 0.3).seed(seed).call()?)?);
+        assert_ne!(numbers(&y)?, numbers(&dropout(&x, 0.3).seed(seed + 1).call()?)?);
+        let other = dropout(&x.reshape((5, 20, 100))?, 0.3).seed(seed).call()?;
         assert_eq!(numbers(&y)?, numbers(&other)?);
 
         // Either 0 or the element by the share kept, in every dtype.
         for dtype in [F32, F16, BF16] {
             let x = Array::ones((100, 100), dtype)?;
             let kept = numbers(&Array::full(1, 1.0f32 / 0.7, F32)?.astype(dtype)?)?[0];
-            let y = numbers(&dropout(&x, 0.3, seed)?)?;
+            let y = numbers(&dropout(&x, 0.3).seed(seed).call()?)?;
             assert!(y.iter().all(|&v| v == 0.0 || v == kept), "{dtype}");
         }
 
         // The gradient has the same mask.
-        let f = |p: &[Array]| Ok(vec![dropout(&p[0], 0.3, seed)?]);
+        let f = |p: &[Array]| Ok(vec![dropout(&p[0], 0.3).seed(seed).call()?]);
         let dx = vjp(f, [&x], [&Array::ones((40, 250), F32)?])?.1;
         let pairs = numbers(&y)?.into_iter().zip(numbers(&dx[0])?);
         assert!({ pairs }.all(|(y, dx)| (y != 0.0) == (dx != 0.0)));
@@ -156,9 +156,9 @@ fn the_mask_belongs_to_seed_and_element() {
 fn probabilities_at_the_ends() {
     on_worker(|| -> Result<()> {
         let x = random::normal((3, 100))?;
-        assert_eq!(numbers(&dropout(&x, 0.0, 1)?)?, numbers(&x)?);
+        assert_eq!(numbers(&dropout(&x, 0.0).seed(1).call()?)?, numbers(&x)?);
         for p in [1.0, 1.5, -0.1, f32::NAN, f32::INFINITY] {
-            let error = dropout(&x, p, 1).unwrap_err();
+            let error = dropout(&x, p).seed(1).call().unwrap_err();
             assert!(matches!(error, Error::Argument { .. }), "{p}: {error:?}");
         }
         Ok(())

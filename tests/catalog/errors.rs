@@ -65,7 +65,7 @@ fn other_shapes() {
             return Ok(());
         };
         let shape = |e: &Error| matches!(e, Error::Shape { .. });
-        let shared = |kind| matches!(kind, Kind::Weight | Kind::Table);
+        let shared = Kind::is_shared;
         for (i, input) in entry.inputs.iter().enumerate() {
             // Whether another input has the same leading axes, or the same width.
             let others = || entry.inputs.iter().enumerate().filter(|(j, _)| *j != i);
@@ -76,6 +76,11 @@ fn other_shapes() {
                 let outcome = refused(&case, i, change, shape);
                 report.check(&case, &format!("`{}` {what}", input.name), outcome);
             };
+            if input.kind == Kind::Scalar {
+                check("of two numbers", |a| a.broadcast_to(2));
+                check("with three axes", |a| a.reshape((1, 1, 1)));
+                continue;
+            }
             if last {
                 check("of another last size", |a| a.index((Ellipsis, 0..1)));
             }
@@ -118,7 +123,7 @@ fn weights_of_another_dtype() {
             let Some(case) = Case::new(entry, dtype, &[5], 100, report.seed) else {
                 continue;
             };
-            let shared = |kind| matches!(kind, Kind::Weight | Kind::Table);
+            let shared = Kind::is_shared;
             if weights == dtype || !entry.inputs.iter().any(|i| shared(i.kind)) {
                 continue;
             }
