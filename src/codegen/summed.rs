@@ -50,11 +50,7 @@ impl Writer<'_> {
         self.line("const uint zk_top = uint(zk_rows * zk_group / zk_groups);");
         self.line("const uint zk_end = uint(zk_rows * (zk_group + 1) / zk_groups);");
         for Sum { name, part, of } in self.sums() {
-            let from = format!(
-                "{name}_out + zk_group * {}zk_n{}",
-                times(of),
-                behind(part)
-            );
+            let from = format!("{name}_out + zk_group * {}zk_n{}", times(of), behind(part));
             let name = part_of(&name, part);
             match self.pattern.walk {
                 Walk::Held => {

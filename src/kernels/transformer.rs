@@ -343,8 +343,7 @@ impl RmsNormDropout<'_> {
     pub fn call(self) -> Result<Array> {
         let mask = Mask::new(self.p, self.seed)?;
         let arrays = [self.x, self.weight];
-        let [y] =
-            RMS_NORM_DROPOUT.call_with(&arrays, &[self.eps, mask.factor], &mask.words)?;
+        let [y] = RMS_NORM_DROPOUT.call_with(&arrays, &[self.eps, mask.factor], &mask.words)?;
         Ok(y)
     }
 }
@@ -437,7 +436,7 @@ pub(super) static RANDOM: &[Entry] = &[
     Entry {
         name: "transformer::rms_norm_dropout",
         formula: "x / sqrt(mean(x^2) + eps) * weight / (1 - p) or, with probability p, 0",
-        file: "terms.metal",
+        file: "",
         inputs: &[input("x", Kind::Rows), input("weight", Kind::Weight)],
         call: |p| {
             let y = rms_norm_dropout(&p[0], &p[1], 0.25).seed(23).eps(0.0625);

@@ -130,7 +130,10 @@ fn the_mask_belongs_to_seed_and_element() {
         let x = random::normal((40, 250))?;
         let y = dropout(&x, 0.3).seed(seed).call()?;
         assert_eq!(numbers(&y)?, numbers(&dropout(&x, 0.3).seed(seed).call()?)?);
-        assert_ne!(numbers(&y)?, numbers(&dropout(&x, 0.3).seed(seed + 1).call()?)?);
+        assert_ne!(
+            numbers(&y)?,
+            numbers(&dropout(&x, 0.3).seed(seed + 1).call()?)?
+        );
         let other = dropout(&x.reshape((5, 20, 100))?, 0.3).seed(seed).call()?;
         assert_eq!(numbers(&y)?, numbers(&other)?);
 

@@ -20,6 +20,7 @@ mod reference;
 mod report;
 mod special;
 mod tolerance;
+mod transformer;
 mod values;
 mod vmap;
 
