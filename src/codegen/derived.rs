@@ -26,10 +26,21 @@ pub(super) struct Derived {
 /// A form of the vector-Jacobian product.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Variant {
-    /// Which inputs all rows share, so that their gradients are sums over rows.
-    pub(super) shared: Vec<bool>,
+    /// How the gradient of each input that has one comes together.
+    pub(super) gathered: Vec<Gathered>,
     /// Whether reductions come from the call.
     pub(super) saved: bool,
+}
+
+/// How much of a gradient's sum the kernel does itself.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Gathered {
+    /// Nothing: a value for each of the input.
+    Not,
+    /// All rows share the input, so its gradient is a sum over rows.
+    OverRows,
+    /// All elements share the input, so its gradient is a sum along each row, and then one over rows.
+    AlongRows,
 }
 
 impl Derived {
@@ -74,7 +85,8 @@ impl Operation {
     /// mention it, the cotangents, and what was saved.
     #[track_caller]
     pub(super) fn backward(&self, variant: &Variant) -> Result<Operation> {
-        if !variant.saved && !variant.shared.contains(&true) {
+        let gathered = &variant.gathered;
+        if !variant.saved && gathered.iter().all(|g| *g == Gathered::Not) {
             return self.plain_vjp().cloned();
         }
         let made = || {
@@ -89,12 +101,15 @@ impl Operation {
             false => self.plain_vjp()?.program().clone(),
         };
         // There is a gradient for each value, not for each input.
-        let inputs = self.program().inputs.iter().zip(&variant.shared);
-        let summed: Vec<bool> = inputs
+        let inputs = self.program().inputs.iter().zip(gathered);
+        let gathered: Vec<Gathered> = inputs
             .filter(|(input, _)| input.is_value())
-            .map(|(_, shared)| *shared)
+            .map(|(_, gathered)| *gathered)
             .collect();
-        let op = self.another("_vjp", program.summed(&summed))?;
+        let which = |wanted| gathered.iter().map(move |g| *g == wanted);
+        let program = program.summed(which(Gathered::OverRows));
+        let program = program.along_rows(which(Gathered::AlongRows));
+        let op = self.another("_vjp", program)?;
         made().push((variant.clone(), op.clone()));
         Ok(op)
     }
@@ -123,7 +138,7 @@ impl Operation {
             }
             // Nor is anything saved where the kernel would have too many arrays.
             let variant = Variant {
-                shared: vec![false; program.inputs.len()],
+                gathered: vec![Gathered::Not; program.inputs.len()],
                 saved: true,
             };
             self.backward(&variant).ok()?;

@@ -9,7 +9,7 @@ use super::folds::{self, by_level};
 use super::layout::{Access, Walk};
 use super::program::{Fold, Output, Reduction, Span};
 use super::scaled::Scaled;
-use super::text::{Place, Writer, is_zero, part_of, wide_name};
+use super::text::{Place, Writer, behind, is_zero, part_of, wide_name};
 
 /// What a loop over the row's elements is for.
 struct Loop<'a> {
@@ -96,10 +96,9 @@ impl Writer<'_> {
         }
         let inputs = self.program.inputs.iter().enumerate();
         inputs
-            .filter(|(i, input)| {
-                self.pattern.access(*i) == Access::Shared && input.parts.is_empty()
-            })
-            .map(|(_, input)| input.name.clone())
+            .filter(|(i, _)| self.pattern.access(*i) == Access::Shared)
+            .flat_map(|(_, input)| input.variables())
+            .map(str::to_owned)
             .collect()
     }
 
@@ -131,10 +130,18 @@ impl Writer<'_> {
 
     /// Loads what all rows need, and the first row.
     pub(super) fn hold_for_all_rows(&mut self) {
-        for name in self.kept_for_all_rows() {
-            self.line(format!(
-                "const auto zk_of_{name} = kk_hold<TG, VEC, ITEMS>({name}_in, zk_n, zk_tid);"
-            ));
+        let kept = self.kept_for_all_rows();
+        let program = self.program;
+        for input in &program.inputs {
+            let name = &input.name;
+            for (part, variable) in input.variables().enumerate() {
+                if kept.iter().any(|k| k == variable) {
+                    let from = behind(part);
+                    self.line(format!(
+                        "const auto zk_of_{variable} = kk_hold<TG, VEC, ITEMS>({name}_in{from}, zk_n, zk_tid);"
+                    ));
+                }
+            }
         }
         let ahead = self.loaded_ahead();
         if !ahead.is_empty() {
@@ -298,10 +305,12 @@ impl Writer<'_> {
                         Some(values.clone()),
                         |o, part| match (o.span, walk) {
                             (Span::Summed, Walk::Held) => {
-                                Place::Add(format!("zk_sum_{}[zk_k * VEC + zk_l]", o.name))
+                                let part = part_of(&o.name, part);
+                                Place::Add(format!("zk_sum_{part}[zk_k * VEC + zk_l]"))
                             }
                             (Span::Summed, _) => {
-                                Place::Add(format!("{}_sum[zk_from + zk_b + zk_l]", o.name))
+                                let part = part_of(&o.name, part);
+                                Place::Add(format!("{part}_sum[zk_from + zk_b + zk_l]"))
                             }
                             _ => Place::Set(format!("zk_out_{}.v[zk_l]", part_of(&o.name, part))),
                         },

@@ -449,10 +449,13 @@ fn by_rows(
             }
             true => access(&s, &shape[..lead], step, width),
         };
-        let whole_rows = matches!(way, Access::Full | Access::Shared | Access::Rows);
-        if parts > 1 && way != Access::Unused && !whole_rows {
-            return Err(mismatch(op, program, inputs));
-        }
+        let way = match parts {
+            1 => way,
+            _ => match rows_of_parts(way, own.last() == shape.last()) {
+                Some(way) => way,
+                None => return Err(mismatch(op, program, inputs)),
+            },
+        };
         // In memory the parts of a row follow each other.
         s.iter_mut().for_each(|step| *step *= parts as i64);
         length_known |= way == Access::Full && input.span == Span::Element && a.ndim() > 0 && {
@@ -493,6 +496,18 @@ fn by_rows(
         parts: 1,
         dims,
     })
+}
+
+/// How an input whose rows are made of parts is read. A part of one element is still a part: a row of two such parts has no one
+/// value. Parts that are broadcast along the row have no pointers, so there is no way to read them.
+fn rows_of_parts(way: Access, as_long: bool) -> Option<Access> {
+    match way {
+        Access::Unused | Access::Full | Access::Shared | Access::Rows => Some(way),
+        Access::First if as_long => Some(Access::Shared),
+        Access::Column if as_long => Some(Access::Full),
+        Access::Starts if as_long => Some(Access::Rows),
+        _ => None,
+    }
 }
 
 /// Rows up to which a grid has one dimension, whatever the threadgroup.

@@ -1,5 +1,6 @@
 //! A program as an operation: kernels for each pattern, launches, derivatives made when they are needed.
 
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use smallvec::SmallVec;
@@ -191,7 +192,7 @@ impl Operation {
             }
             Span::Summed => made
                 .sum(0)?
-                .reshape(&*layout.output(Span::Summed, 1))?
+                .reshape(&*layout.output(Span::Summed, self.inner.program.outputs[i].count()))?
                 .astype(self.dtype(i, inputs)),
         }
     }
@@ -276,11 +277,14 @@ impl Operation {
             return zeros.collect();
         }
         let groups = super::sizes::adders(layout.rows, group.as_ref()) as i32;
-        let partial = [groups, layout.width as i32];
         let shapes: SmallVec<[_; 2]> = program
             .outputs
             .iter()
-            .map(|o| layout.output(o.span, o.count()))
+            .map(|o| match (layout.output(o.span, o.count()), o.span) {
+                // Sums of each group.
+                (row, Span::Summed) => Cow::Owned([&[groups], &*row].concat()),
+                (shape, _) => shape,
+            })
             .collect();
         let mut launch = kernel.launch(&read);
         let mut n = 0;
@@ -290,7 +294,7 @@ impl Operation {
             }
             if output.span == Span::Summed {
                 launch.set_template(output_type(n), Dtype::Float32.into());
-                launch.set_output(&partial, Dtype::Float32);
+                launch.set_output(&*shapes[i], Dtype::Float32);
             } else {
                 let dtype = self.dtype(i, inputs);
                 launch.set_template(output_type(n), dtype.into());

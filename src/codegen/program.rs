@@ -251,12 +251,35 @@ impl Program {
     }
 
     /// The same program by rows, with these of its outputs summed over all rows.
-    pub(crate) fn summed(mut self, which: &[bool]) -> Program {
-        for (o, &summed) in self.outputs.iter_mut().zip(which) {
+    pub(crate) fn summed(mut self, which: impl Iterator<Item = bool>) -> Program {
+        for (o, summed) in self.outputs.iter_mut().zip(which) {
             if summed {
                 o.span = Span::Summed;
                 self.by_rows = true;
             }
+        }
+        self
+    }
+
+    /// The same program by rows, with the sum along the row, in float32, of these of its outputs.
+    pub(crate) fn along_rows(mut self, which: impl Iterator<Item = bool>) -> Program {
+        let mut taken = self.taken();
+        for (o, along) in self.outputs.iter_mut().zip(which) {
+            if !along {
+                continue;
+            }
+            o.span = Span::Row;
+            o.dtype = OutputDtype::Fixed(Dtype::Float32);
+            if terms::is_zero(&o.value) {
+                continue;
+            }
+            let name = names::fresh("s", &mut taken);
+            let value = std::mem::replace(&mut o.value, terms::variable(&name));
+            self.reductions.push(Reduction {
+                name,
+                fold: Fold::Sum,
+                value,
+            });
         }
         self
     }

@@ -5,7 +5,7 @@ use crate::transforms::differentiating;
 use crate::transforms::rules::{Rules, apply, each, mapped_first, only, traced};
 use crate::{Array, Axes, Dtype, Error, Result};
 
-use super::derived::Variant;
+use super::derived::{Gathered, Variant};
 use super::kinds;
 use super::layout::PART;
 use super::op::Operation;
@@ -96,7 +96,10 @@ impl Rules for Recorded {
 
     #[track_caller]
     fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<Vec<Array>> {
-        mapped(&self.op, inputs, axes, |_, args| apply(self, args))
+        match kinds::needs_calls(self.op.program(), axes) {
+            true => each(inputs, axes, |one| apply(self, one)),
+            false => mapped(&self.op, inputs, axes, |_, args| apply(self, args)),
+        }
     }
 }
 
@@ -142,6 +145,9 @@ impl Rules for Backward {
 
     #[track_caller]
     fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<Vec<Array>> {
+        if kinds::needs_calls(self.reading.program(), axes) {
+            return each(inputs, axes, |one| apply(self, one));
+        }
         mapped(&self.reading, inputs, axes, |op, args| {
             let plain = match op.program().sums_rows() == self.plain.program().sums_rows() {
                 true => self.plain.clone(),
@@ -267,7 +273,7 @@ impl Operation {
             return primals.iter().map(Array::zeros_like).collect();
         }
         let full = self.spans(primals)?;
-        let shared = self.shared(primals, &full);
+        let gathered = self.gathered(primals, &full);
         let mut args: Vec<&Array> = primals.iter().collect();
         if self.uses_output() {
             args.extend(outputs);
@@ -278,12 +284,12 @@ impl Operation {
         let widened: Vec<Option<Dtype>> = primals
             .iter()
             .zip(&full)
-            .zip(&shared)
             .zip(&values)
             .filter(|(_, value)| **value)
-            .map(|(((a, full), shared), _)| {
-                let narrow = !shared && a.shape() != full && a.dtype().is_floating();
-                narrow.then_some(Dtype::Float32)
+            .zip(&gathered)
+            .map(|(((a, full), _), gathered)| {
+                let summed = *gathered == Gathered::Not && a.shape() != full;
+                (summed && a.dtype().is_floating()).then_some(Dtype::Float32)
             })
             .collect();
         let wide = |op: Operation| match widened.iter().any(Option::is_some) {
@@ -291,7 +297,7 @@ impl Operation {
             false => op,
         };
         let variant = |saved| Variant {
-            shared: shared.clone(),
+            gathered: gathered.clone(),
             saved,
         };
         let plain = wide(self.backward(&variant(false))?);
@@ -302,41 +308,51 @@ impl Operation {
                 apply(&Backward { plain, reading }, &args)?
             }
         };
-        let own = primals.iter().zip(shared).zip(values);
-        let own = own.filter(|(_, value)| *value);
-        let summed =
-            gradients
-                .into_iter()
-                .zip(own)
-                .map(|(g, ((primal, shared), _))| match shared {
-                    true => as_dtype(g.reshape(primal.shape())?, primal.dtype()),
-                    false => sum_to(g, primal),
-                });
+        let own = primals.iter().zip(values);
+        let own = own.filter(|(_, value)| *value).zip(gathered);
+        let summed = gradients
+            .into_iter()
+            .zip(own)
+            .map(|(g, ((primal, _), gathered))| match gathered {
+                Gathered::OverRows => as_dtype(g.reshape(primal.shape())?, primal.dtype()),
+                Gathered::AlongRows => {
+                    as_dtype(g.sum(..)?.reshape(primal.shape())?, primal.dtype())
+                }
+                Gathered::Not => sum_to(g, primal),
+            });
         kinds::with_zeros(self.program(), primals, summed)
     }
 
-    /// Which primals are one row for all rows.
-    fn shared(&self, primals: &[Array], full: &[Vec<i32>]) -> Vec<bool> {
-        let inputs = self.program().inputs.iter();
-        inputs
-            .zip(primals.iter().zip(full))
-            .map(|(input, (a, full))| {
-                let Some((&width, lead)) = full.split_last() else {
-                    return false;
-                };
-                let rows: u64 = lead.iter().map(|&d| d as u64).product();
-                // Few long rows of an operation of elements are cut into parts, which rows are not.
-                let cut = !self.program().by_rows && width as u64 > PART && rows < 64;
-                input.span != Span::Row
-                    && input.is_value()
-                    && !cut
-                    && a.dtype().is_floating()
-                    && a.shape().last() == Some(&width)
-                    && a.size() as i64 == i64::from(width)
-                    && width > 1
-                    && (2..=u64::from(u32::MAX)).contains(&rows)
-            })
-            .collect()
+    /// How the gradients of the primals that have one come together.
+    fn gathered(&self, primals: &[Array], full: &[Vec<i32>]) -> Vec<Gathered> {
+        let program = self.program();
+        let all = program.inputs.iter().zip(primals.iter().zip(full));
+        let own = all.filter(|(input, _)| input.is_value());
+        own.map(|(input, (a, full))| {
+            let Some((&width, lead)) = full.split_last() else {
+                return Gathered::Not;
+            };
+            if input.span == Span::Row || !a.dtype().is_floating() {
+                return Gathered::Not;
+            }
+            let number = a.size() == 1 && a.ndim() < 2 && a.shape() != full;
+            if number && program.by_rows && program.compute.is_floating() {
+                return Gathered::AlongRows;
+            }
+            let rows: u64 = lead.iter().map(|&d| d as u64).product();
+            // Few long rows of an operation of elements are cut into parts, which rows are not.
+            let cut = !program.by_rows && width as u64 > PART && rows < 64;
+            let one_for_all = !cut
+                && a.shape().last() == Some(&width)
+                && a.size() as i64 == i64::from(width)
+                && width > 1
+                && (2..=u64::from(u32::MAX)).contains(&rows);
+            match one_for_all {
+                true => Gathered::OverRows,
+                false => Gathered::Not,
+            }
+        })
+        .collect()
     }
 
     fn has_parameters(&self) -> bool {
@@ -373,10 +389,7 @@ impl Operation {
         Ok(program
             .inputs
             .iter()
-            .map(|i| match i.span {
-                Span::Element | Span::Summed => layout.shape.to_vec(),
-                Span::Row => layout.shape[..layout.lead].to_vec(),
-            })
+            .map(|i| layout.output(i.span.beside(), i.count()).into_owned())
             .collect())
     }
 }

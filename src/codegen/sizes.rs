@@ -133,7 +133,7 @@ pub(super) fn group(
                 longest = bytes.max(longest);
                 size = bytes.max(size);
             }
-            Span::Summed => held += 4,
+            Span::Summed => held += 4 * output.count() as u64,
             Span::Row => {}
         }
     }

@@ -5,7 +5,14 @@
 
 use super::layout::Walk;
 use super::program::{Output, Span};
-use super::text::{Writer, is_zero};
+use super::text::{Writer, behind, is_zero, part_of, times};
+
+/// A part of an output that is summed: the number of the part, and how many there are.
+struct Sum {
+    name: String,
+    part: usize,
+    of: usize,
+}
 
 impl Writer<'_> {
     /// Whether an output of the program is summed over all rows.
@@ -16,6 +23,18 @@ impl Writer<'_> {
     fn summed(&self) -> impl Iterator<Item = &Output> {
         let outputs = self.program.outputs.iter();
         outputs.filter(|o| o.span == Span::Summed && !is_zero(o))
+    }
+
+    fn sums(&self) -> Vec<Sum> {
+        let parts = |o: &Output| {
+            let (name, of) = (o.name.clone(), o.count());
+            (0..of).map(move |part| Sum {
+                name: name.clone(),
+                part,
+                of,
+            })
+        };
+        self.summed().flat_map(parts).collect()
     }
 
     /// The loop over a group's rows.
@@ -30,8 +49,9 @@ impl Writer<'_> {
         ));
         self.line("const uint zk_top = uint(zk_rows * zk_group / zk_groups);");
         self.line("const uint zk_end = uint(zk_rows * (zk_group + 1) / zk_groups);");
-        let names: Vec<String> = self.summed().map(|o| o.name.clone()).collect();
-        for name in &names {
+        for Sum { name, part, of } in self.sums() {
+            let from = format!("{name}_out + zk_group * {}zk_n{}", times(of), behind(part));
+            let name = part_of(&name, part);
             match self.pattern.walk {
                 Walk::Held => {
                     self.line(format!("float zk_sum_{name}[ITEMS * VEC];"));
@@ -40,18 +60,14 @@ impl Writer<'_> {
                     ));
                 }
                 Walk::Pieces => {
-                    self.line(format!(
-                        "const auto {name}_sum = {name}_out + zk_group * zk_n;"
-                    ));
+                    self.line(format!("const auto {name}_sum = {from};"));
                     self.line("for (uint zk_b = zk_tid * VEC; zk_b < zk_n; zk_b += TG * VEC)");
                     self.line(format!(
                         "  for (uint zk_l = 0; zk_l < VEC; ++zk_l) {name}_sum[zk_b + zk_l] = 0.0f;"
                     ));
                 }
                 Walk::Loop => {
-                    self.line(format!(
-                        "const auto {name}_sum = {name}_out + zk_group * zk_n;"
-                    ));
+                    self.line(format!("const auto {name}_sum = {from};"));
                     let (first, step) = match self.is_serial() {
                         true => ("0", "1"),
                         false => ("zk_tid", "TG"),
@@ -79,17 +95,17 @@ impl Writer<'_> {
             );
         }
         self.line("}");
-        let names: Vec<String> = self.summed().map(|o| o.name.clone()).collect();
         if self.pattern.walk != Walk::Held {
             return;
         }
         self.line("for (int zk_k = 0; zk_k < ITEMS; ++zk_k) {");
         self.line("const uint zk_b = (uint(zk_k) * TG + zk_tid) * VEC;");
         self.line("if (zk_b < zk_n) {");
-        for name in &names {
+        for Sum { name, part, of } in self.sums() {
+            let (of, from, sum) = (times(of), behind(part), part_of(&name, part));
             self.line("for (int zk_l = 0; zk_l < VEC; ++zk_l) {");
             self.line(format!(
-                "{name}_out[zk_group * zk_n + zk_b + zk_l] = zk_sum_{name}[zk_k * VEC + zk_l];"
+                "{name}_out[zk_group * {of}zk_n{from} + zk_b + zk_l] = zk_sum_{sum}[zk_k * VEC + zk_l];"
             ));
             self.line("}");
         }

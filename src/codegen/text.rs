@@ -355,8 +355,8 @@ impl Writer<'_> {
                 self.line(format!("const auto {name}_to = {name}_out + {row};"));
                 for part in 1..o.count() {
                     let to = part_of(name, part);
-                    let parts = times(part);
-                    self.line(format!("const auto {to}_to = {name}_to + {parts}zk_n;"));
+                    let from = behind(part);
+                    self.line(format!("const auto {to}_to = {name}_to{from};"));
                 }
             }
         }
@@ -465,10 +465,7 @@ impl Writer<'_> {
                         _ => String::new(),
                     };
                     for (part, variable) in input.variables().enumerate() {
-                        let part = match part {
-                            0 => String::new(),
-                            n => format!(" + {}zk_n", times(n)),
-                        };
+                        let part = behind(part);
                         self.line(format!(
                             "const auto {variable}_row = {name}_in{start}{part};"
                         ));
@@ -524,7 +521,7 @@ impl Writer<'_> {
                 &[Span::Element, Span::Summed],
                 Some(elements),
                 |o, part| match o.span {
-                    Span::Summed => Place::Add(format!("{}_sum[j]", o.name)),
+                    Span::Summed => Place::Add(format!("{}_sum[j]", part_of(&o.name, part))),
                     _ => Place::Set(format!("{}_to[j]", part_of(&o.name, part))),
                 },
             );
@@ -551,7 +548,15 @@ fn row_of(parts: usize) -> String {
     format!("size_t(row) * {}zk_n", times(parts))
 }
 
-fn times(n: usize) -> String {
+/// What leads from the start of a row to the part of this number.
+pub(super) fn behind(part: usize) -> String {
+    match part {
+        0 => String::new(),
+        n => format!(" + size_t({n}) * zk_n"),
+    }
+}
+
+pub(super) fn times(n: usize) -> String {
     match n {
         1 => String::new(),
         n => format!("{n} * "),

@@ -53,6 +53,10 @@ pub enum Kind {
     DoubleRows,
     /// (D,), normal, shared by all rows.
     Weight,
+    /// (2 D,), normal, shared by all rows.
+    DoubleWeight,
+    /// One number, shared by all rows.
+    Scalar,
     /// (...), int32 below D.
     Targets,
     /// (...), normal, one number a row.
@@ -72,6 +76,8 @@ impl Kind {
             Kind::Mask => "broadcasts to (..., D), any dtype",
             Kind::DoubleRows => "(..., 2 D)",
             Kind::Weight => "(D,)",
+            Kind::DoubleWeight => "(2 D,)",
+            Kind::Scalar => "one number",
             Kind::Targets => "(...), integers",
             Kind::Scalars => "(...)",
             Kind::Table => "(S, D / 2)",
@@ -81,6 +87,14 @@ impl Kind {
     /// Whether there is a gradient with respect to it.
     pub fn differentiable(self) -> bool {
         !matches!(self, Kind::Targets | Kind::Mask)
+    }
+
+    /// Whether all rows, or all batches of them, have the same one.
+    pub fn is_shared(self) -> bool {
+        matches!(
+            self,
+            Kind::Weight | Kind::DoubleWeight | Kind::Scalar | Kind::Table
+        )
     }
 }
 
@@ -115,6 +129,8 @@ impl Entry {
                 }
                 Kind::DoubleRows => draw.normal(rows(2 * width))?.astype(dtype)?,
                 Kind::Weight => draw.normal(width)?.astype(dtype)?,
+                Kind::DoubleWeight => draw.normal(2 * width)?.astype(dtype)?,
+                Kind::Scalar => draw.normal(())?.astype(dtype)?,
                 Kind::Targets => draw.randint(0, width.max(1), leading)?,
                 Kind::Scalars => draw.normal(leading)?.astype(dtype)?,
                 Kind::Table => {

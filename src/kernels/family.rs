@@ -146,8 +146,11 @@ macro_rules! family {
     (@roundings) => { $crate::kernels::catalog::few_roundings };
     (@roundings $roundings:expr) => { $roundings };
     (@shape Rows) => { "(..., D)" };
+    (@shape DoubleRows) => { "(..., 2 D)" };
     (@shape Weight) => { "(D,)" };
     (@shape Mask) => { "what broadcasts to (..., D), any dtype" };
+    (@shape DoubleWeight) => { "(2 D,)" };
+    (@shape Scalar) => { "one number, shape () or (1,)" };
     (@shape Targets) => { "(...), integers" };
     (@shape Scalars) => { "(...)" };
 }

@@ -27,6 +27,7 @@ pub mod scan;
 pub mod softmax;
 mod split;
 pub mod transformer;
+pub mod vlsp;
 
 pub use catalog::{Entry, Function, Input, Kind};
 
@@ -42,6 +43,8 @@ pub fn catalog() -> impl Iterator<Item = &'static Entry> {
         attention::TABLES[1],
         reductions::SUMS,
         transformer::TABLE,
+        transformer::RANDOM,
+        vlsp::TABLE,
         loss::TABLE,
         scan::TABLE,
         rope::TABLE,

@@ -229,9 +229,9 @@ impl LayerNormDropout<'_> {
         if !(0.0..1.0).contains(&self.p) {
             return Err(Error::argument("p", "a probability below 1", self.p));
         }
-        let mask = Mask::new(self.p, self.seed);
-        let [a, b] = mask.words;
-        let (a, b, below) = (number(a)?, number(b)?, number(mask.below)?);
+        let mask = Mask::new(self.p, self.seed)?;
+        let [a, b, below] = mask.words;
+        let (a, b, below) = (number(a)?, number(b)?, number(below)?);
         let (factor, eps) = (number(mask.factor)?, number(self.eps)?);
         let inputs = [self.x, self.gamma, self.beta, &a, &b, &below, &factor, &eps];
         DROPPED.op()?.call1(&inputs)
@@ -283,14 +283,8 @@ pub(super) static RANDOM: &[Entry] = &[Entry {
     composite: |a| {
         let (p, seed, eps) = CHOSEN;
         let y = layernorm::KERNEL.reference(a, &[f64::from(eps)])?.remove(0);
-        let factors = transformer::composite(&Mask::new(p, seed), &[y.ones_like()?])?.remove(0);
         // What is dropped is 0, a NaN too.
-        let none = y.zeros_like()?;
-        Ok(vec![crate::ops::where_(
-            &factors.equal(&none)?,
-            &none,
-            (&y * &factors)?,
-        )?])
+        Ok(vec![transformer::dropped(Mask::new(p, seed)?, &y)?])
     },
     mlx: None,
     bytes: |rows, width, size| (2 * rows + 2) * width * size,

@@ -136,6 +136,8 @@ impl Kernel {
             Kind::Mask => rows * width,
             Kind::DoubleRows => 2 * rows * width * size,
             Kind::Weight => width * size,
+            Kind::DoubleWeight => 2 * width * size,
+            Kind::Scalar => size,
             Kind::Targets => rows * 4,
             Kind::Scalars => rows * size,
             Kind::Table => rows * width / 2 * size,
@@ -155,6 +157,7 @@ impl Kernel {
         }
         let arrays = self.inputs.iter().map(|i| match i.kind {
             Kind::Targets | Kind::Scalars => (i.name, Extent::Row),
+            Kind::Scalar => (i.name, Extent::Number),
             _ => (i.name, Extent::Element),
         });
         let numbers = self.numbers.iter().map(|n| (*n, Extent::Number));
@@ -192,8 +195,10 @@ impl Kernel {
             });
             inputs.push(match i.kind {
                 // A mask, too, is read as numbers: comparing them has no slope.
-                Kind::Rows | Kind::Numbers | Kind::Weight | Kind::Mask => Input::element(i.name),
-                Kind::DoubleRows => Input {
+                Kind::Rows | Kind::Numbers | Kind::Weight | Kind::Mask | Kind::Scalar => {
+                    Input::element(i.name)
+                }
+                Kind::DoubleRows | Kind::DoubleWeight => Input {
                     parts: HALVES.map(|half| half_of(i.name, half)).to_vec(),
                     ..Input::element(i.name)
                 },
@@ -201,7 +206,8 @@ impl Kernel {
                 Kind::Scalars => Input::of(i.name, Span::Row, InputKind::Value),
                 other => {
                     let got = format_args!("{other:?}");
-                    return Err(Error::argument(i.name, "rows, weights or targets", got));
+                    let expected = "rows, weights, targets or one number";
+                    return Err(Error::argument(i.name, expected, got));
                 }
             });
         }
@@ -238,9 +244,24 @@ impl Kernel {
             let e = e.with_calls(|name, call| reduced(&mut program, name, call))?;
             // Two halves of a result.
             values.push(match e.call_of(JOIN) {
-                Some((call, halves)) if call == e => halves,
-                _ => vec![e],
+                Some((call, halves)) if call == e && halves.len() == HALVES.len() => halves,
+                Some((call, _)) => {
+                    return Err(Error::expression(format!(
+                        "`{call}`: expected two halves, which are a whole result"
+                    )));
+                }
+                None => vec![e],
             });
+        }
+        for i in program.inputs.iter().filter(|i| !i.parts.is_empty()) {
+            let folded = program.reductions.iter().flat_map(|r| r.value.variables());
+            let written = values.iter().flatten().flat_map(Expr::variables);
+            if folded.chain(written).any(|n| n == i.name) {
+                return Err(Error::expression(format!(
+                    "`{}`: expected `first({0})` or `second({0})`, as its rows have two halves",
+                    i.name
+                )));
+            }
         }
         let mut mentioned = values.iter().flatten().flat_map(Expr::variables);
         program.by_rows = !program.reductions.is_empty()
@@ -318,6 +339,20 @@ impl Kernel {
                     check_float(input.name, a)?;
                     check_shape(input.name, a, &[width])?;
                 }
+                Kind::DoubleWeight => {
+                    check_float(input.name, a)?;
+                    check_shape(input.name, a, &[width.saturating_mul(2)])?;
+                }
+                Kind::Scalar => {
+                    check_float(input.name, a)?;
+                    if a.ndim() > 1 || a.size() != 1 {
+                        return Err(Error::shape(format!(
+                            "`{}`: expected one number, of shape [] or [1], got shape {:?}",
+                            input.name,
+                            a.shape()
+                        )));
+                    }
+                }
                 Kind::DoubleRows => {
                     check_float(input.name, a)?;
                     let mut shape = shape.clone();
@@ -348,16 +383,16 @@ fn half_of(name: &str, half: &str) -> String {
 #[track_caller]
 fn reduced(program: &mut Program, function: &str, call: Expr) -> Result<Expr> {
     if let Some(half) = HALVES.iter().find(|h| **h == function) {
-        let halves = call.arguments().first().and_then(|x| {
+        if let [x] = call.arguments() {
             let mut inputs = program.inputs.iter();
-            inputs.find(|i| !i.parts.is_empty() && Expr::var(&i.name) == *x)
-        });
-        return match halves {
-            Some(input) => Ok(Expr::var(&half_of(&input.name, half))),
-            None => Err(Error::expression(format!(
-                "`{call}`: expected an input with rows of two halves"
-            ))),
-        };
+            let of = inputs.find(|i| !i.parts.is_empty() && Expr::var(&i.name) == *x);
+            if let Some(input) = of {
+                return Ok(Expr::var(&half_of(&input.name, half)));
+            }
+        }
+        return Err(Error::expression(format!(
+            "`{call}`: expected an input with rows of two halves"
+        )));
     }
     let fold = match function {
         "sum" | "mean" => Fold::Sum,

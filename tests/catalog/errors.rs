@@ -202,7 +202,7 @@ fn weights_of_another_dtype() {
             let Some(case) = Case::new(entry, dtype, &[5], 100, report.seed) else {
                 continue;
             };
-            let shared = |kind| matches!(kind, Kind::Weight | Kind::Table);
+            let shared = Kind::is_shared;
             if weights == dtype || !entry.inputs.iter().any(|i| shared(i.kind)) {
                 continue;
             }

@@ -25,6 +25,7 @@ mod report;
 mod special;
 mod threads;
 mod tolerance;
+mod transformer;
 mod values;
 mod vmap;
 

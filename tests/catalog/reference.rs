@@ -55,7 +55,10 @@ pub fn second(
 ) -> Result<Vec<Array>> {
     let first = |q: &[Array]| {
         let (p, cotangents) = q.split_at(p.len());
-        Ok(vjp(f, p, cotangents)?.1)
+        // The gradients of a sum's terms are one array, and of an array that is several results MLX takes the first cotangent
+        // alone. So each becomes an array of its own.
+        let gradients = vjp(f, p, cotangents)?.1.into_iter();
+        gradients.map(|g| g * 1.0).collect()
     };
     gradients(&first, &[p, cotangents].concat(), projection)
 }

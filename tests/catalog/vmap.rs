@@ -31,7 +31,7 @@ fn mapped_over_axes() {
 fn one(report: &mut Report, case: &Case) -> Result<()> {
     let samples = (0..SIZE).map(|i| case.entry.inputs(&case.leading, case.width, case.dtype, i));
     let samples = samples.collect::<Result<Vec<_>>>()?;
-    let shared = |kind: Kind| matches!(kind, Kind::Weight | Kind::Table);
+    let shared = Kind::is_shared;
     let inputs = || case.entry.inputs.iter().enumerate();
     let rows: Vec<bool> = inputs().map(|(_, i)| !shared(i.kind)).collect();
     let last: Vec<bool> = inputs().map(|(i, _)| i + 1 == rows.len()).collect();

@@ -49,13 +49,20 @@ fn random_bits(x: &[f64]) -> f64 {
     f64::from(mix(mix((at as u32).wrapping_add(a)) ^ b))
 }
 
+/// The number, but not below the bound from which on the derivative is 0: minus infinity times 0 would be none. As in the
+/// function itself, so that a compiler finds what both have in common; NaN stays NaN.
+fn from(bound: f64, x: &Expr) -> Expr {
+    choose(x.lt(bound), constant(bound), x.clone())
+}
+
 fn silu(x: &[Expr], _: &Expr, _: usize) -> Expr {
-    let s = x[0].sigmoid();
-    &s + &x[0] * (&s * (1.0 - &s))
+    let x = from(-200.0, &x[0]);
+    let s = x.sigmoid();
+    &s + x * (&s * (1.0 - &s))
 }
 
 fn gelu_tanh(x: &[Expr], _: &Expr, _: usize) -> Expr {
-    let x = &x[0];
+    let x = &from(-20.0, &x[0]);
     let square = x.square();
     // By the logistic function, 1 + tanh(u) = 2 s(2u): no difference near 1 where x is negative, and no tanh.
     let s = (2.0 * K0 * (x + K1 * (x * &square))).sigmoid();
@@ -66,12 +73,12 @@ fn gelu_tanh(x: &[Expr], _: &Expr, _: usize) -> Expr {
 }
 
 fn gelu(x: &[Expr], _: &Expr, _: usize) -> Expr {
-    let x = &x[0];
+    let x = &from(-20.0, &x[0]);
     0.5 * (1.0 + (FRAC_1_SQRT_2 * x).erf()) + DENSITY * x * (-0.5 * x.square()).exp()
 }
 
 fn mish(x: &[Expr], _: &Expr, _: usize) -> Expr {
-    let x = &x[0];
+    let x = &from(-200.0, &x[0]);
     let t = x.softplus().tanh();
     &t + x * x.sigmoid() * (1.0 - &t * &t)
 }
