@@ -30,6 +30,9 @@ const FILES: &[&str] = &[
     include_str!("../kernels/transformer.metal"),
     include_str!("../kernels/scan.metal"),
     include_str!("../kernels/rope.metal"),
+    include_str!("../kernels/selection.metal"),
+    include_str!("../kernels/indexing.metal"),
+    include_str!("../kernels/bits.metal"),
 ];
 
 /// What mentions it is for kernels that name it themselves.
