@@ -5,6 +5,7 @@
 //! run with its numbers.
 
 mod activations;
+mod bits;
 mod blocks;
 mod cases;
 mod checked;
@@ -12,12 +13,15 @@ mod derivatives;
 mod docs;
 mod dropout;
 mod errors;
+mod indexing;
 mod layouts;
 mod long_rows;
+mod moe;
 mod places;
 mod process;
 mod reference;
 mod report;
+mod selection;
 mod special;
 mod tolerance;
 mod values;

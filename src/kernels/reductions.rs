@@ -1,0 +1,3 @@
+//! Functions that make one value, or a few, of each row.
+
+pub use super::selection::{argmax_lastdim, topk_lastdim};
