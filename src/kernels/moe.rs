@@ -281,7 +281,7 @@ impl Rules for Gate {
     }
 
     fn vjp(&self, p: &[Array], g: &[Array], outputs: &[Array]) -> Result<Vec<Array>> {
-        let (x, indices) = (&p[0], &outputs[1]);
+        let (x, indices) = (&p[0], &outputs[1].stop_gradient()?);
         let weights = Gate::weights(&wide(&x.take_along_axis(indices, -1)?)?)?;
         let g = wide(&g[0])?;
         let mean = weights.multiply(&g)?.sum(crate::keepdims(-1))?;
@@ -295,8 +295,9 @@ impl Rules for Gate {
         let Some(t) = tangents[0] else {
             return Ok(vec![values.zeros_like()?, indices.zeros_like()?]);
         };
-        let weights = Gate::weights(&wide(&x.take_along_axis(&indices, -1)?)?)?;
-        let t = wide(&t.take_along_axis(&indices, -1)?)?;
+        let held = indices.stop_gradient()?;
+        let weights = Gate::weights(&wide(&x.take_along_axis(&held, -1)?)?)?;
+        let t = wide(&t.take_along_axis(&held, -1)?)?;
         let mean = weights.multiply(&t)?.sum(crate::keepdims(-1))?;
         let tangent = weights.multiply(&t.subtract(&mean)?)?.astype(x.dtype())?;
         Ok(vec![tangent, indices.zeros_like()?])

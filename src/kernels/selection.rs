@@ -197,14 +197,17 @@ impl Rules for Topk {
         if !p[0].dtype().is_floating() {
             return Ok(vec![zeros]);
         }
-        Ok(vec![zeros.put_along_axis(&outputs[1], &g[0], -1)?])
+        let indices = outputs[1].stop_gradient()?;
+        Ok(vec![zeros.put_along_axis(&indices, &g[0], -1)?])
     }
 
     fn jvp(&self, p: &[Array], tangents: &[Option<&Array>]) -> Result<Vec<Array>> {
         let x = &p[0];
         let (values, indices) = two(apply(self, &[x])?)?;
         let tangent = match tangents[0] {
-            Some(t) if x.dtype().is_floating() => t.take_along_axis(&indices, -1)?,
+            Some(t) if x.dtype().is_floating() => {
+                t.take_along_axis(&indices.stop_gradient()?, -1)?
+            }
             _ => values.zeros_like()?,
         };
         Ok(vec![tangent, indices.zeros_like()?])

@@ -72,7 +72,7 @@ fn what_is_zero() {
         );
         // Views are taken in row-major order.
         let x = Array::from_slice(&[1, 0, 0, 0, 1, 1, 0, 0], (4, 2))?.transpose(..)?;
-        assert_eq!(pack_bits(&x)?.to_vec::<u8>()?, [0b0010_0101]);
+        assert_eq!(pack_bits(&x)?.to_vec::<u8>()?, [0b0100_0101]);
         Ok(())
     })
     .unwrap();
