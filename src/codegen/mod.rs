@@ -16,7 +16,7 @@ mod flat;
 mod folds;
 #[cfg(test)]
 mod golden;
-mod group;
+pub(crate) mod group;
 mod held;
 mod keep;
 mod kinds;

@@ -7,23 +7,29 @@
 pub mod activations;
 mod arguments;
 pub mod attention;
+pub mod bits;
 mod catalog;
+mod choose;
 mod family;
 pub mod fused;
 mod generated;
 mod group;
+pub mod indexing;
 #[allow(
     dead_code,
     reason = "sums of rows move to the one engine with its summed outputs"
 )]
 mod kernel;
 pub mod loss;
+pub mod moe;
+mod moving;
 pub mod norms;
 mod op;
 mod recipe;
 pub mod reductions;
 pub mod rope;
 pub mod scan;
+mod selection;
 pub mod softmax;
 mod split;
 pub mod transformer;

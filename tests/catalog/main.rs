@@ -6,6 +6,7 @@
 
 mod activations;
 mod attention;
+mod bits;
 mod blocks;
 mod cases;
 mod checked;
@@ -14,14 +15,17 @@ mod docs;
 mod dropout;
 mod errors;
 mod extremes;
+mod indexing;
 mod layouts;
 mod long_rows;
 mod loss;
+mod moe;
 mod norms;
 mod process;
 mod reductions;
 mod reference;
 mod report;
+mod selection;
 mod special;
 mod threads;
 mod tolerance;

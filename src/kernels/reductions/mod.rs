@@ -8,3 +8,5 @@ pub use sums::{
     MeanLastdim, StdLastdim, SumLastdim, max_lastdim, mean_lastdim, std_lastdim, sum_lastdim,
     var_lastdim,
 };
+
+pub use super::selection::{argmax_lastdim, topk_lastdim};

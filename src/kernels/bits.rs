@@ -1,0 +1,193 @@
+//! Zeros and ones, eight in a byte.
+
+use std::sync::OnceLock;
+
+use super::kernel::build;
+use super::moving::{only, over};
+use super::selection::{check_ordered, no_derivative};
+use crate::array::IntoShape;
+use crate::transforms::rules::each;
+use crate::transforms::rules::{Rules, apply};
+use crate::{Array, Dtype, Error, MetalKernel, Result};
+
+/// Whether each element is other than 0, eight a byte: bit i of byte b says it of element 8 b + i in row-major order.
+///
+/// `x`: any shape whose number of elements is divisible by 8, any dtype but float64 and complex64. The result is
+/// (size / 8,), uint8. NaN is not 0, and -0 is. It has no derivative.
+///
+/// ```
+/// use zmlx::{Array, kernels};
+/// # fn main() -> zmlx::Result<()> {
+/// let x = Array::from_slice(&[1, 0, 0, 5, 0, 0, 0, -1], (2, 4))?;
+/// assert_eq!(kernels::bits::pack_bits(&x)?.to_vec::<u8>()?, [0b1000_1001]);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// [`Error::Shape`] for another number of elements, [`Error::Dtype`] for float64 and complex64, [`Error::Argument`] in a gradient.
+#[track_caller]
+pub fn pack_bits(x: &Array) -> Result<Array> {
+    check_ordered("x", x)?;
+    if !x.size().is_multiple_of(8) {
+        return Err(Error::shape(format!(
+            "`x`: expected a number of elements divisible by 8, got {} in shape {:?}",
+            x.size(),
+            x.shape()
+        )));
+    }
+    only(apply(&Pack, &[x])?)
+}
+
+/// The bits of each byte as 0 or 1, the lowest first: what [`pack_bits`] packed.
+///
+/// `x`: any shape, uint8. The result is (8 size,), uint8, or has the shape that
+/// [`original_shape`](UnpackBits::original_shape) says.
+///
+/// ```
+/// use zmlx::{Array, kernels};
+/// # fn main() -> zmlx::Result<()> {
+/// let x = Array::from_slice(&[0b1000_1001u8], 1)?;
+/// let y = kernels::bits::unpack_bits(&x).original_shape((2, 4)).call()?;
+/// assert_eq!(y.to_vec::<u8>()?, [1, 0, 0, 1, 0, 0, 0, 1]);
+/// # Ok(())
+/// # }
+/// ```
+pub fn unpack_bits(x: &Array) -> UnpackBits<'_> {
+    UnpackBits { x, shape: None }
+}
+
+/// A call of [`unpack_bits`], ended by [`call`](UnpackBits::call).
+#[must_use = "nothing is computed before `call`"]
+pub struct UnpackBits<'a> {
+    x: &'a Array,
+    shape: Option<Result<Vec<i32>>>,
+}
+
+impl UnpackBits<'_> {
+    /// The shape of the result, of exactly as many elements (default: one axis).
+    #[track_caller]
+    pub fn original_shape(mut self, shape: impl IntoShape) -> Self {
+        self.shape = Some(shape.into_shape());
+        self
+    }
+
+    /// The zeros and ones.
+    ///
+    /// # Errors
+    /// [`Error::Dtype`] unless `x` is uint8, [`Error::Shape`] for a shape of another number of elements.
+    #[track_caller]
+    pub fn call(self) -> Result<Array> {
+        let x = self.x;
+        if x.dtype() != Dtype::Uint8 {
+            return Err(Error::dtype(format!(
+                "`x`: expected uint8, got {}",
+                x.dtype()
+            )));
+        }
+        let size = 8 * x.size() as i64;
+        let shape = match self.shape {
+            Some(shape) => shape?,
+            None => vec![
+                i32::try_from(size)
+                    .map_err(|_| Error::argument("original_shape", "one", "none"))?,
+            ],
+        };
+        if shape.iter().map(|&n| i64::from(n)).product::<i64>() != size {
+            return Err(Error::shape(format!(
+                "`original_shape`: expected {size} elements, got {shape:?}"
+            )));
+        }
+        only(apply(&Unpack, &[x])?)?.reshape(shape)
+    }
+}
+
+#[derive(Clone)]
+struct Pack;
+
+impl Rules for Pack {
+    fn name(&self) -> &str {
+        "pack_bits"
+    }
+
+    fn forward(&self, inputs: &[&Array]) -> Result<Vec<Array>> {
+        static MADE: OnceLock<MetalKernel> = OnceLock::new();
+        let x = inputs[0].reshape(-1)?;
+        let bytes = x.size() / 8;
+        if bytes == 0 {
+            return Ok(vec![Array::zeros(0, Dtype::Uint8)?]);
+        }
+        let kernel = build(&MADE, "pack_bits", &["x"], &["out"], || {
+            "const size_t count = x_shape[0] / 8;\n\
+             const size_t i = size_t(thread_position_in_grid.y) * threads_per_grid.x + thread_position_in_grid.x;\n\
+             if (i >= count) return;\n\
+             out[i] = kk_pack_byte(x + 8 * i);"
+                .into()
+        })?;
+        let inputs = [&x];
+        let shape = [bytes as i32];
+        let mut launch = kernel.launch(&inputs);
+        launch.set_output(&shape, Dtype::Uint8);
+        over(&mut launch, bytes);
+        let [out] = launch.add()?;
+        Ok(vec![out])
+    }
+
+    fn vjp(&self, _: &[Array], _: &[Array], _: &[Array]) -> Result<Vec<Array>> {
+        Err(no_derivative(self.name(), "x"))
+    }
+
+    fn jvp(&self, _: &[Array], _: &[Option<&Array>]) -> Result<Vec<Array>> {
+        Err(no_derivative(self.name(), "x"))
+    }
+
+    fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<Vec<Array>> {
+        let outputs = each(inputs, axes, |one| apply(self, one))?;
+        Ok(outputs)
+    }
+}
+
+#[derive(Clone)]
+struct Unpack;
+
+impl Rules for Unpack {
+    fn name(&self) -> &str {
+        "unpack_bits"
+    }
+
+    fn forward(&self, inputs: &[&Array]) -> Result<Vec<Array>> {
+        static MADE: OnceLock<MetalKernel> = OnceLock::new();
+        let x = inputs[0].reshape(-1)?;
+        let bytes = x.size();
+        if bytes == 0 {
+            return Ok(vec![Array::zeros(0, Dtype::Uint8)?]);
+        }
+        let kernel = build(&MADE, "unpack_bits", &["x"], &["out"], || {
+            "const size_t count = x_shape[0];\n\
+             const size_t i = size_t(thread_position_in_grid.y) * threads_per_grid.x + thread_position_in_grid.x;\n\
+             if (i >= count) return;\n\
+             out[i] = kk_unpack_byte(x[i]);"
+                .into()
+        })?;
+        let inputs = [&x];
+        let shape = [bytes as i32];
+        let mut launch = kernel.launch(&inputs);
+        launch.set_output(&shape, Dtype::Uint64);
+        over(&mut launch, bytes);
+        let [out] = launch.add()?;
+        Ok(vec![out.view(Dtype::Uint8)?])
+    }
+
+    fn vjp(&self, _: &[Array], _: &[Array], _: &[Array]) -> Result<Vec<Array>> {
+        Err(no_derivative(self.name(), "x"))
+    }
+
+    fn jvp(&self, _: &[Array], _: &[Option<&Array>]) -> Result<Vec<Array>> {
+        Err(no_derivative(self.name(), "x"))
+    }
+
+    fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<Vec<Array>> {
+        let outputs = each(inputs, axes, |one| apply(self, one))?;
+        Ok(outputs)
+    }
+}
