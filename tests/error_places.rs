@@ -216,7 +216,7 @@ fn kernels_and_toolkit() {
         "swiglu" ["3"] kernels::transformer::swiglu(&x());
         "dropout" ["1.5"] kernels::transformer::dropout(&x(), 1.5, 0);
         "cross entropy" [] kernels::loss::softmax_cross_entropy(&x(), &x()).call();
-        "rope" [] kernels::rope::apply_rope(&x(), &x(), &x());
+        "rope" [] kernels::rope::apply_rope(&x(), &x(), &x()).call();
         "cumsum" [] kernels::scan::cumsum_lastdim(&Array::from(1.0));
         "a vector from the catalog under grad" [] grad(|x: &Array| kernels::activations::gelu_tanh(x))(&x());
         "a catalog function under grad" [] grad(kernels::softmax::softmax_lastdim)(&x());

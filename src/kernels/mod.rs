@@ -6,6 +6,7 @@
 
 pub mod activations;
 mod arguments;
+pub mod attention;
 mod catalog;
 mod family;
 mod generated;
@@ -14,6 +15,7 @@ mod generated;
     reason = "sums of rows move to the one engine with its summed outputs"
 )]
 mod kernel;
+pub mod linear;
 pub mod loss;
 pub mod norms;
 mod op;

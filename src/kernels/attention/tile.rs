@@ -1,0 +1,48 @@
+//! The products of one tile.
+
+use crate::kernels::arguments::{check_float, check_shape};
+use crate::kernels::catalog::{Input, Kind, input};
+use crate::kernels::recipe::Kernel;
+use crate::{Array, Dtype, Error, Result};
+
+/// The inner products of 16 queries with 16 keys, without a scale: `q k^T`, (16, 16) in float32.
+///
+/// `q`, `k`: (16, D), float32, float16 or bfloat16. Computed in float32, also where MLX's product rounds its factors.
+/// Differentiable any number of times.
+///
+/// ```
+/// use zmlx::{Array, Dtype, kernels};
+/// # fn main() -> zmlx::Result<()> {
+/// let ones = Array::ones((16, 5), Dtype::Float16)?;
+/// let scores = kernels::attention::attention_tile_proto(&ones, &ones)?;
+/// assert_eq!((scores.shape(), scores.dtype()), (&[16, 16][..], Dtype::Float32));
+/// assert_eq!(scores.index((3, 4))?.item::<f32>()?, 5.0);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// [`Error::Shape`] unless both are (16, D), [`Error::Dtype`] for another dtype.
+#[track_caller]
+pub fn attention_tile_proto(q: &Array, k: &Array) -> Result<Array> {
+    check_float("q", q)?;
+    check_float("k", k)?;
+    let &[16, width] = q.shape() else {
+        let shape = q.shape();
+        return Err(Error::shape(format!("`q`: expected shape (16, D), got {shape:?}")));
+    };
+    check_shape("k", k, &[16, width])?;
+    let wide = |a: &Array, at: i32| {
+        a.astype(Dtype::Float32)?.expand_dims(at)?.broadcast_to((16, 16, width))
+    };
+    TILE.call1(&[&wide(q, 1)?, &wide(k, 0)?], &[])
+}
+
+const INPUTS: &[Input] = &[input("q", Kind::Rows), input("k", Kind::Rows)];
+static TILE: Kernel = Kernel::new(
+    "attention::attention_tile_proto",
+    INPUTS,
+    &[],
+    "sum(q * k)",
+    "sum(q k)",
+);
