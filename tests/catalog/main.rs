@@ -5,7 +5,9 @@
 //! run with its numbers.
 
 mod activations;
+mod attention;
 mod blocks;
+mod caches;
 mod cases;
 mod checked;
 mod derivatives;
@@ -13,11 +15,13 @@ mod docs;
 mod dropout;
 mod errors;
 mod layouts;
+mod linear;
 mod long_rows;
 mod places;
 mod process;
 mod reference;
 mod report;
+mod rope;
 mod special;
 mod tolerance;
 mod values;
