@@ -67,9 +67,14 @@ inline void kk_paged_row(Q q, P keys, V values, B table, size_t columns, size_t 
       if (block < 0) continue;
       const float weight = scores[i];
       const size_t at = (size_t(block) * slots + token % slots) * step;
-      for (int t = 0; t < ITEMS; ++t) {
-        const size_t d = size_t(t) * TG + g.index;
-        if (d < n) kept[t] += weight * float(values[at + d]);
+      if (TG == 1) {
+        // Without a condition, so that the compiler makes vectors of it.
+        for (size_t d = 0; d < n; ++d) kept[d] += weight * float(values[at + d]);
+      } else {
+        for (int t = 0; t < ITEMS; ++t) {
+          const size_t d = size_t(t) * TG + g.index;
+          if (d < n) kept[t] += weight * float(values[at + d]);
+        }
       }
     }
     most = largest;

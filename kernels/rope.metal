@@ -101,6 +101,12 @@ inline void kk_rope_part_row(P x, Q cosine, R sine, device T* out, size_t pairs,
   kk_map(width, g, out, kk_rope_turned<kk_row<P>, kk_row<Q>, kk_row<R>, false>{
                             kk_read(x), kk_read(cosine), kk_read(sine), pairs});
 }
+template <int VEC, typename P, typename Q, typename R, typename T>
+inline void kk_rope_part_row(P x, Q cosine, R sine, device T* out, size_t pairs, size_t width,
+                             kk_group<1, VEC, 0> g) {
+  kk_rope_row(x, cosine, sine, 1.0f, out, pairs, g);
+  kk_map(width - 2 * pairs, g, out + 2 * pairs, kk_read(x + 2 * pairs));
+}
 
 // Neighbours. One thread takes them pair by pair, which its compiler makes vectors of.
 template <typename S, typename P, typename Q, typename R, typename T>

@@ -1,7 +1,7 @@
 //! Linear layers with what follows them: MLX's product, and one kernel for the rest.
 
 use super::arguments::{check_float, check_shape, rows_of};
-use super::catalog::{Input, Kind, input};
+use super::catalog::{Axes, Entry, Input, Kind, Other, few, floats, input, other};
 use super::recipe::Kernel;
 use crate::{Array, Error, Result};
 
@@ -94,7 +94,8 @@ impl LinearRmsNorm<'_> {
     #[track_caller]
     pub fn call(self) -> Result<Array> {
         let z = product(self.x, self.w, "gamma", self.gamma)?;
-        NORM.call1(&[&z, self.gamma], &[self.eps])?.astype(self.x.dtype())
+        NORM.call1(&[&z, self.gamma], &[self.eps])?
+            .astype(self.x.dtype())
     }
 }
 
@@ -107,7 +108,9 @@ fn product(x: &Array, w: &Array, name: &str, columns: &Array) -> Result<Array> {
     let (_, width) = rows_of("x", x)?;
     let &[n, _] = w.shape() else {
         let shape = w.shape();
-        return Err(Error::shape(format!("`w`: expected shape (N, {width}), got {shape:?}")));
+        return Err(Error::shape(format!(
+            "`w`: expected shape (N, {width}), got {shape:?}"
+        )));
     };
     check_shape("w", w, &[n, width as i32])?;
     check_shape(name, columns, &[n])?;
@@ -136,3 +139,69 @@ static NORM: Kernel = Kernel::new(
     "z * rsqrt(mean(z * z) + eps) * gamma",
     "z / sqrt(mean(z^2) + eps) * gamma",
 );
+
+// In benchmarks N is 256.
+static MATRIX: Other = floats("(N, D)", &[Axes::Size(256), Axes::Width]);
+static COLUMNS: Other = floats("(N,)", &[Axes::Size(256)]);
+
+/// Of 256 columns.
+fn bytes(rows: usize, width: usize, size: usize) -> usize {
+    (rows * width + 256 * width + 256 * rows + 256) * size
+}
+
+/// MLX's product, then a formula.
+fn composite(kernel: &Kernel, p: &[Array], numbers: &[f64]) -> Result<Vec<Array>> {
+    let z = p[0].matmul(&p[1].transpose(..)?)?;
+    kernel.reference(&[z, p[2].clone()], numbers)
+}
+
+pub(super) static TABLE: &[Entry] = &[
+    Entry {
+        name: "linear::fused_linear_bias_silu",
+        formula: "silu(x w^T + bias)",
+        file: "",
+        inputs: &[
+            input("x", Kind::Rows),
+            other("w", &MATRIX),
+            other("bias", &COLUMNS),
+        ],
+        call: |p| Ok(vec![fused_linear_bias_silu(&p[0], &p[1], &p[2])?]),
+        composite: |p| composite(&SILU, p, &[]),
+        mlx: None,
+        bytes,
+        roundings: few,
+    },
+    Entry {
+        name: "linear::fused_linear_bias_gelu",
+        formula: "gelu(x w^T + bias), by tanh",
+        file: "",
+        inputs: &[
+            input("x", Kind::Rows),
+            other("w", &MATRIX),
+            other("bias", &COLUMNS),
+        ],
+        call: |p| Ok(vec![fused_linear_bias_gelu(&p[0], &p[1], &p[2])?]),
+        composite: |p| composite(&GELU, p, &[]),
+        mlx: None,
+        bytes,
+        roundings: few,
+    },
+    Entry {
+        name: "linear::fused_linear_rmsnorm",
+        formula: "z / sqrt(mean(z^2) + eps) gamma, z = x w^T",
+        file: "",
+        inputs: &[
+            input("x", Kind::Rows),
+            other("w", &MATRIX),
+            other("gamma", &COLUMNS),
+        ],
+        call: |p| Ok(vec![fused_linear_rmsnorm(&p[0], &p[1], &p[2]).call()?]),
+        composite: |p| composite(&NORM, p, &[1e-6]),
+        mlx: Some(|p| {
+            let z = p[0].matmul(&p[1].transpose(..)?)?;
+            Ok(vec![crate::fast::rms_norm(&z, &p[2], 1e-6)?])
+        }),
+        bytes,
+        roundings: few,
+    },
+];

@@ -26,4 +26,4 @@ pub mod softmax;
 mod split;
 pub mod transformer;
 
-pub use catalog::{Entry, Function, Input, Kind, catalog};
+pub use catalog::{Axes, Entry, Function, Input, Kind, Other, catalog};

@@ -4,12 +4,12 @@ mod cache;
 mod rotate;
 mod tables;
 
-
 use self::rotate::{Form, ROTATE};
 use super::arguments::{check_float, check_shape};
-use super::catalog::{Entry, Kind, few, input};
+use super::catalog::{Axes, Entry, Kind, Other, few, floats, input, other};
 use crate::{Array, Dtype, Error, Result};
 
+pub(super) use cache::TABLE as CACHES;
 pub use cache::{CacheUpdate, paged_rope_and_cache_update, rope_and_cache_update};
 pub use tables::{RopeTables, rope_tables};
 
@@ -249,7 +249,9 @@ fn check_integers(name: &str, a: &Array) -> Result<()> {
         return Ok(());
     }
     let got = a.dtype();
-    Err(Error::dtype(format!("`{name}`: expected integers, got {got}")))
+    Err(Error::dtype(format!(
+        "`{name}`: expected integers, got {got}"
+    )))
 }
 
 /// Rows of tables at positions that only the evaluation knows.
@@ -277,7 +279,6 @@ impl Rows {
         crate::ops::where_(&self.there, table.take(&self.at, 0)?, f32::NAN)
     }
 }
-
 
 pub(super) static TABLE: &[Entry] = &[
     Entry {
@@ -311,4 +312,31 @@ pub(super) static TABLE: &[Entry] = &[
         bytes: |rows, width, size| 3 * rows * width * size,
         roundings: few,
     },
+    Entry {
+        name: "rope::apply_gqa_rope",
+        formula: "[a cos - b sin, a sin + b cos], x = [a, b]",
+        file: "rope.metal",
+        inputs: &[
+            other("x", &HEADS),
+            input("cos", Kind::Table),
+            input("sin", Kind::Table),
+        ],
+        call: |p| Ok(vec![apply_gqa_rope(&p[0], &p[1], &p[2], 1).call()?]),
+        composite: |p| {
+            let form = Form {
+                heads: true,
+                ..Form::of(false, p[0].shape())
+            };
+            (ROTATE.composite)(&form, p)
+        },
+        mlx: None,
+        bytes: |rows, width, size| 9 * rows * width * size,
+        roundings: few,
+    },
 ];
+
+/// Four heads.
+static HEADS: Other = floats(
+    "(..., S, H, D)",
+    &[Axes::Leading, Axes::Size(4), Axes::Width],
+);

@@ -2,7 +2,7 @@
 
 use zmlx::kernels::attention::{attention_tile_proto, paged_attention};
 use zmlx::prelude::*;
-use zmlx::{Result, eval, jvp, vjp, vmap};
+use zmlx::{Result, jvp, vjp, vmap};
 
 use crate::common::{Rng, on_worker};
 use crate::tolerance::numbers;
@@ -34,7 +34,9 @@ impl Case {
         let q = normal([1, s.batch, s.heads, s.width])?.squeeze(0)?;
         let keys = normal([s.blocks, s.slots, s.kv, s.width])?;
         let values = normal([s.blocks, s.slots, s.kv, s.width])?;
-        let mut table: Vec<i64> = (0..s.batch * s.columns).map(|_| rng.below(s.blocks) as i64).collect();
+        let mut table: Vec<i64> = (0..s.batch * s.columns)
+            .map(|_| rng.below(s.blocks) as i64)
+            .collect();
         // Blocks beyond the tokens are none.
         for (b, &n) in lens.iter().enumerate() {
             let used = (n.max(0) as usize).div_ceil(s.slots);
@@ -42,7 +44,12 @@ impl Case {
                 table[b * s.columns + column] = [-1, s.blocks as i64, 1 << 40][column % 3];
             }
         }
-        Ok(Case { p: [q, keys, values], table, lens: lens.to_vec(), scale: None })
+        Ok(Case {
+            p: [q, keys, values],
+            table,
+            lens: lens.to_vec(),
+            scale: None,
+        })
     }
 
     fn call(&self, p: &[Array]) -> Result<Array> {
@@ -64,7 +71,11 @@ impl Case {
         let [q, keys, values] = [0, 1, 2].map(|i| numbers(&self.p[i]).unwrap());
         let scale = self.scale.map_or(1.0 / (width as f64).sqrt(), f64::from);
         let mut y = vec![0.0; q.len()];
-        let mut d = [vec![0.0; q.len()], vec![0.0; keys.len()], vec![0.0; keys.len()]];
+        let mut d = [
+            vec![0.0; q.len()],
+            vec![0.0; keys.len()],
+            vec![0.0; keys.len()],
+        ];
         for b in 0..batch {
             for h in 0..heads {
                 let row = (b * heads + h) * width;
@@ -110,12 +121,23 @@ fn close(what: &str, got: &Array, want: &[f64]) -> Result<()> {
     assert_eq!(got.len(), want.len(), "{what}");
     let most = want.iter().fold(1e-3f64, |m, v| m.max(v.abs()));
     for (i, (g, w)) in got.iter().zip(want).enumerate() {
-        assert!((g - w).abs() <= unit * most, "{what}: element {i} is {g}, expected {w}");
+        assert!(
+            (g - w).abs() <= unit * most,
+            "{what}: element {i} is {g}, expected {w}"
+        );
     }
     Ok(())
 }
 
-const SMALL: Sizes = Sizes { batch: 4, heads: 6, kv: 2, width: 20, blocks: 9, slots: 4, columns: 40 };
+const SMALL: Sizes = Sizes {
+    batch: 4,
+    heads: 6,
+    kv: 2,
+    width: 20,
+    blocks: 9,
+    slots: 4,
+    columns: 40,
+};
 
 #[test]
 fn paged_attention_of_lengths() {
@@ -126,8 +148,30 @@ fn paged_attention_of_lengths() {
         let cases: [(Sizes, &[i64]); 4] = [
             (SMALL, &[0, 1, 128, 160]),
             (SMALL, &[-3, 129, 5, 8]),
-            (Sizes { batch: 1, heads: 2, kv: 1, width: 1, blocks: 70, slots: 128, columns: 70 }, &[8803]),
-            (Sizes { batch: 2, heads: 3, kv: 3, width: 300, blocks: 5, slots: 1, columns: 3 }, &[3, 2]),
+            (
+                Sizes {
+                    batch: 1,
+                    heads: 2,
+                    kv: 1,
+                    width: 1,
+                    blocks: 70,
+                    slots: 128,
+                    columns: 70,
+                },
+                &[8803],
+            ),
+            (
+                Sizes {
+                    batch: 2,
+                    heads: 3,
+                    kv: 3,
+                    width: 300,
+                    blocks: 5,
+                    slots: 1,
+                    columns: 3,
+                },
+                &[3, 2],
+            ),
         ];
         for (sizes, lens) in cases {
             for dtype in [F32, F16, BF16] {
@@ -136,7 +180,8 @@ fn paged_attention_of_lengths() {
                     case.scale = Some(0.3);
                 }
                 let what = format!("{lens:?} {dtype}");
-                let g = Array::from_slice(&rng.normals(case.p[0].size()), case.p[0].shape())?.astype(dtype)?;
+                let g = Array::from_slice(&rng.normals(case.p[0].size()), case.p[0].shape())?
+                    .astype(dtype)?;
                 let want = case.want(&numbers(&g)?)?;
                 let y = case.call(&case.p)?;
                 assert_eq!((y.shape(), y.dtype()), (case.p[0].shape(), dtype));
@@ -170,7 +215,10 @@ fn paged_attention_reads_no_other_slot() {
         let want = case.want(&g)?;
         let used = |slot: usize| {
             let (block, slot) = ((slot / SMALL.slots) as i64, slot % SMALL.slots);
-            (block == 5 && slot < 3) || block == 0 || (block == 2 && slot < 2) || (block == 7 && slot < 1)
+            (block == 5 && slot < 3)
+                || block == 0
+                || (block == 2 && slot < 2)
+                || (block == 7 && slot < 1)
         };
         let size = SMALL.kv * SMALL.width;
         for i in [1, 2] {
@@ -211,7 +259,7 @@ fn paged_attention_without_a_place_is_nan() {
     .unwrap();
 }
 
-/// Tangents against differences of the gradient's own reference: <g, tangent> = <gradient, direction>.
+/// <g, tangent> = <gradient, direction>, with the reference's gradient.
 #[test]
 fn paged_attention_in_other_modes() {
     on_worker(|| -> Result<()> {
@@ -230,17 +278,22 @@ fn paged_attention_in_other_modes() {
         let (_, tangents) = jvp(f, &case.p, &t)?;
         let got = dot(&numbers(&tangents[0])?, &numbers(&g)?);
         assert!((got - sum).abs() < 1e-3, "{got}, expected {sum}");
-        // The second derivative against a difference of gradients.
-        let gradient = |p: &[Array]| Ok(vec![vjp(f, [&p[0], &case.p[1], &case.p[2]], [&g])?.1[0].clone()]);
-        let (_, second) = jvp(gradient, [&case.p[0]], [&t[0]])?;
+        // The second derivative, in any direction, against a difference of gradients.
+        let gradient = |p: &[Array]| {
+            Ok(vec![
+                vjp(f, [&p[0], &case.p[1], &case.p[2]], [&g])?.1[0].clone(),
+            ])
+        };
+        let (_, second) = vjp(gradient, [&case.p[0]], [&t[0]])?;
         let moved = |by: f32| gradient(&[case.p[0].add(&t[0].multiply(by)?)?]);
         let difference = (&moved(0.01)?[0] - &moved(-0.01)?[0])?.divide(0.02)?;
-        eval([&difference])?;
+        // The matrix of second derivatives is symmetric, so both are its product with the direction.
         for (a, b) in numbers(&second[0])?.iter().zip(numbers(&difference)?) {
             assert!((a - b).abs() < 2e-3, "{a}, expected {b}");
         }
         let two = zmlx::ops::stack([&case.p[0], &g], 0)?;
-        let mapped = vmap(|p: &[Array]| f(&[p[0].clone(), case.p[1].clone(), case.p[2].clone()])).call([&two])?;
+        let mapped = vmap(|p: &[Array]| f(&[p[0].clone(), case.p[1].clone(), case.p[2].clone()]))
+            .call([&two])?;
         close("mapped", &mapped[0].index(0)?, &want[0])
     })
     .unwrap();
@@ -252,11 +305,13 @@ fn tile_of_scores() {
         let mut rng = Rng::new();
         // The original stops at 256.
         for (width, dtype) in [(0, F32), (1, F32), (33, F16), (64, BF16), (1000, F32)] {
-            let mut draw = || Array::from_slice(&rng.normals(16 * width), (16, width as i32))?.astype(dtype);
+            let mut draw =
+                || Array::from_slice(&rng.normals(16 * width), (16, width as i32))?.astype(dtype);
             let (q, k) = (draw()?, draw()?);
             let g = Array::from_slice(&rng.normals(256), (16, 16))?;
             let [a, b, c] = [numbers(&q)?, numbers(&k)?, numbers(&g)?];
-            let (mut want, mut dq, mut dk) = (vec![0.0; 256], vec![0.0; 16 * width], vec![0.0; 16 * width]);
+            let (mut want, mut dq, mut dk) =
+                (vec![0.0; 256], vec![0.0; 16 * width], vec![0.0; 16 * width]);
             for at in 0..256 {
                 for x in 0..width {
                     let (i, j) = (at / 16 * width + x, at % 16 * width + x);
@@ -268,7 +323,11 @@ fn tile_of_scores() {
             let y = attention_tile_proto(&q, &k)?;
             assert_eq!((y.shape(), y.dtype()), (&[16, 16][..], F32));
             close("tile", &y, &want)?;
-            let (_, d) = vjp(|p: &[Array]| Ok(vec![attention_tile_proto(&p[0], &p[1])?]), [&q, &k], [&g])?;
+            let (_, d) = vjp(
+                |p: &[Array]| Ok(vec![attention_tile_proto(&p[0], &p[1])?]),
+                [&q, &k],
+                [&g],
+            )?;
             close("dq", &d[0], &dq)?;
             close("dk", &d[1], &dk)?;
         }
@@ -280,27 +339,52 @@ fn tile_of_scores() {
 #[test]
 fn attention_refuses() {
     on_worker(|| -> Result<()> {
-        let [q, cache] = [Array::ones((2, 6, 4), F32)?, Array::ones((3, 5, 2, 4), F32)?];
-        let (table, lens) = (Array::zeros((2, 3), Dtype::Int32)?, Array::zeros(2, Dtype::Int32)?);
+        let [q, cache] = [
+            Array::ones((2, 6, 4), F32)?,
+            Array::ones((3, 5, 2, 4), F32)?,
+        ];
+        let (table, lens) = (
+            Array::zeros((2, 3), Dtype::Int32)?,
+            Array::zeros(2, Dtype::Int32)?,
+        );
         let all = [q, cache.clone(), cache, table, lens];
-        let names = ["`q`", "`k_cache`", "`v_cache`", "`block_table`", "`context_lens`"];
+        let names = [
+            "`q`",
+            "`k_cache`",
+            "`v_cache`",
+            "`block_table`",
+            "`context_lens`",
+        ];
         let with = |i: usize, a: Array| {
             let mut p = all.clone();
             p[i] = a;
-            paged_attention(&p[0], &p[1], &p[2], &p[3], &p[4]).call().map(drop)
+            paged_attention(&p[0], &p[1], &p[2], &p[3], &p[4])
+                .call()
+                .map(drop)
         };
         for (i, name) in names.iter().enumerate() {
             let shape = with(i, all[i].expand_dims(0)?);
-            assert!(matches!(&shape, Err(e @ Error::Shape { .. }) if e.to_string().contains(name)), "{name}: {shape:?}");
+            assert!(
+                matches!(&shape, Err(e @ Error::Shape { .. }) if e.to_string().contains(name)),
+                "{name}: {shape:?}"
+            );
             let other = if i < 3 { Dtype::Int32 } else { F32 };
             let dtype = with(i, all[i].astype(other)?);
-            assert!(matches!(&dtype, Err(e @ Error::Dtype { .. }) if e.to_string().contains(name)), "{name}: {dtype:?}");
+            assert!(
+                matches!(&dtype, Err(e @ Error::Dtype { .. }) if e.to_string().contains(name)),
+                "{name}: {dtype:?}"
+            );
         }
         // Heads that the keys' heads do not divide.
-        assert!(matches!(with(0, Array::ones((2, 5, 4), F32)?), Err(Error::Shape { .. })));
+        assert!(matches!(
+            with(0, Array::ones((2, 5, 4), F32)?),
+            Err(Error::Shape { .. })
+        ));
         let scale = paged_attention(&all[0], &all[1], &all[2], &all[3], &all[4]).scale(f32::NAN);
         assert!(matches!(scale.call(), Err(Error::Argument { .. })));
-        let tile = |q: (i32, i32), k: (i32, i32)| attention_tile_proto(&Array::ones(q, F32)?, &Array::ones(k, F32)?);
+        let tile = |q: (i32, i32), k: (i32, i32)| {
+            attention_tile_proto(&Array::ones(q, F32)?, &Array::ones(k, F32)?)
+        };
         assert!(matches!(tile((15, 4), (16, 4)), Err(Error::Shape { .. })));
         assert!(matches!(tile((16, 4), (16, 5)), Err(Error::Shape { .. })));
         Ok(())

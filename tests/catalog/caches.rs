@@ -27,7 +27,12 @@ struct Case {
 }
 
 impl Case {
-    fn new(rng: &mut Rng, offsets: &[i64], table: Option<&[i64]>, dtypes: [Dtype; 3]) -> Result<Case> {
+    fn new(
+        rng: &mut Rng,
+        offsets: &[i64],
+        table: Option<&[i64]>,
+        dtypes: [Dtype; 3],
+    ) -> Result<Case> {
         let (blocks, slots) = if table.is_some() { (7, 4) } else { (BATCH, 16) };
         let cache = [blocks, slots, KV, WIDTH];
         let shapes: [(&[usize], Dtype); 7] = [
@@ -65,10 +70,14 @@ impl Case {
     }
 
     fn call(&self, p: &[Array], indices: &[Array]) -> Result<Vec<Array>> {
-        let [q, k, v, cos, sin, k_cache, v_cache] = p else { panic!("7 arrays") };
+        let [q, k, v, cos, sin, k_cache, v_cache] = p else {
+            panic!("7 arrays")
+        };
         let call = match indices {
             [offset] => rope_and_cache_update(q, k, v, cos, sin, k_cache, v_cache, offset),
-            [offset, table] => paged_rope_and_cache_update(q, k, v, cos, sin, k_cache, v_cache, offset, table),
+            [offset, table] => {
+                paged_rope_and_cache_update(q, k, v, cos, sin, k_cache, v_cache, offset, table)
+            }
             _ => panic!("offset and table"),
         };
         Ok(call.traditional(self.traditional).call()?.into())
@@ -96,7 +105,11 @@ impl Case {
             for h in 0..heads {
                 for i in 0..half {
                     let row = (b * heads + h) * WIDTH;
-                    let (i0, i1) = if self.traditional { (2 * i, 2 * i + 1) } else { (i, i + half) };
+                    let (i0, i1) = if self.traditional {
+                        (2 * i, 2 * i + 1)
+                    } else {
+                        (i, i + half)
+                    };
                     let t = self.offsets[b] as usize * half + i;
                     y[row + i0] = x[row + i0] * c[t] - x[row + i1] * s[t];
                     y[row + i1] = x[row + i0] * s[t] + x[row + i1] * c[t];
@@ -118,7 +131,11 @@ impl Case {
             }
             all
         };
-        Ok(vec![self.turned(&p[0], HEADS)?, written(&p[5], &k), written(&p[6], &p[2])])
+        Ok(vec![
+            self.turned(&p[0], HEADS)?,
+            written(&p[5], &k),
+            written(&p[6], &p[2]),
+        ])
     }
 }
 
@@ -144,16 +161,37 @@ fn cases(rng: &mut Rng) -> Result<Vec<(&'static str, Case)>> {
     let all = [F32; 3];
     Ok(vec![
         ("dense", Case::new(rng, &[3, 0, 15, 7], None, all)?),
-        ("dense, out of range", Case::new(rng, &[16, -1, 2, i64::MAX], None, all)?),
-        ("nothing in range", Case::new(rng, &[16, 17, -5, 1 << 40], None, all)?),
+        (
+            "dense, out of range",
+            Case::new(rng, &[16, -1, 2, i64::MAX], None, all)?,
+        ),
+        (
+            "nothing in range",
+            Case::new(rng, &[16, 17, -5, 1 << 40], None, all)?,
+        ),
         ("paged", Case::new(rng, &[5, 9, 3, 1], Some(&table), all)?),
         // The third block of the first sequence and the second of the third are none.
-        ("paged, out of range", Case::new(rng, &[8, 11, 5, 12], Some(&table), all)?),
-        ("paged, no block", Case::new(rng, &[8, 19, 4, 4], Some(&table), all)?),
+        (
+            "paged, out of range",
+            Case::new(rng, &[8, 11, 5, 12], Some(&table), all)?,
+        ),
+        (
+            "paged, no block",
+            Case::new(rng, &[8, 19, 4, 4], Some(&table), all)?,
+        ),
         // Sequences 0, 1 and 2 write into slot 2 of block 0.
-        ("paged, one slot for three", Case::new(rng, &[2, 2, 2, 9], Some(&shared), all)?),
-        ("mixed", Case::new(rng, &[3, 0, 15, 7], None, [F16, F32, BF16])?),
-        ("bfloat16", Case::new(rng, &[5, 9, 3, 1], Some(&table), [BF16; 3])?),
+        (
+            "paged, one slot for three",
+            Case::new(rng, &[2, 2, 2, 9], Some(&shared), all)?,
+        ),
+        (
+            "mixed",
+            Case::new(rng, &[3, 0, 15, 7], None, [F16, F32, BF16])?,
+        ),
+        (
+            "bfloat16",
+            Case::new(rng, &[5, 9, 3, 1], Some(&table), [BF16; 3])?,
+        ),
     ])
 }
 
@@ -215,7 +253,11 @@ fn gradients_of_cache_updates() {
             // A gradient of k is that of the rotation: <g, turned t> = <dk, t>, and so for tangents.
             let (_, d) = vjp(f, &case.p, [&none[0], &g, &none[1]])?;
             let t = Array::from_slice(&rng.normals(BATCH * size), case.p[1].shape())?;
-            let mut others: Vec<Array> = case.p.iter().map(Array::zeros_like).collect::<Result<_>>()?;
+            let mut others: Vec<Array> = case
+                .p
+                .iter()
+                .map(Array::zeros_like)
+                .collect::<Result<_>>()?;
             others[1] = t.clone();
             let (_, tangents) = jvp(f, &case.p, &others)?;
             let turned = case.turned(&numbers(&t)?, KV)?;
@@ -226,11 +268,22 @@ fn gradients_of_cache_updates() {
                 for i in 0..size {
                     want += g64[slot * size + i] * turned[b * size + i];
                     let (got, want) = (tangent[slot * size + i], turned[b * size + i]);
-                    assert!((got - want).abs() < 1e-5, "{name}, tangent: {got}, expected {want}");
+                    assert!(
+                        (got - want).abs() < 1e-5,
+                        "{name}, tangent: {got}, expected {want}"
+                    );
                 }
             }
-            let got: f64 = numbers(&d[1])?.iter().zip(numbers(&t)?).filter(|(d, _)| !d.is_nan()).map(|(d, t)| d * t).sum();
-            assert!((got - want).abs() < 1e-4, "{name}, dk: {got}, expected {want}");
+            let got: f64 = numbers(&d[1])?
+                .iter()
+                .zip(numbers(&t)?)
+                .filter(|(d, _)| !d.is_nan())
+                .map(|(d, t)| d * t)
+                .sum();
+            assert!(
+                (got - want).abs() < 1e-4,
+                "{name}, dk: {got}, expected {want}"
+            );
         }
         Ok(())
     })
@@ -278,7 +331,17 @@ fn cache_updates_refuse() {
     on_worker(|| -> Result<()> {
         let case = Case::new(&mut Rng::new(), &[0; 4], Some(&[0; 8]), [F32; 3])?;
         let indices = case.indices()?;
-        let names = ["`q`", "`k`", "`v`", "`cos`", "`sin`", "`k_cache`", "`v_cache`", "`offset`", "`block_table`"];
+        let names = [
+            "`q`",
+            "`k`",
+            "`v`",
+            "`cos`",
+            "`sin`",
+            "`k_cache`",
+            "`v_cache`",
+            "`offset`",
+            "`block_table`",
+        ];
         let all = [&case.p[..], &indices].concat();
         let with = |i: usize, a: Array| {
             let mut all = all.clone();
@@ -288,7 +351,10 @@ fn cache_updates_refuse() {
         for (i, name) in names.iter().enumerate() {
             let wrong = all[i].expand_dims(0)?;
             let shape = with(i, wrong);
-            assert!(matches!(&shape, Err(e @ Error::Shape { .. }) if e.to_string().contains(name)), "{name}: {shape:?}");
+            assert!(
+                matches!(&shape, Err(e @ Error::Shape { .. }) if e.to_string().contains(name)),
+                "{name}: {shape:?}"
+            );
             // The first of another width is told by the second.
             if i > 0 {
                 let wrong = all[i].index((Ellipsis, 0..1))?;
@@ -298,9 +364,14 @@ fn cache_updates_refuse() {
             }
             let other = if i < 7 { Dtype::Int32 } else { F32 };
             let dtype = with(i, all[i].astype(other)?);
-            assert!(matches!(&dtype, Err(e @ Error::Dtype { .. }) if e.to_string().contains(name)), "{name}: {dtype:?}");
+            assert!(
+                matches!(&dtype, Err(e @ Error::Dtype { .. }) if e.to_string().contains(name)),
+                "{name}: {dtype:?}"
+            );
         }
-        let [q, k, v, cos, sin, k_cache, v_cache] = &case.p[..] else { panic!() };
+        let [q, k, v, cos, sin, k_cache, v_cache] = &case.p[..] else {
+            panic!()
+        };
         for at in [-1, 8] {
             let table = &indices[1];
             let call = paged_rope_and_cache_update(q, k, v, cos, sin, k_cache, v_cache, at, table);
@@ -308,7 +379,8 @@ fn cache_updates_refuse() {
             assert!(matches!(got, Err(Error::Argument { .. })), "{at}: {got:?}");
         }
         let table = &indices[1];
-        let dims = paged_rope_and_cache_update(q, k, v, cos, sin, k_cache, v_cache, 0, table).dims(5);
+        let dims =
+            paged_rope_and_cache_update(q, k, v, cos, sin, k_cache, v_cache, 0, table).dims(5);
         assert!(matches!(dims.call(), Err(Error::Argument { .. })));
         Ok(())
     })

@@ -43,13 +43,19 @@ impl Case {
         let width = shape[shape.len() - 1];
         let steps = shape[shape.len() - if form.heads { 3 } else { 2 }];
         let pairs = form.dims.unwrap_or(width) / 2;
-        let more = if matches!(form.offset, At::Nothing) { 0 } else { 4 };
+        let more = if matches!(form.offset, At::Nothing) {
+            0
+        } else {
+            4
+        };
         let batch = shape[0] as usize;
         let offsets: Vec<i64> = match form.offset {
             At::Nothing => vec![0; batch],
             At::Same => vec![3; batch],
             // All within the tables, the ends included.
-            At::Each => (0..batch).map(|b| [4, 0, rng.below(5) as i64][b % 3]).collect(),
+            At::Each => (0..batch)
+                .map(|b| [4, 0, rng.below(5) as i64][b % 3])
+                .collect(),
         };
         Ok(Case {
             form,
@@ -62,7 +68,12 @@ impl Case {
     }
 
     fn call(&self, x: &Array, cos: &Array, sin: &Array) -> Result<Array> {
-        let Form { traditional, heads, dims, offset } = self.form;
+        let Form {
+            traditional,
+            heads,
+            dims,
+            offset,
+        } = self.form;
         let mut call = match (heads, traditional) {
             (true, _) => apply_gqa_rope(x, cos, sin, 1).traditional(traditional),
             (_, true) => apply_rope_interleaved(x, cos, sin),
@@ -92,7 +103,11 @@ impl Case {
             let batch = row / (rows / shape[0]);
             let at = (row / heads % steps) as i64 + self.offsets[batch];
             for i in 0..half {
-                let (a, b) = if self.form.traditional { (2 * i, 2 * i + 1) } else { (i, i + half) };
+                let (a, b) = if self.form.traditional {
+                    (2 * i, 2 * i + 1)
+                } else {
+                    (i, i + half)
+                };
                 all.push([row * width + a, row * width + b, at as usize * half + i]);
             }
         }
@@ -139,7 +154,12 @@ fn forms() -> Vec<Form> {
         for heads in [false, true] {
             for dims in [None, Some(6)] {
                 for offset in [At::Nothing, At::Same, At::Each] {
-                    all.push(Form { traditional, heads, dims, offset });
+                    all.push(Form {
+                        traditional,
+                        heads,
+                        dims,
+                        offset,
+                    });
                 }
             }
         }
@@ -152,7 +172,11 @@ fn rope_with_all_options() {
     on_worker(|| {
         let mut rng = Rng::new();
         for form in forms() {
-            for (shape, dtype) in [(&[3, 5, 2, 10] as &[i32], F32), (&[2, 3, 1, 72], F32), (&[3, 5, 2, 32], BF16)] {
+            for (shape, dtype) in [
+                (&[3, 5, 2, 10] as &[i32], F32),
+                (&[2, 3, 1, 72], F32),
+                (&[3, 5, 2, 32], BF16),
+            ] {
                 let case = Case::new(&mut rng, form, shape, dtype).unwrap();
                 one(&mut rng, &case).unwrap();
             }
@@ -161,7 +185,9 @@ fn rope_with_all_options() {
 }
 
 fn one(rng: &mut Rng, case: &Case) -> Result<()> {
-    let Case { form, x, cos, sin, .. } = case;
+    let Case {
+        form, x, cos, sin, ..
+    } = case;
     let what = format!("{form:?} of {:?} {}", x.shape(), x.dtype());
     let unit = if x.dtype() == F32 { 1e-6 } else { 1.0 / 200.0 };
     let y = case.call(x, cos, sin)?;
@@ -174,7 +200,12 @@ fn one(rng: &mut Rng, case: &Case) -> Result<()> {
     let g = random(rng, x.shape(), x.dtype())?;
     let numbers_of_g = numbers(&g)?;
     let (_, gradients) = vjp(f, &p, [&g])?;
-    close(&format!("{what}, dx"), &gradients[0], &case.turned(&numbers_of_g, -1.0)?, unit)?;
+    close(
+        &format!("{what}, dx"),
+        &gradients[0],
+        &case.turned(&numbers_of_g, -1.0)?,
+        unit,
+    )?;
     let tables = case.of_tables(&numbers_of_x, &numbers_of_g);
     for (got, want) in gradients[1..].iter().zip(&tables) {
         close(&format!("{what}, tables"), got, want, 1e-5)?;
@@ -185,26 +216,57 @@ fn one(rng: &mut Rng, case: &Case) -> Result<()> {
 
     // It is linear in x: the tangent turns as x does.
     let t = random(rng, x.shape(), F32)?;
-    let (_, tangents) = jvp(|p: &[Array]| Ok(vec![case.call(&p[0], cos, sin)?]), [x], [&t])?;
-    close(&format!("{what}, tangent"), &tangents[0], &case.turned(&numbers(&t)?, 1.0)?, unit)?;
+    let (_, tangents) = jvp(
+        |p: &[Array]| Ok(vec![case.call(&p[0], cos, sin)?]),
+        [x],
+        [&t],
+    )?;
+    close(
+        &format!("{what}, tangent"),
+        &tangents[0],
+        &case.turned(&numbers(&t)?, 1.0)?,
+        unit,
+    )?;
     // The projection of dx on t is that of g on the turned t, so its gradient of the tables is theirs at t.
     let projected = |q: &[Array]| {
-        let (_, d) = vjp(|p: &[Array]| Ok(vec![case.call(&p[0], &q[0], &q[1])?]), [x], [&g])?;
+        let (_, d) = vjp(
+            |p: &[Array]| Ok(vec![case.call(&p[0], &q[0], &q[1])?]),
+            [x],
+            [&g],
+        )?;
         Ok(vec![d[0].multiply(&t)?.sum(..)?])
     };
     let (_, second) = vjp(projected, [cos, sin], [&Array::from(1.0f32)])?;
-    for (got, want) in second.iter().zip(&case.of_tables(&numbers(&t)?, &numbers_of_g)) {
+    for (got, want) in second
+        .iter()
+        .zip(&case.of_tables(&numbers(&t)?, &numbers_of_g))
+    {
         close(&format!("{what}, second"), got, want, 1e-5)?;
     }
     // Mapped over a further axis, and over the tables alone.
     let xs = random(rng, &[&[2][..], x.shape()].concat(), F32)?;
     let mapped = vmap(|p: &[Array]| Ok(vec![case.call(&p[0], cos, sin)?])).call([&xs])?;
-    let each = (0..2).map(|i| case.call(&xs.index(i)?, cos, sin)).collect::<Result<Vec<_>>>()?;
-    close(&format!("{what}, mapped"), &mapped[0], &numbers(&ops::stack(&each, 0)?)?, unit)?;
+    let each = (0..2)
+        .map(|i| case.call(&xs.index(i)?, cos, sin))
+        .collect::<Result<Vec<_>>>()?;
+    close(
+        &format!("{what}, mapped"),
+        &mapped[0],
+        &numbers(&ops::stack(&each, 0)?)?,
+        unit,
+    )?;
     let tables = ops::stack([cos, &cos.negative()?], 0)?;
     let mapped = vmap(|p: &[Array]| Ok(vec![case.call(x, &p[0], sin)?])).call([&tables])?;
-    let each = [case.call(x, cos, sin)?, case.call(x, &cos.negative()?, sin)?];
-    close(&format!("{what}, mapped tables"), &mapped[0], &numbers(&ops::stack(&each, 0)?)?, unit)
+    let each = [
+        case.call(x, cos, sin)?,
+        case.call(x, &cos.negative()?, sin)?,
+    ];
+    close(
+        &format!("{what}, mapped tables"),
+        &mapped[0],
+        &numbers(&ops::stack(&each, 0)?)?,
+        unit,
+    )
 }
 
 #[test]
@@ -233,10 +295,28 @@ fn rope_tables_are_exact_and_differentiable() {
         assert!((f64::from(cos.index((99_999, 1))?.item::<f32>()?) - at.cos()).abs() < 1e-7);
         assert!((f64::from(sin.index((99_999, 1))?.item::<f32>()?) - at.sin()).abs() < 1e-7);
         let frequencies = Array::from_slice(&[0.5f32, 2.0], 2)?;
-        let f = |p: &[Array]| Ok(rope_tables(3, 4).scale(2.0).frequencies(&p[0]).call()?.into());
-        let (y, d) = vjp(f, [&frequencies], [&Array::zeros((3, 2), F32)?, &Array::ones((3, 2), F32)?])?;
-        close("cos", &y[0], &[1.0, 1.0, 1f64.cos(), 4f64.cos(), 2f64.cos(), 8f64.cos()], 1e-6)?;
-        let want = [2.0 * 1f64.cos() + 4.0 * 2f64.cos(), 2.0 * 4f64.cos() + 4.0 * 8f64.cos()];
+        let f = |p: &[Array]| {
+            Ok(rope_tables(3, 4)
+                .scale(2.0)
+                .frequencies(&p[0])
+                .call()?
+                .into())
+        };
+        let (y, d) = vjp(
+            f,
+            [&frequencies],
+            [&Array::zeros((3, 2), F32)?, &Array::ones((3, 2), F32)?],
+        )?;
+        close(
+            "cos",
+            &y[0],
+            &[1.0, 1.0, 1f64.cos(), 4f64.cos(), 2f64.cos(), 8f64.cos()],
+            1e-6,
+        )?;
+        let want = [
+            2.0 * 1f64.cos() + 4.0 * 2f64.cos(),
+            2.0 * 4f64.cos() + 4.0 * 8f64.cos(),
+        ];
         close("frequencies", &d[0], &want, 1e-6)
     })
     .unwrap();
@@ -258,24 +338,50 @@ fn rope_refuses() {
         };
         let row = Array::ones(6, F32)?;
         shape(apply_rope(&row, &cos, &sin).call(), "`x`");
-        shape(apply_gqa_rope(&Array::ones((3, 6), F32)?, &cos, &sin, 1).call(), "`x`");
-        shape(apply_rope(&Array::ones((3, 5), F32)?, &cos, &sin).call(), "`x`");
-        shape(apply_rope(&Array::ones((9, 6), F32)?, &cos, &sin).call(), "`cos`");
+        shape(
+            apply_gqa_rope(&Array::ones((3, 6), F32)?, &cos, &sin, 1).call(),
+            "`x`",
+        );
+        shape(
+            apply_rope(&Array::ones((3, 5), F32)?, &cos, &sin).call(),
+            "`x`",
+        );
+        shape(
+            apply_rope(&Array::ones((9, 6), F32)?, &cos, &sin).call(),
+            "`cos`",
+        );
         shape(apply_rope_interleaved(&x, &row, &sin).call(), "`cos`");
-        shape(apply_rope_interleaved(&x, &cos, &sin.index(0..7)?).call(), "`sin`");
+        shape(
+            apply_rope_interleaved(&x, &cos, &sin.index(0..7)?).call(),
+            "`sin`",
+        );
         shape(apply_rope(&x, &cos, &sin).dims(4).call(), "`cos`");
-        shape(apply_rope(&x, &cos, &sin).offset(&ints(3)?).call(), "`offset`");
+        shape(
+            apply_rope(&x, &cos, &sin).offset(&ints(3)?).call(),
+            "`offset`",
+        );
         argument(apply_rope(&x, &cos, &sin).dims(3).call(), "dims");
         argument(apply_rope(&x, &cos, &sin).dims(8).call(), "dims");
         argument(apply_rope(&x, &cos, &sin).offset(5).call(), "offset");
         argument(apply_rope(&x, &cos, &sin).offset(-1).call(), "offset");
         argument(apply_gqa_rope(&x, &cos, &sin, 3).call(), "n_kv_heads");
         argument(apply_gqa_rope(&x, &cos, &sin, 0).call(), "n_kv_heads");
-        let floats = apply_rope(&x, &cos, &sin).offset(&Array::zeros(2, F32)?).call();
+        let floats = apply_rope(&x, &cos, &sin)
+            .offset(&Array::zeros(2, F32)?)
+            .call();
         assert!(matches!(floats, Err(Error::Dtype { .. })), "{floats:?}");
-        assert!(matches!(rope_tables(-1, 4).call(), Err(Error::Argument { .. })));
-        assert!(matches!(rope_tables(1, 3).call(), Err(Error::Argument { .. })));
-        assert!(matches!(rope_tables(1, 2).base(0.0).call(), Err(Error::Argument { .. })));
+        assert!(matches!(
+            rope_tables(-1, 4).call(),
+            Err(Error::Argument { .. })
+        ));
+        assert!(matches!(
+            rope_tables(1, 3).call(),
+            Err(Error::Argument { .. })
+        ));
+        assert!(matches!(
+            rope_tables(1, 2).base(0.0).call(),
+            Err(Error::Argument { .. })
+        ));
         Ok(())
     })
     .unwrap();

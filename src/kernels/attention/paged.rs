@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use crate::codegen::blocks::as_on_gpu;
 use crate::kernels::arguments::{check_float, number, with_axes};
+use crate::kernels::catalog::{Axes, Entry, Other, few, floats, integers, other};
 use crate::kernels::kernel::build;
 use crate::kernels::op::{Op, reverse_mode};
 use crate::{Array, Dtype, Error, MetalKernel, Result, ops};
@@ -20,7 +21,8 @@ use crate::{Array, Dtype, Error, MetalKernel, Result, ops};
 /// A sequence without tokens gives 0, also if its length is below 0. One of whose tokens the table tells no place, as it is too short or names
 /// no block, gives NaN. Nothing else is read: no slot beyond the length, no block that is none.
 ///
-/// Differentiable any number of times in `q`, `k_cache` and `v_cache`; the derivatives come from MLX's operations.
+/// Differentiable any number of times in `q`, `k_cache` and `v_cache`; the derivatives come from MLX's operations. Forward mode
+/// over a gradient is an error, as MLX's scatter has none; a gradient of a gradient is not.
 ///
 /// ```
 /// use zmlx::kernels::attention::paged_attention;
@@ -82,12 +84,16 @@ impl PagedAttention<'_> {
         for (name, a) in [("block_table", self.table), ("context_lens", self.lens)] {
             if !a.dtype().is_integral() {
                 let got = a.dtype();
-                return Err(Error::dtype(format!("`{name}`: expected integers, got {got}")));
+                return Err(Error::dtype(format!(
+                    "`{name}`: expected integers, got {got}"
+                )));
             }
         }
         let wrong = |name: &str, expected: &str, a: &Array| {
             let shape = a.shape();
-            Error::shape(format!("`{name}`: expected shape {expected}, got {shape:?}"))
+            Error::shape(format!(
+                "`{name}`: expected shape {expected}, got {shape:?}"
+            ))
         };
         let &[batch, heads, width] = q.shape() else {
             return Err(wrong("q", "(B, H, D)", q));
@@ -103,10 +109,18 @@ impl PagedAttention<'_> {
         crate::kernels::arguments::check_shape("v_cache", caches[1], shape)?;
         match *self.table.shape() {
             [rows, _] if rows == batch => {}
-            _ => return Err(wrong("block_table", &format!("({batch}, blocks)"), self.table)),
+            _ => {
+                return Err(wrong(
+                    "block_table",
+                    &format!("({batch}, blocks)"),
+                    self.table,
+                ));
+            }
         }
         crate::kernels::arguments::check_shape("context_lens", self.lens, &[batch])?;
-        let scale = self.scale.unwrap_or_else(|| 1.0 / (width.max(1) as f32).sqrt());
+        let scale = self
+            .scale
+            .unwrap_or_else(|| 1.0 / (width.max(1) as f32).sqrt());
         if !scale.is_finite() {
             return Err(Error::argument("scale", "a finite number", scale));
         }
@@ -126,7 +140,14 @@ static PAGED: Op<f32> = Op {
         let kernel = build(
             &KERNEL,
             "paged_attention",
-            &["q", "k_cache", "v_cache", "block_table", "context_lens", "scale"],
+            &[
+                "q",
+                "k_cache",
+                "v_cache",
+                "block_table",
+                "context_lens",
+                "scale",
+            ],
             &["out"],
             || SOURCE.to_owned(),
         )?;
@@ -158,10 +179,14 @@ static PAGED: Op<f32> = Op {
         let lens = lens.astype(Dtype::Int64)?.reshape((batch, 1))?;
         let token = Array::arange(most)?.astype(Dtype::Int64)?;
         let counts = lens.greater(&token)?;
-        let block = table.astype(Dtype::Int64)?.take(&token.floor_divide(slots)?, 1)?;
+        let block = table
+            .astype(Dtype::Int64)?
+            .take(&token.floor_divide(slots)?, 1)?;
         let no_block = block.less(0)?.logical_or(block.greater_equal(blocks)?)?;
         let missing = counts.logical_and(&no_block)?.any(-1)?;
-        let missing = missing.reshape((batch, 1))?.logical_or(lens.greater(most)?)?;
+        let missing = missing
+            .reshape((batch, 1))?
+            .logical_or(lens.greater(most)?)?;
         let counts = counts.logical_and(no_block.logical_not()?)?;
         let at = block.clip(0..=blocks - 1)?.multiply(slots)?;
         let at = at.add(token.remainder(slots)?)?;
@@ -173,7 +198,9 @@ static PAGED: Op<f32> = Op {
         };
         let (keys, values) = (gathered(keys)?, gathered(values)?);
         let grouped = q.reshape((batch, kv, heads / kv, width))?;
-        let scores = grouped.matmul(&keys.transpose([0, 1, 3, 2])?)?.multiply(scale)?;
+        let scores = grouped
+            .matmul(&keys.transpose([0, 1, 3, 2])?)?
+            .multiply(scale)?;
         let seen = counts.reshape((batch, 1, 1, most))?;
         let most_of = ops::where_(&seen, scores.stop_gradient()?, f32::NEG_INFINITY)?;
         let most_of = most_of.max(crate::keepdims(-1))?;
@@ -184,7 +211,11 @@ static PAGED: Op<f32> = Op {
         let total = weights.sum(crate::keepdims(-1))?;
         let weights = weights.divide(&ops::where_(&any, total, 1.0)?)?;
         let y = weights.matmul(&values)?.reshape((batch, heads, width))?;
-        Ok(vec![ops::where_(&missing.reshape((batch, 1, 1))?, f32::NAN, y)?])
+        Ok(vec![ops::where_(
+            &missing.reshape((batch, 1, 1))?,
+            f32::NAN,
+            y,
+        )?])
     },
 };
 
@@ -210,3 +241,38 @@ const size_t step = kv * n, from = head / (heads / kv) * n;
 kk_paged_row<ITEMS>(q + row, k_cache + from, v_cache + from, block_table + b * columns, columns, blocks, slots, step,
                     length, float(scale[0]), out + row, n, scores, g);
 ";
+
+// In benchmarks: four heads of queries and two of keys, 16 slots a sequence.
+static QUERY: Other = floats("(B, H, D)", &[Axes::Rows(1), Axes::Size(4), Axes::Width]);
+static BLOCKS: Other = floats(
+    "(blocks, slots, KV, D)",
+    &[Axes::Rows(4), Axes::Size(4), Axes::Size(2), Axes::Width],
+);
+static BLOCK_TABLE: Other = integers("(B, blocks), integers", &[Axes::Rows(1), Axes::Size(4)], 4);
+static LENS: Other = integers("(B,), integers", &[Axes::Rows(1)], 17);
+
+pub(in crate::kernels) static TABLE: &[Entry] = &[Entry {
+    name: "attention::paged_attention",
+    formula: "softmax(q k^T / sqrt(D)) v over a sequence's first tokens",
+    file: "attention.metal",
+    inputs: &[
+        other("q", &QUERY),
+        other("k_cache", &BLOCKS),
+        other("v_cache", &BLOCKS),
+        other("block_table", &BLOCK_TABLE),
+        other("context_lens", &LENS),
+    ],
+    call: |p| {
+        Ok(vec![
+            paged_attention(&p[0], &p[1], &p[2], &p[3], &p[4]).call()?,
+        ])
+    },
+    composite: |p| {
+        let width = p[0].shape().last().copied().unwrap_or(1);
+        (PAGED.composite)(&(1.0 / (width.max(1) as f32).sqrt()), p)
+    },
+    mlx: None,
+    // Half of the slots count, on average.
+    bytes: |rows, width, size| 40 * rows * width * size,
+    roundings: few,
+}];

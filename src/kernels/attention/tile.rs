@@ -1,7 +1,7 @@
 //! The products of one tile.
 
 use crate::kernels::arguments::{check_float, check_shape};
-use crate::kernels::catalog::{Input, Kind, input};
+use crate::kernels::catalog::{Axes, Entry, Input, Kind, Other, few, floats, input, other};
 use crate::kernels::recipe::Kernel;
 use crate::{Array, Dtype, Error, Result};
 
@@ -29,11 +29,15 @@ pub fn attention_tile_proto(q: &Array, k: &Array) -> Result<Array> {
     check_float("k", k)?;
     let &[16, width] = q.shape() else {
         let shape = q.shape();
-        return Err(Error::shape(format!("`q`: expected shape (16, D), got {shape:?}")));
+        return Err(Error::shape(format!(
+            "`q`: expected shape (16, D), got {shape:?}"
+        )));
     };
     check_shape("k", k, &[16, width])?;
     let wide = |a: &Array, at: i32| {
-        a.astype(Dtype::Float32)?.expand_dims(at)?.broadcast_to((16, 16, width))
+        a.astype(Dtype::Float32)?
+            .expand_dims(at)?
+            .broadcast_to((16, 16, width))
     };
     TILE.call1(&[&wide(q, 1)?, &wide(k, 0)?], &[])
 }
@@ -46,3 +50,17 @@ static TILE: Kernel = Kernel::new(
     "sum(q * k)",
     "sum(q k)",
 );
+
+static ROWS: Other = floats("(16, D)", &[Axes::Size(16), Axes::Width]);
+
+pub(in crate::kernels) static TABLE: &[Entry] = &[Entry {
+    name: "attention::attention_tile_proto",
+    formula: "q k^T",
+    file: "",
+    inputs: &[other("q", &ROWS), other("k", &ROWS)],
+    call: |p| Ok(vec![attention_tile_proto(&p[0], &p[1])?]),
+    composite: |p| Ok(vec![p[0].matmul(&p[1].transpose(..)?)?]),
+    mlx: None,
+    bytes: |_, width, size| 32 * width * size + 1024,
+    roundings: few,
+}];

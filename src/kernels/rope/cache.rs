@@ -3,6 +3,7 @@
 use super::rotate::{Form, ROTATE};
 use super::{Offset, Rows, check_integers, check_tables, pairs_of};
 use crate::kernels::arguments::{check_float, check_shape};
+use crate::kernels::catalog::{Axes, Entry, Other, few, floats, integers, other};
 use crate::kernels::kernel::RowKernel;
 use crate::kernels::op::{Op, reverse_mode};
 use crate::transforms::rules::traced;
@@ -19,7 +20,7 @@ use crate::{Array, Dtype, Error, Result};
 ///
 /// Caches are changed in place if nobody else holds them when the results are computed, outside of transforms, and if the offsets are
 /// known at the call: a number, or an array that is evaluated. Otherwise they are copied. Differentiable in `q`, `k`, `v`, the tables
-/// and the caches.
+/// and the caches; forward mode over a gradient is an error, as MLX's scatter has none.
 ///
 /// ```
 /// use zmlx::kernels::rope::{rope_and_cache_update, rope_tables};
@@ -120,7 +121,9 @@ impl CacheUpdate<'_> {
     /// D, and for a number as an offset that is out of range.
     #[track_caller]
     pub fn call(self) -> Result<[Array; 3]> {
-        let CacheUpdate { q, tokens, caches, .. } = self;
+        let CacheUpdate {
+            q, tokens, caches, ..
+        } = self;
         let (batch, limit) = self.check()?;
         let last = limit - 1;
         let offsets = match self.offset {
@@ -166,21 +169,37 @@ impl CacheUpdate<'_> {
     #[track_caller]
     fn check(&self) -> Result<(i32, i32)> {
         let names = ["q", "k", "v", "k_cache", "v_cache"];
-        let all = [self.q, self.tokens[0], self.tokens[1], self.caches[0], self.caches[1]];
+        let all = [
+            self.q,
+            self.tokens[0],
+            self.tokens[1],
+            self.caches[0],
+            self.caches[1],
+        ];
         let axes = [3, 3, 3, 4, 4];
         for ((name, a), axes) in names.iter().zip(all).zip(axes) {
             check_float(name, a)?;
             if a.ndim() != axes {
-                let wanted = if axes == 3 { "(B, heads, D)" } else { "(sequences or blocks, slots, heads, D)" };
+                let wanted = if axes == 3 {
+                    "(B, heads, D)"
+                } else {
+                    "(sequences or blocks, slots, heads, D)"
+                };
                 let shape = a.shape();
-                return Err(Error::shape(format!("`{name}`: expected shape {wanted}, got {shape:?}")));
+                return Err(Error::shape(format!(
+                    "`{name}`: expected shape {wanted}, got {shape:?}"
+                )));
             }
         }
         let [q, k, v, k_cache, _] = all.map(Array::shape);
         let (batch, width) = (q[0], q[2]);
         check_shape("k", self.tokens[0], &[batch, k[1], width])?;
         check_shape("v", self.tokens[1], &[batch, k[1], v[2]])?;
-        let first = if self.table.is_some() { k_cache[0] } else { batch };
+        let first = if self.table.is_some() {
+            k_cache[0]
+        } else {
+            batch
+        };
         check_shape("k_cache", self.caches[0], &[first, k_cache[1], k[1], width])?;
         check_shape("v_cache", self.caches[1], &[first, k_cache[1], k[1], v[2]])?;
         let mut slots = i64::from(k_cache[1]);
@@ -202,7 +221,9 @@ impl CacheUpdate<'_> {
         }
         if slots == 0 || first == 0 && batch > 0 {
             let shape = k_cache;
-            return Err(Error::shape(format!("`k_cache`: expected at least one slot, got shape {shape:?}")));
+            return Err(Error::shape(format!(
+                "`k_cache`: expected at least one slot, got shape {shape:?}"
+            )));
         }
         let limit = slots.min(i64::from(self.cos.shape()[0]));
         Ok((batch, i32::try_from(limit).unwrap_or(i32::MAX)))
@@ -213,7 +234,9 @@ impl CacheUpdate<'_> {
     fn place(&self, offsets: &Array, limit: i32) -> Result<Place> {
         let (blocks, slots) = (self.caches[0].shape()[0], self.caches[0].shape()[1]);
         let batch = offsets.shape()[0];
-        let mut there = offsets.greater_equal(0)?.logical_and(offsets.less(limit)?)?;
+        let mut there = offsets
+            .greater_equal(0)?
+            .logical_and(offsets.less(limit)?)?;
         let at = offsets.clip(0..=limit - 1)?;
         let block = match self.table {
             None => Array::arange(batch)?.astype(Dtype::Int64)?,
@@ -255,12 +278,16 @@ impl CacheUpdate<'_> {
         let (blocks, slots) = (self.caches[0].shape()[0], self.caches[0].shape()[1]);
         let columns = self.table.map_or(0, |t| t.shape()[1] as usize);
         let place = |(b, at): (usize, i64)| {
-            let at = i32::try_from(at).ok().filter(|at| (0..limit).contains(at))?;
+            let at = i32::try_from(at)
+                .ok()
+                .filter(|at| (0..limit).contains(at))?;
             let block = match &table {
                 None => b as i32,
                 Some(table) => {
                     let id = table.get(b * columns + (at / slots) as usize)?;
-                    i32::try_from(*id).ok().filter(|id| (0..blocks).contains(id))?
+                    i32::try_from(*id)
+                        .ok()
+                        .filter(|id| (0..blocks).contains(id))?
                 }
             };
             Some([block, at % slots])
@@ -306,7 +333,10 @@ impl Place {
 fn in_place(cache: &Array, token: &Array, slots: &[Option<[i32; 2]>]) -> Result<Array> {
     // The last of those that belong in a slot.
     let last = |b: usize| slots[b].is_some() && !slots[b + 1..].contains(&slots[b]);
-    let kept: Vec<i32> = (0..slots.len()).filter(|&b| last(b)).map(|b| b as i32).collect();
+    let kept: Vec<i32> = (0..slots.len())
+        .filter(|&b| last(b))
+        .map(|b| b as i32)
+        .collect();
     if kept.is_empty() || cache.size() == 0 {
         return Ok(cache.clone());
     }
@@ -320,7 +350,10 @@ fn in_place(cache: &Array, token: &Array, slots: &[Option<[i32; 2]>]) -> Result<
         false => token.take(&Array::from_slice(&kept, count)?, 0)?,
     };
     let (blocks, slots) = (axis(0), axis(1));
-    let indices = [Array::from_slice(&blocks, count)?, Array::from_slice(&slots, count)?];
+    let indices = [
+        Array::from_slice(&blocks, count)?,
+        Array::from_slice(&slots, count)?,
+    ];
     let token = token.reshape((count, 1, 1, cache.shape()[2], cache.shape()[3]))?;
     cache.scatter(&indices, &token, [0, 1])
 }
@@ -336,14 +369,23 @@ static WRITE: Op<()> = Op {
         let cache = p[0].reshape((rows, width))?;
         let tokens = p[1].reshape((p[1].shape()[0], width))?;
         let like = (shape, p[0].dtype());
-        Ok(COPY.launch(&[&cache, &tokens, p[2]], [like], rows as usize, width as usize)?.into())
+        Ok(COPY
+            .launch(
+                &[&cache, &tokens, p[2]],
+                [like],
+                rows as usize,
+                width as usize,
+            )?
+            .into())
     },
     vjp: |(), p, g, _| reverse_mode(|p| (WRITE.composite)(&(), p), p, g),
     composite: |(), p| {
         let (cache, source) = (&p[0], &p[2]);
         let token = p[1].take(&source.maximum(0)?, 0)?.reshape(cache.shape())?;
         let shape = cache.shape();
-        let takes = source.greater_equal(0)?.reshape((shape[0], shape[1], 1, 1))?;
+        let takes = source
+            .greater_equal(0)?
+            .reshape((shape[0], shape[1], 1, 1))?;
         Ok(vec![crate::ops::where_(&takes, &token, cache)?])
     },
 };
@@ -357,3 +399,105 @@ static COPY: RowKernel = RowKernel::new(
      else kk_map(n, g, out + row * n, kk_read(cache + row * n))",
 )
 .reduces(0);
+
+// In benchmarks: four heads of queries and two of keys, 16 slots a sequence.
+static QUERY: Other = floats("(B, H, D)", &[Axes::Rows(1), Axes::Size(4), Axes::Width]);
+static TOKEN: Other = floats("(B, KV, D)", &[Axes::Rows(1), Axes::Size(2), Axes::Width]);
+static ANGLES: Other = floats("(T, D / 2)", &[Axes::Size(16), Axes::Half]);
+static CACHE: Other = floats(
+    "(B, slots, KV, D)",
+    &[Axes::Rows(1), Axes::Size(16), Axes::Size(2), Axes::Width],
+);
+static BLOCKS: Other = floats(
+    "(blocks, slots, KV, D)",
+    &[Axes::Rows(4), Axes::Size(4), Axes::Size(2), Axes::Width],
+);
+static OFFSET: Other = integers("(B,), integers", &[Axes::Rows(1)], 16);
+static BLOCK_TABLE: Other = integers("(B, blocks), integers", &[Axes::Rows(1), Axes::Size(4)], 4);
+
+/// The same by MLX's operations, for offsets that are slots.
+fn composite(p: &[Array]) -> Result<Vec<Array>> {
+    let offset = &p[7];
+    let tables = [p[3].take(offset, 0)?, p[4].take(offset, 0)?];
+    let form = Form {
+        pairs: false,
+        heads: true,
+        more: 1,
+    };
+    let turned = |x: &Array| -> Result<Array> {
+        let [cos, sin] = &tables;
+        (ROTATE.composite)(&form, &[x.clone(), cos.clone(), sin.clone()])?[0].astype(x.dtype())
+    };
+    let (batch, slots) = (p[0].shape()[0], p[5].shape()[1]);
+    let at = match p.get(8) {
+        None => [Array::arange(batch)?, offset.clone()],
+        Some(table) => {
+            let column = offset.floor_divide(slots)?.expand_dims(-1)?;
+            [
+                table.take_along_axis(&column, 1)?.squeeze(-1)?,
+                offset.remainder(slots)?,
+            ]
+        }
+    };
+    let written =
+        |cache: &Array, token: &Array| cache.scatter(&at, &token.expand_dims([1, 2])?, [0, 1]);
+    Ok(vec![
+        turned(&p[0])?,
+        written(&p[5], &turned(&p[1])?)?,
+        written(&p[6], &p[2])?,
+    ])
+}
+
+pub(in crate::kernels) static TABLE: &[Entry] = &[
+    Entry {
+        name: "rope::rope_and_cache_update",
+        formula: "rope(q), caches with rope(k) and v in slot offset",
+        file: "rope.metal",
+        inputs: &[
+            other("q", &QUERY),
+            other("k", &TOKEN),
+            other("v", &TOKEN),
+            other("cos", &ANGLES),
+            other("sin", &ANGLES),
+            other("k_cache", &CACHE),
+            other("v_cache", &CACHE),
+            other("offset", &OFFSET),
+        ],
+        call: |p| {
+            let call =
+                rope_and_cache_update(&p[0], &p[1], &p[2], &p[3], &p[4], &p[5], &p[6], &p[7]);
+            Ok(call.call()?.into())
+        },
+        composite,
+        mlx: None,
+        // What it takes in place.
+        bytes: |rows, width, size| 17 * rows * width * size,
+        roundings: few,
+    },
+    Entry {
+        name: "rope::paged_rope_and_cache_update",
+        formula: "rope(q), caches with rope(k) and v in slot offset of a sequence's blocks",
+        file: "rope.metal",
+        inputs: &[
+            other("q", &QUERY),
+            other("k", &TOKEN),
+            other("v", &TOKEN),
+            other("cos", &ANGLES),
+            other("sin", &ANGLES),
+            other("k_cache", &BLOCKS),
+            other("v_cache", &BLOCKS),
+            other("offset", &OFFSET),
+            other("block_table", &BLOCK_TABLE),
+        ],
+        call: |p| {
+            let call = paged_rope_and_cache_update(
+                &p[0], &p[1], &p[2], &p[3], &p[4], &p[5], &p[6], &p[7], &p[8],
+            );
+            Ok(call.call()?.into())
+        },
+        composite,
+        mlx: None,
+        bytes: |rows, width, size| 17 * rows * width * size,
+        roundings: few,
+    },
+];

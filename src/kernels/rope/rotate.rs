@@ -40,9 +40,17 @@ impl Sizes {
         let heads = if form.heads { shape[leading + 1] } else { 1 };
         let (steps, width) = (shape[leading], shape[shape.len() - 1]);
         let rows: i32 = shape[..leading].iter().product();
-        let batch = if steps == 0 { 1 } else { cos.shape()[0] / steps };
+        let batch = if steps == 0 {
+            1
+        } else {
+            cos.shape()[0] / steps
+        };
         let more = if batch == 1 { 1 } else { form.more };
-        let repeats = if batch * more == 0 { 0 } else { rows / (batch * more) };
+        let repeats = if batch * more == 0 {
+            0
+        } else {
+            rows / (batch * more)
+        };
         Sizes([repeats, batch, more, steps, heads, width])
     }
 
@@ -80,14 +88,20 @@ pub(super) static ROTATE: Op<Form> = Op {
             true => p[0].reshape((repeats * batch, more, steps, heads, last))?,
             false => p[0].reshape((repeats * batch, more, steps, last))?,
         };
-        Ok(kernel.launch(&[&x, p[1], p[2]], [like], rows, widest)?.into())
+        Ok(kernel
+            .launch(&[&x, p[1], p[2]], [like], rows, widest)?
+            .into())
     },
     // The way back is the rotation by the opposite angle.
     vjp: |form, p, g, _| {
         let (x, g, cos, sin) = (&p[0], &g[0], &p[1], &p[2]);
         let dx = ROTATE.call1(*form, &[g, cos, &sin.negative()?])?;
         let [dcos, dsin] = of_tables(form, x, g, cos)?;
-        Ok(vec![dx, dcos.astype(cos.dtype())?, dsin.astype(sin.dtype())?])
+        Ok(vec![
+            dx,
+            dcos.astype(cos.dtype())?,
+            dsin.astype(sin.dtype())?,
+        ])
     },
     composite: |form, p| {
         let sizes = Sizes::of(form, &p[0], &p[1]);
@@ -107,7 +121,10 @@ pub(super) static ROTATE: Op<Form> = Op {
             }
         };
         if 2 * pairs < width {
-            turned.push(p[0].reshape(sizes.0)?.index((crate::Ellipsis, 2 * pairs..))?);
+            turned.push(
+                p[0].reshape(sizes.0)?
+                    .index((crate::Ellipsis, 2 * pairs..))?,
+            );
         }
         Ok(vec![ops::concatenate(turned, -1)?.reshape(p[0].shape())?])
     },
@@ -168,12 +185,42 @@ macro_rules! rotation {
         .reduces(0);
     };
 }
-rotation!(HALVES, "rope", 0, "kk_rope_row(x + row * n, cosine + at, sine + at, 1.0f, out + row * n, pairs, g)");
-rotation!(HEADS, "rope_heads", 1, "kk_rope_row(x + row * n, cosine + at, sine + at, 1.0f, out + row * n, pairs, g)");
-rotation!(PART, "rope_part", 0, "kk_rope_part_row(x + row * n, cosine + at, sine + at, out + row * n, pairs, n, g)");
-rotation!(HEADS_PART, "rope_heads_part", 1, "kk_rope_part_row(x + row * n, cosine + at, sine + at, out + row * n, pairs, n, g)");
-rotation!(PAIRS, "rope_pairs", 0, "kk_rope_pairs_row(x + row * n, cosine + at, sine + at, out + row * n, pairs, n, g)");
-rotation!(HEADS_PAIRS, "rope_heads_pairs", 1, "kk_rope_pairs_row(x + row * n, cosine + at, sine + at, out + row * n, pairs, n, g)");
+rotation!(
+    HALVES,
+    "rope",
+    0,
+    "kk_rope_row(x + row * n, cosine + at, sine + at, 1.0f, out + row * n, pairs, g)"
+);
+rotation!(
+    HEADS,
+    "rope_heads",
+    1,
+    "kk_rope_row(x + row * n, cosine + at, sine + at, 1.0f, out + row * n, pairs, g)"
+);
+rotation!(
+    PART,
+    "rope_part",
+    0,
+    "kk_rope_part_row(x + row * n, cosine + at, sine + at, out + row * n, pairs, n, g)"
+);
+rotation!(
+    HEADS_PART,
+    "rope_heads_part",
+    1,
+    "kk_rope_part_row(x + row * n, cosine + at, sine + at, out + row * n, pairs, n, g)"
+);
+rotation!(
+    PAIRS,
+    "rope_pairs",
+    0,
+    "kk_rope_pairs_row(x + row * n, cosine + at, sine + at, out + row * n, pairs, n, g)"
+);
+rotation!(
+    HEADS_PAIRS,
+    "rope_heads_pairs",
+    1,
+    "kk_rope_pairs_row(x + row * n, cosine + at, sine + at, out + row * n, pairs, n, g)"
+);
 
 static TABLES: RowKernel = RowKernel::new(
     "rope_grad_tables",
