@@ -123,7 +123,7 @@ static SILU: Kernel = Kernel::new(
     BIASED,
     &[],
     "kk_silu(z + bias)",
-    "(z + bias) sigmoid(z + bias)",
+    "u = z + bias; u * sigmoid(u)",
 );
 static GELU: Kernel = Kernel::new(
     "linear::fused_linear_bias_gelu",

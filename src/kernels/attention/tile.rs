@@ -48,7 +48,7 @@ static TILE: Kernel = Kernel::new(
     INPUTS,
     &[],
     "sum(q * k)",
-    "sum(q k)",
+    "sum(q * k)",
 );
 
 static ROWS: Other = floats("(16, D)", &[Axes::Size(16), Axes::Width]);
