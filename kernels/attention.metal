@@ -4,12 +4,14 @@
 // Tokens that a group looks at together.
 constant constexpr int kk_tokens = 128;
 
-// The place of a token's block, or -1 where the table has none.
+// The number of a token's slot in all blocks together, or -1 where the table has none.
 template <typename B>
-inline long kk_block_at(B table, size_t columns, size_t blocks, size_t column) {
+inline long kk_slot_of(B table, size_t columns, size_t blocks, size_t slots, size_t token) {
+  const size_t column = token / slots;
   if (column >= columns) return -1;
   const long block = long(table[column]);
-  return block >= 0 && size_t(block) < blocks ? block : -1;
+  if (block < 0 || size_t(block) >= blocks) return -1;
+  return block * long(slots) + long(token - column * slots);
 }
 
 // The inner product, in sums side by side.
@@ -32,7 +34,7 @@ inline float kk_dot(P a, Q b, size_t n) {
 template <int ITEMS, int TG, typename Q, typename P, typename V, typename B, typename T>
 inline void kk_paged_row(Q q, P keys, V values, B table, size_t columns, size_t blocks, size_t slots, size_t step,
                          long length, float scale, device T* out, size_t n, threadgroup float* scores,
-                         kk_group<TG, 1, 1> g) {
+                         threadgroup long* places, kk_group<TG, 1, 1> g) {
   float sum = 0.0f, most = -INFINITY;
   float kept[ITEMS];
   for (int t = 0; t < ITEMS; ++t) kept[t] = 0.0f;
@@ -42,10 +44,10 @@ inline void kk_paged_row(Q q, P keys, V values, B table, size_t columns, size_t 
     const size_t here = metal::min(size_t(kk_tokens), count - from);
     float largest = -INFINITY;
     for (size_t i = g.index; i < here; i += TG) {
-      const size_t token = from + i;
-      const long block = kk_block_at(table, columns, blocks, token / slots);
+      const long place = kk_slot_of(table, columns, blocks, slots, from + i);
       float score = NAN;
-      if (block >= 0) score = scale * kk_dot(q, keys + (size_t(block) * slots + token % slots) * step, n);
+      if (place >= 0) score = scale * kk_dot(q, keys + size_t(place) * step, n);
+      places[i] = place;
       scores[i] = score;
       largest = metal::max(largest, score);
     }
@@ -62,11 +64,9 @@ inline void kk_paged_row(Q q, P keys, V values, B table, size_t columns, size_t 
     for (int t = 0; t < ITEMS; ++t) kept[t] *= factor;
     metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
     for (size_t i = 0; i < here; ++i) {
-      const size_t token = from + i;
-      const long block = kk_block_at(table, columns, blocks, token / slots);
-      if (block < 0) continue;
+      if (places[i] < 0) continue;
       const float weight = scores[i];
-      const size_t at = (size_t(block) * slots + token % slots) * step;
+      const size_t at = size_t(places[i]) * step;
       if (TG == 1) {
         // Without a condition, so that the compiler makes vectors of it.
         for (size_t d = 0; d < n; ++d) kept[d] += weight * float(values[at + d]);

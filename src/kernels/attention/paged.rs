@@ -231,6 +231,7 @@ static KERNEL: OnceLock<MetalKernel> = OnceLock::new();
 const SOURCE: &str = "\
 threadgroup float shared[32];
 threadgroup float scores[kk_tokens];
+threadgroup long places[kk_tokens];
 const kk_group<TG, 1, 1> g = {shared, thread_position_in_threadgroup.x, thread_index_in_simdgroup,
                               simdgroup_index_in_threadgroup};
 const size_t head = threadgroup_position_in_grid.x, b = threadgroup_position_in_grid.y;
@@ -239,7 +240,7 @@ const size_t slots = k_cache_shape[1], row = (b * heads + head) * n, columns = b
 const long length = long(context_lens[b]);
 const size_t step = kv * n, from = head / (heads / kv) * n;
 kk_paged_row<ITEMS>(q + row, k_cache + from, v_cache + from, block_table + b * columns, columns, blocks, slots, step,
-                    length, float(scale[0]), out + row, n, scores, g);
+                    length, float(scale[0]), out + row, n, scores, places, g);
 ";
 
 // In benchmarks: four heads of queries and two of keys, 16 slots a sequence.
