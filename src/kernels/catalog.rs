@@ -65,6 +65,48 @@ pub enum Kind {
     Mask,
     /// (S, D / 2), in [-1, 1], where S is the axis before the last of the rows.
     Table,
+    /// Of a shape that does not follow the rows.
+    Other(&'static Other),
+}
+
+/// An input that is like no row, as benchmarks make it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Other {
+    /// What the documentation says of the shape.
+    pub shape: &'static str,
+    /// The axes.
+    pub axes: &'static [Axes],
+    /// Integers from 0 to below this one; otherwise floats, normal.
+    pub below: Option<i32>,
+}
+
+/// Axes of such an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Axes {
+    /// All leading axes of the rows.
+    Leading,
+    /// So many for each row.
+    Rows(i32),
+    /// D.
+    Width,
+    /// D / 2.
+    Half,
+    /// A size that is always the same.
+    Size(i32),
+}
+
+impl Other {
+    fn shape(&self, leading: &[i32], width: i32) -> Vec<i32> {
+        let rows = leading.iter().product::<i32>();
+        let axes = self.axes.iter().flat_map(|a| match *a {
+            Axes::Leading => leading.to_vec(),
+            Axes::Rows(each) => vec![each * rows],
+            Axes::Width => vec![width],
+            Axes::Half => vec![width / 2],
+            Axes::Size(n) => vec![n],
+        });
+        axes.collect()
+    }
 }
 
 impl Kind {
@@ -81,12 +123,17 @@ impl Kind {
             Kind::Targets => "(...), integers",
             Kind::Scalars => "(...)",
             Kind::Table => "(S, D / 2)",
+            Kind::Other(other) => other.shape,
         }
     }
 
     /// Whether there is a gradient with respect to it.
     pub fn differentiable(self) -> bool {
-        !matches!(self, Kind::Targets | Kind::Mask)
+        match self {
+            Kind::Targets | Kind::Mask => false,
+            Kind::Other(other) => other.below.is_none(),
+            _ => true,
+        }
     }
 
     /// Whether all rows, or all batches of them, have the same one.
@@ -95,6 +142,35 @@ impl Kind {
             self,
             Kind::Weight | Kind::DoubleWeight | Kind::Scalar | Kind::Table
         )
+    }
+
+    /// Whether the input follows the rows, so that what holds for functions over rows can be tested with it. Functions of
+    /// other inputs have tests of their own.
+    pub fn follows_rows(self) -> bool {
+        !matches!(self, Kind::Other(_))
+    }
+}
+
+/// An input that does not follow the rows.
+pub(super) const fn other(name: &'static str, other: &'static Other) -> Input {
+    input(name, Kind::Other(other))
+}
+
+/// Floats of such a shape.
+pub(super) const fn floats(shape: &'static str, axes: &'static [Axes]) -> Other {
+    Other {
+        shape,
+        axes,
+        below: None,
+    }
+}
+
+/// Integers of such a shape.
+pub(super) const fn integers(shape: &'static str, axes: &'static [Axes], below: i32) -> Other {
+    Other {
+        shape,
+        axes,
+        below: Some(below),
     }
 }
 
@@ -136,6 +212,13 @@ impl Entry {
                 Kind::Table => {
                     let steps = leading.last().copied().unwrap_or(1);
                     draw.normal((steps, width / 2))?.sin()?.astype(dtype)?
+                }
+                Kind::Other(other) => {
+                    let shape = other.shape(leading, width);
+                    match other.below {
+                        Some(below) => draw.randint(0, below, shape)?,
+                        None => draw.normal(shape)?.astype(dtype)?,
+                    }
                 }
             });
         }

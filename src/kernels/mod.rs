@@ -20,6 +20,7 @@ pub mod indexing;
     reason = "sums of rows move to the one engine with its summed outputs"
 )]
 mod kernel;
+pub mod linear;
 pub mod loss;
 pub mod moe;
 mod moving;
@@ -35,7 +36,7 @@ mod split;
 pub mod transformer;
 pub mod vlsp;
 
-pub use catalog::{Entry, Function, Input, Kind};
+pub use catalog::{Axes, Entry, Function, Input, Kind, Other};
 
 /// All kernels, family by family, as data: tests, benchmarks and docs/KERNELS.md are made from it.
 pub fn catalog() -> impl Iterator<Item = &'static Entry> {
@@ -54,6 +55,10 @@ pub fn catalog() -> impl Iterator<Item = &'static Entry> {
         loss::TABLE,
         scan::TABLE,
         rope::TABLE,
+        rope::CACHES,
+        attention::TILE,
+        attention::PAGED,
+        linear::TABLE,
     ];
     families.into_iter().flatten()
 }

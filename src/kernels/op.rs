@@ -46,7 +46,7 @@ impl<P: Clone> Op<P> {
 
 impl<P> Op<P> {
     /// The composite in float32, whose outputs have the dtypes of the kernels' outputs.
-    fn derivable(&self, params: &P, inputs: &[Array]) -> Result<Vec<Array>> {
+    pub(super) fn derivable(&self, params: &P, inputs: &[Array]) -> Result<Vec<Array>> {
         let wide = |a: &Array| match a.dtype() {
             Dtype::Float16 | Dtype::Bfloat16 => a.astype(Dtype::Float32),
             _ => Ok(a.clone()),
@@ -211,7 +211,7 @@ fn forward_mode(
 }
 
 /// Gradients of such a function, zeros for the other arguments.
-fn reverse_mode(
+pub(super) fn reverse_mode(
     f: impl Fn(&[Array]) -> Result<Vec<Array>>,
     primals: &[Array],
     cotangents: &[Array],

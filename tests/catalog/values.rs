@@ -1,6 +1,6 @@
 //! Values and gradients by kernels, over all shapes.
 
-use zmlx::kernels::Kind;
+use zmlx::kernels::{Entry, Kind, catalog};
 use zmlx::prelude::*;
 use zmlx::{Result, eval};
 
@@ -131,4 +131,44 @@ fn rows_of_the_table() {
 
 fn dtype_size(dtype: Dtype) -> usize {
     if dtype == F32 { 4 } else { 2 }
+}
+
+/// Functions whose inputs follow no rows: the table's call and composite, which only benchmarks and documents use, agree.
+#[test]
+fn rows_of_the_table_for_other_inputs() {
+    crate::common::on_worker(|| -> Result<()> {
+        let wanted = std::env::var("ZMLX_CATALOG").unwrap_or_default();
+        let others = |e: &&Entry| e.inputs.iter().any(|i| !i.kind.follows_rows());
+        for entry in catalog()
+            .filter(others)
+            .filter(|e| e.name.contains(&wanted))
+        {
+            let file = crate::common::root().join("kernels").join(entry.file);
+            assert!(entry.file.is_empty() || file.is_file(), "{}", entry.name);
+            assert!((entry.bytes)(6, 64, 4) > 0, "{}", entry.name);
+            for dtype in crate::cases::DTYPES {
+                let inputs = entry.inputs(&[3], 32, dtype, 7)?;
+                let (got, want) = ((entry.call)(&inputs)?, (entry.composite)(&inputs)?);
+                assert_eq!(got.len(), want.len(), "{}", entry.name);
+                let unit = match dtype {
+                    F32 if crate::common::factors_are_rounded() => 1e-2,
+                    F32 => 1e-5,
+                    // Composites round at each step.
+                    F16 => 1e-2,
+                    _ => 1e-1,
+                };
+                for (got, want) in got.iter().zip(&want) {
+                    assert_eq!(got.shape(), want.shape(), "{}", entry.name);
+                    let want = numbers(want)?;
+                    let most = want.iter().fold(1.0f64, |most, w| most.max(w.abs()));
+                    for (g, w) in numbers(got)?.iter().zip(&want) {
+                        let good = (g - w).abs() <= unit * most;
+                        assert!(good, "{} {dtype}: {g}, expected {w}", entry.name);
+                    }
+                }
+            }
+        }
+        Ok(())
+    })
+    .unwrap();
 }

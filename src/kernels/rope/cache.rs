@@ -1,0 +1,503 @@
+//! A token's rotation and its place in the caches of keys and values.
+
+use super::rotate::{Form, ROTATE};
+use super::{Offset, Rows, check_integers, check_tables, pairs_of};
+use crate::kernels::arguments::{check_float, check_shape};
+use crate::kernels::catalog::{Axes, Entry, Other, few_roundings, floats, integers, other};
+use crate::kernels::kernel::RowKernel;
+use crate::kernels::op::{Op, reverse_mode};
+use crate::transforms::rules::traced;
+use crate::{Array, Dtype, Error, Result};
+
+/// Rotates the query and the key of one token a sequence, and writes key and value into the sequence's cache: the result
+/// is `[q, k_cache, v_cache]`, where all other slots of the caches hold what they held.
+///
+/// `q`: (B, H, D); `k`, `v`: (B, KV, D); `cos`, `sin`: (T, D / 2); `k_cache`, `v_cache`: (B, slots, KV, D); each float32, float16 or
+/// bfloat16. `offset`: the token's position, which is also its slot: a number, or an array of integers, (B,). Results have the
+/// dtypes of `q`, `k_cache` and `v_cache`.
+///
+/// Where an array's offset is below 0, or is no position of the tables or no slot, `q` is NaN and nothing is written.
+///
+/// Caches are changed in place if nobody else holds them when the results are computed, outside of transforms, and if the offsets are
+/// known at the call: a number, or an array that is evaluated. Otherwise they are copied. Differentiable in `q`, `k`, `v`, the tables
+/// and the caches; forward mode over a gradient is an error, as MLX's scatter has none.
+///
+/// ```
+/// use zmlx::kernels::rope::{rope_and_cache_update, rope_tables};
+/// use zmlx::prelude::*;
+/// # fn main() -> zmlx::Result<()> {
+/// let [cos, sin] = rope_tables(8, 4).call()?;
+/// let (q, kv) = (Array::ones((1, 2, 4), F32)?, Array::ones((1, 1, 4), F32)?);
+/// let mut k_cache = Array::full((1, 8, 1, 4), 7.0, F32)?;
+/// let mut v_cache = k_cache.clone();
+/// for token in 0..3 {
+///     let update = rope_and_cache_update(&q, &kv, &kv, &cos, &sin, &k_cache, &v_cache, token);
+///     [_, k_cache, v_cache] = update.call()?;
+/// }
+/// assert_eq!(v_cache.index((0, .., 0, 0))?.to_vec::<f32>()?, [1.0, 1.0, 1.0, 7.0, 7.0, 7.0, 7.0, 7.0]);
+/// # Ok(())
+/// # }
+/// ```
+#[allow(clippy::too_many_arguments, reason = "the original's")]
+pub fn rope_and_cache_update<'a>(
+    q: &'a Array,
+    k: &'a Array,
+    v: &'a Array,
+    cos: &'a Array,
+    sin: &'a Array,
+    k_cache: &'a Array,
+    v_cache: &'a Array,
+    offset: impl Into<Offset<'a>>,
+) -> CacheUpdate<'a> {
+    CacheUpdate {
+        q,
+        tokens: [k, v],
+        cos,
+        sin,
+        caches: [k_cache, v_cache],
+        offset: offset.into(),
+        table: None,
+        traditional: false,
+        dims: None,
+    }
+}
+
+/// [`rope_and_cache_update`] with caches of blocks that sequences share: the token at position p of sequence b stands in slot
+/// `p % slots` of the block `block_table[b, p / slots]`.
+///
+/// `k_cache`, `v_cache`: (blocks, slots, KV, D); `block_table`: (B, blocks of a sequence), integers. Where the table's entry is no
+/// block, as the -1 of a sequence that is none, `q` is NaN and nothing is written. If two sequences have the
+/// same slot, the later one's token stays.
+#[allow(clippy::too_many_arguments, reason = "the original's")]
+pub fn paged_rope_and_cache_update<'a>(
+    q: &'a Array,
+    k: &'a Array,
+    v: &'a Array,
+    cos: &'a Array,
+    sin: &'a Array,
+    k_cache: &'a Array,
+    v_cache: &'a Array,
+    offset: impl Into<Offset<'a>>,
+    block_table: &'a Array,
+) -> CacheUpdate<'a> {
+    CacheUpdate {
+        table: Some(block_table),
+        ..rope_and_cache_update(q, k, v, cos, sin, k_cache, v_cache, offset)
+    }
+}
+
+/// A call of [`rope_and_cache_update`] or [`paged_rope_and_cache_update`].
+#[must_use = "does nothing until `call`"]
+#[derive(Clone, Copy, Debug)]
+pub struct CacheUpdate<'a> {
+    q: &'a Array,
+    tokens: [&'a Array; 2],
+    cos: &'a Array,
+    sin: &'a Array,
+    caches: [&'a Array; 2],
+    offset: Offset<'a>,
+    table: Option<&'a Array>,
+    traditional: bool,
+    dims: Option<i32>,
+}
+
+impl CacheUpdate<'_> {
+    /// Whether pairs are neighbours in place of halves.
+    pub fn traditional(mut self, traditional: bool) -> Self {
+        self.traditional = traditional;
+        self
+    }
+
+    /// How many of the D elements turn, from the first on (default D).
+    pub fn dims(mut self, dims: i32) -> Self {
+        self.dims = Some(dims);
+        self
+    }
+
+    /// Adds it to the graph: `[q, k_cache, v_cache]`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] and [`Error::Dtype`] for arrays that do not fit, [`Error::Argument`] for `dims` that are odd or no part of
+    /// D, and for a number as an offset that is out of range.
+    #[track_caller]
+    pub fn call(self) -> Result<[Array; 3]> {
+        let CacheUpdate {
+            q, tokens, caches, ..
+        } = self;
+        let (batch, limit) = self.check()?;
+        let last = limit - 1;
+        let offsets = match self.offset {
+            Offset::Same(at) if at < 0 || at > last => {
+                let expected = format_args!("a number from 0 to {last}");
+                return Err(Error::argument("offset", expected, at));
+            }
+            Offset::Same(at) => Array::full(batch, at, Dtype::Int64)?,
+            Offset::Each(at) => at.astype(Dtype::Int64)?,
+        };
+        if batch == 0 {
+            return Ok([q.clone(), caches[0].clone(), caches[1].clone()]);
+        }
+        let place = self.place(&offsets, limit)?;
+        let rows = Rows::at(&offsets, limit, Some(&place.there))?;
+        // A row of the tables for each sequence: the batch is the axis of positions.
+        let tables = [rows.of(self.cos)?, rows.of(self.sin)?];
+        let form = Form {
+            pairs: self.traditional,
+            heads: true,
+            more: 1,
+        };
+        let turned = |x: &Array| ROTATE.call1(form, &[x, &tables[0], &tables[1]]);
+        let q = turned(q)?;
+        let [k, v] = tokens;
+        // Rounded once.
+        let k = match k.dtype() == caches[0].dtype() {
+            true => turned(k)?,
+            false => turned(&k.astype(Dtype::Float32)?)?,
+        };
+        let known = self.known(limit)?;
+        let write = |cache: &Array, token: &Array| {
+            let token = token.astype(cache.dtype())?;
+            match &known {
+                Some(slots) if !traced(&[cache, &token]) => in_place(cache, &token, slots),
+                _ => WRITE.call1((), &[cache, &token, &place.source()?]),
+            }
+        };
+        Ok([q, write(caches[0], &k)?, write(caches[1], v)?])
+    }
+
+    /// The number of sequences, and from which position on none has a slot or a row of the tables.
+    #[track_caller]
+    fn check(&self) -> Result<(i32, i32)> {
+        let names = ["q", "k", "v", "k_cache", "v_cache"];
+        let all = [
+            self.q,
+            self.tokens[0],
+            self.tokens[1],
+            self.caches[0],
+            self.caches[1],
+        ];
+        let axes = [3, 3, 3, 4, 4];
+        for ((name, a), axes) in names.iter().zip(all).zip(axes) {
+            check_float(name, a)?;
+            if a.ndim() != axes {
+                let wanted = if axes == 3 {
+                    "(B, heads, D)"
+                } else {
+                    "(sequences or blocks, slots, heads, D)"
+                };
+                let shape = a.shape();
+                return Err(Error::shape(format!(
+                    "`{name}`: expected shape {wanted}, got {shape:?}"
+                )));
+            }
+        }
+        let [q, k, v, k_cache, _] = all.map(Array::shape);
+        let (batch, width) = (q[0], q[2]);
+        check_shape("k", self.tokens[0], &[batch, k[1], width])?;
+        check_shape("v", self.tokens[1], &[batch, k[1], v[2]])?;
+        let first = if self.table.is_some() {
+            k_cache[0]
+        } else {
+            batch
+        };
+        check_shape("k_cache", self.caches[0], &[first, k_cache[1], k[1], width])?;
+        check_shape("v_cache", self.caches[1], &[first, k_cache[1], k[1], v[2]])?;
+        let mut slots = i64::from(k_cache[1]);
+        if let Some(table) = self.table {
+            check_integers("block_table", table)?;
+            match *table.shape() {
+                [rows, blocks] if rows == batch => slots *= i64::from(blocks),
+                ref shape => {
+                    let wanted = format!("`block_table`: expected shape ({batch}, blocks)");
+                    return Err(Error::shape(format!("{wanted}, got {shape:?}")));
+                }
+            }
+        }
+        let pairs = pairs_of("q", self.q, width, self.dims)?;
+        check_tables(self.cos, self.sin, 1, pairs)?;
+        if let Offset::Each(at) = self.offset {
+            check_integers("offset", at)?;
+            check_shape("offset", at, &[batch])?;
+        }
+        if slots == 0 || first == 0 && batch > 0 {
+            let shape = k_cache;
+            return Err(Error::shape(format!(
+                "`k_cache`: expected at least one slot, got shape {shape:?}"
+            )));
+        }
+        let limit = slots.min(i64::from(self.cos.shape()[0]));
+        Ok((batch, i32::try_from(limit).unwrap_or(i32::MAX)))
+    }
+
+    /// Where the tokens go, by operations: nothing is known of the values.
+    #[track_caller]
+    fn place(&self, offsets: &Array, limit: i32) -> Result<Place> {
+        let (blocks, slots) = (self.caches[0].shape()[0], self.caches[0].shape()[1]);
+        let batch = offsets.shape()[0];
+        let mut there = offsets
+            .greater_equal(0)?
+            .logical_and(offsets.less(limit)?)?;
+        let at = offsets.clip(0..=limit - 1)?;
+        let block = match self.table {
+            None => Array::arange(batch)?.astype(Dtype::Int64)?,
+            Some(table) => {
+                let column = at.floor_divide(slots)?.expand_dims(-1)?;
+                let block = table.take_along_axis(&column, 1)?.squeeze(-1)?;
+                let block = block.astype(Dtype::Int64)?;
+                let is = block.greater_equal(0)?.logical_and(block.less(blocks)?)?;
+                there = there.logical_and(is)?;
+                block
+            }
+        };
+        let slot = block.multiply(slots)?.add(at.remainder(slots)?)?;
+        Ok(Place {
+            there,
+            slot,
+            slots: blocks * slots,
+        })
+    }
+
+    /// Block and slot of each token, if the values are there to look at.
+    #[track_caller]
+    fn known(&self, limit: i32) -> Result<Option<Vec<Option<[i32; 2]>>>> {
+        let batch = self.q.shape()[0] as usize;
+        let offsets = match self.offset {
+            Offset::Same(at) => vec![i64::from(at); batch],
+            Offset::Each(at) => match values(at)? {
+                Some(values) => values,
+                None => return Ok(None),
+            },
+        };
+        let table = match self.table {
+            None => None,
+            Some(table) => match values(table)? {
+                Some(values) => Some(values),
+                None => return Ok(None),
+            },
+        };
+        let (blocks, slots) = (self.caches[0].shape()[0], self.caches[0].shape()[1]);
+        let columns = self.table.map_or(0, |t| t.shape()[1] as usize);
+        let place = |(b, at): (usize, i64)| {
+            let at = i32::try_from(at)
+                .ok()
+                .filter(|at| (0..limit).contains(at))?;
+            let block = match &table {
+                None => b as i32,
+                Some(table) => {
+                    let id = table.get(b * columns + (at / slots) as usize)?;
+                    i32::try_from(*id)
+                        .ok()
+                        .filter(|id| (0..blocks).contains(id))?
+                }
+            };
+            Some([block, at % slots])
+        };
+        Ok(Some(offsets.into_iter().enumerate().map(place).collect()))
+    }
+}
+
+/// The integers of an array, if they are computed and no transform traces them.
+#[track_caller]
+fn values(a: &Array) -> Result<Option<Vec<i64>>> {
+    if a.is_tracer() || !a.is_ready()? {
+        return Ok(None);
+    }
+    Ok(Some(crate::with_device(crate::Device::CPU, || {
+        a.astype(Dtype::Int64)?.to_vec()
+    })?))
+}
+
+/// Slots by number, in all blocks together.
+struct Place {
+    there: Array,
+    slot: Array,
+    slots: i32,
+}
+
+impl Place {
+    /// Which token each slot takes, (slots,), or -1: the last of those that belong there.
+    #[track_caller]
+    fn source(&self) -> Result<Array> {
+        let batch = self.slot.shape()[0];
+        // One slot more, for tokens that have none.
+        let none = Array::full((self.slots + 1, 1), -1, Dtype::Int32)?;
+        let to = crate::ops::where_(&self.there, &self.slot, self.slots)?;
+        let tokens = Array::arange(batch)?.reshape((batch, 1, 1))?;
+        let source = none.scatter_max([&to], &tokens, 0)?;
+        source.index((0..self.slots, 0))
+    }
+}
+
+/// The cache with tokens in known slots; MLX takes over a cache that nobody else holds.
+#[track_caller]
+fn in_place(cache: &Array, token: &Array, slots: &[Option<[i32; 2]>]) -> Result<Array> {
+    // The last of those that belong in a slot.
+    let last = |b: usize| slots[b].is_some() && !slots[b + 1..].contains(&slots[b]);
+    let kept: Vec<i32> = (0..slots.len())
+        .filter(|&b| last(b))
+        .map(|b| b as i32)
+        .collect();
+    if kept.is_empty() || cache.size() == 0 {
+        return Ok(cache.clone());
+    }
+    let count = kept.len() as i32;
+    let axis = |i: usize| -> Vec<i32> {
+        let those = kept.iter().filter_map(|&b| slots[b as usize]);
+        those.map(|slot| slot[i]).collect()
+    };
+    let token = match kept.len() == slots.len() {
+        true => token.clone(),
+        false => token.take(&Array::from_slice(&kept, count)?, 0)?,
+    };
+    let (blocks, slots) = (axis(0), axis(1));
+    let indices = [
+        Array::from_slice(&blocks, count)?,
+        Array::from_slice(&slots, count)?,
+    ];
+    let token = token.reshape((count, 1, 1, cache.shape()[2], cache.shape()[3]))?;
+    cache.scatter(&indices, &token, [0, 1])
+}
+
+/// Inputs: a cache, (blocks, slots, KV, D), tokens, (B, KV, D), and which of them each slot takes.
+static WRITE: Op<()> = Op {
+    name: "cache_update",
+    rows: 0,
+    visible: 1,
+    forward: |(), p| {
+        let shape = p[0].shape();
+        let (rows, width) = (shape[0] * shape[1], shape[2] * shape[3]);
+        let cache = p[0].reshape((rows, width))?;
+        let tokens = p[1].reshape((p[1].shape()[0], width))?;
+        let like = (shape, p[0].dtype());
+        Ok(COPY
+            .launch(
+                &[&cache, &tokens, p[2]],
+                [like],
+                rows as usize,
+                width as usize,
+            )?
+            .into())
+    },
+    vjp: |(), p, g, _| reverse_mode(|p| (WRITE.composite)(&(), p), p, g),
+    composite: |(), p| {
+        let (cache, source) = (&p[0], &p[2]);
+        let token = p[1].take(&source.maximum(0)?, 0)?.reshape(cache.shape())?;
+        let shape = cache.shape();
+        let takes = source
+            .greater_equal(0)?
+            .reshape((shape[0], shape[1], 1, 1))?;
+        Ok(vec![crate::ops::where_(&takes, &token, cache)?])
+    },
+};
+
+static COPY: RowKernel = RowKernel::new(
+    "cache_update",
+    &["cache", "tokens", "source"],
+    &["out"],
+    "const int from = source[row];\n\
+     if (from >= 0) kk_map(n, g, out + row * n, kk_read(tokens + from * n));\n\
+     else kk_map(n, g, out + row * n, kk_read(cache + row * n))",
+)
+.reduces(0);
+
+// In benchmarks: four heads of queries and two of keys, 16 slots a sequence.
+static QUERY: Other = floats("(B, H, D)", &[Axes::Rows(1), Axes::Size(4), Axes::Width]);
+static TOKEN: Other = floats("(B, KV, D)", &[Axes::Rows(1), Axes::Size(2), Axes::Width]);
+static ANGLES: Other = floats("(T, D / 2)", &[Axes::Size(16), Axes::Half]);
+static CACHE: Other = floats(
+    "(B, slots, KV, D)",
+    &[Axes::Rows(1), Axes::Size(16), Axes::Size(2), Axes::Width],
+);
+static BLOCKS: Other = floats(
+    "(blocks, slots, KV, D)",
+    &[Axes::Rows(4), Axes::Size(4), Axes::Size(2), Axes::Width],
+);
+static OFFSET: Other = integers("(B,), integers", &[Axes::Rows(1)], 16);
+static BLOCK_TABLE: Other = integers("(B, blocks), integers", &[Axes::Rows(1), Axes::Size(4)], 4);
+
+/// The same by MLX's operations, for offsets that are slots.
+fn composite(p: &[Array]) -> Result<Vec<Array>> {
+    let offset = &p[7];
+    let tables = [p[3].take(offset, 0)?, p[4].take(offset, 0)?];
+    let form = Form {
+        pairs: false,
+        heads: true,
+        more: 1,
+    };
+    let turned = |x: &Array| -> Result<Array> {
+        let [cos, sin] = &tables;
+        (ROTATE.composite)(&form, &[x.clone(), cos.clone(), sin.clone()])?[0].astype(x.dtype())
+    };
+    let (batch, slots) = (p[0].shape()[0], p[5].shape()[1]);
+    let at = match p.get(8) {
+        None => [Array::arange(batch)?, offset.clone()],
+        Some(table) => {
+            let column = offset.floor_divide(slots)?.expand_dims(-1)?;
+            [
+                table.take_along_axis(&column, 1)?.squeeze(-1)?,
+                offset.remainder(slots)?,
+            ]
+        }
+    };
+    let written =
+        |cache: &Array, token: &Array| cache.scatter(&at, &token.expand_dims([1, 2])?, [0, 1]);
+    Ok(vec![
+        turned(&p[0])?,
+        written(&p[5], &turned(&p[1])?)?,
+        written(&p[6], &p[2])?,
+    ])
+}
+
+pub(in crate::kernels) static TABLE: &[Entry] = &[
+    Entry {
+        name: "rope::rope_and_cache_update",
+        formula: "rope(q), caches with rope(k) and v in slot offset",
+        file: "rope.metal",
+        inputs: &[
+            other("q", &QUERY),
+            other("k", &TOKEN),
+            other("v", &TOKEN),
+            other("cos", &ANGLES),
+            other("sin", &ANGLES),
+            other("k_cache", &CACHE),
+            other("v_cache", &CACHE),
+            other("offset", &OFFSET),
+        ],
+        call: |p| {
+            let call =
+                rope_and_cache_update(&p[0], &p[1], &p[2], &p[3], &p[4], &p[5], &p[6], &p[7]);
+            Ok(call.call()?.into())
+        },
+        composite,
+        mlx: None,
+        // What it takes in place.
+        bytes: |rows, width, size| 17 * rows * width * size,
+        roundings: few_roundings,
+    },
+    Entry {
+        name: "rope::paged_rope_and_cache_update",
+        formula: "rope(q), caches with rope(k) and v in slot offset of a sequence's blocks",
+        file: "rope.metal",
+        inputs: &[
+            other("q", &QUERY),
+            other("k", &TOKEN),
+            other("v", &TOKEN),
+            other("cos", &ANGLES),
+            other("sin", &ANGLES),
+            other("k_cache", &BLOCKS),
+            other("v_cache", &BLOCKS),
+            other("offset", &OFFSET),
+            other("block_table", &BLOCK_TABLE),
+        ],
+        call: |p| {
+            let call = paged_rope_and_cache_update(
+                &p[0], &p[1], &p[2], &p[3], &p[4], &p[5], &p[6], &p[7], &p[8],
+            );
+            Ok(call.call()?.into())
+        },
+        composite,
+        mlx: None,
+        bytes: |rows, width, size| 17 * rows * width * size,
+        roundings: few_roundings,
+    },
+];
