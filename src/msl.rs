@@ -30,6 +30,8 @@ const FILES: &[&str] = &[
     include_str!("../kernels/transformer.metal"),
     include_str!("../kernels/scan.metal"),
     include_str!("../kernels/rope.metal"),
+    include_str!("../kernels/quant.metal"),
+    include_str!("../kernels/image.metal"),
 ];
 
 /// What mentions it is for kernels that name it themselves.

@@ -57,6 +57,18 @@ pub enum Kind {
     Targets,
     /// (S, D / 2), in [-1, 1], where S is the axis before the last of the rows.
     Table,
+    /// (..., D), above 0.
+    Squares,
+    /// (..., D), unsigned integers of 8 bits.
+    Codes,
+    /// (), one number for all rows.
+    Scale,
+    /// One number for each 128 elements of all rows.
+    Scales,
+    /// (N, H, W, C): the rows' elements as an image.
+    Image,
+    /// (3, 3, C), for an image.
+    Taps,
 }
 
 impl Kind {
@@ -68,12 +80,25 @@ impl Kind {
             Kind::Weight => "(D,)",
             Kind::Targets => "(...), integers",
             Kind::Table => "(S, D / 2)",
+            Kind::Squares => "(..., D), not negative",
+            Kind::Codes => "(..., D), integers",
+            Kind::Scale => "one number",
+            Kind::Scales => "one number a block",
+            Kind::Image => "(N, H, W, C)",
+            Kind::Taps => "(3, 3, C)",
         }
+    }
+
+    /// Whether the input follows the rows, so that what holds for functions over rows can be tested with it. Functions of
+    /// other inputs have tests of their own.
+    pub fn follows_rows(self) -> bool {
+        use Kind::{Codes, Image, Scale, Scales, Taps};
+        !matches!(self, Codes | Scale | Scales | Image | Taps)
     }
 
     /// Whether there is a gradient with respect to it.
     pub fn differentiable(self) -> bool {
-        self != Kind::Targets
+        !matches!(self, Kind::Targets | Kind::Codes)
     }
 }
 
@@ -108,15 +133,41 @@ impl Entry {
                     let steps = leading.last().copied().unwrap_or(1);
                     draw.normal((steps, width / 2))?.sin()?.astype(dtype)?
                 }
+                Kind::Squares => {
+                    let squares = draw.normal(rows(width))?.square()?;
+                    (squares + 0.25)?.astype(dtype)?
+                }
+                Kind::Codes => draw.randint(0, 256, rows(width))?.astype(Dtype::Uint8)?,
+                Kind::Scale => draw.normal(())?.astype(dtype)?,
+                Kind::Scales => {
+                    let elements: i32 = rows(width).iter().product();
+                    draw.normal((elements + 127) / 128)?.astype(dtype)?
+                }
+                Kind::Image => {
+                    let [height, width, channels] = image(leading, width);
+                    let image = draw.normal((1, height, width, channels))?;
+                    image.astype(dtype)?
+                }
+                Kind::Taps => {
+                    let [.., channels] = image(leading, width);
+                    draw.normal((3, 3, channels))?.astype(dtype)?
+                }
             });
         }
         Ok(inputs)
     }
 }
 
+/// Height, width and channels of an image that has as many elements as the rows.
+fn image(leading: &[i32], width: i32) -> [i32; 3] {
+    let channels = if width % 32 == 0 { 32 } else { 1 };
+    [leading.iter().product(), width / channels, channels]
+}
+
 /// All kernels, family by family.
 pub fn catalog() -> impl Iterator<Item = &'static Entry> {
     use super::{activations, loss, norms, rope, scan, softmax, transformer};
+    use super::{image, optimizers, quant};
     let families = [
         activations::TABLE,
         softmax::TABLE,
@@ -125,6 +176,9 @@ pub fn catalog() -> impl Iterator<Item = &'static Entry> {
         loss::TABLE,
         scan::TABLE,
         rope::TABLE,
+        quant::TABLE,
+        image::TABLE,
+        optimizers::TABLE,
     ];
     families.into_iter().flatten()
 }

@@ -9,14 +9,19 @@ mod arguments;
 mod catalog;
 mod family;
 mod generated;
+mod held;
+pub mod image;
 #[allow(
     dead_code,
     reason = "sums of rows move to the one engine with its summed outputs"
 )]
 mod kernel;
 pub mod loss;
+mod nibbles;
 pub mod norms;
 mod op;
+pub mod optimizers;
+pub mod quant;
 mod recipe;
 pub mod rope;
 pub mod scan;

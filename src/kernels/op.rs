@@ -260,7 +260,7 @@ fn batched(rows: usize, inputs: &[Array], axes: &[Option<usize>]) -> Result<Vec<
 }
 
 /// Calls `f` for each index of the mapped axes and stacks what it gives along a new first axis.
-fn each(
+pub(super) fn each(
     inputs: &[Array],
     axes: &[Option<usize>],
     f: impl Fn(&[&Array]) -> Result<Vec<Array>>,

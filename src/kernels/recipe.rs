@@ -94,6 +94,8 @@ impl Kernel {
             Kind::Weight => width * size,
             Kind::Targets => rows * 4,
             Kind::Table => rows * width / 2 * size,
+            // Of functions that are no recipes.
+            _ => 0,
         });
         let extents = self.formula().map(|f| f.extents().collect::<Vec<_>>());
         let written = extents.unwrap_or_default().into_iter().map(|e| match e {

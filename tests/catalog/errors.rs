@@ -39,6 +39,9 @@ fn other_dtypes() {
             let mut wrong = vec![Dtype::Float64, Dtype::Complex64];
             if input.kind == Kind::Targets {
                 wrong.push(Dtype::Float32);
+            } else if entry.name.starts_with("scan::") {
+                // Running sums of integers are exact.
+                wrong.push(Dtype::Bool);
             } else {
                 wrong.extend([Dtype::Int32, Dtype::Uint8, Dtype::Bool]);
             }
