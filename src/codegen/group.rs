@@ -23,6 +23,8 @@ pub(crate) struct Facts {
     pub(crate) width: u64,
     /// Bytes of an element of the largest arrays.
     pub(crate) size: u64,
+    /// Bytes of an element of the smallest array that is read.
+    pub(crate) shortest: u64,
     /// Whether an element has at most 4 bytes in every array, as blocks want it.
     pub(crate) blocks: bool,
     /// Bytes that a thread holds for an element: of all inputs, those of the next row where it is loaded ahead, and a float
@@ -65,7 +67,7 @@ impl Group {
             block /= 2;
         }
         // Words hold blocks, so these have four bytes at least.
-        if block > 1 && (block * f.size < 4 || block < 4 && f.size < 2) {
+        if block > 1 && block * f.shortest < 4 {
             block = 1;
         }
         let held = f.held.max(1);
@@ -137,6 +139,7 @@ mod tests {
             rows,
             width,
             size,
+            shortest: size,
             blocks: true,
             held: size,
             passes: 2,
@@ -158,6 +161,12 @@ mod tests {
         assert_eq!(shape(&facts(8192, 4096, 4)), (Walk::Held, 256, 4, 4, 1));
         assert_eq!(shape(&facts(8192, 4096, 2)), (Walk::Held, 128, 8, 4, 1));
         assert_eq!(shape(&facts(8192, 4095, 2)).2, 1);
+        // Codes of a byte beside floats: a block of two of them is less than a word.
+        let bytes = |width| Facts {
+            shortest: 1,
+            ..facts(100, width, 4)
+        };
+        assert_eq!((shape(&bytes(128)).2, shape(&bytes(130)).2), (4, 1));
         assert_eq!(shape(&facts(100, 128, 4)), (Walk::Held, 32, 4, 1, 1));
         // A row of 64 bytes takes four threads, and those of a threadgroup share it with other rows.
         assert_eq!(shape(&facts(1 << 26, 32, 2)), (Walk::Held, 4, 8, 1, 1));

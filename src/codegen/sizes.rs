@@ -111,7 +111,7 @@ pub(super) fn group(
     if !by_groups || !as_on_gpu(gpu) {
         return None;
     }
-    let (mut size, mut longest, mut held) = (1, 1, 0);
+    let (mut size, mut longest, mut shortest, mut held) = (1, 1, 4, 0);
     for (i, input) in program.inputs.iter().enumerate() {
         let access = layout.pattern.access(i);
         if input.span != Span::Row && matches!(access, Access::Full | Access::Shared | Access::Rows)
@@ -120,6 +120,7 @@ pub(super) fn group(
             let ahead = program.sums_rows() && access == Access::Full;
             held += bytes * input.count() as u64 * if ahead { 2 } else { 1 };
             longest = bytes.max(longest);
+            shortest = bytes.min(shortest);
             if access == Access::Full {
                 size = bytes.max(size);
             }
@@ -141,6 +142,7 @@ pub(super) fn group(
         rows: layout.rows,
         width: layout.width.div_ceil(layout.parts),
         size,
+        shortest,
         blocks: longest <= 4,
         held,
         passes: program.levels().into_iter().max().unwrap_or(0) as u64,

@@ -67,6 +67,18 @@ pub enum Kind {
     Table,
     /// Of a shape that does not follow the rows.
     Other(&'static Other),
+    /// (..., D), above 0.
+    Squares,
+    /// (..., D), unsigned integers of 8 bits.
+    Codes,
+    /// (), one number for all rows.
+    Scale,
+    /// One number for each 128 elements of all rows.
+    Scales,
+    /// (N, H, W, C): the rows' elements as an image.
+    Image,
+    /// (3, 3, C), for an image.
+    Taps,
 }
 
 /// An input that is like no row, as benchmarks make it.
@@ -124,13 +136,26 @@ impl Kind {
             Kind::Scalars => "(...)",
             Kind::Table => "(S, D / 2)",
             Kind::Other(other) => other.shape,
+            Kind::Squares => "(..., D), not negative",
+            Kind::Codes => "(..., D), integers",
+            Kind::Scale => "one number",
+            Kind::Scales => "one number a block",
+            Kind::Image => "(N, H, W, C)",
+            Kind::Taps => "(3, 3, C)",
         }
+    }
+
+    /// Whether the input follows the rows, so that what holds for functions over rows can be tested with it. Functions of
+    /// other inputs have tests of their own.
+    pub fn follows_rows(self) -> bool {
+        use Kind::{Codes, Image, Scale, Scales, Taps};
+        !matches!(self, Codes | Scale | Scales | Image | Taps | Kind::Other(_))
     }
 
     /// Whether there is a gradient with respect to it.
     pub fn differentiable(self) -> bool {
         match self {
-            Kind::Targets | Kind::Mask => false,
+            Kind::Targets | Kind::Mask | Kind::Codes => false,
             Kind::Other(other) => other.below.is_none(),
             _ => true,
         }
@@ -142,12 +167,6 @@ impl Kind {
             self,
             Kind::Weight | Kind::DoubleWeight | Kind::Scalar | Kind::Table
         )
-    }
-
-    /// Whether the input follows the rows, so that what holds for functions over rows can be tested with it. Functions of
-    /// other inputs have tests of their own.
-    pub fn follows_rows(self) -> bool {
-        !matches!(self, Kind::Other(_))
     }
 }
 
@@ -220,8 +239,33 @@ impl Entry {
                         None => draw.normal(shape)?.astype(dtype)?,
                     }
                 }
+                Kind::Squares => {
+                    let squares = draw.normal(rows(width))?.square()?;
+                    (squares + 0.25)?.astype(dtype)?
+                }
+                Kind::Codes => draw.randint(0, 256, rows(width))?.astype(Dtype::Uint8)?,
+                Kind::Scale => draw.normal(())?.astype(dtype)?,
+                Kind::Scales => {
+                    let elements: i32 = rows(width).iter().product();
+                    draw.normal((elements + 127) / 128)?.astype(dtype)?
+                }
+                Kind::Image => {
+                    let [height, width, channels] = image(leading, width);
+                    let image = draw.normal((1, height, width, channels))?;
+                    image.astype(dtype)?
+                }
+                Kind::Taps => {
+                    let [.., channels] = image(leading, width);
+                    draw.normal((3, 3, channels))?.astype(dtype)?
+                }
             });
         }
         Ok(inputs)
     }
+}
+
+/// Height, width and channels of an image that has as many elements as the rows.
+fn image(leading: &[i32], width: i32) -> [i32; 3] {
+    let channels = if width % 32 == 0 { 32 } else { 1 };
+    [leading.iter().product(), width / channels, channels]
 }

@@ -85,6 +85,7 @@ pub(super) fn argmax(x: &Array) -> Result<Array> {
         rows: rows as u64,
         width: width as u64,
         size,
+        shortest: size,
         blocks: true,
         held: size,
         passes: 1,

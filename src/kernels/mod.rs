@@ -14,6 +14,8 @@ mod family;
 pub mod fused;
 mod generated;
 mod group;
+mod held;
+pub mod image;
 pub mod indexing;
 #[allow(
     dead_code,
@@ -24,8 +26,11 @@ pub mod linear;
 pub mod loss;
 pub mod moe;
 mod moving;
+mod nibbles;
 pub mod norms;
 mod op;
+pub mod optimizers;
+pub mod quant;
 mod recipe;
 pub mod reductions;
 pub mod rope;
@@ -59,6 +64,9 @@ pub fn catalog() -> impl Iterator<Item = &'static Entry> {
         attention::TILE,
         attention::PAGED,
         linear::TABLE,
+        quant::TABLE,
+        image::TABLE,
+        optimizers::TABLE,
     ];
     families.into_iter().flatten()
 }

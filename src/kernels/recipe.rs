@@ -141,7 +141,8 @@ impl Kernel {
             Kind::Targets => rows * 4,
             Kind::Scalars => rows * size,
             Kind::Table => rows * width / 2 * size,
-            Kind::Other(_) => 0,
+            // Of functions that are no recipes.
+            _ => 0,
         });
         let extents = self.formula().map(|f| f.extents().collect::<Vec<_>>());
         let written = extents.unwrap_or_default().into_iter().map(|e| match e {

@@ -20,7 +20,8 @@ fn third_derivatives() {
     for (text, most) in [
         ("x * tanh(kk_softplus(x))", 40),
         ("kk_mish(x)", 50),
-        ("kk_gelu_tanh(x)", 80),
+        // Its slope is bounded at minus infinity, which takes a choice for each derivative.
+        ("kk_gelu_tanh(x)", 90),
         ("kk_gelu(x)", 50),
         ("kk_silu(x)", 40),
     ] {

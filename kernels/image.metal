@@ -1,0 +1,180 @@
+// Images: (N, H, W, C), a row of pixels with their channels after the other.
+
+// The nearest integer of those from `low` to `high`; NaN is the lowest.
+inline float kk_nearest(float v, float low, float high) {
+  const float whole = metal::rint(v);
+  return whole > low ? (whole < high ? whole : high) : low;
+}
+
+// A value as an element of an image.
+template <typename T>
+inline T kk_pixel(float v, T) {
+  return T(v);
+}
+inline uint8_t kk_pixel(float v, uint8_t) { return uint8_t(kk_nearest(v, 0.0f, 255.0f)); }
+inline int8_t kk_pixel(float v, int8_t) { return int8_t(kk_nearest(v, -128.0f, 127.0f)); }
+inline uint16_t kk_pixel(float v, uint16_t) { return uint16_t(kk_nearest(v, 0.0f, 65535.0f)); }
+inline int16_t kk_pixel(float v, int16_t) { return int16_t(kk_nearest(v, -32768.0f, 32767.0f)); }
+
+// Where a place of an axis of `to` elements lies in one of `from`: between two neighbours, at a share of the way. Centres of
+// elements lie on each other. In integers, as a float would lose the share in long axes.
+template <typename I>
+struct kk_between {
+  I low;
+  I high;
+  float share;
+};
+template <typename I>
+inline kk_between<I> kk_resized(I i, I from, I to) {
+  const I t = (2 * i + 1) * from + to;
+  const I next = t / (2 * to);
+  const float share = float(t - next * (2 * to)) / float(2 * to);
+  return kk_between<I>{next > 0 ? next - 1 : 0, metal::min(next, from - 1), share};
+}
+
+// The way from a to b. At its start b does not count, as it may be no number.
+inline float kk_mixed(float a, float b, float share) {
+  const float v = (1.0f - share) * a + share * b;
+  return share == 0.0f ? a : v;
+}
+
+template <typename P>
+inline float kk_bilinear(P above, P below, size_t left, size_t right, float across, float down) {
+  const float a = kk_mixed(float(above[left]), float(above[right]), across);
+  const float b = kk_mixed(float(below[left]), float(below[right]), across);
+  return kk_mixed(a, b, down);
+}
+
+// A row of the result: one thread writes all of it (WHOLE), or each its share, from `place` on and `step` elements apart.
+template <typename I, bool WHOLE, typename P, typename S, typename T>
+inline void kk_resize_row(P x, S shape, device T* out, I height, I width, size_t row, size_t place,
+                          size_t step) {
+  const size_t channels = shape[3];
+  const I from_height = shape[1], from_width = shape[2];
+  const size_t line = from_width * channels, n = width * channels;
+  const kk_between<I> y = kk_resized(I(row % height), from_height, height);
+  const P image = x + row / height * from_height * line;
+  const P above = image + y.low * line;
+  const P below = image + y.high * line;
+  device T* to = out + row * n;
+  if (WHOLE) {
+    for (I i = 0; i < width; ++i) {
+      const kk_between<I> at = kk_resized(i, from_width, width);
+      const size_t left = at.low * channels, right = at.high * channels;
+      for (size_t c = 0; c < channels; ++c)
+        to[i * channels + c] =
+            kk_pixel(kk_bilinear(above, below, left + c, right + c, at.share, y.share), T(0));
+    }
+  } else {
+    for (size_t e = place; e < n; e += step) {
+      const I i = I(uint(e) / uint(channels));
+      const size_t c = e - i * channels;
+      const kk_between<I> at = kk_resized(i, from_width, width);
+      to[e] = kk_pixel(kk_bilinear(above, below, at.low * channels + c, at.high * channels + c, at.share,
+                                   y.share),
+                       T(0));
+    }
+  }
+}
+
+// The share of the element i of `from` in the element o of `to`.
+template <typename I>
+inline float kk_resized_share(I i, I o, I from, I to) {
+  const kk_between<I> at = kk_resized(o, from, to);
+  return (at.low == i ? 1.0f - at.share : 0.0f) + (at.high == i ? at.share : 0.0f);
+}
+
+// The first element of `to` in which i has a share, and the one after the last; a few more have none.
+template <typename I>
+inline I kk_first_resized(I i, I from, I to) {
+  const I t = 2 * to * i;
+  return t < to + from ? 0 : metal::min((t - to - from) / (2 * from), to);
+}
+template <typename I>
+inline I kk_last_resized(I i, I from, I to) {
+  return i + 1 >= from ? to : metal::min((2 * to * (i + 2)) / (2 * from) + 1, to);
+}
+
+// The transpose of `kk_resize_row`: a row of the gradient of the image, from the gradient of the result.
+template <typename I, bool WHOLE, typename P, typename S, typename T>
+inline void kk_resize_back_row(P dy, S shape, device T* out, I height, I width, size_t row, size_t place,
+                               size_t step) {
+  const size_t channels = shape[3];
+  const I to_height = shape[1], to_width = shape[2];
+  const size_t line = to_width * channels, n = width * channels;
+  const I y = I(row % height);
+  const P image = dy + row / height * to_height * line;
+  const I top = kk_first_resized(y, height, to_height), bottom = kk_last_resized(y, height, to_height);
+  // A thread with a row takes so many channels of a pixel at once.
+  constexpr int most = WHOLE ? 64 : 1;
+  size_t e = WHOLE ? 0 : place;
+  while (e < n) {
+    const I i = I(e / channels);
+    const size_t c = e - i * channels;
+    const size_t count = metal::min(size_t(most), channels - c);
+    const I left = kk_first_resized(i, width, to_width), right = kk_last_resized(i, width, to_width);
+    float sums[most];
+    for (size_t j = 0; j < count; ++j) sums[j] = 0.0f;
+    for (I o = top; o < bottom; ++o) {
+      const float down = kk_resized_share(y, o, height, to_height);
+      for (I k = left; k < right; ++k) {
+        const float share = down * kk_resized_share(i, k, width, to_width);
+        // What has no share does not count, even if it is no number.
+        if (share == 0.0f) continue;
+        const P from = image + (o * line + k * channels + c);
+        for (size_t j = 0; j < count; ++j) sums[j] += share * float(from[j]);
+      }
+    }
+    for (size_t j = 0; j < count; ++j) out[row * n + e + j] = kk_pixel(sums[j], T(0));
+    e += WHOLE ? count : step;
+  }
+}
+
+// The sum of 9 neighbours of a pixel, of which those outside of the image are 0; `w` is the weight of the first for this
+// channel, and weights of the next ones lie `channels` apart. INNER says that none is outside.
+template <bool INNER, typename P, typename W>
+inline float kk_taps(P x, W w, size_t line, size_t channels, bool above, bool below, bool left, bool right) {
+  float sum = 0.0f;
+  for (int dy = -1; dy <= 1; ++dy) {
+    if (!INNER && ((dy < 0 && !above) || (dy > 0 && !below))) continue;
+    for (int dx = -1; dx <= 1; ++dx) {
+      if (!INNER && ((dx < 0 && !left) || (dx > 0 && !right))) continue;
+      const long at = dy * long(line) + dx * long(channels);
+      sum += float(x[at]) * float(w[((dy + 1) * 3 + dx + 1) * channels]);
+    }
+  }
+  return sum;
+}
+
+template <bool WHOLE, typename P, typename W, typename S, typename T>
+inline void kk_depthwise_row(P x, W w, S shape, device T* out, size_t row, size_t place, size_t step) {
+  const size_t channels = shape[3], width = shape[2], n = width * channels;
+  const size_t y = row % shape[1];
+  const bool above = y > 0, below = y + 1 < size_t(shape[1]);
+  const P from = x + row * n;
+  device T* to = out + row * n;
+  if (WHOLE) {
+    for (size_t i = 0; i < width; ++i) {
+      const bool left = i > 0, right = i + 1 < width;
+      if (above && below && left && right) {
+        for (size_t c = 0; c < channels; ++c) {
+          const float v = kk_taps<true>(from + i * channels + c, w + c, n, channels, true, true, true, true);
+          to[i * channels + c] = kk_pixel(v, T(0));
+        }
+      } else {
+        for (size_t c = 0; c < channels; ++c) {
+          const float v =
+              kk_taps<false>(from + i * channels + c, w + c, n, channels, above, below, left, right);
+          to[i * channels + c] = kk_pixel(v, T(0));
+        }
+      }
+    }
+  } else {
+    for (size_t e = place; e < n; e += step) {
+      const size_t i = uint(e) / uint(channels);
+      const float v = kk_taps<false>(from + e, w + (e - i * channels), n, channels, above, below, i > 0,
+                                     i + 1 < width);
+      to[e] = kk_pixel(v, T(0));
+    }
+  }
+}
