@@ -383,10 +383,10 @@ for (uint row = zk_top; row < zk_end; ++row) {
   {
     float zk_w0[VEC], zk_r0[VEC];
     for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_w0[zk_l] = zk_r0[zk_l] = 0.0f;
-    float zk_a0[VEC];
-    for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a0[zk_l] = s1;
     for (uint zk_c = 0; zk_c < zk_blocks; zk_c += kk_run * TG) {
       const uint zk_e = metal::min(zk_blocks, zk_c + kk_run * TG);
+      float zk_a0[VEC];
+      for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a0[zk_l] = 0.0f;
       for (uint zk_b = zk_c + zk_tid; zk_b < zk_e; zk_b += TG) {
         const auto x_at = x_row + zk_b * VEC;
         for (int zk_l = 0; zk_l < VEC; ++zk_l) {
@@ -396,7 +396,6 @@ for (uint row = zk_top; row < zk_end; ++row) {
       }
       for (int zk_l = 0; zk_l < VEC; ++zk_l) {
         kk_two_sum(zk_w0[zk_l], zk_r0[zk_l], zk_a0[zk_l]);
-        zk_a0[zk_l] = 0.0f;
       }
     }
     for (uint j = zk_blocks * VEC + zk_tid; j < zk_n; j += TG) {

@@ -52,10 +52,10 @@ float s1 = float(0);
 {
   float zk_w0[VEC], zk_r0[VEC];
   for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_w0[zk_l] = zk_r0[zk_l] = 0.0f;
-  float zk_a0[VEC];
-  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a0[zk_l] = s1;
   for (uint zk_c = 0; zk_c < zk_blocks; zk_c += kk_run * TG) {
     const uint zk_e = metal::min(zk_blocks, zk_c + kk_run * TG);
+    float zk_a0[VEC];
+    for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a0[zk_l] = 0.0f;
     for (uint zk_b = zk_c + zk_tid; zk_b < zk_e; zk_b += TG) {
       const auto x_at = x_row + zk_b * VEC;
       for (int zk_l = 0; zk_l < VEC; ++zk_l) {
@@ -65,7 +65,6 @@ float s1 = float(0);
     }
     for (int zk_l = 0; zk_l < VEC; ++zk_l) {
       kk_two_sum(zk_w0[zk_l], zk_r0[zk_l], zk_a0[zk_l]);
-      zk_a0[zk_l] = 0.0f;
     }
   }
   for (uint j = zk_blocks * VEC + zk_tid; j < zk_n; j += TG) {
@@ -153,10 +152,10 @@ float s1 = float(0);
 {
   float zk_w0[VEC], zk_r0[VEC];
   for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_w0[zk_l] = zk_r0[zk_l] = 0.0f;
-  float zk_a0[VEC];
-  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a0[zk_l] = s1;
   for (uint zk_c = 0; zk_c < zk_blocks; zk_c += kk_run * TG) {
     const uint zk_e = metal::min(zk_blocks, zk_c + kk_run * TG);
+    float zk_a0[VEC];
+    for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a0[zk_l] = 0.0f;
     for (uint zk_b = zk_c + zk_tid; zk_b < zk_e; zk_b += TG) {
       const auto x_at = x_row + zk_b * VEC;
       for (int zk_l = 0; zk_l < VEC; ++zk_l) {
@@ -166,7 +165,6 @@ float s1 = float(0);
     }
     for (int zk_l = 0; zk_l < VEC; ++zk_l) {
       kk_two_sum(zk_w0[zk_l], zk_r0[zk_l], zk_a0[zk_l]);
-      zk_a0[zk_l] = 0.0f;
     }
   }
   for (uint j = zk_blocks * VEC + zk_tid; j < zk_n; j += TG) {

@@ -133,10 +133,10 @@ float n = float(0);
 {
   float zk_w1[VEC], zk_r1[VEC];
   for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_w1[zk_l] = zk_r1[zk_l] = 0.0f;
-  float zk_a1[VEC];
-  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a1[zk_l] = n;
   for (uint zk_c = 0; zk_c < zk_blocks; zk_c += kk_run * TG) {
     const uint zk_e = metal::min(zk_blocks, zk_c + kk_run * TG);
+    float zk_a1[VEC];
+    for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a1[zk_l] = 0.0f;
     for (uint zk_b = zk_c + zk_tid; zk_b < zk_e; zk_b += TG) {
       const auto v_at = v_row + zk_b * VEC;
       for (int zk_l = 0; zk_l < VEC; ++zk_l) {
@@ -146,7 +146,6 @@ float n = float(0);
     }
     for (int zk_l = 0; zk_l < VEC; ++zk_l) {
       kk_two_sum(zk_w1[zk_l], zk_r1[zk_l], zk_a1[zk_l]);
-      zk_a1[zk_l] = 0.0f;
     }
   }
   for (uint j = zk_blocks * VEC + zk_tid; j < zk_n; j += TG) {
@@ -257,12 +256,12 @@ float n = float(0);
   for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_w1[zk_l] = zk_r1[zk_l] = 0.0f;
   float zk_w2[VEC], zk_r2[VEC];
   for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_w2[zk_l] = zk_r2[zk_l] = 0.0f;
-  float zk_a1[VEC];
-  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a1[zk_l] = t;
-  float zk_a2[VEC];
-  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a2[zk_l] = n;
   for (uint zk_c = 0; zk_c < zk_blocks; zk_c += kk_run * TG) {
     const uint zk_e = metal::min(zk_blocks, zk_c + kk_run * TG);
+    float zk_a1[VEC];
+    for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a1[zk_l] = 0.0f;
+    float zk_a2[VEC];
+    for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a2[zk_l] = 0.0f;
     for (uint zk_b = zk_c + zk_tid; zk_b < zk_e; zk_b += TG) {
       const auto v_at = v_row + zk_b * VEC;
       const auto dv_at = dv_row + zk_b * VEC;
@@ -276,9 +275,7 @@ float n = float(0);
     }
     for (int zk_l = 0; zk_l < VEC; ++zk_l) {
       kk_two_sum(zk_w1[zk_l], zk_r1[zk_l], zk_a1[zk_l]);
-      zk_a1[zk_l] = 0.0f;
       kk_two_sum(zk_w2[zk_l], zk_r2[zk_l], zk_a2[zk_l]);
-      zk_a2[zk_l] = 0.0f;
     }
   }
   for (uint j = zk_blocks * VEC + zk_tid; j < zk_n; j += TG) {

@@ -93,10 +93,10 @@ float s2 = float(0);
 {
   float zk_w1[VEC], zk_r1[VEC];
   for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_w1[zk_l] = zk_r1[zk_l] = 0.0f;
-  float zk_a1[VEC];
-  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a1[zk_l] = s2;
   for (uint zk_c = 0; zk_c < zk_blocks; zk_c += kk_run * TG) {
     const uint zk_e = metal::min(zk_blocks, zk_c + kk_run * TG);
+    float zk_a1[VEC];
+    for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a1[zk_l] = 0.0f;
     for (uint zk_b = zk_c + zk_tid; zk_b < zk_e; zk_b += TG) {
       const auto x_at = x_row + zk_b * VEC;
       for (int zk_l = 0; zk_l < VEC; ++zk_l) {
@@ -106,7 +106,6 @@ float s2 = float(0);
     }
     for (int zk_l = 0; zk_l < VEC; ++zk_l) {
       kk_two_sum(zk_w1[zk_l], zk_r1[zk_l], zk_a1[zk_l]);
-      zk_a1[zk_l] = 0.0f;
     }
   }
   for (uint j = zk_blocks * VEC + zk_tid; j < zk_n; j += TG) {
@@ -237,12 +236,12 @@ float t = float(0);
   for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_w1[zk_l] = zk_r1[zk_l] = 0.0f;
   float zk_w2[VEC], zk_r2[VEC];
   for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_w2[zk_l] = zk_r2[zk_l] = 0.0f;
-  float zk_a1[VEC];
-  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a1[zk_l] = s2;
-  float zk_a2[VEC];
-  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a2[zk_l] = t;
   for (uint zk_c = 0; zk_c < zk_blocks; zk_c += kk_run * TG) {
     const uint zk_e = metal::min(zk_blocks, zk_c + kk_run * TG);
+    float zk_a1[VEC];
+    for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a1[zk_l] = 0.0f;
+    float zk_a2[VEC];
+    for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a2[zk_l] = 0.0f;
     for (uint zk_b = zk_c + zk_tid; zk_b < zk_e; zk_b += TG) {
       const auto x_at = x_row + zk_b * VEC;
       const auto g_at = g_row + zk_b * VEC;
@@ -256,9 +255,7 @@ float t = float(0);
     }
     for (int zk_l = 0; zk_l < VEC; ++zk_l) {
       kk_two_sum(zk_w1[zk_l], zk_r1[zk_l], zk_a1[zk_l]);
-      zk_a1[zk_l] = 0.0f;
       kk_two_sum(zk_w2[zk_l], zk_r2[zk_l], zk_a2[zk_l]);
-      zk_a2[zk_l] = 0.0f;
     }
   }
   for (uint j = zk_blocks * VEC + zk_tid; j < zk_n; j += TG) {
@@ -397,12 +394,12 @@ float t_2 = float(0);
   for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_w1[zk_l] = zk_r1[zk_l] = 0.0f;
   float zk_w2[VEC], zk_r2[VEC];
   for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_w2[zk_l] = zk_r2[zk_l] = 0.0f;
-  float zk_a1[VEC];
-  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a1[zk_l] = s2;
-  float zk_a2[VEC];
-  for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a2[zk_l] = t_2;
   for (uint zk_c = 0; zk_c < zk_blocks; zk_c += kk_run * TG) {
     const uint zk_e = metal::min(zk_blocks, zk_c + kk_run * TG);
+    float zk_a1[VEC];
+    for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a1[zk_l] = 0.0f;
+    float zk_a2[VEC];
+    for (int zk_l = 0; zk_l < VEC; ++zk_l) zk_a2[zk_l] = 0.0f;
     for (uint zk_b = zk_c + zk_tid; zk_b < zk_e; zk_b += TG) {
       const auto x_at = x_row + zk_b * VEC;
       const auto dx_at = dx_row + zk_b * VEC;
@@ -416,9 +413,7 @@ float t_2 = float(0);
     }
     for (int zk_l = 0; zk_l < VEC; ++zk_l) {
       kk_two_sum(zk_w1[zk_l], zk_r1[zk_l], zk_a1[zk_l]);
-      zk_a1[zk_l] = 0.0f;
       kk_two_sum(zk_w2[zk_l], zk_r2[zk_l], zk_a2[zk_l]);
-      zk_a2[zk_l] = 0.0f;
     }
   }
   for (uint j = zk_blocks * VEC + zk_tid; j < zk_n; j += TG) {

@@ -51,13 +51,13 @@ inline float kk_from_word(uint word, int, float) { return as_type<float>(word); 
 inline int kk_from_word(uint word, int, int) { return int(word); }
 inline uint kk_from_word(uint word, int, uint) { return word; }
 inline uchar kk_from_word(uint word, int which, uchar) { return uchar(word >> (8 * which)); }
-inline char kk_from_word(uint word, int which, char) { return char(uchar(word >> (8 * which))); }
+inline int8_t kk_from_word(uint word, int which, int8_t) { return int8_t(uchar(word >> (8 * which))); }
 inline bool kk_from_word(uint word, int which, bool) { return ((word >> (8 * which)) & 255u) != 0u; }
 inline uint kk_as_word(float v) { return as_type<uint>(v); }
 inline uint kk_as_word(int v) { return uint(v); }
 inline uint kk_as_word(uint v) { return v; }
 inline uint kk_as_word(uchar v) { return v; }
-inline uint kk_as_word(char v) { return uchar(v); }
+inline uint kk_as_word(int8_t v) { return uchar(v); }
 inline uint kk_as_word(bool v) { return v ? 1u : 0u; }
 template <typename T>
 inline uint kk_as_word(T v) {
