@@ -25,6 +25,7 @@ const FILES: &[&str] = &[
     include_str!("../kernels/terms.metal"),
     include_str!("../kernels/rows.metal"),
     include_str!("../kernels/blocks.metal"),
+    include_str!("../kernels/floats.metal"),
     include_str!("../kernels/hold.metal"),
     include_str!("../kernels/split.metal"),
     include_str!("../kernels/transformer.metal"),
