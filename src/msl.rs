@@ -30,7 +30,7 @@ macro_rules! files {
 
 /// The engine's vocabulary: what generated kernels are made of, and the catalog's. What a file uses stands before it.
 const VOCABULARY: &[File] = files! {
-    "functions.metal" "terms.metal" "rows.metal" "blocks.metal" "hold.metal" "partial.metal" "split.metal"
+    "functions.metal" "terms.metal" "rows.metal" "blocks.metal" "floats.metal" "hold.metal" "partial.metal" "split.metal"
 };
 
 /// The catalog's own files, one a family, for what no program says. None uses another.

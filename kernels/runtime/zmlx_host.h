@@ -23,6 +23,7 @@
 #include "common/matrix.h"
 #include "common/pack.h"
 #include "host/simd.h"
+#include "host/floats.h"
 #include "host/simdgroup_matrix.h"
 #include "host/atomic.h"
 #include "common/mlx.h"

@@ -10,6 +10,24 @@ const BYTES: usize = 16;
 /// From so many elements on; smaller arrays also lie in another address space.
 const LEAST: u64 = 1024;
 
+/// Elements that a thread of a CPU takes where some have 16 bits: enough to fill vector registers on the way to floats and back.
+const FLOATS: u64 = 64;
+
+/// Whether a CPU reads and writes such arrays by blocks of floats: it converts one element alone at a high price.
+pub(crate) fn floats(gpu: bool, compute: Dtype, mut dtypes: impl Iterator<Item = Dtype>) -> bool {
+    !as_on_gpu(gpu)
+        && compute == Dtype::Float32
+        && dtypes.any(|d| matches!(d, Dtype::Float16 | Dtype::Bfloat16))
+}
+
+/// How many elements a thread takes of so many then; 1 where they are not made of whole blocks.
+pub(crate) fn of_floats(size: u64) -> u64 {
+    match size >= LEAST && size.is_multiple_of(FLOATS) {
+        true => FLOATS,
+        false => 1,
+    }
+}
+
 /// How many elements a thread takes of arrays of these dtypes and this size; 1 where they are not made of
 /// whole blocks, and on a CPU, whose compiler makes vectors of neighbouring threads.
 pub(crate) fn block(gpu: bool, size: u64, dtypes: impl IntoIterator<Item = Dtype>) -> u64 {

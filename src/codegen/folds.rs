@@ -165,7 +165,7 @@ fn pass(w: &mut Writer<'_>, reductions: &[(usize, &Reduction)], serial: bool, ke
         ));
     }
     for name in &along {
-        w.line(format!("const auto {name}_at = {name}_row + zk_b * VEC;"));
+        w.block(name, &format!("{name}_row + zk_b * VEC"));
     }
     let output = w.kept.as_ref().filter(|_| keeps);
     let output = output.map(|k| w.program.outputs[k.output].name.clone());

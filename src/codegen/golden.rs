@@ -116,6 +116,38 @@ fn softmax() {
     golden("softmax_pieces", &[("forward", op.op.program(), pieces)]);
 }
 
+/// Blocks that a CPU reads as floats and writes from them, with a kept value, a sum over rows, and without rows.
+#[test]
+fn floats() {
+    let op = rowwise::map_reduce("floats")
+        .inputs(["x", "w"])
+        .pass(rowwise::Pass {
+            init: "0.0f",
+            update: "acc + x * x",
+            reduce: "a + b",
+        })
+        .write("x * rsqrt(s1 / D + 1e-6f) * w");
+    let op = op.build().unwrap();
+    let forward = op.op.program();
+    let mut pattern = Pattern::new(Form::Rows, [Access::Full, Access::Shared]);
+    pattern.floats = true;
+    let mut summed = forward.clone();
+    summed.outputs[0].span = Span::Summed;
+    let unary = elementwise::unary("floats_silu", "kk_silu(x) + elem").unwrap();
+    let unary = unary.op.program();
+    let [mut blocks, mut strided] = [Form::Blocks, Form::Strided].map(|f| full(f, unary));
+    (blocks.floats, strided.floats) = (true, true);
+    golden(
+        "floats",
+        &[
+            ("rows", forward, pattern),
+            ("summed", &summed, pattern),
+            ("blocks", unary, blocks),
+            ("strided", unary, strided),
+        ],
+    );
+}
+
 /// Rows in registers, whole and by pieces, as on GPUs, with a sum over rows.
 #[test]
 fn held() {
@@ -222,4 +254,25 @@ fn custom_folds() {
             ("in parallel", q, full(Form::Rows, q)),
         ],
     );
+}
+
+/// What is computed before a loop stands in the loop by its name, also where one such value holds another.
+#[test]
+fn hoisted_values_are_used() {
+    let op = rowwise::map_reduce("hoisted")
+        .inputs(["x", "w"])
+        .pass(rowwise::Pass {
+            init: "0.0f",
+            update: "acc + x * x",
+            reduce: "a + b",
+        })
+        .write("x * rsqrt(s1 / D + 1e-6f) * w");
+    let op = op.build().unwrap();
+    let vjp = op.op.derived_vjp().unwrap().program().clone();
+    let source = text(&vjp, &full(Form::Rows, &vjp)).source;
+    for n in 0..2 {
+        let name = format!("zk_h{n}");
+        let times = source.matches(&name).count();
+        assert!(times > 1, "{name} stands {times} times in\n{source}");
+    }
 }

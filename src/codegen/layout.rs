@@ -80,6 +80,8 @@ pub(crate) struct Pattern {
     pub(crate) walk: Walk,
     /// Whether values that the last pass computed wait in the first output for the end; see [`super::keep`].
     pub(crate) keeps: bool,
+    /// Whether blocks are read as floats, and written from them, see `kernels/floats.metal`.
+    pub(crate) floats: bool,
 }
 
 impl Pattern {
@@ -98,6 +100,7 @@ impl Pattern {
             accesses: 0,
             walk: Walk::Loop,
             keeps: false,
+            floats: false,
         }
     }
 

@@ -13,6 +13,7 @@ mod derived;
 pub(crate) mod dtypes;
 pub(crate) mod explicit;
 mod flat;
+mod floats;
 mod folds;
 #[cfg(test)]
 mod golden;

@@ -231,19 +231,22 @@ impl Operation {
         for (input, a) in program.inputs.iter().zip(inputs) {
             super::kinds::check(&self.inner.name, input, a)?;
         }
+        let read = inputs.iter().zip(used).filter(|(a, u)| **u && a.size() > 1);
+        let written = 0..program.outputs.len();
+        let dtypes = read
+            .map(|(a, _)| a.dtype())
+            .chain(written.map(|i| self.dtype(i, inputs)));
+        let floats = blocks::floats(gpu, program.compute, dtypes.clone());
         if layout.pattern.form == Form::Flat {
-            let read = inputs.iter().zip(used).filter(|(a, u)| **u && a.size() > 1);
-            let written = 0..program.outputs.len();
-            layout.block = blocks::block(
-                gpu,
-                layout.width,
-                read.map(|(a, _)| a.dtype())
-                    .chain(written.map(|i| self.dtype(i, inputs))),
-            );
+            layout.block = match floats {
+                true => blocks::of_floats(layout.width),
+                false => blocks::block(gpu, layout.width, dtypes),
+            };
             if layout.block > 1 {
                 layout.pattern.form = Form::Blocks;
             }
         }
+        layout.pattern.floats = floats && layout.pattern.form != Form::Flat;
         let group = super::sizes::group(
             program,
             &layout,

@@ -214,6 +214,7 @@ impl Writer<'_> {
         for ((n, o, part), value) in parts.into_iter().zip(values) {
             self.line(match place(o, part) {
                 Place::Set(to) => format!("{to} = static_cast<O{n}>({value});"),
+                Place::Put(to) => format!("kk_put<O{n}>({to}, zk_l, {value});"),
                 Place::Add(to) => format!("{to} += float({value});"),
             });
         }
@@ -266,9 +267,9 @@ impl Writer<'_> {
             }
         }
         let mut values = values.to_vec();
-        // Larger ones first: others may be parts of them.
-        found.sort_by_key(|e| std::cmp::Reverse(e.node_count()));
-        for e in found {
+        // Each is found in those that come after it, too, by its name: in the loop it stands there by that name.
+        found.reverse();
+        while let Some(e) = found.pop() {
             let name = format!("zk_h{}", self.hoisted);
             self.hoisted += 1;
             let text = match e.is_long() {
@@ -279,7 +280,7 @@ impl Writer<'_> {
             };
             self.line(format!("const auto {name} = {text};"));
             let by = Expr::var(&name);
-            for v in &mut values {
+            for v in values.iter_mut().chain(&mut found) {
                 *v = v.replace(&e, &by);
             }
         }
@@ -504,10 +505,14 @@ impl Writer<'_> {
                 false => ("0", "zk_n"),
             };
             let elements = self.hoist(&elements);
-            self.line(match (serial, first) {
-                (true, _) => format!("for (uint j = {first}; j < {last}; ++j) {{"),
+            let mut from = first.to_owned();
+            if self.pattern.floats {
+                from = self.output_blocks(serial, &elements, &outputs, [first, last]);
+            }
+            self.line(match (serial, &*from) {
+                (true, _) => format!("for (uint j = {from}; j < {last}; ++j) {{"),
                 (false, "0") => format!("for (uint j = zk_tid; j < {last}; j += TG) {{"),
-                (false, _) => format!("for (uint j = {first} + zk_tid; j < {last}; j += TG) {{"),
+                (false, _) => format!("for (uint j = {from} + zk_tid; j < {last}; j += TG) {{"),
             });
             for name in self.along(&elements) {
                 self.read(&name, &format!("{name}_row[j]"));
@@ -574,5 +579,7 @@ pub(super) fn part_of(name: &str, part: usize) -> String {
 /// Where an output's value goes.
 pub(super) enum Place {
     Set(String),
+    /// Into the block of this name.
+    Put(String),
     Add(String),
 }

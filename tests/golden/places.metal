@@ -193,10 +193,10 @@ if (zk_p1 >= 0 && zk_p1 < long(zk_n)) {
 }
 const auto zk_h0 = kk_divide<zk_short>(g, s1) - t * g * scale;
 const auto zk_h1 = scale * g;
-const auto zk_h2 = kk_divide<zk_short>(1.0f, s1);
-const auto zk_h3 = kk_place(label);
+const auto zk_h2 = kk_place(label);
+const auto zk_h3 = kk_divide<zk_short>(1.0f, s1);
 for (uint j = zk_tid; j < zk_n; j += TG) {
   const T x = T(x_row[j]);
-  dx_to[j] = static_cast<O0>(zk_h0 * kk_exp<zk_short>(x) - zk_h1 * (j == zk_h3 ? zk_h2 : 0.0f));
+  dx_to[j] = static_cast<O0>(zk_h0 * kk_exp<zk_short>(x) - zk_h1 * (j == zk_h2 ? zk_h3 : 0.0f));
 }
 

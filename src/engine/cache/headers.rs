@@ -56,6 +56,7 @@ const FILES: &[(&str, &str)] = runtime![
     "host/math_exp.h",
     "host/math_log.h",
     "host/math_pow.h",
+    "host/floats.h",
     "host/math_trig.h",
     "host/rounding.h",
     "host/simd.h",
