@@ -297,7 +297,7 @@ impl Operation {
             }
             if output.span == Span::Summed {
                 launch.set_template(output_type(n), Dtype::Float32.into());
-                launch.set_output(&*shapes[i], Dtype::Float32);
+                launch.set_output(&shapes[i], Dtype::Float32);
             } else {
                 let dtype = self.dtype(i, inputs);
                 launch.set_template(output_type(n), dtype.into());

@@ -145,7 +145,7 @@ fn what_is_masked_does_not_count() {
             let second = [0.0, 0.0, 0.5, 0.5];
             let want = [first, second, [0.0; 4]].concat();
             let f = |p: &[Array]| Ok(vec![masked_softmax(&p[0], &mask)?]);
-            close(&f(&[x.clone()])?[0], &want, 2e-3);
+            close(&f(std::slice::from_ref(&x))?[0], &want, 2e-3);
             close(&scale_mask_softmax(&x, &mask, 1.0)?, &want, 2e-3);
             let g = Array::from_slice(
                 &[
@@ -167,7 +167,7 @@ fn what_is_masked_does_not_count() {
         // Mapped over the mask, over both and over the elements only.
         let masks = random::bernoulli(0.5, (2, 8))?;
         let f = |p: &[Array]| Ok(vec![masked_softmax(&x, &p[0])?]);
-        let got = vmap(f).call(&[masks.clone()])?.remove(0);
+        let got = vmap(f).call(std::slice::from_ref(&masks))?.remove(0);
         for i in 0..2 {
             let want = numbers(&masked_softmax(&x, &masks.index(i)?)?)?;
             close(&got.index(i)?, &want, 0.0);

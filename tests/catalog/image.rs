@@ -191,7 +191,9 @@ fn resized_derivatives_and_maps() {
         );
 
         let five = random(&mut rng, &[2, 5, 4, 6, 3], F32)?;
-        let y = vmap(f).in_axes([Some(2)]).call(&[five.clone()])?;
+        let y = vmap(f)
+            .in_axes([Some(2)])
+            .call(std::slice::from_ref(&five))?;
         assert_eq!(y[0].shape(), [4, 2, 8, 4, 3]);
         for i in 0..4 {
             let one = five.index((.., .., i))?;

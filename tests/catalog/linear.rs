@@ -180,13 +180,13 @@ fn linear_functions_refuse() {
                 p[i] = a?;
                 call(&p).map(drop)
             };
-            for i in 0..3 {
-                let dtype = with(i, p[i].astype(Dtype::Int32));
+            for (i, a) in p.iter().enumerate().take(3) {
+                let dtype = with(i, a.astype(Dtype::Int32));
                 assert!(
                     matches!(dtype, Err(Error::Dtype { .. })),
                     "{name} {i}: {dtype:?}"
                 );
-                let shape = with(i, p[i].index((Ellipsis, 0..3)));
+                let shape = with(i, a.index((Ellipsis, 0..3)));
                 assert!(
                     matches!(shape, Err(Error::Shape { .. })),
                     "{name} {i}: {shape:?}"

@@ -76,7 +76,7 @@ fn a_mean_far_above_the_spread() {
             // What the test is about.
             if mean.abs() / spread >= 1e4 {
                 let bad = off(&in_one_pass(&x, 1e-5)?, &want_plain)?;
-                assert!(!(bad < 0.01), "{what}: {bad}");
+                assert!(bad.is_nan() || bad >= 0.01, "{what}: {bad}");
             }
         }
         Ok(())
@@ -174,7 +174,7 @@ fn layer_norm_dropout_mapped_and_refused() {
                 norms::layer_norm_dropout(&p[0], &gamma, &beta, 0.3, 9).call()?,
             ])
         };
-        let got = vmap(f).call(&[x.clone()])?.remove(0);
+        let got = vmap(f).call(std::slice::from_ref(&x))?.remove(0);
         let each = (0..3).map(|i| f(&[x.index(i)?]).map(|mut y| y.remove(0)));
         let want = ops::stack(&each.collect::<Result<Vec<_>>>()?, 0)?;
         assert_eq!(numbers(&got)?, numbers(&want)?);

@@ -96,9 +96,12 @@ fn kahan_with_transforms() {
             let tangent = jvp(sum, [&x], [&x])?.1.remove(0);
             let pairs = numbers(&tangent)?
                 .into_iter()
-                .zip(numbers(&sum(&[x.clone()])?[0])?);
+                .zip(numbers(&sum(std::slice::from_ref(&x))?[0])?);
             assert!({ pairs }.all(|(t, s)| (t - s).abs() <= s.abs() / 100.0 + 1e-3));
-            let mapped = vmap(sum).in_axes([Some(1)]).call(&[x.clone()])?.remove(0);
+            let mapped = vmap(sum)
+                .in_axes([Some(1)])
+                .call(std::slice::from_ref(&x))?
+                .remove(0);
             let want = sum(&[x.swapaxes(0, 1)?])?.remove(0);
             assert_eq!(numbers(&mapped)?, numbers(&want)?);
         }

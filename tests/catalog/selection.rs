@@ -342,7 +342,7 @@ fn gates() {
                     let values = |a: &Array| a.astype(F64)?.to_vec::<f64>();
                     all_close(
                         &values(&weights)?,
-                        &values(&exact(&[x.clone()])?[0])?,
+                        &values(&exact(std::slice::from_ref(&x))?[0])?,
                         tolerance,
                     );
                     let want = vjp(exact, [&x], [&wide(&g)?])?.1.remove(0);

@@ -316,7 +316,7 @@ fn mapped_dropout() {
     on_worker(move || -> Result<()> {
         let x = normal(&mut rng, &[3, 4, 50])?;
         let f = |p: &[Array]| Ok(vec![transformer::dropout(&p[0], 0.5, 3)?]);
-        let got = numbers(&zmlx::vmap(f).call(&[x.clone()])?[0])?;
+        let got = numbers(&zmlx::vmap(f).call(std::slice::from_ref(&x))?[0])?;
         let mut want = Vec::new();
         for i in 0..3 {
             want.extend(numbers(&transformer::dropout(&x.index(i)?, 0.5, 3)?)?);
@@ -377,7 +377,7 @@ fn steps_of_one_number() {
         let alphas = Array::from_slice(&[0.0f32, 1.0, -2.0], 3)?;
         let mapped =
             zmlx::vmap(|p: &[Array]| Ok(vec![step(&p[0])?, grad(|a| step(a)?.sum(..))(&p[0])?]));
-        let got = mapped.call(&[alphas.clone()])?;
+        let got = mapped.call(std::slice::from_ref(&alphas))?;
         for i in 0..3 {
             let alpha = alphas.index(i)?;
             all_close(
