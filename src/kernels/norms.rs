@@ -159,7 +159,7 @@ fn residual_rmsnorm(x: Rows, residual: Rows, weight: Weight) -> ResidualRmsNorm(
 
 }
 
-/// [`transformer::dropout`](crate::kernels::transformer::dropout) of [`layernorm()`], in one kernel and without rounding in
+/// [`transformer::dropout`] of [`layernorm()`], in one kernel and without rounding in
 /// between.
 ///
 /// `x`: (..., D); `gamma`, `beta`: (D,); float32, float16 or bfloat16 each. The result has the dtype of `x`. Which elements are

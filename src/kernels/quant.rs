@@ -2,7 +2,7 @@
 //!
 //! Results are float32 unless `dtype` asks for float16 or bfloat16. They are linear in their scales, or smooth: scales
 //! have derivatives of every order. Codes are integers and have none: asking for one is an
-//! [`Error::Argument`](crate::Error::Argument).
+//! [`Error::Argument`].
 //!
 //! Codes of 4 bits lie two in a byte, the lower half first. Their arrays keep their shape, with a last axis of twice as
 //! many elements.
@@ -85,7 +85,7 @@ pub fn dequantize_nf4<'a>(x: &'a Array, scale: &'a Array) -> Dequantize<'a> {
 }
 
 /// Floats of 8 bits (P. Micikevicius and others, "FP8 Formats for Deep Learning", 2022), e4m3 unless
-/// [`variant`](Dequantize::variant) says otherwise, times the scale.
+/// its option `variant` says otherwise, times the scale.
 ///
 /// `x`: any shape, uint8; `scale`: one element, float32, float16 or bfloat16. Codes of NaN and infinity are what they are.
 ///
