@@ -53,12 +53,6 @@ inline float kk_when(bool c, float x) {
   return as_type<float>(as_type<uint>(x) & (c ? 0xffffffffu : 0u));
 }
 
-// x, as a constant for derivatives.
-template <typename T>
-inline T kk_stop(T x) {
-  return x;
-}
-
 // max(x, 0).
 template <typename T>
 inline T kk_relu(T x) {

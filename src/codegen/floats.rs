@@ -76,7 +76,7 @@ impl Writer<'_> {
             &[Span::Element, Span::Summed],
             Some(elements.to_vec()),
             |o, part| match o.span {
-                Span::Summed => Place::Add(format!("{}_by[zk_l]", o.name)),
+                Span::Summed => Place::Add(format!("{}_by[zk_l]", part_of(&o.name, part))),
                 _ => Place::Put(format!("zk_to_{}", part_of(&o.name, part))),
             },
         );

@@ -134,7 +134,7 @@ fn wrong_kinds_are_named() {
         ));
         let text = found.to_string();
         assert!(
-            text.contains("tests/testing_tools/found.rs:") && !text.contains("src/"),
+            text.contains("tests/testing_tools/wrong_functions.rs:") && !text.contains("src/"),
             "{text}"
         );
     });
