@@ -23,6 +23,8 @@ pub(crate) struct Facts {
     pub(crate) width: u64,
     /// Bytes of an element of the largest arrays.
     pub(crate) size: u64,
+    /// Bytes of an element of the shortest array that a thread holds; that of `size` if there is none.
+    pub(crate) shortest: u64,
     /// Whether an element has at most 4 bytes in every array, as blocks want it.
     pub(crate) blocks: bool,
     /// Bytes that a thread holds for an element: of all inputs, and a float for each sum over rows.
@@ -61,8 +63,8 @@ impl Group {
         while block > 1 && (!f.width.is_multiple_of(block) || f.width < block) {
             block /= 2;
         }
-        // Words hold blocks, so these have four bytes at least.
-        if block > 1 && (block * f.size < 4 || block < 4 && f.size < 2) {
+        // Words hold blocks, so these have four bytes at least, those of a mask beside floats, too.
+        if block > 1 && block * f.shortest < 4 {
             block = 1;
         }
         let held = f.held.max(1);
@@ -133,6 +135,7 @@ mod tests {
             rows,
             width,
             size,
+            shortest: size,
             blocks: true,
             held: size,
             passes: 2,
@@ -155,6 +158,12 @@ mod tests {
         assert_eq!(shape(&facts(8192, 4096, 2)), (Walk::Held, 128, 8, 4, 1));
         assert_eq!(shape(&facts(8192, 4095, 2)).2, 1);
         assert_eq!(shape(&facts(100, 128, 4)), (Walk::Held, 32, 4, 1, 1));
+        // Words of a mask beside floats need blocks of four.
+        let masked = |width| Facts {
+            shortest: 1,
+            ..facts(100, width, 4)
+        };
+        assert_eq!((shape(&masked(4)).2, shape(&masked(6)).2), (4, 1));
         // A row of 64 bytes takes four threads, and those of a threadgroup share it with other rows.
         assert_eq!(shape(&facts(1 << 26, 32, 2)), (Walk::Held, 4, 8, 1, 1));
         assert_eq!(Group::of(&facts(1 << 26, 32, 2)).threadgroup(), 256);

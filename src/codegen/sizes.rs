@@ -111,14 +111,14 @@ pub(super) fn group(
     if !by_groups || !as_on_gpu(gpu) {
         return None;
     }
-    let (mut size, mut longest, mut held) = (1, 1, 0);
+    let (mut size, mut shortest, mut longest, mut held) = (1, u64::MAX, 1, 0);
     for (i, input) in program.inputs.iter().enumerate() {
         let access = layout.pattern.access(i);
         if input.span != Span::Row && matches!(access, Access::Full | Access::Shared | Access::Rows)
         {
             let bytes = read(i).size() as u64;
             held += bytes * input.count() as u64;
-            longest = bytes.max(longest);
+            (shortest, longest) = (bytes.min(shortest), bytes.max(longest));
             if access == Access::Full {
                 size = bytes.max(size);
             }
@@ -140,6 +140,7 @@ pub(super) fn group(
         rows: layout.rows,
         width: layout.width.div_ceil(layout.parts),
         size,
+        shortest: shortest.min(size),
         blocks: longest <= 4,
         held,
         passes: program.levels().into_iter().max().unwrap_or(0) as u64,
