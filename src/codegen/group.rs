@@ -168,6 +168,12 @@ mod tests {
         };
         assert_eq!((shape(&bytes(128)).2, shape(&bytes(130)).2), (4, 1));
         assert_eq!(shape(&facts(100, 128, 4)), (Walk::Held, 32, 4, 1, 1));
+        // Words of a mask beside floats need blocks of four.
+        let masked = |width| Facts {
+            shortest: 1,
+            ..facts(100, width, 4)
+        };
+        assert_eq!((shape(&masked(4)).2, shape(&masked(6)).2), (4, 1));
         // A row of 64 bytes takes four threads, and those of a threadgroup share it with other rows.
         assert_eq!(shape(&facts(1 << 26, 32, 2)), (Walk::Held, 4, 8, 1, 1));
         assert_eq!(Group::of(&facts(1 << 26, 32, 2)).threadgroup(), 256);

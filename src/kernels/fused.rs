@@ -88,6 +88,8 @@ fn bias_gelu_tanh(x: Rows, bias: Weight) {
     // The logistic function in place of (1 + tanh) / 2: the derivatives of the reference keep their digits far out.
     formula: "z = x + bias; z / (1 + exp(-2 * sqrt(2 / pi) * (z + 0.044715 * z^3)))",
     program: "kk_gelu_tanh(x + bias)",
+    // The second derivative has the square of 1 + 0.134 z^2, and is summed over rows.
+    roundings: |_| 32.0,
 }
 
 /// SiLU of each row with a bias.

@@ -42,7 +42,7 @@ fn softmax_lastdim(x: Rows) {
 /// # }
 /// ```
 fn log_softmax_lastdim(x: Rows) {
-    formula: "x - logsumexp(x)",
+    formula: "shift = max(stop(x)); x - shift - log(sum(exp(x - shift)))",
     program: "
         most = max(x);
         shift = most == -INFINITY ? 0.0f : kk_stop(most);
