@@ -188,7 +188,7 @@ impl Operation {
             Span::Element | Span::Row => Ok(made),
             Span::Summed if partial::on_this_stream() => {
                 partial::sum(&made, self.dtype(i, inputs))?
-                    .reshape(&*layout.output(Span::Summed, 1))
+                    .reshape(&*layout.output(Span::Summed, self.inner.program.outputs[i].count()))
             }
             Span::Summed => made
                 .sum(0)?

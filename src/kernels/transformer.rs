@@ -108,8 +108,11 @@ fn bias_swiglu(x: DoubleRows, bias: DoubleWeight) {
 /// # }
 /// ```
 fn bias_geglu(x: DoubleRows, bias: DoubleWeight) {
-    formula: "a = first(x + bias); a * (1 + tanh(sqrt(2 / pi) * (a + 0.044715 * a^3))) / 2 * second(x + bias)",
+    // The logistic function in place of (1 + tanh) / 2: the derivatives of the reference keep their digits far out.
+    formula: "a = first(x + bias); a / (1 + exp(-2 * sqrt(2 / pi) * (a + 0.044715 * a^3))) * second(x + bias)",
     program: "kk_gelu_tanh(first(x) + first(bias)) * (second(x) + second(bias))",
+    // As of `bias_gelu_tanh`: the second derivative has the square of 1 + 0.134 a^2.
+    roundings: |_| 32.0,
 }
 
 /// The normalized sum of `x` and `residual` (B. Zhang and R. Sennrich, "Root Mean Square Layer Normalization", 2019), and the sum
