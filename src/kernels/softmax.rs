@@ -68,6 +68,8 @@ fn log_softmax_lastdim(x: Rows) {
 fn softmax_grad(y: Rows, cotan: Rows) {
     formula: "y * (cotan - sum(cotan * y))",
     program: "y * (cotan - sum(cotan * y))",
+    // Parts of the sum are as large as the root of the width, and the whole may be near 0.
+    roundings: |width| 16.0 + (width as f64).sqrt(),
 }
 
 }
