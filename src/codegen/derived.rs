@@ -100,12 +100,6 @@ impl Operation {
             true => self.vjp_of_saved()?,
             false => self.plain_vjp()?.program().clone(),
         };
-        // There is a gradient for each value, not for each input.
-        let inputs = self.program().inputs.iter().zip(gathered);
-        let gathered: Vec<Gathered> = inputs
-            .filter(|(input, _)| input.is_value())
-            .map(|(_, gathered)| *gathered)
-            .collect();
         let which = |wanted| gathered.iter().map(move |g| *g == wanted);
         let program = program.summed(which(Gathered::OverRows));
         let program = program.along_rows(which(Gathered::AlongRows));

@@ -710,7 +710,9 @@ fn what_quant_refuses() {
 fn entries_without_rows() {
     on_worker(|| -> Result<()> {
         let mut count = 0;
-        for entry in catalog().filter(|e| e.inputs.iter().any(|i| !i.kind.follows_rows())) {
+        for entry in
+            catalog().filter(|e| e.name.starts_with("quant::") || e.name.starts_with("image::"))
+        {
             // No codes of NaN.
             let bits = |a: &Array| a.bitwise_and(Array::scalar(0x77u8)?);
             for width in [64, 100] {
