@@ -58,13 +58,16 @@ const ENGINE: &[Layer] = &[
     apart(&["host", "cuda"]),
     apart(&["cache", "refusal", "compile_limit"]),
     apart(&["msl"]),
-    apart(&["error", "compile_limit"]),
+    apart(&["error"]),
 ];
 
 /// The rooms of `src/kernels`, the highest first. [`FAMILIES`] stands for all public modules: a new family of kernels needs no
 /// line here.
 const KERNELS: &[Layer] = &[
-    apart(&[FAMILIES]),
+    // A norm with dropout takes the mask of dropout.
+    together(&[FAMILIES]),
+    apart(&["selection"]),
+    apart(&["choose", "nibbles", "moving", "held"]),
     apart(&["family"]),
     apart(&["recipe", "generated", "kernel", "op"]),
     apart(&["split"]),
