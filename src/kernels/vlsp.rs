@@ -16,7 +16,8 @@ family! { TABLE of "vlsp":
 /// let h = Array::from_slice(&[3.0f32, 4.0], (1, 2))?;
 /// let w_norm = Array::from_slice(&[0.0f32, 100.0], 2)?;
 /// let gate = Array::full((1, 2), 2.0f32, Dtype::Float32)?;
-/// let step = kernels::vlsp::fused_recurrent_step(&h, &w_norm, &gate, &Array::from(0.5f32));
+/// let alpha = Array::from(0.5f32);
+/// let step = kernels::vlsp::fused_recurrent_step(&h, &w_norm, &gate, &alpha);
 /// let y = step.eps(0.0).call()?.to_vec::<f32>()?;
 /// assert!(y[0] == 3.0 && (y[1] - (4.0 + 400.0 / 12.5f32.sqrt())).abs() < 1e-4);
 /// # Ok(())
