@@ -175,19 +175,35 @@ impl Writer<'_> {
             ));
             self.hold(of.values, Some("zk_from"));
         }
+        self.elements(of.values, before, body, after);
+        if pieces {
+            behind(self);
+            self.line("}");
+        }
+    }
+
+    /// The same over what this thread holds now.
+    pub(super) fn elements(
+        &mut self,
+        values: &[Expr],
+        before: impl FnOnce(&mut Self),
+        body: impl FnOnce(&mut Self),
+        after: impl FnOnce(&mut Self),
+    ) {
         self.line("for (int zk_k = 0; zk_k < ITEMS; ++zk_k) {");
         self.line("const uint zk_b = (uint(zk_k) * TG + zk_tid) * VEC;");
+        let pieces = self.pattern.walk == Walk::Pieces;
         let end = if pieces { "zk_c" } else { "zk_n" };
         self.line(format!("if (zk_b < {end}) {{"));
         before(self);
         self.line("for (int zk_l = 0; zk_l < VEC; ++zk_l) {");
-        let named = |name: &str| of.values.iter().any(|v| v.variables().contains(name));
+        let named = |name: &str| values.iter().any(|v| v.variables().contains(name));
         if named("elem") || named("j") {
             let from = if pieces { "zk_from + " } else { "" };
             self.line(format!("const uint j = {from}zk_b + zk_l;"));
         }
-        self.number(of.values);
-        for name in self.along(of.values) {
+        self.number(values);
+        for name in self.along(values) {
             self.read(&name, &format!("zk_of_{name}.at(zk_k * VEC + zk_l)"));
         }
         body(self);
@@ -195,10 +211,6 @@ impl Writer<'_> {
         after(self);
         self.line("}");
         self.line("}");
-        if pieces {
-            behind(self);
-            self.line("}");
-        }
     }
 
     fn held_pass(&mut self, reductions: &[(usize, &Reduction)]) {

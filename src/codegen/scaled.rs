@@ -87,18 +87,30 @@ impl Writer<'_> {
         let values = [both.most.1.value.clone(), both.element.clone()];
         self.hold(&values, Some("zk_from"));
         self.line(format!("float zk_most = {most};"));
-        self.elements(&values[..1], |w, values| {
-            let value = w.shared(values, "zk_t").remove(0);
-            w.line(format!("zk_most = metal::max(zk_most, float({value}));"));
-        });
+        let largest = &values[..1];
+        self.elements(
+            largest,
+            |_| {},
+            |w| {
+                let value = w.shared(largest, "zk_t").remove(0);
+                w.line(format!("zk_most = metal::max(zk_most, float({value}));"));
+            },
+            |_| {},
+        );
         let (old, new) = (both.shift_for(most), both.shift_for("zk_most"));
         self.line(format!("const float zk_old = {old}, zk_new = {new};"));
         self.line("float zk_part = 0.0f;");
         let power = both.power(&both.element, "zk_new");
-        self.elements(std::slice::from_ref(&power), |w, values| {
-            let value = w.shared(values, "zk_t").remove(0);
-            w.line(format!("zk_part += float({value});"));
-        });
+        let power = std::slice::from_ref(&power);
+        self.elements(
+            power,
+            |_| {},
+            |w| {
+                let value = w.shared(power, "zk_t").remove(0);
+                w.line(format!("zk_part += float({value});"));
+            },
+            |_| {},
+        );
         // Before the first element that counts the sum is 0, or NaN.
         self.line(format!("if ({most} != -INFINITY && {most} != zk_most) {{"));
         let scale = both.power(&Expr::var("zk_old"), "zk_new");
@@ -124,27 +136,5 @@ impl Writer<'_> {
         self.line(format!("{sum} *= {scale};"));
         self.line("}");
         folds::between_threads(self, &[both.sum]);
-    }
-
-    /// A loop over this thread's elements of a piece.
-    fn elements(&mut self, values: &[Expr], body: impl FnOnce(&mut Self, &[Expr])) {
-        self.line("for (int zk_k = 0; zk_k < ITEMS; ++zk_k) {");
-        self.line("const uint zk_b = (uint(zk_k) * TG + zk_tid) * VEC;");
-        self.line("if (zk_b < zk_c) {");
-        self.line("for (int zk_l = 0; zk_l < VEC; ++zk_l) {");
-        if values
-            .iter()
-            .any(|v| v.variables().contains("j") || v.variables().contains("elem"))
-        {
-            self.line("const uint j = zk_from + zk_b + zk_l;");
-        }
-        self.number(values);
-        for name in self.along(values) {
-            self.read(&name, &format!("zk_of_{name}.at(zk_k * VEC + zk_l)"));
-        }
-        body(self, values);
-        self.line("}");
-        self.line("}");
-        self.line("}");
     }
 }

@@ -18,7 +18,8 @@ pub(crate) struct RowKernel {
     name: &'static str,
     inputs: &'static [&'static str],
     outputs: &'static [&'static str],
-    does: Does,
+    /// The statement for each row, whose number is `row`.
+    call: &'static str,
     /// `VEC` on a CPU for first inputs of 4 and of 2 bytes.
     vec_on_cpu: [i32; 2],
     /// What it does with a row that several groups may share.
@@ -26,14 +27,6 @@ pub(crate) struct RowKernel {
     made: OnceLock<MetalKernel>,
     made_split: OnceLock<MetalKernel>,
     made_in_lines: OnceLock<MetalKernel>,
-}
-
-/// What a kernel does with the rows.
-enum Does {
-    /// A statement for each row, whose number is `row`.
-    EachRow(&'static str),
-    /// A functor of rows whose values are added up, column by column.
-    Sums(&'static str),
 }
 
 impl RowKernel {
@@ -48,28 +41,9 @@ impl RowKernel {
             name,
             inputs,
             outputs,
-            does: Does::EachRow(call),
+            call,
             vec_on_cpu: [64; 2],
             shared: split::Sharing::Maps(1),
-            made: OnceLock::new(),
-            made_split: OnceLock::new(),
-            made_in_lines: OnceLock::new(),
-        }
-    }
-
-    /// A kernel that adds up the rows of `functor`, see `kk_sum_rows`.
-    pub(crate) const fn sums(
-        name: &'static str,
-        inputs: &'static [&'static str],
-        functor: &'static str,
-    ) -> Self {
-        RowKernel {
-            name,
-            inputs,
-            outputs: &["out"],
-            does: Does::Sums(functor),
-            vec_on_cpu: [64; 2],
-            shared: split::Sharing::Maps(0),
             made: OnceLock::new(),
             made_split: OnceLock::new(),
             made_in_lines: OnceLock::new(),
@@ -117,35 +91,20 @@ impl RowKernel {
 
     fn source(&self, in_lines: bool) -> String {
         let x = self.inputs[0];
-        let work = match self.does {
-            Does::EachRow(call) if in_lines => format!(
+        let call = self.call;
+        let row = match in_lines {
+            true => {
                 "const size_t line = threads_per_grid.x / TG, place = thread_position_in_grid.x / TG;\n\
                  if (thread_position_in_grid.y + 1 == threads_per_grid.y && place + MISSING >= line) return;\n\
-                 const size_t row = thread_position_in_grid.y * line + place;\n{call};"
-            ),
-            Does::EachRow(call) => {
-                format!("const size_t row = thread_position_in_grid.x / TG;\n{call};")
+                 const size_t row = thread_position_in_grid.y * line + place;"
             }
-            Does::Sums(functor) => format!(
-                "const size_t group = threadgroup_position_in_grid.x, \
-                 groups = threadgroups_per_grid.x;\n{};",
-                self.sums_of_rows(functor)
-            ),
+            false => "const size_t row = thread_position_in_grid.x / TG;",
         };
         format!(
             "threadgroup float shared[32];\n\
              const size_t n = {x}_shape[{x}_ndim - 1];\n\
              const kk_group<TG, VEC, ITEMS> g = {{shared, thread_position_in_grid.x % TG, \
-             thread_index_in_simdgroup, simdgroup_index_in_threadgroup}};\n{work}\n"
-        )
-    }
-
-    fn sums_of_rows(&self, functor: &str) -> String {
-        let x = self.inputs[0];
-        format!(
-            "size_t rows = 1;\n\
-             for (int i = 0; i + 1 < {x}_ndim; ++i) rows *= {x}_shape[i];\n\
-             kk_sum_rows(rows, group, groups, n, out + group * n, g, {functor})"
+             thread_index_in_simdgroup, simdgroup_index_in_threadgroup}};\n{row}\n{call};\n"
         )
     }
 
@@ -238,53 +197,10 @@ impl RowKernel {
         }
         let name = format!("{}_split", self.name);
         build(&self.made_split, &name, self.inputs, self.outputs, || {
-            let call = match self.does {
-                Does::EachRow(call) => call.to_owned(),
-                Does::Sums(functor) => format!(
-                    "const size_t group = row, groups = threadgroups_per_grid.y;\n{}",
-                    self.sums_of_rows(functor)
-                ),
-            };
-            split::source(self.shared, self.inputs[0], &call)
+            split::source(self.shared, self.inputs[0], self.call)
         })
     }
-
-    /// The sums of all rows: (`width`,), float32.
-    #[track_caller]
-    pub(crate) fn sum(&self, inputs: &[&Array], rows: usize, width: usize) -> Result<Array> {
-        if rows == 0 || width == 0 {
-            return Array::zeros(width, Dtype::Float32);
-        }
-        let dtype = inputs[0].dtype();
-        let groups = rows.div_ceil(ROWS_A_GROUP).min(MAX_GROUPS);
-        let gpu = crate::stream::current().gpu;
-        let split = self.split(gpu, groups, width, dtype);
-        let group = Group {
-            items: 0,
-            ..self.group(gpu, width, dtype)
-        };
-        let inputs = with_axes(inputs)?;
-        if let Some(split) = split {
-            let launch = self.split_kernel()?.launch(&inputs);
-            let mut launch = launch.output((groups, width), Dtype::Float32);
-            split.apply(&mut launch, groups);
-            let [parts] = launch.add()?;
-            return parts.sum(0);
-        }
-        let launch = self.kernel()?.launch(&inputs);
-        let mut launch = launch.output((groups, width), Dtype::Float32);
-        group.apply(&mut launch);
-        launch.set_grid(groups * group.tg as usize);
-        launch.set_threadgroup(group.tg);
-        let [parts] = launch.add()?;
-        parts.sum(0)
-    }
 }
-
-/// For sums over rows: how many rows are worth a threadgroup, and how many groups are enough
-/// for the largest machines; more would only give more partial sums.
-const ROWS_A_GROUP: usize = 16;
-const MAX_GROUPS: usize = 512;
 
 /// The kernel, made at its first use with the functions of the library that its source names.
 pub(super) fn build<'a>(

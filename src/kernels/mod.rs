@@ -17,10 +17,6 @@ mod group;
 mod held;
 pub mod image;
 pub mod indexing;
-#[allow(
-    dead_code,
-    reason = "sums of rows move to the one engine with its summed outputs"
-)]
 mod kernel;
 pub mod linear;
 pub mod loss;
