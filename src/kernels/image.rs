@@ -42,7 +42,7 @@ pub fn resize_bilinear(x: &Array, output_shape: (i32, i32)) -> Result<Array> {
     let [_, height, width, _] = image("x", x)?;
     let (rows, columns) = output_shape;
     if rows < 0 || columns < 0 {
-        let got = format_args!("{output_shape:?}");
+        let got = format!("{output_shape:?}");
         return Err(Error::argument(
             "output_shape",
             "a height and a width from 0 on",

@@ -185,7 +185,7 @@ fn scalar<'a>(name: &str, value: Scalar<'a>, least: f64, integers: bool) -> Resu
             return Ok(Cow::Owned(number(n as f32)?.as_ref().clone()));
         }
         Scalar::Number(n) if integers => {
-            let expected = format_args!("a number from {least} on");
+            let expected = format!("a number from {least} on");
             return Err(Error::argument(name, expected, n));
         }
         Scalar::Number(n) => return Err(Error::argument(name, "a finite number", n)),

@@ -207,7 +207,7 @@ impl Kernel {
                 Kind::Targets => Input::of(i.name, Span::Row, InputKind::Index),
                 Kind::Scalars => Input::of(i.name, Span::Row, InputKind::Value),
                 other => {
-                    let got = format_args!("{other:?}");
+                    let got = format!("{other:?}");
                     let expected = "rows, weights, targets or one number";
                     return Err(Error::argument(i.name, expected, got));
                 }

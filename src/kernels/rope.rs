@@ -172,7 +172,7 @@ impl<'a> Rope<'a> {
         if let Some(kv_heads) = self.kv_heads {
             let all = x.shape()[x.ndim() - 2];
             if kv_heads < 1 || all % kv_heads != 0 {
-                let expected = format_args!("a divisor of {all} heads");
+                let expected = format!("a divisor of {all} heads");
                 return Err(Error::argument("n_kv_heads", expected, kv_heads));
             }
         }
@@ -188,7 +188,7 @@ impl<'a> Rope<'a> {
             Offset::Same(first) => {
                 let last = cos.shape()[0] - steps;
                 if !(0..=last).contains(&first) {
-                    let expected = format_args!("a number from 0 to {last}");
+                    let expected = format!("a number from 0 to {last}");
                     return Err(Error::argument("offset", expected, first));
                 }
                 if (first, last) == (0, 0) {
@@ -225,7 +225,7 @@ fn pairs_of(name: &str, x: &Array, width: i32, dims: Option<i32>) -> Result<i32>
         ))),
         None => Ok(width / 2),
         Some(dims) if dims < 0 || dims > width || dims % 2 != 0 => {
-            let expected = format_args!("an even number from 0 to {width}");
+            let expected = format!("an even number from 0 to {width}");
             Err(Error::argument("dims", expected, dims))
         }
         Some(dims) => Ok(dims / 2),

@@ -55,7 +55,7 @@ pub fn topk_lastdim(x: &Array, k: usize) -> Result<(Array, Array)> {
     check_ordered("x", x)?;
     let (_, width) = rows_of("x", x)?;
     if k == 0 || k > width {
-        let expected = format_args!("a number from 1 to the width {width}");
+        let expected = format!("a number from 1 to the width {width}");
         return Err(Error::argument("k", expected, k));
     }
     two(apply(&Topk { k }, &[x])?)
@@ -90,7 +90,7 @@ pub(super) fn check_width(x: &Array, least: usize) -> Result<()> {
 /// The error of what has no derivative.
 #[track_caller]
 pub(super) fn no_derivative(name: &str, of: &str) -> Error {
-    let got = format_args!(
+    let got = format!(
         "a derivative of `{name}`, which has none (`stop_gradient` holds its input constant)"
     );
     Error::argument(of, "an input that is held constant", got)

@@ -128,7 +128,7 @@ impl CacheUpdate<'_> {
         let last = limit - 1;
         let offsets = match self.offset {
             Offset::Same(at) if at < 0 || at > last => {
-                let expected = format_args!("a number from 0 to {last}");
+                let expected = format!("a number from 0 to {last}");
                 return Err(Error::argument("offset", expected, at));
             }
             Offset::Same(at) => Array::full(batch, at, Dtype::Int64)?,
