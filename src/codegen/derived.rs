@@ -3,7 +3,7 @@
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::Result;
-use crate::metal::MetalKernel;
+use crate::metal::{Made, MetalKernel};
 
 use super::derive;
 use super::explicit::Explicit;
@@ -14,9 +14,9 @@ use super::saved;
 /// Operations made so far.
 #[derive(Default)]
 pub(super) struct Derived {
-    vjp: OnceLock<Operation>,
+    vjp: Made<Operation>,
     /// With values of elements in place of sums over rows.
-    unsummed: OnceLock<Operation>,
+    unsummed: Made<Operation>,
     /// With values for the gradient as further outputs; none where there is nothing to save.
     saving: OnceLock<Option<Operation>>,
     jvps: Mutex<Vec<(Vec<bool>, Operation)>>,
@@ -63,13 +63,10 @@ impl Operation {
     /// The derived vector-Jacobian product.
     #[track_caller]
     pub(super) fn derived_vjp(&self) -> Result<&Operation> {
-        let made = &self.derived().vjp;
-        if let Some(op) = made.get() {
-            return Ok(op);
-        }
-        let program = derive::vjp(self.program(), self.op_name())?;
-        let op = self.another("_vjp", program)?;
-        Ok(made.get_or_init(|| op))
+        self.derived().vjp.get_or_make(|| {
+            let program = derive::vjp(self.program(), self.op_name())?;
+            self.another("_vjp", program)
+        })
     }
 
     /// The vector-Jacobian product that works everything out itself: derived or the author's.
@@ -145,13 +142,7 @@ impl Operation {
     #[track_caller]
     pub(super) fn unsummed(&self) -> Result<Operation> {
         let made = &self.derived().unsummed;
-        let op = match made.get() {
-            Some(op) => op,
-            None => {
-                let op = self.another("", self.program().unsummed())?;
-                made.get_or_init(|| op)
-            }
-        };
+        let op = made.get_or_make(|| self.another("", self.program().unsummed()))?;
         Ok(op.with_dtypes_of(self))
     }
 

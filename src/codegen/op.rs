@@ -13,7 +13,7 @@ use super::derived::Derived;
 use super::explicit::{Explicit, Gradients};
 use super::layout::{Form, Layout, MOST_BUFFERS, Pattern};
 use super::partial;
-use super::program::{OutputDtype, Program, Span};
+use super::program::{Output, OutputDtype, Program, Span};
 use super::sizes::Sizes;
 use super::text;
 use super::whole::{WAYS, Way};
@@ -184,17 +184,16 @@ impl Operation {
     /// What a launch wrote as the operation's output: sums over rows are still one for each group.
     #[track_caller]
     fn finished(&self, i: usize, made: Array, layout: &Layout, inputs: &[&Array]) -> Result<Array> {
-        match self.inner.program.outputs[i].span {
-            Span::Element | Span::Row => Ok(made),
-            Span::Summed if partial::on_this_stream() => {
-                partial::sum(&made, self.dtype(i, inputs))?
-                    .reshape(&*layout.output(Span::Summed, self.inner.program.outputs[i].count()))
-            }
-            Span::Summed => made
-                .sum(0)?
-                .reshape(&*layout.output(Span::Summed, self.inner.program.outputs[i].count()))?
-                .astype(self.dtype(i, inputs)),
+        let output = &self.inner.program.outputs[i];
+        if output.span != Span::Summed {
+            return Ok(made);
         }
+        let dtype = self.dtype(i, inputs);
+        let summed = match partial::on_this_stream() {
+            true => partial::sum(&made, dtype)?,
+            false => made.sum(0)?.astype(dtype)?,
+        };
+        summed.reshape(&*layout.output(output.span, output.count()))
     }
 
     /// The dtype of an output for these arguments.
@@ -257,6 +256,14 @@ impl Operation {
         if let Some(group) = &group {
             layout.pattern.walk = group.walk;
         }
+        let zeros = |i: usize, output: &Output| {
+            let shape = layout.output(output.span, output.count());
+            Array::zeros(&*shape, self.dtype(i, inputs))
+        };
+        if layout.rows == 0 && program.sums_rows() {
+            let outputs = program.outputs.iter().enumerate();
+            return outputs.map(|(i, o)| zeros(i, o)).collect();
+        }
         let kernel = self.kernel(&layout.pattern)?;
 
         let dims = match layout.pattern.form.has_dims() {
@@ -272,13 +279,6 @@ impl Operation {
                 .map(|(a, _)| *a),
         );
         read.extend(&dims);
-        if layout.rows == 0 && program.sums_rows() {
-            let outputs = program.outputs.iter().enumerate();
-            let zeros = outputs.map(|(i, o)| {
-                Array::zeros(&*layout.output(o.span, o.count()), self.dtype(i, inputs))
-            });
-            return zeros.collect();
-        }
         let groups = super::sizes::adders(layout.rows, group.as_ref()) as i32;
         let shapes: SmallVec<[_; 2]> = program
             .outputs
@@ -295,14 +295,12 @@ impl Operation {
             if zero[i] {
                 continue;
             }
-            if output.span == Span::Summed {
-                launch.set_template(output_type(n), Dtype::Float32.into());
-                launch.set_output(&shapes[i], Dtype::Float32);
-            } else {
-                let dtype = self.dtype(i, inputs);
-                launch.set_template(output_type(n), dtype.into());
-                launch.set_output(&shapes[i], dtype);
-            }
+            let dtype = match output.span {
+                Span::Summed => Dtype::Float32,
+                _ => self.dtype(i, inputs),
+            };
+            launch.set_template(output_type(n), dtype.into());
+            launch.set_output(&shapes[i], dtype);
             n += 1;
         }
         if n > 0 {
@@ -319,16 +317,10 @@ impl Operation {
         let mut outputs = Outputs::new();
         for (i, output) in program.outputs.iter().enumerate() {
             outputs.push(match zero[i] {
-                true => Array::zeros(
-                    &*layout.output(output.span, output.count()),
-                    self.dtype(i, inputs),
-                )?,
+                true => zeros(i, output)?,
                 false => match made.next() {
                     Some(a) => self.finished(i, a, &layout, inputs)?,
-                    None => Array::zeros(
-                        &*layout.output(output.span, output.count()),
-                        self.dtype(i, inputs),
-                    )?,
+                    None => zeros(i, output)?,
                 },
             });
         }

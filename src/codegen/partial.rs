@@ -1,9 +1,7 @@
 //! The last step of sums over rows on a GPU: the partial sums of all groups, column by column.
 
-use std::sync::OnceLock;
-
 use super::blocks::as_on_gpu;
-use crate::metal::MetalKernel;
+use crate::metal::{Made, MetalKernel, build_once};
 use crate::{Array, Dtype, Result};
 
 /// Threads of a threadgroup, which takes so many columns; see `kernels/partial.metal`.
@@ -34,16 +32,11 @@ pub(super) fn sum(partial: &Array, dtype: Dtype) -> Result<Array> {
 
 #[track_caller]
 fn kernel() -> Result<&'static MetalKernel> {
-    static MADE: OnceLock<MetalKernel> = OnceLock::new();
-    if let Some(known) = MADE.get() {
-        return Ok(known);
-    }
-    let source = "threadgroup float shared[1024];\n\
-                  kk_add_partial<O>(parts, out, uint(parts_shape[0]), uint(parts_shape[1]), \
-                  threadgroup_position_in_grid.x, thread_position_in_threadgroup.x, shared);\n";
-    let kernel = MetalKernel::new("add_partial_sums", ["parts"], ["out"])
-        .header(crate::msl::header_for(source))
-        .source(source)
-        .build()?;
-    Ok(MADE.get_or_init(|| kernel))
+    static MADE: Made<MetalKernel> = Made::new();
+    build_once(&MADE, "add_partial_sums", &["parts"], &["out"], || {
+        "threadgroup float shared[1024];\n\
+         kk_add_partial<O>(parts, out, uint(parts_shape[0]), uint(parts_shape[1]), \
+         threadgroup_position_in_grid.x, thread_position_in_threadgroup.x, shared);\n"
+            .to_owned()
+    })
 }

@@ -96,10 +96,7 @@ impl Rules for Recorded {
 
     #[track_caller]
     fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<Vec<Array>> {
-        match kinds::needs_calls(self.op.program(), axes) {
-            true => each(inputs, axes, |one| apply(self, one)),
-            false => mapped(&self.op, inputs, axes, |_, args| apply(self, args)),
-        }
+        mapped(&self.op, inputs, axes, |_, args| apply(self, args))
     }
 }
 
@@ -145,9 +142,6 @@ impl Rules for Backward {
 
     #[track_caller]
     fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<Vec<Array>> {
-        if kinds::needs_calls(self.reading.program(), axes) {
-            return each(inputs, axes, |one| apply(self, one));
-        }
         mapped(&self.reading, inputs, axes, |op, args| {
             let plain = match op.program().sums_rows() == self.plain.program().sums_rows() {
                 true => self.plain.clone(),

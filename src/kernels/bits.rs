@@ -1,13 +1,10 @@
 //! Zeros and ones, eight in a byte.
 
-use std::sync::OnceLock;
-
-use super::kernel::build;
 use super::moving::{only, over};
 use super::selection::{check_ordered, no_derivative};
 use crate::array::IntoShape;
-use crate::transforms::rules::each;
-use crate::transforms::rules::{Rules, apply};
+use crate::metal::{Made, build_once};
+use crate::transforms::rules::{Rules, apply, each};
 use crate::{Array, Dtype, Error, MetalKernel, Result};
 
 /// Whether each element is other than 0, eight a byte: bit i of byte b says it of element 8 b + i in row-major order.
@@ -36,7 +33,7 @@ pub fn pack_bits(x: &Array) -> Result<Array> {
             x.shape()
         )));
     }
-    only(apply(&Pack, &[x])?)
+    only(apply(&Bits::Pack, &[x])?)
 }
 
 /// The bits of each byte as 0 or 1, the lowest first: what [`pack_bits`] packed.
@@ -98,81 +95,57 @@ impl UnpackBits<'_> {
                 "`original_shape`: expected {size} elements, got {shape:?}"
             )));
         }
-        only(apply(&Unpack, &[x])?)?.reshape(shape)
+        only(apply(&Bits::Unpack, &[x])?)?.reshape(shape)
     }
 }
 
-#[derive(Clone)]
-struct Pack;
+/// One of the two, a thread a byte.
+#[derive(Clone, Copy)]
+enum Bits {
+    Pack,
+    Unpack,
+}
 
-impl Rules for Pack {
+impl Rules for Bits {
     fn name(&self) -> &str {
-        "pack_bits"
+        match self {
+            Bits::Pack => "pack_bits",
+            Bits::Unpack => "unpack_bits",
+        }
     }
 
     fn forward(&self, inputs: &[&Array]) -> Result<Vec<Array>> {
-        static MADE: OnceLock<MetalKernel> = OnceLock::new();
+        static MADE: [Made<MetalKernel>; 2] = [const { Made::new() }; 2];
         let x = inputs[0].reshape(-1)?;
-        let bytes = x.size() / 8;
+        // A byte is unpacked into eight at once.
+        let (bytes, count, statement, dtype) = match self {
+            Bits::Pack => {
+                let count = "x_shape[0] / 8";
+                (x.size() / 8, count, "kk_pack_byte(x + 8 * i)", Dtype::Uint8)
+            }
+            Bits::Unpack => (
+                x.size(),
+                "x_shape[0]",
+                "kk_unpack_byte(x[i])",
+                Dtype::Uint64,
+            ),
+        };
         if bytes == 0 {
             return Ok(vec![Array::zeros(0, Dtype::Uint8)?]);
         }
-        let kernel = build(&MADE, "pack_bits", &["x"], &["out"], || {
-            "const size_t count = x_shape[0] / 8;\n\
-             const size_t i = size_t(thread_position_in_grid.y) * threads_per_grid.x + thread_position_in_grid.x;\n\
-             if (i >= count) return;\n\
-             out[i] = kk_pack_byte(x + 8 * i);"
-                .into()
+        let made = &MADE[*self as usize];
+        let kernel = build_once(made, self.name(), &["x"], &["out"], || {
+            format!(
+                "const size_t count = {count};\n\
+                 const size_t i = size_t(thread_position_in_grid.y) * threads_per_grid.x + thread_position_in_grid.x;\n\
+                 if (i >= count) return;\n\
+                 out[i] = {statement};"
+            )
         })?;
         let inputs = [&x];
         let shape = [bytes as i32];
         let mut launch = kernel.launch(&inputs);
-        launch.set_output(&shape, Dtype::Uint8);
-        over(&mut launch, bytes);
-        let [out] = launch.add()?;
-        Ok(vec![out])
-    }
-
-    fn vjp(&self, _: &[Array], _: &[Array], _: &[Array]) -> Result<Vec<Array>> {
-        Err(no_derivative(self.name(), "x"))
-    }
-
-    fn jvp(&self, _: &[Array], _: &[Option<&Array>]) -> Result<Vec<Array>> {
-        Err(no_derivative(self.name(), "x"))
-    }
-
-    fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<Vec<Array>> {
-        let outputs = each(inputs, axes, |one| apply(self, one))?;
-        Ok(outputs)
-    }
-}
-
-#[derive(Clone)]
-struct Unpack;
-
-impl Rules for Unpack {
-    fn name(&self) -> &str {
-        "unpack_bits"
-    }
-
-    fn forward(&self, inputs: &[&Array]) -> Result<Vec<Array>> {
-        static MADE: OnceLock<MetalKernel> = OnceLock::new();
-        let x = inputs[0].reshape(-1)?;
-        let bytes = x.size();
-        if bytes == 0 {
-            return Ok(vec![Array::zeros(0, Dtype::Uint8)?]);
-        }
-        let kernel = build(&MADE, "unpack_bits", &["x"], &["out"], || {
-            "const size_t count = x_shape[0];\n\
-             const size_t i = size_t(thread_position_in_grid.y) * threads_per_grid.x + thread_position_in_grid.x;\n\
-             if (i >= count) return;\n\
-             out[i] = kk_unpack_byte(x[i]);"
-                .into()
-        })?;
-        let inputs = [&x];
-        let shape = [bytes as i32];
-        let mut launch = kernel.launch(&inputs);
-        launch.set_output(&shape, Dtype::Uint64);
+        launch.set_output(&shape, dtype);
         over(&mut launch, bytes);
         let [out] = launch.add()?;
         Ok(vec![out.view(Dtype::Uint8)?])
@@ -187,7 +160,6 @@ impl Rules for Unpack {
     }
 
     fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<Vec<Array>> {
-        let outputs = each(inputs, axes, |one| apply(self, one))?;
-        Ok(outputs)
+        each(inputs, axes, |one| apply(self, one))
     }
 }

@@ -1,16 +1,14 @@
 //! The kernels that choose elements of rows: their texts and launches. See `kernels/selection.metal`.
 
-use std::sync::OnceLock;
-
 use smallvec::SmallVec;
 
 use super::arguments::{number, rows_of};
 use super::group::block_bytes;
-use super::kernel::build;
 use crate::codegen::blocks::as_on_gpu;
 use crate::codegen::group::{Facts, Group};
 use crate::codegen::layout::Walk;
 use crate::metal::{LONGEST, Launch, lines};
+use crate::metal::{Made, build_once};
 use crate::{Array, Dtype, MetalKernel, Result};
 
 /// The most elements of a row that a kernel chooses; more are sorted.
@@ -52,8 +50,8 @@ fn leading(x: &Array) -> SmallVec<[i32; 6]> {
 /// Index of the first largest element of each row of at least one.
 #[track_caller]
 pub(super) fn argmax(x: &Array) -> Result<Array> {
-    static ONE: OnceLock<MetalKernel> = OnceLock::new();
-    static GROUP: OnceLock<MetalKernel> = OnceLock::new();
+    static ONE: Made<MetalKernel> = Made::new();
+    static GROUP: Made<MetalKernel> = Made::new();
     let (rows, width) = rows_of("x", x)?;
     let shape = leading(x);
     if rows == 0 {
@@ -62,7 +60,7 @@ pub(super) fn argmax(x: &Array) -> Result<Array> {
     let gpu = crate::stream::current().gpu;
     let inputs = [x];
     if !as_on_gpu(gpu) {
-        let kernel = build(&ONE, "argmax", &["x"], &["out"], || {
+        let kernel = build_once(&ONE, "argmax", &["x"], &["out"], || {
             format!("{ROW}out[row] = kk_argmax_one<VEC>(x + row * n, n);")
         })?;
         let mut launch = kernel.launch(&inputs);
@@ -72,7 +70,7 @@ pub(super) fn argmax(x: &Array) -> Result<Array> {
         let [out] = launch.add()?;
         return Ok(out);
     }
-    let kernel = build(&GROUP, "argmax_group", &["x"], &["out"], || {
+    let kernel = build_once(&GROUP, "argmax_group", &["x"], &["out"], || {
         format!(
             "threadgroup uint shared[64];\n{ROW}\
              const uint first = kk_argmax_row<TG, VEC, ITEMS, HELD>(x + row * n, n, index, \
@@ -109,7 +107,7 @@ pub(super) fn argmax(x: &Array) -> Result<Array> {
 /// the width.
 #[track_caller]
 pub(super) fn topk(x: &Array, k: usize, give: Give) -> Result<[Array; 2]> {
-    static MADE: [OnceLock<MetalKernel>; 6] = [const { OnceLock::new() }; 6];
+    static MADE: [Made<MetalKernel>; 6] = [const { Made::new() }; 6];
     let (rows, width) = rows_of("x", x)?;
     let mut shape = leading(x);
     shape.push(k as i32);
@@ -130,7 +128,7 @@ pub(super) fn topk(x: &Array, k: usize, give: Give) -> Result<[Array; 2]> {
         "{}_{way:?}",
         if give == Give::Values { "topk" } else { "gate" }
     );
-    let kernel = build(
+    let kernel = build_once(
         &MADE[index],
         &name.to_lowercase(),
         &["x", "count"],
@@ -226,8 +224,8 @@ impl Way {
 /// Numbers of 64 bits that are the smaller, the earlier an element comes: the inverted key, then the place.
 #[track_caller]
 pub(super) fn sortable(x: &Array) -> Result<Array> {
-    static MADE: OnceLock<MetalKernel> = OnceLock::new();
-    let kernel = build(&MADE, "order", &["x"], &["out"], || {
+    static MADE: Made<MetalKernel> = Made::new();
+    let kernel = build_once(&MADE, "order", &["x"], &["out"], || {
         "size_t size = 1;\n\
          for (int i = 0; i < x_ndim; ++i) size *= x_shape[i];\n\
          const size_t n = x_shape[x_ndim - 1];\n\

@@ -3,19 +3,17 @@
 //! Integers of 8 and 16 bits are images, too: results are rounded to the nearest integer, ties to even, and cut to what the
 //! dtype holds. They have no derivative: asking for one is an [`Error::Argument`].
 
-use std::borrow::Cow;
-use std::sync::OnceLock;
-
 use super::arguments::{check_float, check_shape};
 use super::catalog::{Entry, Kind, few_roundings, input};
 use super::held::held;
-use super::kernel::build;
 use crate::codegen::blocks::as_on_gpu;
 use crate::metal::{LONGEST, lines};
+use crate::metal::{Made, build_once};
 use crate::ops::{Conv, PadMode};
 use crate::transforms::rules::each;
 use crate::transforms::rules::{Rules, apply, only};
 use crate::{Array, Dtype, Error, MetalKernel, Result};
+use std::borrow::Cow;
 
 /// The image in another size, by bilinear interpolation: each pixel is a mean of the four nearest ones, weighted by how
 /// near their centres are; images end with their outermost pixels. There is no filter against aliases.
@@ -304,7 +302,7 @@ struct ImageKernel {
     inputs: &'static [&'static str],
     /// What it calls; the row, where a thread begins in it and how far it goes on each time follow.
     call: &'static str,
-    made: [OnceLock<MetalKernel>; 2],
+    made: [Made<MetalKernel>; 2],
 }
 
 impl ImageKernel {
@@ -313,7 +311,7 @@ impl ImageKernel {
             name,
             inputs,
             call,
-            made: [const { OnceLock::new() }; 2],
+            made: [const { Made::new() }; 2],
         }
     }
 
@@ -349,7 +347,7 @@ impl ImageKernel {
             format!("{}_gpu", self.name)
         };
         let inputs: Vec<&str> = self.inputs.iter().copied().chain(["size"]).collect();
-        build(made, &name, &inputs, &["out"], || {
+        build_once(made, &name, &inputs, &["out"], || {
             let whole = if whole { "true" } else { "false" };
             let call = self.call.replace("WHOLE", whole);
             format!(

@@ -1,13 +1,10 @@
 //! Rows that indices choose, and rows that are added up where indices say.
 
-use std::sync::OnceLock;
-
 use super::arguments::check_float;
-use super::kernel::build;
 use super::moving::{self, SHARE, gather, only, scatter, share, sizes};
 use crate::array::IntoShape;
-use crate::transforms::rules::each;
-use crate::transforms::rules::{Rules, apply};
+use crate::metal::{Made, build_once};
+use crate::transforms::rules::{Rules, apply, each};
 use crate::{Array, Error, MetalKernel, Result};
 
 /// `src[indices[m]] + other[m]` for each m.
@@ -146,7 +143,7 @@ impl Rules for GatherAdd {
     }
 
     fn forward(&self, inputs: &[&Array]) -> Result<Vec<Array>> {
-        static MADE: OnceLock<MetalKernel> = OnceLock::new();
+        static MADE: Made<MetalKernel> = Made::new();
         let (src, other) = (inputs[0], inputs[2]);
         let (count, width) = sizes(other);
         if src.size() == 0 || count == 0 {
@@ -154,7 +151,7 @@ impl Rules for GatherAdd {
             return Ok(vec![Array::full((count, width), f32::NAN, src.dtype())?]);
         }
         let names = ["src", "indices", "other"];
-        let kernel = build(&MADE, "gather_add", &names, &["out"], || {
+        let kernel = build_once(&MADE, "gather_add", &names, &["out"], || {
             format!(
                 "const size_t rows = indices_shape[0], n = src_shape[1], known = src_shape[0];\n{SHARE}\
                  const size_t at = kk_row_of<true>(indices[row], known);\n\
@@ -196,7 +193,6 @@ impl Rules for GatherAdd {
     }
 
     fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<Vec<Array>> {
-        let outputs = each(inputs, axes, |one| apply(self, one))?;
-        Ok(outputs)
+        each(inputs, axes, |one| apply(self, one))
     }
 }

@@ -1,12 +1,10 @@
 //! Kernels of the catalog over rows: what each is made of, and how it is launched.
 
-use std::sync::OnceLock;
-
 use super::arguments::with_axes;
 use super::group::{Group, block_bytes};
 use super::split::{self, Split};
 use crate::codegen::blocks::as_on_gpu;
-use crate::metal::{LONGEST, lines};
+use crate::metal::{LONGEST, Made, build_once, lines};
 use crate::{Array, Dtype, MetalKernel, Result};
 
 /// A kernel over the rows of its first input.
@@ -24,9 +22,9 @@ pub(crate) struct RowKernel {
     vec_on_cpu: [i32; 2],
     /// What it does with a row that several groups may share.
     shared: split::Sharing,
-    made: OnceLock<MetalKernel>,
-    made_split: OnceLock<MetalKernel>,
-    made_in_lines: OnceLock<MetalKernel>,
+    made: Made<MetalKernel>,
+    made_split: Made<MetalKernel>,
+    made_in_lines: Made<MetalKernel>,
 }
 
 impl RowKernel {
@@ -44,9 +42,9 @@ impl RowKernel {
             call,
             vec_on_cpu: [64; 2],
             shared: split::Sharing::Maps(1),
-            made: OnceLock::new(),
-            made_split: OnceLock::new(),
-            made_in_lines: OnceLock::new(),
+            made: Made::new(),
+            made_split: Made::new(),
+            made_in_lines: Made::new(),
         }
     }
 
@@ -72,7 +70,7 @@ impl RowKernel {
     }
 
     fn kernel(&self) -> Result<&MetalKernel> {
-        build(&self.made, self.name, self.inputs, self.outputs, || {
+        build_once(&self.made, self.name, self.inputs, self.outputs, || {
             self.source(false)
         })
     }
@@ -80,7 +78,7 @@ impl RowKernel {
     /// The kernel for more threads than one axis of a grid has: it goes on along the next.
     fn kernel_in_lines(&self) -> Result<&MetalKernel> {
         let name = format!("{}_lines", self.name);
-        build(
+        build_once(
             &self.made_in_lines,
             &name,
             self.inputs,
@@ -196,27 +194,8 @@ impl RowKernel {
             return Ok(kernel);
         }
         let name = format!("{}_split", self.name);
-        build(&self.made_split, &name, self.inputs, self.outputs, || {
+        build_once(&self.made_split, &name, self.inputs, self.outputs, || {
             split::source(self.shared, self.inputs[0], self.call)
         })
     }
-}
-
-/// The kernel, made at its first use with the functions of the library that its source names.
-pub(super) fn build<'a>(
-    made: &'a OnceLock<MetalKernel>,
-    name: &str,
-    inputs: &[&str],
-    outputs: &[&str],
-    source: impl FnOnce() -> String,
-) -> Result<&'a MetalKernel> {
-    if let Some(kernel) = made.get() {
-        return Ok(kernel);
-    }
-    let source = source();
-    let kernel = MetalKernel::new(name, inputs.to_vec(), outputs.to_vec())
-        .header(crate::msl::header_for(&source))
-        .source(source)
-        .build()?;
-    Ok(made.get_or_init(|| kernel))
 }

@@ -1,16 +1,13 @@
 //! Mixtures of experts: which experts a token goes to, the tokens in the order of their experts, and back.
 
-use std::sync::OnceLock;
-
 use super::arguments::{check_float, check_shape, number};
 use super::choose::{self, Give};
 use super::indexing::check_integers;
-use super::kernel::build;
 use super::moving::{self, SHARE, gather, only, over, scatter, share, sizes};
 use super::selection::{check_width, over_leading, two};
+use crate::metal::{Made, build_once};
 use crate::ops::{concatenate, where_};
-use crate::transforms::rules::each;
-use crate::transforms::rules::{Rules, apply};
+use crate::transforms::rules::{Rules, apply, each};
 use crate::{Array, Dtype, Error, MetalKernel, Result};
 
 /// The two largest of the last axis: the softmax of both, and their indices. Of equal ones the first comes first.
@@ -224,10 +221,10 @@ pub fn moe_combine(expert_outputs: &Array, weights: &Array) -> Result<Array> {
 /// Of sorted keys: the token of each row (int64, -1 for none), its expert, and the row of each slot.
 #[track_caller]
 fn slots_of(keys: &Array, k: i32, experts: usize) -> Result<[Array; 3]> {
-    static MADE: OnceLock<MetalKernel> = OnceLock::new();
+    static MADE: Made<MetalKernel> = Made::new();
     let names = ["keys", "slots", "known"];
     let outputs = ["tokens", "experts", "places"];
-    let kernel = build(&MADE, "moe_slots", &names, &outputs, || {
+    let kernel = build_once(&MADE, "moe_slots", &names, &outputs, || {
         "const size_t count = keys_shape[0];\n\
          const size_t i = size_t(thread_position_in_grid.y) * threads_per_grid.x + thread_position_in_grid.x;\n\
          if (i >= count) return;\n\
@@ -320,7 +317,7 @@ impl Rules for Combine {
     }
 
     fn forward(&self, inputs: &[&Array]) -> Result<Vec<Array>> {
-        static MADE: [OnceLock<MetalKernel>; 2] = [const { OnceLock::new() }; 2];
+        static MADE: [Made<MetalKernel>; 2] = [const { Made::new() }; 2];
         let (rows, weights) = (inputs[0], inputs[1]);
         let (_, width) = sizes(rows);
         let (tokens, _) = sizes(weights);
@@ -333,7 +330,7 @@ impl Rules for Combine {
             false => ("moe_combine", "kk_weighed(places, weights, "),
         };
         let names = &names[..inputs.len()];
-        let kernel = build(
+        let kernel = build_once(
             &MADE[usize::from(self.slots)],
             name,
             names,
@@ -396,7 +393,6 @@ impl Rules for Combine {
     }
 
     fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<Vec<Array>> {
-        let outputs = each(inputs, axes, |one| apply(self, one))?;
-        Ok(outputs)
+        each(inputs, axes, |one| apply(self, one))
     }
 }

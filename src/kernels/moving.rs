@@ -1,14 +1,11 @@
 //! Rows that are moved by indices, as linear operations: each is the other's derivative. See `kernels/indexing.metal`.
 
-use std::sync::OnceLock;
-
 use super::arguments::number;
 use super::group::block_bytes;
-use super::kernel::build;
 use crate::codegen::blocks::as_on_gpu;
 use crate::metal::{LONGEST, Launch, lines};
-use crate::transforms::rules::each;
-use crate::transforms::rules::{Rules, apply};
+use crate::metal::{Made, build_once};
+use crate::transforms::rules::{Rules, apply, each};
 use crate::{Array, Dtype, MetalKernel, Result};
 
 /// A thread's share of a result of `rows` rows of `n`: its row and the elements from `from` to `to`.
@@ -60,8 +57,8 @@ pub(super) fn over(launch: &mut Launch<'_>, n: usize) {
 /// index's place. Equal rows stay in the order of their places.
 #[track_caller]
 pub(super) fn sorted_keys(indices: &Array, rows: usize, wrap: bool) -> Result<Array> {
-    static MADE: OnceLock<MetalKernel> = OnceLock::new();
-    let kernel = build(&MADE, "index_keys", &["indices", "rows"], &["out"], || {
+    static MADE: Made<MetalKernel> = Made::new();
+    let kernel = build_once(&MADE, "index_keys", &["indices", "rows"], &["out"], || {
         "const size_t count = indices_shape[0];\n\
          const size_t i = size_t(thread_position_in_grid.y) * threads_per_grid.x + thread_position_in_grid.x;\n\
          if (i >= count) return;\n\
@@ -81,8 +78,8 @@ pub(super) fn sorted_keys(indices: &Array, rows: usize, wrap: bool) -> Result<Ar
 /// Where the keys of each of `rows` rows begin, and where those of the last one end: (`rows` + 1,), int64.
 #[track_caller]
 pub(super) fn starts(keys: &Array, rows: usize) -> Result<Array> {
-    static MADE: OnceLock<MetalKernel> = OnceLock::new();
-    let kernel = build(&MADE, "index_starts", &["keys", "rows"], &["out"], || {
+    static MADE: Made<MetalKernel> = Made::new();
+    let kernel = build_once(&MADE, "index_starts", &["keys", "rows"], &["out"], || {
         "const size_t count = keys_shape[0];\n\
          const size_t i = size_t(thread_position_in_grid.y) * threads_per_grid.x + thread_position_in_grid.x;\n\
          if (i > size_t(rows)) return;\n\
@@ -139,14 +136,14 @@ impl Rules for Gather {
     }
 
     fn forward(&self, inputs: &[&Array]) -> Result<Vec<Array>> {
-        static MADE: OnceLock<MetalKernel> = OnceLock::new();
+        static MADE: Made<MetalKernel> = Made::new();
         let (src, indices) = (inputs[0], inputs[1]);
         let (rows, width) = sizes(src);
         let shape = [indices.size() as i32, width as i32];
         if rows * width * indices.size() == 0 {
             return Ok(vec![Array::zeros(shape, src.dtype())?]);
         }
-        let kernel = build(&MADE, "gather", &["src", "indices"], &["out"], || {
+        let kernel = build_once(&MADE, "gather", &["src", "indices"], &["out"], || {
             format!(
                 "const size_t rows = indices_shape[0], n = src_shape[1], known = src_shape[0];\n{SHARE}\
                  const size_t at = kk_row_of<true>(indices[row], known);\n\
@@ -178,8 +175,7 @@ impl Rules for Gather {
     }
 
     fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<Vec<Array>> {
-        let outputs = each(inputs, axes, |one| apply(self, one))?;
-        Ok(outputs)
+        each(inputs, axes, |one| apply(self, one))
     }
 }
 
@@ -191,9 +187,9 @@ struct Scatter {
 
 impl Scatter {
     fn in_order(&self, updates: &Array, indices: &Array) -> Result<Array> {
-        static MADE: OnceLock<MetalKernel> = OnceLock::new();
+        static MADE: Made<MetalKernel> = Made::new();
         let (_, width) = sizes(updates);
-        let kernel = build(
+        let kernel = build_once(
             &MADE,
             "scatter_add",
             &["updates", "keys", "starts"],
@@ -219,11 +215,9 @@ impl Scatter {
     }
 
     fn at_once(&self, updates: &Array, indices: &Array) -> Result<Array> {
-        static MADE: OnceLock<MetalKernel> = OnceLock::new();
+        static MADE: Made<MetalKernel> = Made::new();
         let (_, width) = sizes(updates);
-        let kernel = match MADE.get() {
-            Some(kernel) => kernel,
-            None => {
+        let kernel = MADE.get_or_make(|| {
                 let source = "const size_t n = updates_shape[1], all = n * indices_shape[0];\n\
                      const size_t id = size_t(thread_position_in_grid.y) * threads_per_grid.x + thread_position_in_grid.x;\n\
                      if (id >= all) return;\n\
@@ -231,14 +225,12 @@ impl Scatter {
                      const size_t known = size_t(rows), at = kk_row_of<true>(indices[row], known);\n\
                      if (at < known) atomic_fetch_add_explicit(&out[at * n + (id - row * n)], float(updates[id]), memory_order_relaxed);";
                 let inputs = ["updates", "indices", "rows"];
-                let kernel = MetalKernel::new("scatter_add_atomic", inputs, ["out"])
+                MetalKernel::new("scatter_add_atomic", inputs, ["out"])
                     .header(crate::msl::header_for(source))
                     .source(source)
                     .atomic_outputs(true)
-                    .build()?;
-                MADE.get_or_init(|| kernel)
-            }
-        };
+                    .build()
+        })?;
         let rows = number(self.rows as i64)?;
         let inputs = [updates, indices, &*rows];
         let shape = [self.rows as i32, width as i32];
@@ -282,7 +274,6 @@ impl Rules for Scatter {
     }
 
     fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<Vec<Array>> {
-        let outputs = each(inputs, axes, |one| apply(self, one))?;
-        Ok(outputs)
+        each(inputs, axes, |one| apply(self, one))
     }
 }

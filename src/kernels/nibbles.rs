@@ -1,11 +1,9 @@
 //! Two codes of 4 bits a byte as floats.
 
-use std::sync::OnceLock;
-
 use super::arguments::number;
-use super::kernel::build;
 use crate::codegen::blocks::as_on_gpu;
 use crate::metal::{LONGEST, lines};
+use crate::metal::{Made, build_once};
 use crate::ops::PadMode;
 use crate::transforms::rules::each;
 use crate::transforms::rules::{Rules, apply, only};
@@ -166,7 +164,7 @@ impl Rules for Nibbles {
 const NAMES: [&str; 3] = ["x", "scales", "block"];
 
 fn kernel(format: Format, blocks: bool) -> Result<&'static MetalKernel> {
-    static MADE: [[OnceLock<MetalKernel>; 2]; 2] = [const { [const { OnceLock::new() }; 2] }; 2];
+    static MADE: [[Made<MetalKernel>; 2]; 2] = [const { [const { Made::new() }; 2] }; 2];
     let (name, made) = match format {
         Format::Int4 => ("int4", &MADE[0]),
         Format::Nf4 => ("nf4", &MADE[1]),
@@ -177,7 +175,7 @@ fn kernel(format: Format, blocks: bool) -> Result<&'static MetalKernel> {
         "dequantize"
     };
     let made = &made[usize::from(blocks)];
-    build(made, &format!("{kind}_{name}"), &NAMES, &["out"], || {
+    build_once(made, &format!("{kind}_{name}"), &NAMES, &["out"], || {
         source(&format!("kk_{name}"), blocks)
     })
 }

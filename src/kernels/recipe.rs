@@ -1,7 +1,7 @@
 //! How a function of the catalog is made from a row program and a textbook formula; see docs/CATALOG.md.
 
 use std::rc::Rc;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
@@ -14,6 +14,7 @@ use crate::codegen::program::{
     Fold, Input, InputKind, Output, OutputDtype, Program, Reduction, Span,
 };
 use crate::expr::{Expr, Extent, Formula, Language, read};
+use crate::metal::Made;
 use crate::{Array, Dtype, Error, Result};
 
 /// A function of the catalog, as its declaration says.
@@ -27,10 +28,10 @@ pub(super) struct Kernel {
     words: &'static [&'static str],
     program: &'static str,
     formula: &'static str,
-    made: OnceLock<Operation>,
+    made: Made<Operation>,
     /// The same with results in float32.
-    wide: OnceLock<Operation>,
-    read: OnceLock<Formula>,
+    wide: Made<Operation>,
+    read: Made<Formula>,
 }
 
 impl Kernel {
@@ -48,9 +49,9 @@ impl Kernel {
             words: &[],
             program,
             formula,
-            made: OnceLock::new(),
-            wide: OnceLock::new(),
-            read: OnceLock::new(),
+            made: Made::new(),
+            wide: Made::new(),
+            read: Made::new(),
         }
     }
 
@@ -154,9 +155,11 @@ impl Kernel {
 
     #[track_caller]
     fn formula(&self) -> Result<&Formula> {
-        if let Some(known) = self.read.get() {
-            return Ok(known);
-        }
+        self.read.get_or_make(|| self.parsed())
+    }
+
+    #[track_caller]
+    fn parsed(&self) -> Result<Formula> {
         let arrays = self.inputs.iter().map(|i| match i.kind {
             Kind::Targets | Kind::Scalars => (i.name, Extent::Row),
             Kind::Scalar => (i.name, Extent::Number),
@@ -164,25 +167,22 @@ impl Kernel {
         });
         let numbers = self.numbers.iter().map(|n| (*n, Extent::Number));
         let arguments: Vec<(&str, Extent)> = arrays.chain(numbers).collect();
-        let read = Formula::parse(self.formula, &arguments)?;
-        Ok(self.read.get_or_init(|| read))
+        Formula::parse(self.formula, &arguments)
     }
 
     #[track_caller]
     fn op(&self, wide: bool) -> Result<&Operation> {
         let made = if wide { &self.wide } else { &self.made };
-        if let Some(known) = made.get() {
-            return Ok(known);
-        }
-        let (_, name) = self.name.split_once("::").unwrap_or(("", self.name));
-        let mut program = self.program()?;
-        if wide {
-            for o in &mut program.outputs {
-                o.dtype = OutputDtype::Fixed(Dtype::Float32);
+        made.get_or_make(|| {
+            let (_, name) = self.name.split_once("::").unwrap_or(("", self.name));
+            let mut program = self.program()?;
+            if wide {
+                for o in &mut program.outputs {
+                    o.dtype = OutputDtype::Fixed(Dtype::Float32);
+                }
             }
-        }
-        let op = Operation::new(name, program, None)?;
-        Ok(made.get_or_init(|| op))
+            Operation::new(name, program, None)
+        })
     }
 
     /// The program of the text.

@@ -2,11 +2,12 @@
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use super::MetalKernel;
 use crate::Result;
 use crate::error::Here;
 
 /// Holds a value once it could be made. Where that fails, the next who asks tries again.
-pub(super) struct Made<T> {
+pub(crate) struct Made<T> {
     value: OnceLock<T>,
     /// Held by the thread that makes the value; others that need this very one wait.
     making: Mutex<()>,
@@ -14,16 +15,25 @@ pub(super) struct Made<T> {
 
 impl<T> Default for Made<T> {
     fn default() -> Self {
+        Made::new()
+    }
+}
+
+impl<T> Made<T> {
+    pub(crate) const fn new() -> Self {
         Made {
             value: OnceLock::new(),
             making: Mutex::new(()),
         }
     }
-}
 
-impl<T> Made<T> {
+    /// The value, if it was made.
+    pub(crate) fn get(&self) -> Option<&T> {
+        self.value.get()
+    }
+
     #[track_caller]
-    pub(super) fn get_or_make(&self, make: impl FnOnce() -> Result<T>) -> Result<&T> {
+    pub(crate) fn get_or_make(&self, make: impl FnOnce() -> Result<T>) -> Result<&T> {
         if let Some(value) = self.value.get() {
             return Ok(value);
         }
@@ -35,4 +45,22 @@ impl<T> Made<T> {
         let value = make().here()?;
         Ok(self.value.get_or_init(|| value))
     }
+}
+
+/// A kernel that is made at its first use, with the functions of the library that its source names.
+#[track_caller]
+pub(crate) fn build_once<'a>(
+    made: &'a Made<MetalKernel>,
+    name: &str,
+    inputs: &[&str],
+    outputs: &[&str],
+    source: impl FnOnce() -> String,
+) -> Result<&'a MetalKernel> {
+    made.get_or_make(|| {
+        let source = source();
+        MetalKernel::new(name, inputs.to_vec(), outputs.to_vec())
+            .header(crate::msl::header_for(&source))
+            .source(source)
+            .build()
+    })
 }

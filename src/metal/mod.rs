@@ -28,6 +28,7 @@ pub(crate) use geometry::{LONGEST, lines};
 pub use kernel::{KernelSource, MetalKernel};
 pub use launch::Launch;
 pub(crate) use launch::{Options, options};
+pub(crate) use made::{Made, build_once};
 pub(crate) use run::{Outputs, arrays};
 pub use spec::KernelBuilder;
 pub(crate) use spec::check_identifier;

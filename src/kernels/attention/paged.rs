@@ -1,12 +1,10 @@
 //! Attention of one query a sequence over keys and values in blocks.
 
-use std::sync::OnceLock;
-
 use crate::codegen::blocks::as_on_gpu;
 use crate::kernels::arguments::{check_float, number, with_axes};
 use crate::kernels::catalog::{Axes, Entry, Other, few_roundings, floats, integers, other};
-use crate::kernels::kernel::build;
 use crate::kernels::op::{Op, reverse_mode};
+use crate::metal::{Made, build_once};
 use crate::{Array, Dtype, Error, MetalKernel, Result, ops};
 
 /// Attention of one query a sequence over keys and values that stand in blocks (W. Kwon and others, "Efficient Memory
@@ -137,7 +135,7 @@ static PAGED: Op<f32> = Op {
         if p[0].size() == 0 || p[1].size() == 0 || p[3].size() == 0 {
             return Ok(vec![without_tokens(p[0], p[4])?]);
         }
-        let kernel = build(
+        let kernel = build_once(
             &KERNEL,
             "paged_attention",
             &[
@@ -227,7 +225,7 @@ fn without_tokens(q: &Array, lens: &Array) -> Result<Array> {
     none.broadcast_to(q.shape())
 }
 
-static KERNEL: OnceLock<MetalKernel> = OnceLock::new();
+static KERNEL: Made<MetalKernel> = Made::new();
 const SOURCE: &str = "\
 threadgroup float shared[32];
 threadgroup float scores[kk_tokens];
