@@ -21,7 +21,7 @@
 //!
 //! | to | see |
 //! |---|---|
-//! | make and use arrays | [`Array`], [`ops`], [`random`], [`fast`], [`linalg`] |
+//! | make and use arrays | [`Array`], [`ops`], [`random`], [`fast`], [`linalg`], [`fft`] |
 //! | write kernels | [`MetalKernel`], [`metal`], [`engine`] |
 //! | see what they cost | [`registry`], [`profile`] |
 //! | differentiate, vectorize, compile | [`grad`], [`vmap()`], [`custom_function`], [`compile`] |
@@ -46,6 +46,7 @@ mod error;
 mod eval;
 pub mod expr;
 pub mod fast;
+pub mod fft;
 mod frozen;
 pub mod io;
 pub mod kernels;

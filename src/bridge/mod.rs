@@ -10,6 +10,7 @@ pub(crate) mod callback;
 pub(crate) mod deep;
 pub(crate) mod element;
 pub(crate) mod fast;
+pub(crate) mod fft;
 pub(crate) mod frozen;
 pub(crate) mod host;
 pub(crate) mod io;

@@ -184,7 +184,7 @@ impl Sections for Vec<i32> {
 
 /// The members of a list whose length MLX fixes.
 #[track_caller]
-pub(super) fn exactly<const N: usize>(arrays: Vec<Array>) -> Result<[Array; N]> {
+pub(crate) fn exactly<const N: usize>(arrays: Vec<Array>) -> Result<[Array; N]> {
     match <[Array; N]>::try_from(arrays) {
         Ok(arrays) => Ok(arrays),
         Err(arrays) => Err(Error::argument(

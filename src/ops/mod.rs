@@ -39,7 +39,7 @@
 //! # Memory
 //! A result that memory cannot hold is an [`Error::Memory`] of the evaluation; the process goes on.
 
-mod axes;
+pub(crate) mod axes;
 mod cast;
 mod conv;
 mod conv64;
@@ -70,6 +70,7 @@ use crate::{Array, Axes, Error, Result};
 pub use self::conv::Conv;
 pub use self::create::{bartlett, blackman, hamming, hanning};
 pub use self::elementwise::{Bounds, Tolerance, where_};
+pub(crate) use self::join::exactly;
 pub use self::join::{
     Indexing, Sections, broadcast_arrays, concatenate, concatenate_flat, depends, meshgrid, stack,
 };

@@ -43,7 +43,7 @@ const LAYERS: &[Layer] = &[
     apart(&["metal"]),
     apart(&["msl"]),
     apart(&["engine", "expr"]),
-    apart(&["transforms", "random", "linalg", "memory"]),
+    apart(&["transforms", "random", "linalg", "fft", "memory"]),
     together(&["frozen", "io"]),
     apart(&["ops"]),
     together(&["array", "eval", "stream"]),

@@ -1,0 +1,233 @@
+//! Fourier transforms: `mlx/fft.h`.
+//!
+//! The transforms compute in complex64 and float32, whatever the input's dtype; a float64 input loses digits. By default the forward
+//! transform is not scaled, and the inverse is divided by the number of elements: see [`FftNorm`].
+//!
+//! | | one axis | two axes | several |
+//! |---|---|---|---|
+//! | complex to complex | [`fft()`] | [`fft2`] | [`fftn`] |
+//! | its inverse | [`ifft`] | [`ifft2`] | [`ifftn`] |
+//! | real to half of the spectrum | [`rfft`] | [`rfft2`] | [`rfftn`] |
+//! | its inverse | [`irfft`] | [`irfft2`] | [`irfftn`] |
+//!
+//! ```
+//! use zmlx::{Array, fft};
+//!
+//! # fn main() -> zmlx::Result<()> {
+//! let x = Array::from_slice(&[1.0f32, 2.0, 3.0, 4.0], 4)?;
+//! let spectrum = fft::rfft(&x).call()?;
+//! assert_eq!(spectrum.shape(), [3]);
+//! let again = fft::irfft(&spectrum).call()?;
+//! assert!(again.subtract(&x)?.abs()?.max(..)?.item::<f32>()? < 1e-6);
+//! # Ok(())
+//! # }
+//! ```
+
+mod shift;
+mod stft;
+
+pub use self::shift::{fftfreq, fftshift, ifftshift, rfftfreq};
+pub use self::stft::{FramePad, Istft, Stft, istft, stft};
+
+use crate::bridge::fft::ffi;
+use crate::dtype::Dtype;
+use crate::ops::{axes, done};
+use crate::stream::current;
+use crate::{Array, Axes, Error, IntoAxes, IntoShape, Result};
+
+/// Which direction is scaled, n being the number of elements that are transformed together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum FftNorm {
+    /// The inverse by `1 / n`.
+    #[default]
+    Backward,
+    /// Both by `1 / sqrt(n)`.
+    Ortho,
+    /// The forward transform by `1 / n`.
+    Forward,
+}
+
+impl FftNorm {
+    fn code(self) -> u8 {
+        match self {
+            FftNorm::Backward => 0,
+            FftNorm::Ortho => 1,
+            FftNorm::Forward => 2,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Complex,
+    ComplexInverse,
+    Real,
+    RealInverse,
+}
+
+/// A transform and its options.
+#[derive(Debug)]
+#[must_use = "nothing is computed before `call`"]
+pub struct Fft<'a> {
+    a: &'a Array,
+    kind: Kind,
+    sizes: Option<Result<Vec<i32>>>,
+    axes: Axes,
+    norm: FftNorm,
+}
+
+macro_rules! transforms {
+    ($($(#[$doc:meta])* $name:ident: $kind:ident, $axes:expr;)*) => {$(
+        $(#[$doc])*
+        pub fn $name(a: &Array) -> Fft<'_> {
+            Fft {
+                a,
+                kind: Kind::$kind,
+                sizes: None,
+                axes: $axes.into_axes(),
+                norm: FftNorm::default(),
+            }
+        }
+    )*};
+}
+
+transforms! {
+    /// The discrete Fourier transform along one axis, the last by default: `y[k] = sum_j a[j] exp(-2 pi i j k / n)`. The result is
+    /// complex64.
+    fft: Complex, -1;
+    /// The inverse of [`fft()`].
+    ifft: ComplexInverse, -1;
+    /// [`fft()`] along two axes, the last two by default.
+    fft2: Complex, [-2, -1];
+    /// The inverse of [`fft2`].
+    ifft2: ComplexInverse, [-2, -1];
+    /// [`fft()`] along several axes, all by default.
+    fftn: Complex, ..;
+    /// The inverse of [`fftn`].
+    ifftn: ComplexInverse, ..;
+    /// [`fft()`] of a real array: the first n / 2 + 1 elements, of which the others are the conjugates.
+    rfft: Real, -1;
+    /// The inverse of [`rfft`], float32: n elements from n / 2 + 1. Without [`n`](Fft::n) the result has an even number, 2 (m - 1) of m.
+    irfft: RealInverse, -1;
+    /// [`fft2`] of a real array; the last of the axes has half of the spectrum, as with [`rfft`].
+    rfft2: Real, [-2, -1];
+    /// The inverse of [`rfft2`].
+    irfft2: RealInverse, [-2, -1];
+    /// [`fftn`] of a real array; the last of the axes has half of the spectrum, as with [`rfft`].
+    rfftn: Real, ..;
+    /// The inverse of [`rfftn`].
+    irfftn: RealInverse, ..;
+}
+
+impl Fft<'_> {
+    /// The length along the axis: the array is cut there or filled with zeros. Of an inverse of a real transform it is the
+    /// result's length.
+    pub fn n(self, n: i32) -> Self {
+        self.sizes([n])
+    }
+
+    /// [`n`](Fft::n) for each axis; with all axes, for as many of the last.
+    #[track_caller]
+    pub fn sizes(mut self, sizes: impl IntoShape) -> Self {
+        self.sizes = Some(sizes.into_shape());
+        self
+    }
+
+    /// The axis.
+    pub fn axis(self, axis: i32) -> Self {
+        self.axes(axis)
+    }
+
+    /// The axes, `..` for all; the last one named is the halved one of real transforms.
+    pub fn axes(mut self, axes: impl IntoAxes) -> Self {
+        self.axes = axes.into_axes();
+        self
+    }
+
+    /// How results are scaled.
+    pub fn norm(mut self, norm: FftNorm) -> Self {
+        self.norm = norm;
+        self
+    }
+
+    /// The transform, complex64, or float32 for inverses of real transforms.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for axes that are not there, twice there or as many as there are sizes not, for a size below 1, and for an axis without elements;
+    /// [`Error::Dtype`] for a real transform of complex64.
+    #[track_caller]
+    pub fn call(self) -> Result<Array> {
+        let a = self.a;
+        if self.kind == Kind::Real && a.dtype() == Dtype::Complex64 {
+            return Err(Error::dtype(
+                "`a`: expected a real array for a transform of real numbers, got complex64".into(),
+            ));
+        }
+        let given = self.sizes.transpose()?;
+        let axes = match (&self.axes.axes, &given) {
+            (None, Some(sizes)) => (-(sizes.len() as i32)..0).collect(),
+            _ => self.axes.resolve(a.ndim()),
+        };
+        let axes = axes::distinct("axes", &axes, a.ndim())?;
+        let sizes = match given {
+            Some(sizes) => sizes,
+            None => {
+                let mut sizes: Vec<i32> = axes.iter().map(|&i| a.shape()[i as usize]).collect();
+                if let (Kind::RealInverse, Some(last)) = (self.kind, sizes.last_mut()) {
+                    *last = last.saturating_sub(1).saturating_mul(2);
+                }
+                sizes
+            }
+        };
+        if sizes.len() != axes.len() || axes.is_empty() {
+            return Err(Error::shape(format!(
+                "`sizes`: expected a size for each of the axes {axes:?}, and one axis at least, got {sizes:?} for shape {:?}",
+                a.shape()
+            )));
+        }
+        if sizes.iter().any(|&n| n < 1) {
+            return Err(Error::shape(format!(
+                "`sizes`: expected at least 1 along each of the axes {axes:?}, got {sizes:?} for shape {:?}",
+                a.shape()
+            )));
+        }
+        let shape = self.kind.shape(a.shape(), &axes, &sizes);
+        if shape.contains(&0) {
+            return Array::zeros(shape, self.kind.dtype());
+        }
+        let transform = match self.kind {
+            Kind::Complex => ffi::fftn,
+            Kind::ComplexInverse => ffi::ifftn,
+            Kind::Real => ffi::rfftn,
+            Kind::RealInverse => ffi::irfftn,
+        };
+        done(transform(
+            a.raw(),
+            &sizes,
+            &axes,
+            self.norm.code(),
+            current(),
+        ))
+    }
+}
+
+impl Kind {
+    fn dtype(self) -> Dtype {
+        match self {
+            Kind::RealInverse => Dtype::Float32,
+            _ => Dtype::Complex64,
+        }
+    }
+
+    /// The result's shape.
+    fn shape(self, of: &[i32], axes: &[i32], sizes: &[i32]) -> Vec<i32> {
+        let mut shape = of.to_vec();
+        for (&axis, &n) in axes.iter().zip(sizes) {
+            shape[axis as usize] = n;
+        }
+        if let (Kind::Real, Some(&axis)) = (self, axes.last()) {
+            shape[axis as usize] = shape[axis as usize] / 2 + 1;
+        }
+        shape
+    }
+}
