@@ -28,6 +28,7 @@
 //! | read and write files | [`io`], [`export_function`] |
 //! | test and measure | [`testing`], [`mod@bench`] |
 //! | use several threads | [`Frozen`], [`Worker`], [`stream`] |
+//! | use several machines | [`distributed`] |
 //!
 //! Every call that can fail returns [`Result`]; errors carry the place in your code.
 
@@ -39,6 +40,7 @@ pub mod bench;
 #[allow(unsafe_code, reason = "what it calls is C++")]
 mod bridge;
 mod codegen;
+pub mod distributed;
 mod dtype;
 pub mod elementwise;
 pub mod engine;

@@ -8,6 +8,7 @@
 pub(crate) mod array;
 pub(crate) mod callback;
 pub(crate) mod deep;
+pub(crate) mod distributed;
 pub(crate) mod element;
 pub(crate) mod fast;
 pub(crate) mod fft;
