@@ -5,7 +5,7 @@
 //! cargo run --release --example launch -- -n 2 -- target/release/examples/data_parallel
 //! ```
 
-use zmlx::{distributed, prelude::*, value_and_grad};
+use zmlx::{distributed, prelude::*, value_and_grad_of};
 
 fn main() -> zmlx::Result<()> {
     let group = distributed::init()?;
@@ -14,13 +14,13 @@ fn main() -> zmlx::Result<()> {
     let x = random::with_key(&key).uniform((256, 1))?;
     let y = x.multiply(3.0)?.subtract(2.0)?;
 
-    let loss = value_and_grad(move |p: &[Array]| {
+    let loss = |p: &[Array]| {
         let line = x.multiply(&p[0])?.add(&p[1])?;
         Ok(vec![line.subtract(&y)?.square()?.mean(..)?])
-    });
+    };
     let mut parameters = vec![Array::from(0.0f32), Array::from(0.0f32)];
     for step in 0..300 {
-        let (value, gradients) = loss(&parameters)?;
+        let (value, gradients) = value_and_grad_of(loss, &[0, 1], &parameters)?;
         let gradients = group.average(&gradients)?;
         for (p, g) in parameters.iter_mut().zip(&gradients) {
             *p = p.subtract(&g.multiply(0.5)?)?;
