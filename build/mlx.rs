@@ -315,6 +315,11 @@ impl Mlx {
         println!("cargo::metadata=version={}", self.version);
         println!("cargo::metadata=root={}", self.prefix.display());
         println!("cargo::metadata=include={}/include", self.prefix.display());
+        // For the test that reads MLX's headers.
+        println!(
+            "cargo::rustc-env=ZMLX_MLX_INCLUDE={}/include",
+            self.prefix.display()
+        );
         println!("cargo::metadata=lib={run_dir}");
     }
 }

@@ -1,5 +1,9 @@
 //! Element types.
 
+mod info;
+
+pub use self::info::{FloatInfo, IntInfo, UnknownDtype};
+
 use std::fmt;
 
 /// The element type of an [`Array`](crate::Array): MLX's own set and names.

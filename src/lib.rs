@@ -50,6 +50,7 @@ pub mod expr;
 pub mod fast;
 pub mod fft;
 mod frozen;
+pub mod graph;
 pub mod io;
 pub mod kernels;
 pub mod linalg;
@@ -70,7 +71,7 @@ pub use array::{
     Array, Axes, Element, Ellipsis, IndexItem, IntoAxes, IntoIndex, IntoIndexItem, IntoShape,
     NewAxis, Operand, keepdims, step,
 };
-pub use dtype::Dtype;
+pub use dtype::{Dtype, FloatInfo, IntInfo, UnknownDtype};
 pub use error::{Error, Result, Site};
 pub use eval::{Pending, async_eval, eval};
 pub use frozen::{Frozen, FrozenMap};
@@ -80,9 +81,9 @@ pub use metal::{
 };
 pub use stream::{Device, DeviceKind, Stream, mlx_version, synchronize, with_device, with_stream};
 pub use transforms::{
-    Compiled, CustomFunction, ImportedFunction, Vmap, checkpoint, compile, custom_function,
-    export_function, grad, import_function, jvp, set_compile_enabled, value_and_grad,
-    value_and_grad_of, vjp, vmap,
+    CompileMode, Compiled, CustomFunction, ImportedFunction, Vmap, checkpoint, compile,
+    custom_function, export_function, grad, import_function, jvp, set_compile_enabled,
+    set_compile_mode, value_and_grad, value_and_grad_of, vjp, vmap,
 };
 pub use worker::Worker;
 

@@ -2,9 +2,11 @@
 //!
 //! They count what MLX's allocator hands out, on all threads together.
 
-use crate::Result;
+use crate::array::refs;
+use crate::bridge::graph::ffi as graph;
 use crate::bridge::stream::ffi;
 use crate::error::Lift;
+use crate::{Array, Result};
 
 /// Bytes in use now.
 #[track_caller]
@@ -58,4 +60,23 @@ pub fn set_cache_limit(bytes: usize) -> Result<usize> {
 #[track_caller]
 pub fn set_wired_limit(bytes: usize) -> Result<usize> {
     ffi::set_wired_limit(bytes).lift()
+}
+
+/// Bytes of the buffers that hold these arrays, a shared one once.
+///
+/// ```
+/// use zmlx::{Array, memory};
+///
+/// # fn main() -> zmlx::Result<()> {
+/// let x = Array::from_slice(&[0.0f32; 1024], 1024)?;
+/// assert_eq!(memory::of([&x])?, memory::of([&x, &x.clone()])?);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// What MLX says of an array that is not computed yet.
+#[track_caller]
+pub fn of<A: AsRef<Array>>(arrays: impl AsRef<[A]>) -> Result<usize> {
+    graph::array_buffer_size(&refs(arrays.as_ref())).lift()
 }

@@ -13,6 +13,7 @@ pub(crate) mod element;
 pub(crate) mod fast;
 pub(crate) mod fft;
 pub(crate) mod frozen;
+pub(crate) mod graph;
 pub(crate) mod host;
 pub(crate) mod io;
 pub(crate) mod kernel;

@@ -2,7 +2,7 @@
 
 use super::{REAL, Triangle, matrices, of_dtype, square};
 use crate::bridge::linalg::ffi;
-use crate::ops::done;
+use crate::ops::{broadcast_shapes, done, promote_types};
 use crate::stream::current;
 use crate::{Array, Error, Result};
 
@@ -144,17 +144,14 @@ fn system(a: &Array, b: &Array, solve: impl Fn(&Array, &Array) -> Result<Array>)
         b.clone()
     };
     let (batch, width) = (columns.shape(), columns.dim(-1)?);
-    let Some(batch) = broadcast(m.batch, &batch[..batch.len() - 2]) else {
+    let Ok(batch) = broadcast_shapes([m.batch, &batch[..batch.len() - 2]]) else {
         return Err(Error::shape(format!(
             "`b`: expected a batch that broadcasts with that of `a`, {:?}, got {:?}",
             a.shape(),
             b.shape()
         )));
     };
-    let dtype = match [a.dtype(), b.dtype()] {
-        [one, other] if one == other => one,
-        _ => crate::Dtype::Float64,
-    };
+    let dtype = promote_types(a.dtype(), b.dtype())?;
     let a = a
         .astype(dtype)?
         .broadcast_to([batch.as_slice(), &[n, n]].concat())?;
@@ -166,17 +163,4 @@ fn system(a: &Array, b: &Array, solve: impl Fn(&Array, &Array) -> Result<Array>)
         _ => solve(&a, &columns)?,
     };
     if vector { x.squeeze(-1) } else { Ok(x) }
-}
-
-/// The shape that two batches have in common.
-fn broadcast(a: &[i32], b: &[i32]) -> Option<Vec<i32>> {
-    let ndim = a.len().max(b.len());
-    let at = |s: &[i32], i: usize| (i + s.len()).checked_sub(ndim).map_or(1, |i| s[i]);
-    (0..ndim)
-        .map(|i| match (at(a, i), at(b, i)) {
-            (x, y) if x == y || y == 1 => Some(x),
-            (1, y) => Some(y),
-            _ => None,
-        })
-        .collect()
 }

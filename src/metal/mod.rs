@@ -7,6 +7,7 @@
 mod cache;
 pub mod capture;
 mod checked;
+mod device;
 pub(crate) mod dump;
 mod geometry;
 mod hints;
@@ -23,6 +24,7 @@ mod template;
 mod tuning;
 
 pub use checked::CheckedReport;
+pub use device::{metallib_path, set_metallib_path, start_capture, stop_capture};
 pub use geometry::{Extent, IntoExtent};
 pub(crate) use geometry::{LONGEST, lines};
 pub use kernel::{KernelSource, MetalKernel};

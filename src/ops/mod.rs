@@ -58,6 +58,7 @@ mod reduce;
 mod scan;
 mod shape;
 mod sort;
+mod types;
 mod update;
 
 use cxx::UniquePtr;
@@ -80,6 +81,7 @@ pub use self::range::{Arange, Span};
 pub use self::scan::Scan;
 pub use self::shape::{PadMode, PadWidths};
 pub use self::sort::{Unique, UniqueParts};
+pub use self::types::{broadcast_shapes, promote_types, result_type};
 
 /// The result of a bridge call as an array, with the caller's location in errors.
 #[track_caller]

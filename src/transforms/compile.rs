@@ -103,6 +103,25 @@ pub fn set_compile_enabled(enabled: bool) -> Result<()> {
     ffi::set_compile_enabled(enabled).lift()
 }
 
+/// What [`compile`] does to a graph, see [`set_compile_mode`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CompileMode {
+    /// Nothing: compiled functions run as written.
+    Disabled,
+    /// It fuses operations, and leaves those that appear twice.
+    NoSimplify,
+    /// It computes what appears twice once, and fuses nothing.
+    NoFuse,
+    /// All of it.
+    Enabled,
+}
+
+/// Chooses for the process what compilation does to functions that are traced from now on.
+#[track_caller]
+pub fn set_compile_mode(mode: CompileMode) -> Result<()> {
+    crate::bridge::graph::ffi::set_compile_mode(mode as u8).lift()
+}
+
 #[cfg(test)]
 mod tests {
     static_assertions::assert_not_impl_any!(super::Compiled: Send, Sync);

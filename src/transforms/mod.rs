@@ -8,7 +8,7 @@ mod grad;
 pub(crate) mod rules;
 mod vmap;
 
-pub use compile::{Compiled, compile, set_compile_enabled};
+pub use compile::{CompileMode, Compiled, compile, set_compile_enabled, set_compile_mode};
 pub use custom::{CustomFunction, checkpoint, custom_function};
 pub(crate) use export::exporting;
 pub use export::{ImportedFunction, export_function, import_function};
