@@ -10,9 +10,6 @@ use zmlx::graph::Graph;
 use zmlx::prelude::*;
 use zmlx::{CompileMode, memory, metal, set_compile_mode};
 
-#[path = "common/root.rs"]
-mod root;
-
 /// The headers with functions for programs.
 const HEADERS: &[&str] = &[
     "backend/cuda/cuda.h",
@@ -188,13 +185,13 @@ fn words(dir: &Path, into: &mut std::collections::HashSet<String>) {
 /// `ZMLX_WRITE=1` with `--nocapture` prints the numbers that README states.
 #[test]
 fn each_function_is_bound_or_has_a_reason() {
-    let (Some(headers), true) = (headers(), root::root().join("cpp").is_dir()) else {
+    let (Some(headers), true) = (headers(), root().join("cpp").is_dir()) else {
         println!("SKIPPED: neither MLX's headers nor the bridge's sources are here");
         return;
     };
     let mut bound = std::collections::HashSet::new();
-    words(&root::root().join("cpp"), &mut bound);
-    words(&root::root().join("src/bridge"), &mut bound);
+    words(&root().join("cpp"), &mut bound);
+    words(&root().join("src/bridge"), &mut bound);
     let mut missing: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     let (mut all, mut here) = (0, 0);
     for header in HEADERS {
@@ -285,7 +282,7 @@ fn types_and_shapes_in_common() {
         for a in Dtype::ALL {
             for b in Dtype::ALL {
                 let one = |dtype| Array::zeros(1, dtype).unwrap();
-                let sum = zmlx::with_device(Device::CPU, || one(a).add(&one(b)).unwrap().dtype());
+                let sum = zmlx::with_device(Device::CPU, || one(a).add(one(b)).unwrap().dtype());
                 assert_eq!(zmlx::ops::promote_types(a, b).unwrap(), sum, "{a} {b}");
                 assert_eq!(zmlx::ops::result_type([one(a), one(b)]).unwrap(), sum);
             }
@@ -324,7 +321,9 @@ fn what_compilation_does() {
     on_worker(|| {
         let x = arr(&[0.5f32, 2.0]);
         let f = |p: &[Array]| Ok(vec![p[0].exp()?.add(&p[0].exp()?)?.multiply(2.0)?]);
-        let want = f(&[x.clone()]).unwrap()[0].to_vec::<f32>().unwrap();
+        let want = f(std::slice::from_ref(&x)).unwrap()[0]
+            .to_vec::<f32>()
+            .unwrap();
         for mode in [
             CompileMode::Disabled,
             CompileMode::NoSimplify,

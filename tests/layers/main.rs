@@ -49,6 +49,7 @@ const LAYERS: &[Layer] = &[
         "linalg",
         "fft",
         "distributed",
+        "graph",
         "memory",
     ]),
     together(&["frozen", "io"]),

@@ -5,7 +5,7 @@
 mod common;
 
 use common::short;
-pub use common::{Rng, exactly, on_worker, ops, sampled};
+pub use common::{Rng, exactly, on_worker, ops, root, sampled};
 use zmlx::prelude::*;
 
 /// Numbers of several kinds from the common generator.
