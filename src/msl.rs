@@ -234,6 +234,8 @@ pub(crate) fn has_short_form(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     #[test]
@@ -259,7 +261,17 @@ mod tests {
     /// Both lists and the folder have the same files; the vocabulary knows nothing of the catalog.
     #[test]
     fn files_of_the_library() {
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels");
+        // At run time, as the tests may have been carried to another machine.
+        let root = std::env::var_os("CARGO_MANIFEST_DIR");
+        let folder = root.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+        let folder = folder.join("kernels");
+        if !folder.is_dir() {
+            println!(
+                "skipped: files_of_the_library: no folder {}",
+                folder.display()
+            );
+            return;
+        }
         let mut found: Vec<String> = Vec::new();
         for entry in std::fs::read_dir(&folder).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();

@@ -315,6 +315,20 @@ fn float64_of_operations_that_stray_stays_on_the_cpu() {
         let (y, t) = jvp(choose, [&x, &x.negative()?], [&x, &x])?;
         close(&y[0], &data.iter().map(|v| v.abs()).collect::<Vec<_>>())?;
         close(&t[0], &data)?;
+        // And where the choice depends on the values.
+        let choose = |p: &[Array]| {
+            let chosen = zmlx::ops::where_(&p[0].greater(0.0)?, &p[0], &p[0].negative()?)?;
+            Ok(vec![chosen])
+        };
+        let (_, t) = jvp(choose, [&x], [&x])?;
+        close(&t[0], &data.iter().map(|v| v.abs()).collect::<Vec<_>>())?;
+        // And through magnitudes, of zeros and of what is no number, too.
+        let (y, t) = jvp(|p| Ok(vec![p[0].abs()?]), [&x], [&x])?;
+        close(&y[0], &data.iter().map(|v| v.abs()).collect::<Vec<_>>())?;
+        close(&t[0], &data.iter().map(|v| v.abs()).collect::<Vec<_>>())?;
+        let odd = Array::from_slice(&[-0.0f64, f64::NEG_INFINITY, f64::NAN], 3)?;
+        let y = odd.abs()?.to_vec::<f64>()?;
+        assert!(y[0] == 0.0 && y[0].is_sign_positive() && y[1] == f64::INFINITY && y[2].is_nan());
         let zeros = Array::from_slice(&[-0.0f64, 0.0], 2)?;
         let y = zmlx::ops::where_(&Array::from_slice(&[true, false], 2)?, &zeros, &zeros)?;
         let signs: Vec<bool> = y

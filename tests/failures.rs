@@ -265,18 +265,22 @@ fn cut_short(path: &std::path::Path) {
 /// Work that fails while it is handed over fails like any other: at its handle, and nothing else with it.
 #[test]
 fn what_fails_while_it_is_handed_over() {
+    if zmlx::engine::info().cuda {
+        // Memory that its allocator promises without having it may make the system end the process, and there files are
+        // read by another thread.
+        println!(
+            "skipped: what_fails_while_it_is_handed_over: nothing fails at once with MLX's CUDA build"
+        );
+        return;
+    }
     on_worker(|| {
         on_cpu(|| {
-            // No machine has memory for it. Where MLX has a GPU its allocator may have the system end the process
-            // instead, so there a file stands for it.
-            let large = || match zmlx::engine::info().cuda {
-                false => Array::zeros((1 << 20, 1 << 20), F32)
-                    .unwrap()
-                    .contiguous()
-                    .unwrap(),
-                true => with_device(Device::GPU, gone),
+            // No machine has memory for it.
+            let large = || {
+                let all = Array::zeros((1 << 20, 1 << 20), F32).unwrap();
+                all.contiguous().unwrap()
             };
-            let is_it = |e: &Error| matches!(e, Error::Memory { .. } | Error::Io { .. });
+            let is_it = |e: &Error| matches!(e, Error::Memory { .. });
             for _ in 0..5 {
                 let big = large();
                 let total = big.sum(..).unwrap();
@@ -304,18 +308,6 @@ fn what_fails_while_it_is_handed_over() {
             }
         });
     });
-}
-
-/// An array of a file that has been emptied since.
-fn gone() -> Array {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    let mut map = ArrayMap::default();
-    map.arrays
-        .insert("a".into(), Array::ones(1000, F32).unwrap());
-    io::save_safetensors(file.path(), &map).unwrap();
-    let loaded = io::load_safetensors(file.path()).unwrap();
-    file.as_file().set_len(0).unwrap();
-    loaded.get("a").unwrap().clone()
 }
 
 /// Long graphs whose first node has failed on its stream's thread long before the last is handed over, on many

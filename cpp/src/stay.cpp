@@ -50,11 +50,19 @@ Array any_softmax(const Array& a, const std::vector<int>& axes, bool precise, St
   return mx::divide(e, mx::sum(e, axes, true, s), s);
 }
 
+// The sum makes 0 of -0.
+Array staying_abs(const Array& x, mx::StreamOrDevice s) {
+  auto sign = mx::stop_gradient(mx::sign(x, s), s);
+  return mx::add(mx::multiply(x, sign, s), Array(0.0, mx::float64), s);
+}
+
 // -0 + v is v for every v, both zeros included.
 Array staying_where(
     const Array& c, const Array& x, const Array& y, mx::StreamOrDevice s) {
   auto none = Array(-0.0, mx::float64);
-  return mx::add(mx::where(c, x, none, s), mx::where(c, none, y, s), s);
+  // A condition that depends on what is differentiated counts as a second tangent, and those are added elsewhere.
+  auto first = mx::stop_gradient(c, s);
+  return mx::add(mx::where(first, x, none, s), mx::where(first, none, y, s), s);
 }
 
 Array any_logsumexp(

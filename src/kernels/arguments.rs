@@ -52,6 +52,18 @@ pub(crate) fn number<T: Bits>(value: T) -> Result<Rc<Array>> {
     Ok(array)
 }
 
+/// The number of elements, as the size of a single axis.
+#[track_caller]
+pub(super) fn count(name: &str, a: &Array) -> Result<i32> {
+    match i32::try_from(a.size()) {
+        Ok(count) => Ok(count),
+        Err(_) => {
+            let expected = "fewer than 2^31 elements";
+            Err(Error::argument(name, expected, a.size()))
+        }
+    }
+}
+
 /// Numbers that can be told apart.
 pub(crate) trait Bits: Element + Copy {
     fn bits(self) -> u64;

@@ -22,7 +22,8 @@ use crate::{Array, Dtype, Error, MetalKernel, Result};
 /// ```
 ///
 /// # Errors
-/// [`Error::Shape`] for another number of elements, [`Error::Dtype`] for float64 and complex64, [`Error::Argument`] in a gradient.
+/// [`Error::Shape`] for another number of elements, [`Error::Dtype`] for float64 and complex64, [`Error::Argument`] in a gradient,
+/// and for 2^34 elements or more.
 #[track_caller]
 pub fn pack_bits(x: &Array) -> Result<Array> {
     check_ordered("x", x)?;
@@ -72,7 +73,8 @@ impl UnpackBits<'_> {
     /// The zeros and ones.
     ///
     /// # Errors
-    /// [`Error::Dtype`] unless `x` is uint8, [`Error::Shape`] for a shape of another number of elements.
+    /// [`Error::Dtype`] unless `x` is uint8, [`Error::Shape`] for a shape of another number of elements, [`Error::Argument`] for
+    /// 2^31 bytes or more, and for 2^31 bits or more without a shape.
     #[track_caller]
     pub fn call(self) -> Result<Array> {
         let x = self.x;
@@ -85,10 +87,13 @@ impl UnpackBits<'_> {
         let size = 8 * x.size() as i64;
         let shape = match self.shape {
             Some(shape) => shape?,
-            None => vec![
-                i32::try_from(size)
-                    .map_err(|_| Error::argument("original_shape", "one", "none"))?,
-            ],
+            None => match i32::try_from(size) {
+                Ok(size) => vec![size],
+                Err(_) => {
+                    let expected = "a shape, as 2^31 bits or more are too long for one axis";
+                    return Err(Error::argument("original_shape", expected, "none"));
+                }
+            },
         };
         if shape.iter().map(|&n| i64::from(n)).product::<i64>() != size {
             return Err(Error::shape(format!(
@@ -116,39 +121,39 @@ impl Rules for Bits {
 
     fn forward(&self, inputs: &[&Array]) -> Result<Vec<Array>> {
         static MADE: [Made<MetalKernel>; 2] = [const { Made::new() }; 2];
-        let x = inputs[0].reshape(-1)?;
-        // A byte is unpacked into eight at once.
-        let (bytes, count, statement, dtype) = match self {
-            Bits::Pack => {
-                let count = "x_shape[0] / 8";
-                (x.size() / 8, count, "kk_pack_byte(x + 8 * i)", Dtype::Uint8)
-            }
-            Bits::Unpack => (
-                x.size(),
-                "x_shape[0]",
-                "kk_unpack_byte(x[i])",
-                Dtype::Uint64,
-            ),
+        // A line a byte: one axis would be too short for all bits. A byte is unpacked into eight at once.
+        let (each, statement, dtype) = match self {
+            Bits::Pack => (8, "kk_pack_byte(x + 8 * i)", Dtype::Uint8),
+            Bits::Unpack => (1, "kk_unpack_byte(x[i])", Dtype::Uint64),
         };
+        let bytes = inputs[0].size() / each;
         if bytes == 0 {
             return Ok(vec![Array::zeros(0, Dtype::Uint8)?]);
         }
+        let Ok(lines) = i32::try_from(bytes) else {
+            let expected = "what has fewer than 2^31 bytes of bits";
+            return Err(Error::argument("x", expected, bytes));
+        };
+        let x = inputs[0].reshape((lines, each as i32))?;
         let made = &MADE[*self as usize];
         let kernel = build_once(made, self.name(), &["x"], &["out"], || {
             format!(
-                "const size_t count = {count};\n\
+                "const size_t count = x_shape[0];\n\
                  const size_t i = size_t(thread_position_in_grid.y) * threads_per_grid.x + thread_position_in_grid.x;\n\
                  if (i >= count) return;\n\
                  out[i] = {statement};"
             )
         })?;
         let inputs = [&x];
-        let shape = [bytes as i32];
+        let shape = [lines, 1];
         let mut launch = kernel.launch(&inputs);
         launch.set_output(&shape, dtype);
         over(&mut launch, bytes);
         let [out] = launch.add()?;
-        Ok(vec![out.view(Dtype::Uint8)?])
+        Ok(vec![match self {
+            Bits::Pack => out.reshape(lines)?,
+            Bits::Unpack => out.view(Dtype::Uint8)?,
+        }])
     }
 
     fn vjp(&self, _: &[Array], _: &[Array], _: &[Array]) -> Result<Vec<Array>> {

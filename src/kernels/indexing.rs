@@ -28,7 +28,8 @@ use crate::{Array, Error, MetalKernel, Result};
 /// ```
 ///
 /// # Errors
-/// [`Error::Shape`] where the shapes do not fit each other, [`Error::Dtype`] for other dtypes.
+/// [`Error::Shape`] where the shapes do not fit each other, [`Error::Dtype`] for other dtypes, [`Error::Argument`] for 2^31 indices
+/// or more.
 #[track_caller]
 pub fn fused_gather_add(src: &Array, indices: &Array, other: &Array) -> Result<Array> {
     check_float("src", src)?;
@@ -42,7 +43,7 @@ pub fn fused_gather_add(src: &Array, indices: &Array, other: &Array) -> Result<A
     };
     let shape = [indices.shape(), &[width]].concat();
     super::arguments::check_shape("other", other, &shape)?;
-    let count = indices.size() as i32;
+    let count = super::arguments::count("indices", indices)?;
     let flat = indices.reshape(count)?;
     let rows = other.reshape((count, width))?;
     only(apply(&GatherAdd, &[src, &flat, &rows])?)?.reshape(shape)
@@ -101,7 +102,8 @@ impl<S: IntoShape> FusedScatterAdd<'_, S> {
     /// The sums.
     ///
     /// # Errors
-    /// [`Error::Shape`] where `out_shape` is not (N, D) or the shapes do not fit each other, [`Error::Dtype`] for other dtypes.
+    /// [`Error::Shape`] where `out_shape` is not (N, D) or the shapes do not fit each other, [`Error::Dtype`] for other dtypes,
+    /// [`Error::Argument`] for 2^31 indices or more, and for an N of 2^31 - 1.
     #[track_caller]
     pub fn call(self) -> Result<Array> {
         let (indices, updates) = (self.indices, self.updates);
@@ -115,7 +117,11 @@ impl<S: IntoShape> FusedScatterAdd<'_, S> {
         };
         let expected = [indices.shape(), &[width]].concat();
         super::arguments::check_shape("updates", updates, &expected)?;
-        let count = indices.size() as i32;
+        let count = super::arguments::count("indices", indices)?;
+        if rows == i32::MAX && updates.size() > 0 && !self.atomic {
+            let expected = "fewer than 2^31 - 1 rows";
+            return Err(Error::argument("out_shape", expected, rows));
+        }
         let flat = indices.reshape(count)?;
         let updates = updates.reshape((count, width))?;
         moving::scatter(&updates, &flat, rows as usize, self.atomic)

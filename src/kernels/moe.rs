@@ -212,7 +212,7 @@ pub fn moe_combine(expert_outputs: &Array, weights: &Array) -> Result<Array> {
     if expert_outputs.size() == 0 {
         return Array::zeros(shape, expert_outputs.dtype());
     }
-    let slots = weights.size() as i32;
+    let slots = super::arguments::count("weights", weights)?;
     let rows = expert_outputs.reshape((slots, *width))?;
     let weights = weights.reshape((slots / k, *k))?;
     only(apply(&Combine { slots: true }, &[&rows, &weights])?)?.reshape(shape)

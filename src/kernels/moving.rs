@@ -6,7 +6,7 @@ use crate::codegen::blocks::as_on_gpu;
 use crate::metal::{LONGEST, Launch, lines};
 use crate::metal::{Made, build_once};
 use crate::transforms::rules::{Rules, apply, each};
-use crate::{Array, Dtype, MetalKernel, Result};
+use crate::{Array, Dtype, Error, MetalKernel, Result};
 
 /// A thread's share of a result of `rows` rows of `n`: its row and the elements from `from` to `to`.
 pub(super) const SHARE: &str = "const size_t parts = (n + SPAN - 1) / SPAN, all = rows * parts;\n\
@@ -86,9 +86,14 @@ pub(super) fn starts(keys: &Array, rows: usize) -> Result<Array> {
          out[i] = long(kk_below(keys, count, long(i * count)));"
             .into()
     })?;
+    let Ok(ends) = i32::try_from(rows + 1) else {
+        return Err(Error::shape(format!(
+            "sums by row: expected fewer than 2^31 - 1 rows, got {rows}"
+        )));
+    };
     let given = number(rows as i64)?;
     let inputs = [keys, &*given];
-    let shape = [rows as i32 + 1];
+    let shape = [ends];
     let mut launch = kernel.launch(&inputs);
     launch.set_output(&shape, Dtype::Int64);
     over(&mut launch, rows + 1);

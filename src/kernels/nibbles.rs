@@ -78,7 +78,7 @@ impl Nibbles {
             None => lines(threads as u64, LONGEST),
         };
         let kernel = kernel(self.format, blocks)?;
-        let inputs = [x.reshape(-1)?, scales.reshape(-1)?];
+        let inputs = [x.reshape(two_axes(x.shape()))?, scales.reshape(-1)?];
         let block = number(i64::from(self.block.unwrap_or(1)))?;
         let read = [&inputs[0], &inputs[1], &*block];
         let mut launch = kernel.launch(&read);
@@ -126,13 +126,15 @@ impl Rules for Nibbles {
     #[track_caller]
     fn vjp(&self, primals: &[Array], cotangents: &[Array], _: &[Array]) -> Result<Vec<Array>> {
         let (x, scales) = (&primals[0], &primals[1]);
-        let terms = (cotangents[0].astype(Dtype::Float32)? * self.values(x)?)?.reshape(-1)?;
+        let terms = (cotangents[0].astype(Dtype::Float32)? * self.values(x)?)?;
         let sums = match self.block {
             None => terms.sum(..)?,
             Some(block) => {
                 let missing =
                     (scales.size() as i64 * i64::from(block) - terms.size() as i64) as i32;
-                let terms = terms.pad((0, missing), PadMode::Constant(0.0))?;
+                let terms = terms
+                    .reshape(-1)?
+                    .pad((0, missing), PadMode::Constant(0.0))?;
                 terms.reshape((scales.size() as i32, block))?.sum(-1)?
             }
         };
@@ -161,6 +163,18 @@ impl Rules for Nibbles {
     }
 }
 
+/// As many elements in two axes, each of which may have fewer than 2^31.
+fn two_axes(shape: &[i32]) -> [i32; 2] {
+    let mut sizes = [1i32; 2];
+    for &n in shape.iter().rev() {
+        match (sizes[0], sizes[1].checked_mul(n)) {
+            (1, Some(inner)) => sizes[1] = inner,
+            _ => sizes[0] = sizes[0].saturating_mul(n),
+        }
+    }
+    sizes
+}
+
 const NAMES: [&str; 3] = ["x", "scales", "block"];
 
 fn kernel(format: Format, blocks: bool) -> Result<&'static MetalKernel> {
@@ -183,7 +197,7 @@ fn kernel(format: Format, blocks: bool) -> Result<&'static MetalKernel> {
 fn source(value: &str, blocks: bool) -> String {
     let head = "const size_t at = size_t(thread_position_in_grid.y) * threads_per_grid.x + \
          thread_position_in_grid.x;\n\
-         if (!EXACT && at >= size_t(x_shape[0]) / EACH) return;\n\
+         if (!EXACT && at >= size_t(x_shape[0]) * x_shape[1] / EACH) return;\n\
          const size_t line = thread_position_in_grid.y;\n";
     if blocks {
         return format!(
@@ -204,4 +218,18 @@ fn source(value: &str, blocks: bool) -> String {
          out[2 * at] = O({value}(code & 15u) * float(scales[i]));\n\
          out[2 * at + 1] = O({value}(code >> 4) * float(scales[j]));\n"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::two_axes;
+
+    #[test]
+    fn two_axes_hold_what_one_does_not() {
+        assert_eq!(two_axes(&[]), [1, 1]);
+        assert_eq!(two_axes(&[2, 3, 4]), [1, 24]);
+        assert_eq!(two_axes(&[65_536, 32_768]), [65_536, 32_768]);
+        assert_eq!(two_axes(&[65_536, 32_768, 2]), [65_536, 65_536]);
+        assert_eq!(two_axes(&[2, 5, 65_536, 32_768, 3]), [655_360, 98_304]);
+    }
 }

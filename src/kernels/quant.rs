@@ -323,7 +323,7 @@ impl DequantizeBlockwise<'_> {
         if self.bits == 4 {
             let nibbles = Nibbles {
                 format: Format::Int4,
-                block: Some(self.block_size),
+                block: Some(blocks.size),
                 dtype: self.dtype,
             };
             return nibbles.call(&*held("x", self.x)?, &scales);
@@ -400,8 +400,14 @@ impl Blocks {
         if size < 1 {
             return Err(Error::argument("block_size", "a number from 1 on", size));
         }
+        // A block that is longer than everything is as long: nothing beside it has to be made up.
+        let size = elements.clamp(1, size as usize) as i32;
         let count = elements.div_ceil(size as usize);
         let missing = count * size as usize - elements;
+        if missing > 0 && elements > i32::MAX as usize {
+            let expected = format!("a size by which {elements} elements can be divided");
+            return Err(Error::argument("block_size", expected, size));
+        }
         let Ok(count) = i32::try_from(count) else {
             let expected = "a size that gives fewer than 2^31 blocks";
             return Err(Error::argument("block_size", expected, size));

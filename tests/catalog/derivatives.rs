@@ -25,9 +25,10 @@ fn tangents_and_second_derivatives() {
     });
 }
 
+/// Of kernels that stand for others, and in one dtype: which gradients are asked for is no matter of the formula or of the dtype.
 #[test]
 fn single_inputs() {
-    deep_in(&DTYPES, &[F32], |report, entry, dtype| {
+    deep_in(&[F32], &[], |report, entry, dtype| {
         let Some(case) = Case::new(entry, dtype, &[4], 100, report.seed) else {
             return Ok(());
         };

@@ -34,6 +34,7 @@ mod report;
 mod rope;
 mod scan;
 mod selection;
+mod sizes;
 mod special;
 mod threads;
 mod tolerance;

@@ -114,6 +114,60 @@ fn kahan_with_transforms() {
     .unwrap();
 }
 
+/// Means and spreads of integers whose sums, or whose differences, 64 bits do not hold.
+#[test]
+fn integers_whose_sums_leave_64_bits() {
+    on_worker(|| -> Result<()> {
+        let near = |got: Array, want: &[f64]| -> Result<()> {
+            for (got, want) in got.to_vec::<f32>()?.into_iter().zip(want) {
+                let got = f64::from(got);
+                assert!((got - want).abs() <= 4e-7 * want.abs(), "{got}, {want}");
+            }
+            Ok(())
+        };
+        let (least, most) = (i64::MIN, i64::MAX);
+        let rows = [
+            [most, most, most],
+            [least, least, least],
+            [most, most - 2, most - 4],
+            [least, most, most],
+            [-1, 0, 0],
+            [1 << 40, (1 << 40) + 3, -5],
+        ];
+        let x = Array::from_slice(&rows.concat(), (6, 3))?;
+        let exact = |row: &[i128]| {
+            let n = row.len() as f64;
+            // In units of a third, so that the mean is a whole number.
+            let sum: i128 = row.iter().sum();
+            let off = row.iter().map(|v| (v * row.len() as i128 - sum) as f64 / n);
+            (sum as f64 / n, off.map(|d| d * d).sum::<f64>() / n)
+        };
+        let of = |rows: Vec<Vec<i128>>| -> (Vec<f64>, Vec<f64>) {
+            rows.iter().map(|row| exact(row)).unzip()
+        };
+        let (means, vars) = of(rows
+            .iter()
+            .map(|r| r.iter().map(|&v| v.into()).collect())
+            .collect());
+        near(mean_lastdim(&x).call()?, &means)?;
+        near(var_lastdim(&x)?, &vars)?;
+        let rows = [
+            [u64::MAX; 4],
+            [0, 0, 0, u64::MAX],
+            [u64::MAX, u64::MAX - 4, u64::MAX, u64::MAX - 4],
+            [0, 1, 2, 4],
+        ];
+        let x = Array::from_slice(&rows.concat(), (4, 4))?;
+        let (means, vars) = of(rows
+            .iter()
+            .map(|r| r.iter().map(|&v| v.into()).collect())
+            .collect());
+        near(mean_lastdim(&x).call()?, &means)?;
+        near(var_lastdim(&x)?, &vars)
+    })
+    .unwrap();
+}
+
 /// Float32 holds integers up to 2^24 only.
 #[test]
 fn integers_are_exact() {

@@ -1,7 +1,4 @@
 //! The exact values: composites in float64 on the CPU, and MLX's derivatives of them.
-//!
-//! As exact as MLX is: its `exp`, `sigmoid` and `cos` of float64 have float32's accuracy (3e-7 in
-//! 0.32.4), which the tolerances leave room for.
 
 use zmlx::prelude::*;
 use zmlx::{Result, eval, jvp, vjp};

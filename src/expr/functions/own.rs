@@ -65,11 +65,14 @@ fn gelu_tanh(x: &[Expr], _: &Expr, _: usize) -> Expr {
     let x = &from(-20.0, &x[0]);
     let square = x.square();
     // By the logistic function, 1 + tanh(u) = 2 s(2u): no difference near 1 where x is negative, and no tanh.
-    let s = (2.0 * K0 * (x + K1 * (x * &square))).sigmoid();
+    let u = 2.0 * K0 * (x + K1 * (x * &square));
+    // And 1 - s is s(-2u): where s is nearly 1 the difference has no digits left, while x times the square of `inner`, the factor
+    // beside it in the second derivative, is some hundreds.
+    let (s, rest) = (u.sigmoid(), (-&u).sigmoid());
     // Far out the factor beside it is 0, and the square may be infinite.
     let inner = 2.0 * K0 * (1.0 + 3.0 * K1 * square);
     let inner = choose(x.abs().gt(40.0), constant(0.0), inner);
-    &s + x * (&s * (1.0 - &s)) * inner
+    &s + x * (&s * rest) * inner
 }
 
 fn gelu(x: &[Expr], _: &Expr, _: usize) -> Expr {

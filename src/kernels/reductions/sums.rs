@@ -222,9 +222,31 @@ fn in_64_bits(x: &Array) -> Result<(Array, Array)> {
 
 #[track_caller]
 fn mean_of_integers(x: &Array) -> Result<Array> {
-    let (sum, _) = in_64_bits(x)?;
-    let width = Array::from(x.dim(-1)? as f32);
-    sum.astype(Dtype::Float32)?.divide(width)
+    let (sum, wide) = in_64_bits(x)?;
+    let width = x.dim(-1)?;
+    let mean = sum
+        .astype(Dtype::Float32)?
+        .divide(Array::from(width as f32))?;
+    if x.dtype().size() < 8 || width == 0 {
+        return Ok(mean);
+    }
+    // A mean of fewer than 32 bits has a sum that 64 bits hold, and of another the fraction does not count.
+    let whole = whole_mean(&wide, &sum)?;
+    let limit = 1i64 << 31;
+    let mut large = whole.greater_equal(limit)?;
+    if x.dtype() == Dtype::Int64 {
+        large = large.logical_or(&whole.less(-limit)?)?;
+    }
+    crate::ops::where_(&large, &whole.astype(Dtype::Float32)?, &mean)
+}
+
+/// The whole number at or below the mean of each row, which is not empty, of integers of 64 bits whose sum, `sum`, may have wrapped.
+#[track_caller]
+fn whole_mean(wide: &Array, sum: &Array) -> Result<Array> {
+    let width = Array::scalar(i64::from(wide.dim(-1)?))?.astype(sum.dtype())?;
+    let parts = wide.floor_divide(&width)?;
+    let rest = wide.subtract(&parts.multiply(&width)?)?;
+    parts.sum(-1)?.add(&rest.sum(-1)?.floor_divide(&width)?)
 }
 
 /// By how much integers differ from the whole number beside their mean, as float32.
@@ -235,11 +257,26 @@ fn deviations(x: &Array) -> Result<Array> {
     if width == 0 {
         return Array::zeros(x.shape(), Dtype::Float32);
     }
-    let width = Array::scalar(i64::from(width))?.astype(wide.dtype())?;
-    let mean = sum.floor_divide(width)?.expand_dims(-1)?;
+    let short = x.dtype().size() < 8;
+    let mean = match short {
+        true => sum.floor_divide(Array::scalar(i64::from(width))?)?,
+        false => whole_mean(&wide, &sum)?,
+    };
+    let mean = mean.expand_dims(-1)?;
     // Unsigned differences wrap around to what signed ones are.
-    let off = wide.subtract(mean)?.astype(Dtype::Int64)?;
-    off.astype(Dtype::Float32)
+    let off = wide.subtract(&mean)?.astype(Dtype::Int64)?;
+    let near = off.astype(Dtype::Float32)?;
+    if short {
+        return Ok(near);
+    }
+    // But for those that 64 bits do not hold, which lose nothing that counts as floats.
+    let far = wide
+        .astype(Dtype::Float32)?
+        .subtract(&mean.astype(Dtype::Float32)?)?;
+    let wrapped = wide
+        .greater_equal(&mean)?
+        .not_equal(&off.greater_equal(0)?)?;
+    crate::ops::where_(&wrapped, &far, &near)
 }
 
 const X: &[Input] = &[input("x", Kind::Numbers)];

@@ -61,7 +61,8 @@ impl<'a> RopeTables<'a> {
     /// The tables: cosines, sines.
     ///
     /// # Errors
-    /// [`Error::Argument`] for negative positions, odd or negative dims, a base that is not above 0, a scale that is not finite;
+    /// [`Error::Argument`] for negative positions, odd or negative dims, a base that is not above 0, a scale that is not finite, tables
+    /// beyond the memory;
     /// [`Error::Shape`] and [`Error::Dtype`] for frequencies of another shape or dtype.
     #[track_caller]
     pub fn call(self) -> Result<[Array; 2]> {
@@ -88,11 +89,22 @@ impl<'a> RopeTables<'a> {
         }
         let pairs = dims / 2;
         let frequency = |i| self.base.powf(-2.0 * f64::from(i) / f64::from(dims));
-        let frequencies: Vec<f64> = (0..pairs).map(frequency).collect();
-        let table = |of: fn(f64) -> f64| {
-            let rows = (0..positions).map(|p| f64::from(p) * self.scale);
-            let values = rows.flat_map(|p| frequencies.iter().map(move |f| of(p * f) as f32));
-            Array::from_slice(&values.collect::<Vec<_>>(), (positions, pairs))
+        // They are made here: what no memory holds is refused, as a vector that grows would end the process.
+        let (mut frequencies, mut values) = (Vec::new(), Vec::new());
+        let all = (positions as usize).saturating_mul(pairs as usize);
+        let there = frequencies.try_reserve_exact(pairs as usize).is_ok();
+        if !there || values.try_reserve_exact(all).is_err() {
+            let expected = "tables that fit into memory";
+            let found = format!("{positions} positions of {dims} dimensions");
+            return Err(Error::argument("positions", expected, found));
+        }
+        frequencies.extend((0..pairs).map(frequency));
+        let mut table = |of: fn(f64) -> f64| {
+            values.clear();
+            for p in (0..positions).map(|p| f64::from(p) * self.scale) {
+                values.extend(frequencies.iter().map(|f| of(p * f) as f32));
+            }
+            Array::from_slice(&values, (positions, pairs))
         };
         Ok([table(f64::cos)?, table(f64::sin)?])
     }

@@ -11,7 +11,6 @@
 
 namespace zmlx::ops {
 
-ZMLX_UNARY(abs)
 ZMLX_UNARY(positive)
 ZMLX_UNARY(negative)
 ZMLX_UNARY(sign)
@@ -98,6 +97,10 @@ ArrayVecPtr divmod(const Array& a, const Array& b, StreamRef s);
 
 inline ArrayPtr round(const Array& a, int32_t decimals, StreamRef s) {
   return box(wide_round(a, decimals, s));
+}
+
+inline ArrayPtr abs(const Array& a, StreamRef s) {
+  return box(may_stray(a) ? staying_abs(a, on(s)) : mx::abs(a, on(s)));
 }
 
 inline ArrayPtr where_(const Array& c, const Array& x, const Array& y, StreamRef s) {
