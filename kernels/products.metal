@@ -58,7 +58,7 @@ template <int TG, typename S, int L, int R, int C, typename P, typename Q>
 inline void kk_tile_stage_as(kk_tile_block<L, R, C, false, P> b, Q src, long row_step, long col_step,
                              kk_tile_thread at, S) {
   const int step = kk_tile_room<L, R, C>::row;
-  for (int e = int(at.index); e < R * C; e += TG) {
+  _Pragma("unroll 1") for (int e = int(at.index); e < R * C; e += TG) {
     // Neighbouring threads read neighbouring elements.
     const int r = col_step == 1 || row_step != 1 ? e / C : e % R;
     const int c = col_step == 1 || row_step != 1 ? e % C : e / R;

@@ -166,22 +166,31 @@ ZMLX_FN void kk_tile_mma_as(kk_tile<32, R, C>& t, kk_tile<32, R, K>& a, kk_tile_
 // 16 bytes at a time where the rows allow it; what lies beyond the end arrives as zeros.
 template <int TG, int R, int C, typename P, typename Q>
 ZMLX_FN void kk_tile_stage(kk_tile_block<32, R, C, false, P> b, Q src, long row_step, long col_step, kk_tile_thread at) {
-  typedef remove_cvref_t<decltype(*b.p)> S;
-  typedef remove_cvref_t<decltype(*src)> T;
+  typedef metal::remove_cvref_t<decltype(*b.p)> S;
+  typedef metal::remove_cvref_t<decltype(*src)> T;
 #if __CUDA_ARCH__ >= 800
-  if constexpr (is_same_v<S, T> && C * sizeof(S) % 16 == 0) {
+  if constexpr (metal::is_same_v<S, T> && C * sizeof(S) % 16 == 0) {
     constexpr int wide = 16 / sizeof(S), across = C / wide, step = kk_tile_room<32, R, C, false>::row;
     const T* from = src;
     if (col_step == 1 && (uint64_t(from) | uint64_t(row_step) * sizeof(T)) % 16 == 0) {
       const uint32_t to = zmlx::shared_address(b.p);
-#pragma unroll 8
-      for (int e = int(at.index); e < R * across; e += TG) {
-        const int r = e / across, c = e % across * wide;
+      const auto copy = [&](int r, int c, const T* p) {
         const int left = r < b.rows ? b.cols - c : 0;
         const int bytes = left >= wide ? 16 : left > 0 ? left * int(sizeof(S)) : 0;
-        const T* p = bytes > 0 ? from + (r * row_step + c) : from;
         asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to + (r * step + c) * int(sizeof(S))),
-                     "l"(::__cvta_generic_to_global(p)), "r"(bytes) : "memory");
+                     "l"(::__cvta_generic_to_global(bytes > 0 ? p : from)), "r"(bytes) : "memory");
+      };
+      if constexpr (TG % across == 0 && R % (TG / across) == 0) {
+        // Each thread has one column.
+        const int first = int(at.index) / across, c = int(at.index) % across * wide;
+        const T* p = from + (first * row_step + c);
+#pragma unroll
+        for (int r = 0; r < R; r += TG / across) copy(first + r, c, p + r * row_step);
+      } else {
+        for (int e = int(at.index); e < R * across; e += TG) {
+          const int r = e / across, c = e % across * wide;
+          copy(r, c, from + (r * row_step + c));
+        }
       }
       return;
     }
