@@ -42,7 +42,19 @@ const ON_GPU: Tile = Tile {
     stages: 3,
 };
 
-const TEXT: &str = "\
+/// A product of few rows: the most there may be, how deep a piece is, and its columns.
+const THIN: Tile = Tile {
+    threads: 1,
+    rows: 16,
+    cols: 1024,
+    depth: 1024,
+    down: 1,
+    across: 1,
+    stages: 1,
+};
+
+/// Which tile this is, and where its factors and sums are.
+const PLACE: &str = "\
 const uint flags = sizes;
 const bool turned_a = (flags & 1u) != 0u, turned_b = (flags & 2u) != 0u;
 const int tm = int(flags >> 2 & 0x7fffu), tn = int(flags >> 17);
@@ -55,18 +67,38 @@ for (int d = 0; d < a_ndim - 2; ++d) products *= a_shape[d];
 const long group = long(threadgroup_position_in_grid.y) * (threads_per_grid.x / TG) + threadgroup_position_in_grid.x;
 const kk_matrix_place place = kk_matrix_find(group, m, n, tm, tn);
 if (place.product >= products) return;
+const auto first = kk_matrix_of(
+    a + (kk_matrix_offset(place.product, a_shape, a_strides, a_ndim) + place.row * long(a_strides[ra])),
+    a_strides[ra], a_strides[ca]);
+const auto second = kk_matrix_of(
+    b + (kk_matrix_offset(place.product, b_shape, b_strides, b_ndim) + place.col * long(b_strides[cb])),
+    b_strides[rb], b_strides[cb]);
+const auto to = out + ((place.product * m + place.row) * n + place.col);
+const int rows = metal::min(tm, m - place.row), cols = metal::min(tn, n - place.col);
+";
+
+const TILE: &str = "\
 threadgroup kk_tile_line as[kk_tile_lines<S>(STAGES * kk_tile_room<(TG == 1 ? 1 : 32), BM, BK, TA>::size)];
 threadgroup kk_tile_line bs[kk_tile_lines<S>(STAGES * kk_tile_room<(TG == 1 ? 1 : 32), BK, BN, TB>::size)];
 const kk_tile_thread at = {thread_position_in_threadgroup.x, thread_index_in_simdgroup, simdgroup_index_in_threadgroup};
-const auto first = a + (kk_matrix_offset(place.product, a_shape, a_strides, a_ndim) + place.row * long(a_strides[ra]));
-const auto second = b + (kk_matrix_offset(place.product, b_shape, b_strides, b_ndim) + place.col * long(b_strides[cb]));
-const auto to = out + ((place.product * m + place.row) * n + place.col);
-kk_matrix_tile<T, TG, BM, BN, BK, DOWN, ACROSS, STAGES, TA, TB>(
-    kk_matrix_of(first, a_strides[ra], a_strides[ca]), kk_matrix_of(second, b_strides[rb], b_strides[cb]),
-    metal::min(tm, m - place.row), metal::min(tn, n - place.col), depth, to, long(n), kk_tile_same(),
+kk_matrix_tile<T, TG, BM, BN, BK, DOWN, ACROSS, STAGES, TA, TB>(first, second, rows, cols, depth, to, long(n), END,
     (threadgroup S*)(as), (threadgroup S*)(bs), at);
 ";
 
+/// One thread a threadgroup.
+const FEW_ROWS: &str = "\
+threadgroup kk_tile_line as[kk_tile_lines<float>(BM * BK)], sums[kk_tile_lines<float>(BM * BN)];
+kk_matrix_thin<T, BM, BK, BN>(first, second, rows, cols, depth, to, long(n), END, (threadgroup float*)(as),
+    (threadgroup float*)(sums));
+";
+
+/// What becomes of a sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct End<'a> {
+    pub bias: Option<&'a Array>,
+    pub function: Function,
+    pub residual: Option<&'a Array>,
+}
 /// The product of factors with the same leading axes.
 #[track_caller]
 pub(super) fn product(a: &Array, b: &Array, turned: Turned) -> Result<Array> {
