@@ -61,7 +61,10 @@ fn main() -> Result<()> {
         .header(zmlx::msl::header_for(TEXT))
         .source(TEXT)
         .build()?;
-    let given: Vec<String> = std::env::args().skip(1).filter(|t| t.contains('x')).collect();
+    let given: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|t| t.contains('x'))
+        .collect();
     let shapes = match given.is_empty() {
         true => vec!["4096x4096x4096".into(), "1024x4096x14336t".into()],
         false => given,
@@ -78,11 +81,20 @@ fn main() -> Result<()> {
             let b = zmlx::random::normal(if turned { (n, k) } else { (k, n) })?.astype(dtype)?;
             let shape = Array::from_slice(&[m, n, k, 0, 0, 0, 0, 0], 8)?;
             zmlx::eval([&a, &b, &shape])?;
-            let mlx = || product(&a, &b).transposed(false, turned).way(Way::Mlx).call();
+            let mlx = || {
+                product(&a, &b)
+                    .transposed(false, turned)
+                    .way(Way::Mlx)
+                    .call()
+            };
             let want = mlx()?.astype(Dtype::Float32)?;
             let rate = |t: f64| 2.0 * f64::from(m) * f64::from(k) * f64::from(n) / t / 1e12;
             let t = time(mlx)?;
-            println!("{text} {dtype} MLX: {:.1} us, {:.1} TFLOP/s", t * 1e6, rate(t));
+            println!(
+                "{text} {dtype} MLX: {:.1} us, {:.1} TFLOP/s",
+                t * 1e6,
+                rate(t)
+            );
             for [bm, bn, bk, down, across, stages] in VARIANTS {
                 if dtype != Dtype::Bfloat16 && [bm, bn, bk, stages] != [128, 128, 32, 3] {
                     continue;
@@ -107,7 +119,9 @@ fn main() -> Result<()> {
                         .run()?;
                     Ok(y)
                 };
-                let what = format!("{text} {dtype} {bm}x{bn}x{bk}, {down}x{across} simdgroups, {stages} stages");
+                let what = format!(
+                    "{text} {dtype} {bm}x{bn}x{bk}, {down}x{across} simdgroups, {stages} stages"
+                );
                 let measured = run().and_then(|y| {
                     let far = y.astype(Dtype::Float32)?.subtract(&want)?.abs()?.max(..)?;
                     Ok((far.item::<f32>()?, time(run)?))

@@ -38,22 +38,25 @@ inline long kk_matrix_offset(long index, S shape, D strides, int ndim) {
   return offset;
 }
 
-// What becomes of a sum: a bias of its column, a function, a residual. The tile begins at `row` and `col`.
+// What becomes of a sum: a bias of its column, a function, a residual.
 template <bool BIAS, int FUNCTION, bool RESIDUAL, typename B, typename R>
 struct kk_matrix_end {
   B bias;
   R residual;
   long step;
-  int row, col;
   float operator()(float x, int r, int c) const {
-    if (BIAS) x += float(bias[col + c]);
+    if (BIAS) x += float(bias[c]);
     if (FUNCTION == 1) x = kk_silu(x);
     if (FUNCTION == 2) x = kk_gelu_tanh(x);
     if (FUNCTION == 3) x = kk_gelu(x);
-    if (RESIDUAL) x += float(residual[(row + r) * step + col + c]);
+    if (RESIDUAL) x += float(residual[r * step + c]);
     return x;
   }
 };
+template <bool BIAS, int FUNCTION, bool RESIDUAL, typename B, typename R>
+inline kk_matrix_end<BIAS, FUNCTION, RESIDUAL, B, R> kk_matrix_with(B bias, R residual, long step) {
+  return kk_matrix_end<BIAS, FUNCTION, RESIDUAL, B, R>{bias, residual, step};
+}
 template <typename E>
 struct kk_matrix_part {
   E end;

@@ -2,8 +2,8 @@
 #include "tiles.metal"
 
 // Threadgroup memory is declared in these, so that vectors and copies find whole lines.
-struct alignas(64) kk_tile_line {
-  uint words[16];
+struct kk_tile_line {
+  alignas(64) uint words[16];
 };
 // How many hold so many elements of a type.
 template <typename S>

@@ -92,18 +92,64 @@ kk_matrix_thin<T, BM, BK, BN>(first, second, rows, cols, depth, to, long(n), END
     (threadgroup float*)(sums));
 ";
 
-/// What becomes of a sum.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+const ENDED: &str = "kk_matrix_with<BIAS, FUNCTION, RESIDUAL>(bias + place.col, residual + ((place.product * m + place.row) * n + place.col), long(n))";
+
+/// What becomes of a sum: a bias of its column is added, a function taken, a residual of the result's shape added.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct End<'a> {
     pub bias: Option<&'a Array>,
-    pub function: Function,
+    /// By its number in `kk_matrix_end`, 0 for none.
+    pub function: i32,
     pub residual: Option<&'a Array>,
 }
-/// The product of factors with the same leading axes.
+
+impl End<'_> {
+    pub(super) const NONE: End<'static> = End {
+        bias: None,
+        function: 0,
+        residual: None,
+    };
+
+    fn is_none(&self) -> bool {
+        self.bias.is_none() && self.function == 0 && self.residual.is_none()
+    }
+}
+
+/// The kernel for few rows or many, with something behind the sum or without.
 #[track_caller]
-pub(super) fn product(a: &Array, b: &Array, turned: Turned) -> Result<Array> {
-    static MADE: Made<MetalKernel> = Made::new();
-    let dtype = widest(a.dtype(), b.dtype());
+fn kernel(thin: bool, ended: bool) -> Result<&'static MetalKernel> {
+    static MADE: [Made<MetalKernel>; 4] = [const { Made::new() }; 4];
+    MADE[2 * usize::from(thin) + usize::from(ended)].get_or_make(|| {
+        let name = match (thin, ended) {
+            (false, false) => "matmul",
+            (false, true) => "matmul_ended",
+            (true, false) => "matmul_thin",
+            (true, true) => "matmul_thin_ended",
+        };
+        let end = if ended { ENDED } else { "kk_tile_same()" };
+        let body = if thin { FEW_ROWS } else { TILE };
+        let text = format!("{PLACE}{}", body.replace("END", end));
+        let names: &[&str] = match ended {
+            true => &["a", "b", "sizes", "bias", "residual"],
+            false => &["a", "b", "sizes"],
+        };
+        MetalKernel::new(name, names.to_vec(), ["out"])
+            .header(crate::msl::header_for(&text))
+            .source(text)
+            .ensure_row_contiguous(false)
+            .build()
+    })
+}
+
+/// The product of factors with the same leading axes, in `dtype`.
+#[track_caller]
+pub(super) fn product(
+    a: &Array,
+    b: &Array,
+    turned: Turned,
+    end: End<'_>,
+    dtype: Dtype,
+) -> Result<Array> {
     let at = a.ndim() - 2;
     let [m, k] = sides(a, turned[0]);
     let [_, n] = sides(b, turned[1]);
@@ -113,42 +159,69 @@ pub(super) fn product(a: &Array, b: &Array, turned: Turned) -> Result<Array> {
     if products == 0 || m == 0 || n == 0 || k == 0 {
         return Array::zeros(shape, dtype);
     }
-    let kernel = MADE.get_or_make(|| {
-        MetalKernel::new("matmul", ["a", "b", "sizes"], ["out"])
-            .header(crate::msl::header_for(TEXT))
-            .source(TEXT)
-            .ensure_row_contiguous(false)
-            .build()
-    })?;
     let gpu = as_on_gpu(crate::stream::current().gpu);
-    let tile = if gpu { ON_GPU } else { ON_CPU };
+    let thin = !gpu && m <= THIN.rows;
+    let tile = match (gpu, thin) {
+        (true, _) => ON_GPU,
+        (false, true) => THIN,
+        (false, false) => ON_CPU,
+    };
     let [m, n] = [m as u32, n as u32];
-    let [tm, tn] = match gpu {
-        true => [tile.rows as u32, tile.cols as u32],
-        false => shares(tile, m, n, products),
+    let [tm, tn] = match (gpu, thin) {
+        (true, _) => [tile.rows as u32, tile.cols as u32],
+        (false, true) => [m, slices(n, products)],
+        (false, false) => shares(tile, m, n, products),
     };
     let flags = u32::from(turned[0]) | u32::from(turned[1]) << 1;
     let sizes = number(flags | tm << 2 | tn << 17)?;
-    let inputs = [a, b, &*sizes];
+    let ended = !end.is_none();
+    let kernel = kernel(thin, ended)?;
+    let mut inputs = vec![a, b, &*sizes];
+    if ended {
+        inputs.extend([end.bias.unwrap_or(b), end.residual.unwrap_or(b)]);
+    }
     let mut launch = kernel.launch(&inputs);
     launch.set_output(&shape, dtype);
     launch.set_template("T", dtype.into());
-    launch.set_template("S", if gpu { dtype } else { Dtype::Float32 }.into());
     launch.set_template("TG", tile.threads.into());
     launch.set_template("BM", tile.rows.into());
     launch.set_template("BN", tile.cols.into());
     launch.set_template("BK", tile.depth.into());
-    launch.set_template("DOWN", tile.down.into());
-    launch.set_template("ACROSS", tile.across.into());
-    launch.set_template("STAGES", tile.stages.into());
-    launch.set_template("TA", (gpu && turned[0]).into());
-    launch.set_template("TB", (gpu && turned[1]).into());
+    if !thin {
+        launch.set_template(
+            "S",
+            if gpu {
+                widest(a.dtype(), b.dtype())
+            } else {
+                Dtype::Float32
+            }
+            .into(),
+        );
+        launch.set_template("DOWN", tile.down.into());
+        launch.set_template("ACROSS", tile.across.into());
+        launch.set_template("STAGES", tile.stages.into());
+        launch.set_template("TA", (gpu && turned[0]).into());
+        launch.set_template("TB", (gpu && turned[1]).into());
+    }
+    if ended {
+        launch.set_template("BIAS", end.bias.is_some().into());
+        launch.set_template("FUNCTION", end.function.into());
+        launch.set_template("RESIDUAL", end.residual.is_some().into());
+    }
     let groups = products * u64::from(m.div_ceil(tm)) * u64::from(n.div_ceil(tn));
     let (line, count) = lines(groups, LONGEST / tile.threads as u64);
     launch.set_grid((line * i64::from(tile.threads), count));
     launch.set_threadgroup(tile.threads);
     let [out] = launch.add()?;
     Ok(out)
+}
+
+/// Columns of a threadgroup where rows are few: whole pieces for all cores, and long runs through memory.
+fn slices(n: u32, products: u64) -> u32 {
+    let wanted = (4 * crate::engine::host::threads() as u64).div_ceil(products) as u32;
+    n.div_ceil(wanted)
+        .next_multiple_of(32)
+        .clamp(64, THIN.cols as u32)
 }
 
 /// Rows and columns of a factor.

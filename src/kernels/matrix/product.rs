@@ -1,6 +1,6 @@
 //! The product as an operation with derivatives.
 
-use super::launch;
+use super::launch::{self, End};
 use crate::kernels::arguments::check_float;
 use crate::transforms::rules::{Rules, apply, only, repeated};
 use crate::{Array, Dtype, Error, Result};
@@ -87,7 +87,11 @@ impl<'a> Product<'a> {
         // Rows of all batches are one matrix's where they meet the same factor.
         if b.ndim() == 2 && a.ndim() > 2 && !self.turned[0] {
             let rows = a.size().checked_div(k as usize).unwrap_or(0) as i32;
-            let rows = if k == 0 { batch.iter().product::<i32>() * m } else { rows };
+            let rows = if k == 0 {
+                batch.iter().product::<i32>() * m
+            } else {
+                rows
+            };
             let flat = multiply(&a.reshape((rows, k))?, b, self.turned)?;
             return flat.reshape([batch.as_slice(), &[m, n]].concat());
         }
@@ -162,7 +166,14 @@ impl Rules for Multiply {
     }
 
     fn forward(&self, p: &[&Array]) -> Result<Vec<Array>> {
-        Ok(vec![launch::product(p[0], p[1], self.turned)?])
+        let dtype = widest(p[0].dtype(), p[1].dtype());
+        Ok(vec![launch::product(
+            p[0],
+            p[1],
+            self.turned,
+            End::NONE,
+            dtype,
+        )?])
     }
 
     fn vjp(&self, p: &[Array], g: &[Array], _: &[Array]) -> Result<Vec<Array>> {
