@@ -20,6 +20,7 @@ pub mod indexing;
 mod kernel;
 pub mod linear;
 pub mod loss;
+pub mod matrix;
 pub mod moe;
 mod moving;
 mod nibbles;
