@@ -11,9 +11,13 @@ mod blocks;
 mod calls;
 mod nibbles;
 mod operations;
+mod products;
 mod table;
 
 pub use calls::{Dequantize, DequantizeBlockwise, DequantizeFp8, Fp8, FusedSwigluQuant};
+pub use products::{
+    QuantFormat, QuantizedMatmul, QuantizedWeight, gather_quantized_matmul, quantized_matmul,
+};
 pub(super) use table::TABLE;
 
 use crate::{Array, Dtype};
