@@ -132,7 +132,7 @@ impl QuantizedWeight {
 
     #[track_caller]
     fn of(format: QuantFormat, parts: SmallVec<[Array; 3]>, shape: Vec<i32>) -> Result<Self> {
-        if shape.last().is_none_or(|k| k % 32 != 0) {
+        if shape.last().is_none_or(|&k| k == 0 || k % 32 != 0) {
             return Err(Error::shape(format!(
                 "`w`: expected rows of a multiple of 32 elements, got shape {shape:?}"
             )));
