@@ -120,7 +120,7 @@ inline void kk_walk(F w, X x, size_t k, size_t slot, size_t share, int many, int
 // The products of a chunk's codes with x, and the sums of x by halves, as the scales want them.
 template <typename F>
 inline float kk_scaled_dot(F w, size_t c, thread const kk_side_f<16>* q, thread const kk_side_f<16>* v, float low, float high) {
-  const float first = kk_side_sum(kk_side_mul(q[0], v[0])), second = kk_side_sum(kk_side_mul(q[1], v[1]));
+  const float first = kk_side_dot(q[0], v[0]), second = kk_side_dot(q[1], v[1]);
   const kk_scaled s = w.scale(c, 0);
   if (F::parts == 1) return metal::fma(s.scale, first + second, s.offset * (low + high));
   const kk_scaled t = w.scale(c, 1);

@@ -82,7 +82,7 @@ fn rows_and_dtypes() {
         for (n, k) in [(1, 64), (33, 128), (70, 1152)] {
             let w = made::affine(&mut rng, q, &[n, k], Dtype::Bfloat16);
             let elements = made::elements(&w);
-            for rows in [1, 2, 3, 4, 5, 8, 9, 17, 70] {
+            for rows in [1, 2, 3, 4, 5, 8, 9, 17, 40, 70] {
                 let x =
                     Array::from_slice(&rng.normals(rows * k as usize), (rows, k as usize)).unwrap();
                 for dtype in [Dtype::Float32, Dtype::Float16, Dtype::Bfloat16] {

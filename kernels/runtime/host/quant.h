@@ -97,7 +97,6 @@ template <int N> requires(N == 16) ZMLX_FN kk_side_f<N> kk_side_all(float x) { r
 template <int N, typename P> requires(N == 16) ZMLX_FN kk_side_f<N> kk_side_load(P p) { return {zmlx::side_of(&*p)}; }
 template <typename P> ZMLX_FN void kk_side_store(P p, kk_side_f<16> x) { __builtin_memcpy(&*p, &x.v, sizeof(x.v)); }
 ZMLX_FN kk_side_f<16> kk_side_fma(kk_side_f<16> x, kk_side_f<16> y, kk_side_f<16> z) { return {zmlx::side_mad(x.v, y.v, z.v)}; }
-ZMLX_FN kk_side_f<16> kk_side_mul(kk_side_f<16> x, kk_side_f<16> y) { return {x.v * y.v}; }
 ZMLX_FN float kk_side_sum(kk_side_f<16> x) {
   // Shuffles of whole vectors: a look at parts of one in memory would keep it there all the time.
   const zmlx::side_i each = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
@@ -107,6 +106,7 @@ ZMLX_FN float kk_side_sum(kk_side_f<16> x) {
   v += __builtin_shuffle(v, each ^ 2);
   return v[0] + v[1];
 }
+ZMLX_FN float kk_side_dot(kk_side_f<16> x, kk_side_f<16> y) { return kk_side_sum({x.v * y.v}); }
 template <typename P> requires(sizeof(*P()) <= 4)
 ZMLX_FN void kk_chunk_of(P x, size_t c, kk_side_f<16>* v) {
   v[0].v = zmlx::side_of(&x[c * 32]);
