@@ -77,6 +77,7 @@ inline void kk_fragments(kk_affine<4, GROUP, S> w, X x, size_t k, int rows, int 
         const float scale = float(scales[b][h][u]);
         s[b][h] = kk_scaled{scale, metal::fma(-kk_code_offset(zero), scale, float(biases[b][h][u]))};
       }
+#pragma unroll
     for (int n = 0; n < COLUMNS; ++n) {
       metal::float4 sums[BLOCKS], all = metal::float4(0.0f);
       for (int b = 0; b < BLOCKS; ++b) sums[b] = metal::float4(0.0f);
@@ -110,10 +111,12 @@ inline void kk_fragments(kk_affine<4, GROUP, S> w, X x, size_t k, int rows, int 
 // Simdgroups of a threadgroup that took different groups add up; the first one has all in the end.
 template <int COUNT, int SIMDS>
 inline void kk_fragments_added(thread metal::float4* acc, threadgroup float* shared, uint lane, uint simd) {
+#pragma unroll
   for (int i = 0; i < COUNT; ++i)
     for (int j = 0; j < 4; ++j) shared[((simd * COUNT + i) * 4 + j) * 32 + lane] = acc[i][j];
   metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
   if (simd == 0)
+#pragma unroll
     for (int i = 0; i < COUNT; ++i)
       for (int j = 0; j < 4; ++j)
         for (int s = 1; s < SIMDS; ++s) acc[i][j] += shared[((s * COUNT + i) * 4 + j) * 32 + lane];

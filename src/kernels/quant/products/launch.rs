@@ -298,8 +298,8 @@ fn source_of_fragments(key: &Key) -> String {
              kk_fragments_added<BLOCKS * COLUMNS, SIMDS>({sums}, shared, lane, simd);\n"
         );
     }
-    text += "if (simd != 0) return;\n\
-             for (int block = 0; block < BLOCKS; ++block)\n  for (int column = 0; column < COLUMNS; ++column)\n    for (int i = 0; i < 4; ++i) {\n\
+    text += "if (simd != 0) return;\n#pragma unroll\n\
+             for (int block = 0; block < BLOCKS; ++block)\n#pragma unroll\n  for (int column = 0; column < COLUMNS; ++column)\n#pragma unroll\n    for (int i = 0; i < 4; ++i) {\n\
              const int r = block * 16 + int(lane / 4) + i / 2 * 8, m = column * 8 + int(lane % 4) * 2 + i % 2;\n\
              if (r >= rows || m >= many) continue;\n\
              const size_t place = size_t(m) * n + row + r;\n\
