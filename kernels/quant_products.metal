@@ -122,6 +122,11 @@ inline kk_side_f<N> kk_side_fma(kk_side_f<N> x, kk_side_f<N> y, kk_side_f<N> z) 
   return z;
 }
 template <int N>
+inline kk_side_f<N> kk_side_plus(kk_side_f<N> x, kk_side_f<N> y) {
+  for (int j = 0; j < N; ++j) x.v[j] += y.v[j];
+  return x;
+}
+template <int N>
 inline float kk_side_dot(kk_side_f<N> x, kk_side_f<N> y) {
   float even = 0.0f, odd = 0.0f;
   for (int j = 0; j < N; j += 2) {

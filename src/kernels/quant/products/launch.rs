@@ -125,6 +125,8 @@ fn share_out(launch: &mut Launch<'_>, way: Way, slots: i64, n: i64) {
         [1, 2, 4, 8][usize::from(slots > 1) + usize::from(slots > 2) + usize::from(slots > 4)];
     match way {
         Way::Walk => {
+            // More rows take the matrix apart less often.
+            let many = if slots > 8 { 16 } else { many };
             launch.set_template("M", many.into());
             launch.set_template("ROWS", ROWS.into());
             let groups = divided(slots, i64::from(many));
