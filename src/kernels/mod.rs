@@ -23,7 +23,6 @@ pub mod loss;
 pub mod matrix;
 pub mod moe;
 mod moving;
-mod nibbles;
 pub mod norms;
 mod op;
 pub mod optimizers;
