@@ -59,6 +59,7 @@ pub fn catalog() -> impl Iterator<Item = &'static Entry> {
         rope::CACHES,
         attention::TILE,
         attention::PAGED,
+        attention::DECODE,
         linear::TABLE,
         quant::TABLE,
         image::TABLE,

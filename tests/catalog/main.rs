@@ -11,6 +11,7 @@ mod blocks;
 mod caches;
 mod cases;
 mod checked;
+mod decode;
 mod derivatives;
 mod docs;
 mod dropout;

@@ -1,9 +1,17 @@
-//! Attention: its parts, and that over caches of blocks.
+//! Attention: its parts, over caches of keys and values, and over those in blocks.
 
+mod cache;
+mod decode;
+mod few;
+mod options;
 mod paged;
 mod softmax;
 mod tile;
+mod weighted;
 
+pub use cache::{Cache, QuantizedCache, quantize_cache};
+pub(super) use decode::TABLE as DECODE;
+pub use decode::{DecodeAttention, decode_attention};
 pub(super) use paged::TABLE as PAGED;
 pub use paged::{PagedAttention, paged_attention};
 pub(super) use softmax::TABLES;
