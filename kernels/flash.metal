@@ -77,25 +77,6 @@ struct kk_flash_power {
   float operator()(float x, float most) const { return metal::fast::exp2(x - most); }
 };
 
-// A tile as the first factor of a product: one thread's lies as a block does, simdgroups put theirs into threadgroup memory.
-template <int L, int R, int C, int BM, typename S>
-struct kk_flash_factor {
-  S memory;
-  auto put(thread kk_tile<L, R, C>& t, int r0, int cols, kk_tile_thread at) const {
-    const auto block = kk_tile_in<L, BM, C, false>(memory, BM, cols);
-    kk_tile_put(t, block, r0, 0, at);
-    metal::simdgroup_barrier(metal::mem_flags::mem_threadgroup);
-    return block;
-  }
-};
-template <int R, int C, int BM, typename S>
-struct kk_flash_factor<1, R, C, BM, S> {
-  S memory;
-  auto put(thread kk_tile<1, R, C>& t, int, int cols, kk_tile_thread) const {
-    return kk_tile_in<1, BM, C, false>(t.v, BM, cols);
-  }
-};
-
 // The row of a tile that number i of a thread's rows is, and whether this thread speaks for it.
 template <int L>
 inline int kk_flash_row(int i, kk_tile_thread at) {
@@ -111,7 +92,7 @@ inline bool kk_flash_speaks(kk_tile_thread at) {
 template <typename T, int TG, int BM, int BN, int DP, int STAGES, bool SINKS, bool CAUSAL, bool WINDOW, typename F,
           typename P, typename V, typename S, typename E>
 inline void kk_flash_rows(P q, long q_row, long q_col, V k, long k_row, long k_col, V v, long v_row, long v_col, device T* out,
-                          device E* lse, int d, F f, float sink, S qs, S ks, S vs, S ps, kk_tile_thread at) {
+                          device E* lse, int d, F f, float sink, S qs, S ks, S vs, kk_tile_thread at) {
   constexpr int L = TG == 1 ? 1 : 32, DOWN = TG == 1 ? 1 : TG / 32, R = BM / DOWN;
   // Keys lie as they are, in rows, for simdgroups; one thread turns them around as it copies.
   constexpr bool turned = L != 1;
@@ -176,8 +157,7 @@ inline void kk_flash_rows(P q, long q_row, long q_col, V k, long k_row, long k_c
     kk_tile_sum(scores, now);
     for (int i = 0; i < kk_tile_rows<L, R>::count; ++i) total.v[i] = total.v[i] * factor.v[i] + now.v[i];
     kk_tile_scale(sums, factor);
-    const auto weights = kk_flash_factor<L, R, BN, BM, S>{ps}.put(scores, r0, here, at);
-    kk_tile_mma(sums, weights, r0, kk_tile_in<L, BN, DP, false>(vs + slot * each_v, here, d), 0);
+    kk_tile_mma(sums, scores, kk_tile_in<L, BN, DP, false>(vs + slot * each_v, here, d), 0);
   }
   for (int i = 0; i < kk_tile_rows<L, R>::count; ++i) {
     float m = most.v[i], all = total.v[i];
@@ -277,7 +257,7 @@ template <typename T, int TG, int BM, int BN, int DP, bool CAUSAL, bool WINDOW, 
           typename E, typename D>
 inline void kk_flash_dq(P q, long q_row, long q_col, V k, long k_row, long k_col, V v, long v_row, long v_col, P g, long g_row,
                         long g_col, kk_flash_column<E> of_lse, kk_flash_column<D> of_delta, device T* out, int d, float scale, F f,
-                        S qs, S gs, S ks, S kt, S vt, S ps, kk_tile_thread at) {
+                        S qs, S gs, S ks, S kt, S vt, kk_tile_thread at) {
   constexpr int L = TG == 1 ? 1 : 32, DOWN = TG == 1 ? 1 : TG / 32, R = BM / DOWN;
   constexpr bool turned = L != 1;
   const int row = f.row, rows = metal::min(BM, f.rows - row), r0 = int(at.simd) * R;
@@ -309,8 +289,7 @@ inline void kk_flash_dq(P q, long q_row, long q_col, V k, long k_row, long k_col
     here_f.row = row + r0;
     here_f.col = col;
     kk_flash_slope(x, y, here_f, lse, delta, at);
-    const auto slopes = kk_flash_factor<L, R, BN, BM, S>{ps}.put(y, r0, here, at);
-    kk_tile_mma(sums, slopes, r0, straight, 0);
+    kk_tile_mma(sums, y, straight, 0);
   }
   kk_tile_store<T>(sums, out + (long(row) + r0) * d, long(d), rows - r0, d, at, kk_flash_times{scale});
 }

@@ -20,6 +20,7 @@ pub mod indexing;
 mod kernel;
 pub mod linear;
 pub mod loss;
+pub mod matrix;
 pub mod moe;
 mod moving;
 mod nibbles;
@@ -60,6 +61,7 @@ pub fn catalog() -> impl Iterator<Item = &'static Entry> {
         attention::TILE,
         attention::PAGED,
         attention::DECODE,
+        attention::FLASH,
         linear::TABLE,
         quant::TABLE,
         image::TABLE,

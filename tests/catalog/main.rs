@@ -17,6 +17,7 @@ mod docs;
 mod dropout;
 mod errors;
 mod extremes;
+mod flash;
 mod image;
 mod indexing;
 mod layouts;

@@ -68,8 +68,8 @@ impl Tiles {
         let row = self.width + 8;
         let scores = self.queries * (self.keys + 8);
         let elements = match pass {
-            Pass::Forward => row * (self.queries + 2 * self.stages * self.keys) + scores,
-            Pass::Dq => row * (2 * self.queries + 2 * self.keys) + scores,
+            Pass::Forward => row * (self.queries + 2 * self.stages * self.keys),
+            Pass::Dq => row * (2 * self.queries + 2 * self.keys),
             Pass::Dkv => row * (2 * self.queries + 2 * self.keys) + 2 * scores,
         };
         elements * dtype.size() as i32
@@ -217,7 +217,6 @@ if (group >= long(q_shape[0]) * heads * blocks) return;
 threadgroup S qs[kk_tile_room<L, BM, DP>::size];
 threadgroup S ks[STAGES * kk_tile_room<L, DP, BN, (TG != 1)>::size];
 threadgroup S vs[STAGES * kk_tile_room<L, BN, DP>::size];
-threadgroup S ps[TG == 1 ? 1 : kk_tile_room<L, BM, BN>::size];
 const int block = blocks - 1 - int(group % blocks), head = int(group / blocks) % heads, b = int(group / blocks / heads);
 const int shared = head / each;
 const kk_F f = {factor, most, block * BM, 0, queries, keys, keys - queries, int(window),
@@ -231,7 +230,7 @@ kk_flash_rows<T, TG, BM, BN, DP, STAGES, SINKS, CAUSAL, WINDOW>(
     k + (b * k_strides[0] + shared * k_strides[1]), k_strides[2], k_strides[3],
     v + (b * v_strides[0] + shared * v_strides[1]), v_strides[2], v_strides[3],
     out + row * d, lse + row, d, f, SINKS ? float(sinks[head * sinks_strides[0]]) * 1.44269504f : 0.0f,
-    qs, ks, vs, ps, at);
+    qs, ks, vs, at);
 ";
 
 const DQ: &str = "\
@@ -242,7 +241,6 @@ threadgroup S gs[kk_tile_room<L, BM, DP>::size];
 threadgroup S ks[kk_tile_room<L, BN, DP>::size];
 threadgroup S kt[TG == 1 ? kk_tile_room<L, DP, BN, false>::size : 1];
 threadgroup S vt[kk_tile_room<L, DP, BN, (TG != 1)>::size];
-threadgroup S ps[TG == 1 ? 1 : kk_tile_room<L, BM, BN>::size];
 const int block = blocks - 1 - int(group % blocks), head = int(group / blocks) % heads, b = int(group / blocks / heads);
 const int shared = head / each;
 const kk_F f = {factor, most, block * BM, 0, queries, keys, keys - queries, int(window),
@@ -260,7 +258,7 @@ kk_flash_dq<T, TG, BM, BN, DP, CAUSAL, WINDOW>(
     k + (b * k_strides[0] + shared * k_strides[1]), k_strides[2], k_strides[3],
     v + (b * v_strides[0] + shared * v_strides[1]), v_strides[2], v_strides[3],
     g + (b * g_strides[0] + head * g_strides[1]), g_strides[2], g_strides[3], lse, delta,
-    out + row * d, d, float(scale), f, qs, gs, ks, kt, vt, ps, at);
+    out + row * d, d, float(scale), f, qs, gs, ks, kt, vt, at);
 ";
 
 const DKV: &str = "\
