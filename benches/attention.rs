@@ -56,10 +56,34 @@ struct Sizes {
 
 fn decode(gpu: bool) -> Result<()> {
     let all = [
-        Sizes { b: 1, h: 9, kv: 3, n: 1024, d: 64 },
-        Sizes { b: 1, h: 32, kv: 8, n: 4096, d: 128 },
-        Sizes { b: 16, h: 32, kv: 8, n: 4096, d: 128 },
-        Sizes { b: 64, h: 9, kv: 3, n: 1024, d: 64 },
+        Sizes {
+            b: 1,
+            h: 9,
+            kv: 3,
+            n: 1024,
+            d: 64,
+        },
+        Sizes {
+            b: 1,
+            h: 32,
+            kv: 8,
+            n: 4096,
+            d: 128,
+        },
+        Sizes {
+            b: 16,
+            h: 32,
+            kv: 8,
+            n: 4096,
+            d: 128,
+        },
+        Sizes {
+            b: 64,
+            h: 9,
+            kv: 3,
+            n: 1024,
+            d: 64,
+        },
     ];
     let calls = if gpu { 40 } else { 4 };
     for s in all.iter().take(if gpu { 4 } else { 2 }) {
@@ -69,9 +93,8 @@ fn decode(gpu: bool) -> Result<()> {
             let q = random::normal((b, h, 1, d))?.astype(dtype)?;
             let k = random::normal((b, kv, n, d))?.astype(dtype)?;
             let v = random::normal((b, kv, n, d))?.astype(dtype)?;
-            let codes = [8, 4].map(|bits| {
-                [&k, &v].map(|x| quantize_cache(x, bits, 64).expect("fits"))
-            });
+            let codes =
+                [8, 4].map(|bits| [&k, &v].map(|x| quantize_cache(x, bits, 64).expect("fits")));
             let scale = 1.0 / (d as f32).sqrt();
             zmlx::eval([&q, &k, &v])?;
             for [a, b] in &codes {
@@ -84,7 +107,13 @@ fn decode(gpu: bool) -> Result<()> {
             let own = time(calls, &|q| decode_attention(q, &k, &v).call(), &q)?;
             row(&name, bytes, own, floor, flops);
             let mlx = |q: &Array| fast::scaled_dot_product_attention(q, &k, &v, scale).call();
-            row(&format!("  MLX"), bytes, time(calls, &mlx, &q)?, floor, flops);
+            row(
+                &format!("  MLX"),
+                bytes,
+                time(calls, &mlx, &q)?,
+                floor,
+                flops,
+            );
             for ([k, v], bits) in codes.iter().zip([8, 4]) {
                 let bytes = 2 * (k.codes.nbytes() + k.scales.nbytes());
                 let floor = copy(bytes, calls)?;
@@ -98,7 +127,10 @@ fn decode(gpu: bool) -> Result<()> {
             let blocks = b * n / 16;
             let paged = |x: &Array| -> Result<Array> {
                 let last = x.shape()[3];
-                let y = x.transpose([0, 2, 1, 3])?.reshape((blocks, 16, kv, last))?.contiguous()?;
+                let y = x
+                    .transpose([0, 2, 1, 3])?
+                    .reshape((blocks, 16, kv, last))?
+                    .contiguous()?;
                 zmlx::eval([&y])?;
                 Ok(y)
             };
@@ -106,7 +138,11 @@ fn decode(gpu: bool) -> Result<()> {
             let lens = Array::full((b,), n, Dtype::Int32)?;
             zmlx::eval([&table, &lens])?;
             let (pk, pv) = (paged(&k)?, paged(&v)?);
-            let own = time(calls, &|q| paged_attention(q, &pk, &pv, &table, &lens).call(), &q)?;
+            let own = time(
+                calls,
+                &|q| paged_attention(q, &pk, &pv, &table, &lens).call(),
+                &q,
+            )?;
             row("  paged", bytes, own, floor, flops);
             let [k8, v8] = &codes[0];
             let part = |c: &zmlx::kernels::attention::QuantizedCache| -> Result<_> {
@@ -118,7 +154,11 @@ fn decode(gpu: bool) -> Result<()> {
             let (k8, v8) = (part(k8)?, part(v8)?);
             let bytes = 2 * (k8.codes.nbytes() + k8.scales.nbytes());
             let floor = copy(bytes, calls)?;
-            let own = time(calls, &|q| paged_attention(q, &k8, &v8, &table, &lens).call(), &q)?;
+            let own = time(
+                calls,
+                &|q| paged_attention(q, &k8, &v8, &table, &lens).call(),
+                &q,
+            )?;
             row("  paged, 8 bits", bytes, own, floor, flops);
         }
     }
@@ -126,7 +166,10 @@ fn decode(gpu: bool) -> Result<()> {
 }
 
 fn main() -> Result<()> {
-    let asked: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    let asked: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|a| !a.starts_with('-'))
+        .collect();
     let wants = |name: &str| asked.is_empty() || asked.iter().any(|a| a == name);
     println!("{}", zmlx::engine::info());
     let gpu = zmlx::Device::default_device()? == Device::GPU;

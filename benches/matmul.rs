@@ -123,7 +123,10 @@ fn main() -> Result<()> {
             n,
             turned,
         } = *shape;
-        let what = format!("{batch} {m} {k} {n}{}", if turned { ", turned" } else { "" });
+        let what = format!(
+            "{batch} {m} {k} {n}{}",
+            if turned { ", turned" } else { "" }
+        );
         let line = |dtype: &str, size: f64, who: &str, time: f64| {
             let bytes = f64::from(k) * f64::from(n) * size;
             println!(
@@ -155,7 +158,12 @@ fn main() -> Result<()> {
         if !gpu {
             for threads in [1, 2] {
                 if let Some(best) = blas(shape, threads) {
-                    line("float32", 4.0, &format!("BLAS of numpy, threads {threads}"), best);
+                    line(
+                        "float32",
+                        4.0,
+                        &format!("BLAS of numpy, threads {threads}"),
+                        best,
+                    );
                 }
             }
         }

@@ -73,6 +73,10 @@ inline kk_flash_span kk_flash_queries(bool causal, bool windowed, int col, int c
   return s;
 }
 
+// One instruction where metal::max takes several, for the sake of NaN, which comes through by the exponentials anyway.
+struct kk_flash_larger {
+  float operator()(float x, float y) const { return x > y ? x : y; }
+};
 struct kk_flash_power {
   float operator()(float x, float most) const { return metal::fast::exp2(x - most); }
 };
@@ -144,13 +148,12 @@ inline void kk_flash_rows(P q, long q_row, long q_col, V k, long k_row, long k_c
       kk_tile_map(scores, at, g);
     }
     kk_tile_rows<L, R> now, factor;
-    kk_tile_max(scores, now);
+    kk_tile_fold(scores, now, kk_flash_larger());
     for (int i = 0; i < kk_tile_rows<L, R>::count; ++i) {
-      now.v[i] = metal::max(now.v[i], most.v[i]);
-      const float old = most.v[i];
-      most.v[i] = now.v[i];
+      const float old = most.v[i], larger = kk_flash_larger()(now.v[i], old);
+      most.v[i] = larger;
       // Rows that have seen nothing yet stay as they are.
-      if (now.v[i] == -INFINITY) now.v[i] = 0.0f;
+      now.v[i] = larger == -INFINITY ? 0.0f : larger;
       factor.v[i] = metal::fast::exp2(old - now.v[i]);
     }
     kk_tile_map_rows(scores, now, kk_flash_power());

@@ -76,7 +76,9 @@ fn want(p: &[Array; 3], sizes: Sizes, o: &Options<'_>) -> Vec<f64> {
     let mut y = vec![0.0; q.len()];
     for (row, y) in y.chunks_mut(d).enumerate() {
         let (i, head, batch) = (row % n, row / n % h, row / n / h);
-        let len = o.lens.map_or(l as i64, |lens| lens[batch].clamp(0, l as i64));
+        let len = o
+            .lens
+            .map_or(l as i64, |lens| lens[batch].clamp(0, l as i64));
         let place = len - n as i64 + i as i64;
         let at = |t: usize| ((batch * kv + head / (h / kv)) * l + t) * d;
         let mut scores = Vec::new();
@@ -93,8 +95,17 @@ fn want(p: &[Array; 3], sizes: Sizes, o: &Options<'_>) -> Vec<f64> {
             }
         }
         let sink = sinks.as_ref().map(|s| s[head]);
-        let most = scores.iter().map(|s| s.1).chain(sink).fold(f64::NEG_INFINITY, f64::max);
-        let all: f64 = scores.iter().map(|s| s.1).chain(sink).map(|s| (s - most).exp()).sum();
+        let most = scores
+            .iter()
+            .map(|s| s.1)
+            .chain(sink)
+            .fold(f64::NEG_INFINITY, f64::max);
+        let all: f64 = scores
+            .iter()
+            .map(|s| s.1)
+            .chain(sink)
+            .map(|s| (s - most).exp())
+            .sum();
         for (t, score) in scores {
             for (e, y) in y.iter_mut().enumerate() {
                 *y += (score - most).exp() / all * v[at(t) + e];
@@ -150,7 +161,11 @@ fn decode_attention_of_sizes() {
                     };
                     let y = call(&p[0], &p[1], &p[2], &o)?;
                     assert_eq!((y.shape(), y.dtype()), (p[0].shape(), dtype));
-                    close(&format!("{sizes:?} {dtype} {causal}"), &y, &want(&p, sizes, &o));
+                    close(
+                        &format!("{sizes:?} {dtype} {causal}"),
+                        &y,
+                        &want(&p, sizes, &o),
+                    );
                 }
             }
         }
@@ -177,11 +192,42 @@ fn decode_attention_with_options() {
         };
         let all = [
             ("lens", lens),
-            ("scale", Options { scale: Some(-0.7), ..plain }),
-            ("window", Options { window: Some(7), ..lens }),
-            ("causal window", Options { window: Some(300), causal: true, ..lens }),
-            ("cap", Options { softcap: Some(0.8), ..lens }),
-            ("sinks", Options { sinks: Some(&sinks), ..lens }),
+            (
+                "scale",
+                Options {
+                    scale: Some(-0.7),
+                    ..plain
+                },
+            ),
+            (
+                "window",
+                Options {
+                    window: Some(7),
+                    ..lens
+                },
+            ),
+            (
+                "causal window",
+                Options {
+                    window: Some(300),
+                    causal: true,
+                    ..lens
+                },
+            ),
+            (
+                "cap",
+                Options {
+                    softcap: Some(0.8),
+                    ..lens
+                },
+            ),
+            (
+                "sinks",
+                Options {
+                    sinks: Some(&sinks),
+                    ..lens
+                },
+            ),
             (
                 "all",
                 Options {
@@ -256,7 +302,11 @@ fn decode_attention_of_views() {
         let many = one.broadcast_to(p[1].shape())?;
         let same = call(&p[0], &many, &many, &o)?;
         let copy = many.add(0.0)?;
-        close("broadcast", &same, &numbers(&call(&p[0], &copy, &copy, &o)?)?);
+        close(
+            "broadcast",
+            &same,
+            &numbers(&call(&p[0], &copy, &copy, &o)?)?,
+        );
         Ok(())
     })
     .unwrap();
@@ -276,7 +326,10 @@ fn decode_attention_over_codes() {
         ];
         for (bits, group, sizes, dtype) in cases {
             let [q, k, v] = draw(&mut rng, sizes, dtype)?;
-            let [keys, values] = [quantize_cache(&k, bits, group)?, quantize_cache(&v, bits, group)?];
+            let [keys, values] = [
+                quantize_cache(&k, bits, group)?,
+                quantize_cache(&v, bits, group)?,
+            ];
             let o = Options {
                 causal: true,
                 ..Options::default()
@@ -287,17 +340,26 @@ fn decode_attention_over_codes() {
             close(&what, &call(&q, &keys, &values, &o)?, &want);
             // The codes are near the floats: half a step of a scale of at most the largest over 127 or 8.
             let step = if bits == 8 { 127.0 } else { 8.0 };
-            let off = keys.dequantize(F32)?.subtract(&k.astype(F32)?)?.abs()?.max(..)?;
+            let off = keys
+                .dequantize(F32)?
+                .subtract(&k.astype(F32)?)?
+                .abs()?
+                .max(..)?;
             let most = k.astype(F32)?.abs()?.max(..)?.item::<f32>()?;
             let off = off.item::<f32>()?;
             assert!(off > 0.0 && off <= 1.02 * most / step, "{what}: {off}");
             // As views of longer caches.
             let long = |c: &QuantizedCache| -> Result<QuantizedCache> {
                 let part = |a: &Array| -> Result<Array> {
-                    let twice = zmlx::ops::concatenate([a, a], 2)?.transpose([0, 2, 1, 3])?.add(Array::scalar(0)?.astype(a.dtype())?)?;
+                    let twice = zmlx::ops::concatenate([a, a], 2)?
+                        .transpose([0, 2, 1, 3])?
+                        .add(Array::scalar(0)?.astype(a.dtype())?)?;
                     twice.index((.., ..a.shape()[2]))?.transpose([0, 2, 1, 3])
                 };
-                Ok(QuantizedCache { codes: part(&c.codes)?, scales: part(&c.scales)? })
+                Ok(QuantizedCache {
+                    codes: part(&c.codes)?,
+                    scales: part(&c.scales)?,
+                })
             };
             close(&what, &call(&q, &long(&keys)?, &long(&values)?, &o)?, &want);
         }
@@ -331,7 +393,9 @@ fn paged_attention_is_decode_attention_in_blocks() {
         // (B, KV, L, ..) to (blocks, slots, KV, ..).
         let paged = |a: &Array| -> Result<Array> {
             let last = a.shape()[3];
-            let rows = a.transpose([0, 2, 1, 3])?.reshape((batch * columns, slots, 2, last))?;
+            let rows = a
+                .transpose([0, 2, 1, 3])?
+                .reshape((batch * columns, slots, 2, last))?;
             rows.take(&places, 0)
         };
         let lens: [i64; 2] = [700, 33];
@@ -349,14 +413,27 @@ fn paged_attention_is_decode_attention_in_blocks() {
         };
         let want = want(&[q.clone(), k.clone(), v.clone()], sizes, &o);
         let (pk, pv) = (paged(&k)?, paged(&v)?);
-        close("floats", &options(paged_attention(&q, &pk, &pv, &table, &length))?, &want);
+        close(
+            "floats",
+            &options(paged_attention(&q, &pk, &pv, &table, &length))?,
+            &want,
+        );
         for bits in [8, 4] {
             let [a, b] = [quantize_cache(&k, bits, 32)?, quantize_cache(&v, bits, 32)?];
             let blocks = |c: &QuantizedCache| -> Result<QuantizedCache> {
-                Ok(QuantizedCache { codes: paged(&c.codes)?, scales: paged(&c.scales)? })
+                Ok(QuantizedCache {
+                    codes: paged(&c.codes)?,
+                    scales: paged(&c.scales)?,
+                })
             };
             let want = numbers(&call(&q, &a, &b, &o)?)?;
-            let got = options(paged_attention(&q, &blocks(&a)?, &blocks(&b)?, &table, &length))?;
+            let got = options(paged_attention(
+                &q,
+                &blocks(&a)?,
+                &blocks(&b)?,
+                &table,
+                &length,
+            ))?;
             close("codes", &got, &want);
         }
         Ok(())
@@ -386,11 +463,22 @@ fn decode_attention_has_gradients() {
             let moved = |by: f32| -> Result<f64> {
                 let mut p = p.clone();
                 p[i] = p[i].add(&t.multiply(by)?)?;
-                Ok(want(&p, sizes, &o).iter().zip(&weights).map(|(y, g)| y * g).sum())
+                Ok(want(&p, sizes, &o)
+                    .iter()
+                    .zip(&weights)
+                    .map(|(y, g)| y * g)
+                    .sum())
             };
             let slope = (moved(1e-2)? - moved(-1e-2)?) / 2e-2;
-            let got: f64 = numbers(&d[i])?.iter().zip(numbers(&t)?).map(|(d, t)| d * t).sum();
-            assert!((got - slope).abs() <= 2e-3 * (1.0 + slope.abs()), "{i}: {got}, expected {slope}");
+            let got: f64 = numbers(&d[i])?
+                .iter()
+                .zip(numbers(&t)?)
+                .map(|(d, t)| d * t)
+                .sum();
+            assert!(
+                (got - slope).abs() <= 2e-3 * (1.0 + slope.abs()),
+                "{i}: {got}, expected {slope}"
+            );
         }
         Ok(())
     })
@@ -413,10 +501,18 @@ fn decode_attention_refuses() {
         let three = Array::ones((2, 3, 5, 32), F32)?;
         shape(decode_attention(&q, &three, &three).call(), "`k`");
         shape(decode_attention(&k.index(0)?, &k, &k).call(), "`q`");
-        shape(decode_attention(&q, &k, &k.index((.., .., ..4))?).call(), "`v`");
+        shape(
+            decode_attention(&q, &k, &k.index((.., .., ..4))?).call(),
+            "`v`",
+        );
         let lens = Array::ones(3, Dtype::Int32)?;
         shape(decode_attention(&q, &k, &k).lens(&lens).call(), "`lens`");
-        shape(decode_attention(&q, &k, &k).sinks(&Array::ones(3, F32)?).call(), "`sinks`");
+        shape(
+            decode_attention(&q, &k, &k)
+                .sinks(&Array::ones(3, F32)?)
+                .call(),
+            "`sinks`",
+        );
         let broken = QuantizedCache {
             scales: codes.scales.index((.., .., ..4))?,
             ..codes.clone()
@@ -426,8 +522,13 @@ fn decode_attention_refuses() {
         dtype(decode_attention(&q, &codes, &k).call());
         dtype(decode_attention(&q, &k, &k.astype(F16)?).call());
         dtype(decode_attention(&q, &k.astype(Dtype::Int8)?, &k).call());
-        dtype(decode_attention(&q, &k, &k).lens(&Array::ones(2, F32)?).call());
-        let argument = |y: Result<Array>| assert!(matches!(y, Err(Error::Argument { .. })), "{y:?}");
+        dtype(
+            decode_attention(&q, &k, &k)
+                .lens(&Array::ones(2, F32)?)
+                .call(),
+        );
+        let argument =
+            |y: Result<Array>| assert!(matches!(y, Err(Error::Argument { .. })), "{y:?}");
         let call = decode_attention(&q, &k, &k);
         argument(call.scale(f32::INFINITY).call());
         argument(call.window(0).call());

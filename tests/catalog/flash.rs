@@ -143,19 +143,26 @@ fn check(what: &str, rng: &mut Rng, p: &[Array; 3], o: &Options<'_>) -> Result<(
     let (y, d) = vjp(|p: &[Array]| own(p, o), p, [&g, &gl])?;
     let plain = own(p, o)?;
     assert_eq!((y[0].shape(), y[0].dtype()), (p[0].shape(), dtype));
-    zmlx::eval(d.iter().chain(&plain))?;
+    zmlx::eval([&d[..], &plain[..]].concat())?;
     let want = exactly(|| -> Result<Vec<Vec<f64>>> {
         let wide = p.iter().chain([&g, &gl]).map(|a| a.astype(Dtype::Float64));
         let wide = wide.collect::<Result<Vec<_>>>()?;
         // A logarithm of nothing is minus infinity here and far below there, and passes no gradient on.
-        let (y, d) = vjp(|p: &[Array]| textbook(p, o), &wide[..3], [&wide[3], &wide[4]])?;
+        let (y, d) = vjp(
+            |p: &[Array]| textbook(p, o),
+            &wide[..3],
+            [&wide[3], &wide[4]],
+        )?;
         y.iter().chain(&d).map(|a| a.to_vec::<f64>()).collect()
     })?;
     close(&format!("{what}: output"), &plain[0], &want[0], 16.0);
     let lse: Vec<f64> = numbers(&plain[1])?;
     for (got, want) in lse.iter().zip(&want[1]) {
         let empty = *want < -1e29 && *got == f64::NEG_INFINITY;
-        assert!(empty || (got - want).abs() < 1e-4, "{what}: logarithm {got}, expected {want}");
+        assert!(
+            empty || (got - want).abs() < 1e-4,
+            "{what}: logarithm {got}, expected {want}"
+        );
     }
     for (i, d) in d.iter().enumerate() {
         close(&format!("{what}: gradient {i}"), d, &want[2 + i], 48.0);
@@ -212,18 +219,74 @@ fn flash_attention_with_options() {
         let row = Array::arange(70)?.reshape((1, 70, 1))?.equal(5)?;
         let head = Array::arange(4)?.reshape((4, 1, 1))?.equal(0)?;
         let seen = seen.logical_and(row.logical_and(&head)?.logical_not()?)?;
-        let of = |n: i32| Array::arange(n)?.floor_divide(40)?.reshape((1, n))?.broadcast_to((2, n));
+        let of = |n: i32| {
+            Array::arange(n)?
+                .floor_divide(40)?
+                .reshape((1, n))?
+                .broadcast_to((2, n))
+        };
         let (of_queries, of_keys) = (of(70)?, of(150)?);
         let plain = Options::default();
         let all = [
-            ("scale", Options { scale: Some(-0.3), ..plain }),
-            ("window", Options { window: Some(17), ..plain }),
-            ("causal window", Options { window: Some(65), causal: true, ..plain }),
-            ("added", Options { mask: Some(&added), ..plain }),
-            ("seen", Options { mask: Some(&seen), ..plain }),
-            ("cap", Options { softcap: Some(0.9), causal: true, ..plain }),
-            ("sinks", Options { sinks: Some(&sinks), mask: Some(&seen), ..plain }),
-            ("segments", Options { segments: Some([&of_queries, &of_keys]), ..plain }),
+            (
+                "scale",
+                Options {
+                    scale: Some(-0.3),
+                    ..plain
+                },
+            ),
+            (
+                "window",
+                Options {
+                    window: Some(17),
+                    ..plain
+                },
+            ),
+            (
+                "causal window",
+                Options {
+                    window: Some(65),
+                    causal: true,
+                    ..plain
+                },
+            ),
+            (
+                "added",
+                Options {
+                    mask: Some(&added),
+                    ..plain
+                },
+            ),
+            (
+                "seen",
+                Options {
+                    mask: Some(&seen),
+                    ..plain
+                },
+            ),
+            (
+                "cap",
+                Options {
+                    softcap: Some(0.9),
+                    causal: true,
+                    ..plain
+                },
+            ),
+            (
+                "sinks",
+                Options {
+                    sinks: Some(&sinks),
+                    mask: Some(&seen),
+                    ..plain
+                },
+            ),
+            (
+                "segments",
+                Options {
+                    segments: Some([&of_queries, &of_keys]),
+                    ..plain
+                },
+            ),
             (
                 "all",
                 Options {
@@ -242,9 +305,16 @@ fn flash_attention_with_options() {
         }
         // More queries than keys: the first see nothing.
         let p = draw(&mut rng, [1, 2, 90, 1, 20, 32], F32)?;
-        let o = Options { causal: true, ..plain };
+        let o = Options {
+            causal: true,
+            ..plain
+        };
         let y = own(&p, &o)?;
-        assert!(numbers(&y[0].index((.., .., ..70))?)?.iter().all(|&v| v == 0.0));
+        assert!(
+            numbers(&y[0].index((.., .., ..70))?)?
+                .iter()
+                .all(|&v| v == 0.0)
+        );
         check("first queries", &mut rng, &p, &o)
     })
     .unwrap();
@@ -261,7 +331,9 @@ fn flash_attention_has_other_derivatives() {
         let g = normal(&mut rng, q.shape(), F32)?;
         let all = [q.clone(), k, v, mask, sinks];
         let f = |p: &[Array]| -> Result<Vec<Array>> {
-            let call = flash_attention(&p[0], &p[1], &p[2]).mask(&p[3]).sinks(&p[4]);
+            let call = flash_attention(&p[0], &p[1], &p[2])
+                .mask(&p[3])
+                .sinks(&p[4]);
             Ok(vec![call.causal().call()?])
         };
         let book = |p: &[Array]| -> Result<Vec<Array>> {
@@ -279,10 +351,11 @@ fn flash_attention_has_other_derivatives() {
             .collect::<Result<_>>()?;
         let (_, d) = vjp(f, &all, [&g])?;
         let (_, tangents) = jvp(f, &all, &t)?;
-        let twice = |f: &dyn Fn(&[Array]) -> Result<Vec<Array>>, p: &[Array], g: &Array, t: &Array| {
-            let gradient = |p: &[Array]| Ok(vec![vjp(f, p, [g])?.1[0].clone()]);
-            Ok::<_, Error>(vjp(gradient, p, [t])?.1)
-        };
+        let twice =
+            |f: &dyn Fn(&[Array]) -> Result<Vec<Array>>, p: &[Array], g: &Array, t: &Array| {
+                let gradient = |p: &[Array]| Ok(vec![vjp(f, p, [g])?.1[0].clone()]);
+                Ok::<_, Error>(vjp(gradient, p, [t])?.1)
+            };
         let second = twice(&f, &all, &g, &t[0])?;
         let want = exactly(|| -> Result<Vec<Vec<f64>>> {
             let wide = |a: &Array| a.astype(Dtype::Float64);
@@ -336,11 +409,17 @@ fn flash_attention_of_views() {
             }
         }
         // Mapped over all three, and over the queries alone.
-        let two = [&p[0], &p[1], &p[2]].map(|a| ops::stack([a, &a.multiply(0.5f32).unwrap()], 0).unwrap());
+        let two = [&p[0], &p[1], &p[2]]
+            .map(|a| ops::stack([a, &a.multiply(0.5f32).unwrap()], 0).unwrap());
         let mapped = vmap(f).call(&two)?;
         close("mapped", &mapped[0].index(0)?, &numbers(&y[0])?, 4.0);
         let halves = p.each_ref().map(|a| a.multiply(0.5f32).unwrap());
-        close("mapped", &mapped[0].index(1)?, &numbers(&own(&halves, &o)?[0])?, 4.0);
+        close(
+            "mapped",
+            &mapped[0].index(1)?,
+            &numbers(&own(&halves, &o)?[0])?,
+            4.0,
+        );
         let alone = vmap(|q: &[Array]| own(&[q[0].clone(), p[1].clone(), p[2].clone()], &o));
         let alone = alone.call(&two[..1])?;
         close("mapped queries", &alone[0].index(0)?, &numbers(&y[0])?, 4.0);
@@ -361,12 +440,27 @@ fn the_picker_keeps_to_the_options() {
             let plain = Options::default();
             let mut all = vec![
                 plain,
-                Options { causal: true, scale: Some(0.2), ..plain },
-                Options { mask: Some(&seen), ..plain },
-                Options { sinks: Some(&sinks), causal: true, ..plain },
+                Options {
+                    causal: true,
+                    scale: Some(0.2),
+                    ..plain
+                },
+                Options {
+                    mask: Some(&seen),
+                    ..plain
+                },
+                Options {
+                    sinks: Some(&sinks),
+                    causal: true,
+                    ..plain
+                },
             ];
             if d == 64 {
-                all.push(Options { window: Some(9), softcap: Some(2.0), ..plain });
+                all.push(Options {
+                    window: Some(9),
+                    softcap: Some(2.0),
+                    ..plain
+                });
             }
             for o in all {
                 let call = with_options!(scaled_dot_product_attention(&p[0], &p[1], &p[2]), o);
@@ -380,7 +474,9 @@ fn the_picker_keeps_to_the_options() {
             }
         }
         let q = Array::ones((1, 1, 100, 64), F32)?;
-        let on_cpu = zmlx::with_device(Device::CPU, || scaled_dot_product_attention(&q, &q, &q).choice());
+        let on_cpu = zmlx::with_device(Device::CPU, || {
+            scaled_dot_product_attention(&q, &q, &q).choice()
+        });
         assert_eq!(on_cpu, Implementation::Flash);
         Ok(())
     })
@@ -409,9 +505,20 @@ fn flash_attention_refuses() {
         }
         let mask = Array::ones((6, 6), Dtype::Bool)?;
         shape(flash_attention(&q, &k, &k).mask(&mask).call(), "`mask`");
-        shape(flash_attention(&q, &k, &k).sinks(&Array::ones(3, F32)?).call(), "`sinks`");
-        let [a, b] = [Array::ones((2, 6), Dtype::Int32)?, Array::ones((2, 4), Dtype::Int32)?];
-        shape(flash_attention(&q, &k, &k).segments(&a, &b).call(), "`of_keys`");
+        shape(
+            flash_attention(&q, &k, &k)
+                .sinks(&Array::ones(3, F32)?)
+                .call(),
+            "`sinks`",
+        );
+        let [a, b] = [
+            Array::ones((2, 6), Dtype::Int32)?,
+            Array::ones((2, 4), Dtype::Int32)?,
+        ];
+        shape(
+            flash_attention(&q, &k, &k).segments(&a, &b).call(),
+            "`of_keys`",
+        );
         let dtype = |y: Result<Array>| assert!(matches!(y, Err(Error::Dtype { .. })), "{y:?}");
         dtype(flash_attention(&q, &k.astype(F16)?, &k).call());
         let ints = q.astype(Dtype::Int32)?;
@@ -420,7 +527,8 @@ fn flash_attention_refuses() {
         dtype(flash_attention(&q, &k, &k).mask(&mask).call());
         let other = Array::ones((2, 5), Dtype::Int64)?;
         dtype(flash_attention(&q, &k, &k).segments(&a, &other).call());
-        let argument = |y: Result<Array>| assert!(matches!(y, Err(Error::Argument { .. })), "{y:?}");
+        let argument =
+            |y: Result<Array>| assert!(matches!(y, Err(Error::Argument { .. })), "{y:?}");
         let call = flash_attention(&q, &k, &k);
         argument(call.scale(f32::NAN).call());
         argument(call.window(0).call());

@@ -364,7 +364,11 @@ fn attention_refuses() {
         };
         for (i, name) in names.iter().enumerate() {
             // Queries may have an axis more.
-            let more = if i == 0 { all[i].expand_dims(0)? } else { all[i].clone() };
+            let more = if i == 0 {
+                all[i].expand_dims(0)?
+            } else {
+                all[i].clone()
+            };
             let shape = with(i, more.expand_dims(0)?);
             assert!(
                 matches!(&shape, Err(e @ Error::Shape { .. }) if e.to_string().contains(name)),

@@ -76,7 +76,12 @@ fn sizes_and_dtypes() {
                 let b = normals(&mut rng, &[k, n], right)?;
                 let y = tiles(&a, &b)?;
                 assert_eq!(y.dtype(), if left == right { left } else { F32 });
-                close(&format!("{m} {k} {n} {left} {right}"), &y, &exact(&a, &b)?, k)?;
+                close(
+                    &format!("{m} {k} {n} {left} {right}"),
+                    &y,
+                    &exact(&a, &b)?,
+                    k,
+                )?;
             }
         }
         Ok(())
@@ -135,11 +140,7 @@ fn batches() {
             let what = format!("{left:?} {right:?}");
             close(&what, &tiles(&a, &b)?, &exact(&a, &b)?, 40)?;
         }
-        for (left, right) in [
-            ([0, 4], [4, 5]),
-            ([4, 0], [0, 5]),
-            ([4, 5], [5, 0]),
-        ] {
+        for (left, right) in [([0, 4], [4, 5]), ([4, 0], [0, 5]), ([4, 5], [5, 0])] {
             let a = normals(&mut rng, &left, F32)?;
             let b = normals(&mut rng, &right, F32)?;
             let y = tiles(&a, &b)?;
@@ -196,7 +197,8 @@ fn derivatives_of_every_order() {
                 };
                 let got = derivatives(&own, &p, &t, &g)?;
                 let want = exactly(|| {
-                    let wide = |p: &[Array]| p.iter().map(|a| a.astype(F64)).collect::<Result<Vec<_>>>();
+                    let wide =
+                        |p: &[Array]| p.iter().map(|a| a.astype(F64)).collect::<Result<Vec<_>>>();
                     let turn = |a: &Array, t| if t { a.swapaxes(-1, -2) } else { Ok(a.clone()) };
                     let mlx = |p: &[Array]| Ok(vec![turn(&p[0], ta)?.matmul(&turn(&p[1], tb)?)?]);
                     derivatives(&mlx, &wide(&p)?, &wide(&t)?, &g.astype(F64)?)

@@ -111,7 +111,8 @@ impl QuantizedCache {
             }
         };
         let (all, some) = (self.codes.shape(), self.scales.shape());
-        if let (Some((&last, leading)), Some((&groups, rest))) = (all.split_last(), some.split_last())
+        if let (Some((&last, leading)), Some((&groups, rest))) =
+            (all.split_last(), some.split_last())
         {
             let width = last * each;
             if leading == rest && groups > 0 && width % groups == 0 && width / groups % 32 == 0 {

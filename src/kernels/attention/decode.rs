@@ -148,7 +148,16 @@ impl<'a> DecodeAttention<'a> {
         let [k, v] = caches;
         let [key_scales, value_scales] = [k, v].map(|c| c.scales.unwrap_or(q));
         let (lens, sinks) = (self.lens.unwrap_or(q), self.sinks.unwrap_or(q));
-        let inputs = [q, k.codes, v.codes, key_scales, value_scales, q, lens, sinks];
+        let inputs = [
+            q,
+            k.codes,
+            v.codes,
+            key_scales,
+            value_scales,
+            q,
+            lens,
+            sinks,
+        ];
         FEW.call1(few, &inputs)
     }
 }

@@ -37,7 +37,11 @@ pub(super) static FEW: Op<Few> = Op {
 fn cache_of(few: &Few, p: &[&Array]) -> (i32, i64, i32) {
     let (keys, width) = (p[1].shape(), p[0].shape()[3]);
     match few.paged {
-        true => (keys[2], i64::from(p[5].shape()[1]) * i64::from(keys[1]), width),
+        true => (
+            keys[2],
+            i64::from(p[5].shape()[1]) * i64::from(keys[1]),
+            width,
+        ),
         false => (keys[1], i64::from(keys[2]), width),
     }
 }
@@ -93,7 +97,9 @@ impl Plan {
             plan.team = (width + 7) / 8;
             plan.team = (plan.team as u32).next_power_of_two().clamp(4, 32) as i32;
             plan.unit = 8;
-            plan.width = 8 * (((width + 8 * plan.team - 1) / (8 * plan.team)) as u32).next_power_of_two() as i32;
+            plan.width = 8
+                * (((width + 8 * plan.team - 1) / (8 * plan.team)) as u32).next_power_of_two()
+                    as i32;
             plan.threads = 128;
             plan.tokens = 4;
             let each = i64::from(plan.threads / plan.team * plan.tokens);
@@ -172,9 +178,21 @@ fn forward(few: &Few, p: &[&Array]) -> Result<Vec<Array>> {
 }
 
 /// The result from what the parts of the cache gave.
-fn merge(few: &Few, plan: &Plan, found: &Array, sinks: &Array, q: &Array, rows: i64) -> Result<Vec<Array>> {
+fn merge(
+    few: &Few,
+    plan: &Plan,
+    found: &Array,
+    sinks: &Array,
+    q: &Array,
+    rows: i64,
+) -> Result<Vec<Array>> {
     let width = q.shape()[3];
-    let kernel = made(&MERGE, "merge_attention", &["found", "sinks", "like"], MERGE_SOURCE)?;
+    let kernel = made(
+        &MERGE,
+        "merge_attention",
+        &["found", "sinks", "like"],
+        MERGE_SOURCE,
+    )?;
     let read = with_axes(&[found, sinks, q])?;
     let read: Vec<&Array> = read.iter().map(|a| &**a).collect();
     let mut launch: Launch<'_> = kernel.launch(&read);
@@ -310,7 +328,17 @@ kk_write_rows<WHOLE, SINKS, FORMAT, ROWS, W, UNIT, TEAM, TG, U>(found, total - f
 
 /// The same by MLX's operations, with all tokens of all sequences side by side.
 fn composite(few: &Few, p: &[Array]) -> Result<Vec<Array>> {
-    let [q, keys, values, key_scales, value_scales, table, lens, sinks] = p else {
+    let [
+        q,
+        keys,
+        values,
+        key_scales,
+        value_scales,
+        table,
+        lens,
+        sinks,
+    ] = p
+    else {
         return Err(Error::argument("inputs", 8, p.len()));
     };
     let [batch, heads, queries, width] = [0, 1, 2, 3].map(|i| q.shape()[i]);
@@ -344,7 +372,10 @@ fn composite(few: &Few, p: &[Array]) -> Result<Vec<Array>> {
             .astype(Dtype::Int64)?
             .take(&token.floor_divide(slots)?, 1)?;
         let no_block = block.less(0)?.logical_or(block.greater_equal(blocks)?)?;
-        let gone = counts.logical_and(&no_block)?.any(-1)?.reshape((batch, 1))?;
+        let gone = counts
+            .logical_and(&no_block)?
+            .any(-1)?
+            .reshape((batch, 1))?;
         let gone = gone.logical_or(lens.greater(most)?)?;
         missing = Some(gone.reshape((batch, 1, 1, 1))?);
         let there = counts.logical_and(no_block.logical_not()?)?;
@@ -355,11 +386,17 @@ fn composite(few: &Few, p: &[Array]) -> Result<Vec<Array>> {
             let rows = cache.reshape((blocks * slots, kv, width))?.take(&at, 0)?;
             ops::where_(&seen, rows, 0.0)?.transpose([0, 2, 1, 3])
         };
-        (gathered(floats(keys, key_scales)?)?, gathered(floats(values, value_scales)?)?)
+        (
+            gathered(floats(keys, key_scales)?)?,
+            gathered(floats(values, value_scales)?)?,
+        )
     } else {
         let seen = counts.reshape((batch, 1, most, 1))?;
         let kept = |cache: Array| ops::where_(&seen, cache, 0.0);
-        (kept(floats(keys, key_scales)?)?, kept(floats(values, value_scales)?)?)
+        (
+            kept(floats(keys, key_scales)?)?,
+            kept(floats(values, value_scales)?)?,
+        )
     };
     // (B, 1, 1, N, tokens).
     let place = Array::arange(queries)?.astype(Dtype::Int64)?;
@@ -382,7 +419,11 @@ fn composite(few: &Few, p: &[Array]) -> Result<Vec<Array>> {
         scores = scores.divide(few.cap)?.tanh()?.multiply(few.cap)?;
     }
     let sink = match few.sinks {
-        true => Some(sinks.astype(q.dtype())?.reshape((1, kv, heads / kv, 1, 1))?),
+        true => Some(
+            sinks
+                .astype(q.dtype())?
+                .reshape((1, kv, heads / kv, 1, 1))?,
+        ),
         false => None,
     };
     let (y, _) = super::weighted::mean(&scores, &seen, sink.as_ref(), &values.expand_dims(2)?)?;

@@ -43,7 +43,11 @@ impl Tiles {
                 width: step,
             };
         }
-        let limit = if cfg!(target_os = "macos") { SMALL } else { LARGE };
+        let limit = if cfg!(target_os = "macos") {
+            SMALL
+        } else {
+            LARGE
+        };
         let choices = [
             (128, 64, 64, 2),
             (128, 64, 64, 1),
@@ -59,7 +63,9 @@ impl Tiles {
             stages,
             width: step,
         });
-        let fits = |t: &&Tiles| t.bytes(pass, dtype) <= limit && (pass != Pass::Dkv || t.keys >= t.threads / 2);
+        let fits = |t: &&Tiles| {
+            t.bytes(pass, dtype) <= limit && (pass != Pass::Dkv || t.keys >= t.threads / 2)
+        };
         *all.iter().find(fits).unwrap_or(&all[5])
     }
 
@@ -89,7 +95,13 @@ pub(super) fn forward(flash: &Flash, p: &[Array]) -> Result<Vec<Array>> {
 }
 
 /// The gradient of the queries.
-pub(super) fn dq(flash: &Flash, p: &[Array], g: &Array, lse: &Array, delta: &Array) -> Result<Array> {
+pub(super) fn dq(
+    flash: &Flash,
+    p: &[Array],
+    g: &Array,
+    lse: &Array,
+    delta: &Array,
+) -> Result<Array> {
     static MADE: Made<MetalKernel> = Made::new();
     let kernel = made(&MADE, "flash_attention_dq", &MORE, &["out"], DQ)?;
     let tiles = Tiles::of(Pass::Dq, p[0].dtype(), p[0].shape()[3]);
@@ -100,7 +112,13 @@ pub(super) fn dq(flash: &Flash, p: &[Array], g: &Array, lse: &Array, delta: &Arr
 }
 
 /// The gradients of keys and values.
-pub(super) fn dkv(flash: &Flash, p: &[Array], g: &Array, lse: &Array, delta: &Array) -> Result<[Array; 2]> {
+pub(super) fn dkv(
+    flash: &Flash,
+    p: &[Array],
+    g: &Array,
+    lse: &Array,
+    delta: &Array,
+) -> Result<[Array; 2]> {
     static MADE: Made<MetalKernel> = Made::new();
     let kernel = made(&MADE, "flash_attention_dkv", &MORE, &["dk", "dv"], DKV)?;
     let tiles = Tiles::of(Pass::Dkv, p[0].dtype(), p[0].shape()[3]);
@@ -127,7 +145,16 @@ fn made(
 ) -> Result<&'static MetalKernel> {
     made.get_or_make(|| {
         let all = [
-            "q", "k", "v", "mask", "sinks", "of_queries", "of_keys", "scale", "cap", "window",
+            "q",
+            "k",
+            "v",
+            "mask",
+            "sinks",
+            "of_queries",
+            "of_keys",
+            "scale",
+            "cap",
+            "window",
         ];
         let text = format!("{HEAD}{source}");
         MetalKernel::new(name, [&all, more].concat(), outputs.to_vec())
@@ -149,7 +176,9 @@ fn launch<const N: usize>(
 ) -> Result<[Array; N]> {
     let q = &p[0];
     let gpu = tiles.threads > 1;
-    let window = i32::try_from(flash.window).unwrap_or(i32::MAX / 2).min(i32::MAX / 2);
+    let window = i32::try_from(flash.window)
+        .unwrap_or(i32::MAX / 2)
+        .min(i32::MAX / 2);
     let numbers = [number(flash.scale)?, number(flash.cap)?];
     let window = number(i64::from(window))?;
     let given = |i: usize, is: bool| if is { &p[i] } else { q };

@@ -133,11 +133,7 @@ impl<'a> PagedAttention<'a> {
             [rows, _] if rows == batch => {}
             _ => {
                 let expected = format!("({batch}, blocks)");
-                return Err(wrong_shape(
-                    "block_table",
-                    &expected,
-                    self.table.shape(),
-                ));
+                return Err(wrong_shape("block_table", &expected, self.table.shape()));
             }
         }
         check_shape("context_lens", self.lens, &[batch])?;
@@ -166,7 +162,14 @@ impl<'a> PagedAttention<'a> {
         let y = FEW.call1(
             few,
             &[
-                rows, k.codes, v.codes, key_scales, value_scales, self.table, self.lens, sinks,
+                rows,
+                k.codes,
+                v.codes,
+                key_scales,
+                value_scales,
+                self.table,
+                self.lens,
+                sinks,
             ],
         )?;
         match q.ndim() {

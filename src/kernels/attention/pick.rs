@@ -271,16 +271,28 @@ mod tests {
             segments: false,
         };
         assert_eq!(choose(&plain), Implementation::Mlx);
-        let wide = Question { width: 192, ..plain };
+        let wide = Question {
+            width: 192,
+            ..plain
+        };
         assert_eq!(choose(&wide), Implementation::Flash);
-        let cpu = Question { machine: Machine::Cpu, ..plain };
+        let cpu = Question {
+            machine: Machine::Cpu,
+            ..plain
+        };
         assert_eq!(choose(&cpu), Implementation::Flash);
-        let one = Question { queries: 1, ..plain };
+        let one = Question {
+            queries: 1,
+            ..plain
+        };
         assert_eq!(choose(&one), Implementation::Decode);
         assert_eq!(choose(&Question { mask: true, ..one }), Implementation::Mlx);
         let odd = Question { width: 300, ..one };
         assert_eq!(choose(&odd), Implementation::Mlx);
-        let window = Question { only_ours: true, ..plain };
+        let window = Question {
+            only_ours: true,
+            ..plain
+        };
         assert_eq!(choose(&window), Implementation::Flash);
     }
 }

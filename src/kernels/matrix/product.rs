@@ -87,7 +87,11 @@ impl<'a> Product<'a> {
         // Rows of all batches are one matrix's where they meet the same factor.
         if b.ndim() == 2 && a.ndim() > 2 && !self.turned[0] {
             let rows = a.size().checked_div(k as usize).unwrap_or(0) as i32;
-            let rows = if k == 0 { batch.iter().product::<i32>() * m } else { rows };
+            let rows = if k == 0 {
+                batch.iter().product::<i32>() * m
+            } else {
+                rows
+            };
             let flat = multiply(&a.reshape((rows, k))?, b, self.turned)?;
             return flat.reshape([batch.as_slice(), &[m, n]].concat());
         }
