@@ -39,6 +39,25 @@ inline float kk_byte_of(uint word, int which, float minus) {
   return as_type<float>(0x4b000000u | ((word >> (8 * which)) & 255u)) - minus;
 }
 
+// Element i of a unit, from the word that has it.
+template <int FORMAT, typename C>
+struct kk_of_words {
+  enum { bytes = sizeof(C) };
+  static float get(uint word, int i) { return kk_of_word(word, i % (4 / bytes), C(0)); }
+};
+template <typename C>
+struct kk_of_words<8, C> {
+  enum { bytes = 1 };
+  static float get(uint word, int i) { return kk_byte_of(word ^ 0x80808080u, i % 4, 8388736.0f); }
+};
+template <typename C>
+struct kk_of_words<4, C> {
+  enum { bytes = 0 };
+  static float get(uint word, int i) {
+    return kk_byte_of((i < 4 ? word : word >> 4) & 0x0f0f0f0fu, i % 4, 8388616.0f);
+  }
+};
+
 // The elements of a token that a thread has, not read yet.
 template <bool FAST, int FORMAT, typename C, int W, int UNIT, int TEAM, typename P, typename S>
 struct kk_slice {
@@ -119,15 +138,9 @@ struct kk_slice<true, FORMAT, C, W, UNIT, TEAM, P, S> {
   void floats(int, int, thread float* to) const {
     for (int j = 0; j < W / UNIT; ++j) {
       for (int i = 0; i < UNIT; ++i) {
-        if (FORMAT == 0) {
-          const int at = i * int(sizeof(C)) / 4;
-          to[j * UNIT + i] = kk_of_word(b[j][at / each].v[at % each], i % (4 / int(sizeof(C))), C(0));
-        } else if (FORMAT == 8) {
-          to[j * UNIT + i] = scale[j] * kk_byte_of(b[j][0].v[i / 4 % each] ^ 0x80808080u, i % 4, 8388736.0f);
-        } else {
-          const uint word = b[j][0].v[0];
-          to[j * UNIT + i] = scale[j] * kk_byte_of((i < 4 ? word : word >> 4) & 0x0f0f0f0fu, i % 4, 8388616.0f);
-        }
+        const int at = i * kk_of_words<FORMAT, C>::bytes / 4;
+        const float x = kk_of_words<FORMAT, C>::get(b[j][at / each].v[at % each], i);
+        to[j * UNIT + i] = FORMAT == 0 ? x : scale[j] * x;
       }
     }
   }
@@ -297,11 +310,10 @@ inline void kk_join_teams(thread kk_found_rows<ROWS, W>& found) {
   }
 }
 
-// The mean of values: 0 where no token was seen. A sink is a score without a value.
-template <bool SINKS>
+// The mean of values: 0 where no token was seen. A sink is a score without a value, minus infinity for none.
 inline float kk_weight_of_all(float most, float sum, float sink) {
-  float here = 1.0f, there = 0.0f, both;
-  if (SINKS) kk_join_weights(most, sink * 1.44269504f, here, there, both);
+  float here, there, both;
+  kk_join_weights(most, sink * 1.44269504f, here, there, both);
   const float all = here * sum + there;
   return all == 0.0f ? 0.0f : here / all;
 }
@@ -313,9 +325,9 @@ inline void kk_put_value(device T* out, int e, float value, float weight) {
 }
 
 // One group. `out` has a row of n elements, or n + 2, for each query of this head and each part of the cache.
-template <bool WHOLE, bool SINKS, int FORMAT, int ROWS, int W, int UNIT, int TEAM, int TG, int U, typename T, typename K>
+template <bool WHOLE, int FORMAT, int ROWS, int W, int UNIT, int TEAM, int TG, int U, typename T, typename K>
 inline void kk_write_rows(thread kk_found_rows<ROWS, W>& found, int rows, device T* out, long row_step, int n, uint index,
-                          uint lane, uint simd, threadgroup float* shared, K sinks, long sink_step, int first, int queries) {
+                          uint lane, uint simd, threadgroup float* shared, K sinks, bool sink_there, long sink_step, int first, int queries) {
   constexpr int simds = TG / 32;
   if (TEAM > 1) kk_join_teams<ROWS, W, TEAM, U>(found);
   const int own = int(index) % TEAM;
@@ -323,9 +335,9 @@ inline void kk_write_rows(thread kk_found_rows<ROWS, W>& found, int rows, device
     // The same for all threads.
     if (r >= rows) break;
     device T* to = out + r * row_step;
-    const float sink = SINKS ? float(sinks[(first + r) / queries * sink_step]) : 0.0f;
+    const float sink = sink_there ? float(sinks[(first + r) / queries * sink_step]) : -INFINITY;
     if (TG <= 32) {
-      const float weight = kk_weight_of_all<SINKS>(found.most[r], found.sum[r], sink);
+      const float weight = kk_weight_of_all(found.most[r], found.sum[r], sink);
       if (lane < uint(TEAM)) {
         for (int i = 0; i < W; ++i) {
           const int e = kk_element<FORMAT, UNIT, TEAM>(i, own);
@@ -353,7 +365,7 @@ inline void kk_write_rows(thread kk_found_rows<ROWS, W>& found, int rows, device
       factors[k] = metal::fast::exp2(shared[k * (W * TEAM + 2) + W * TEAM] - shift);
       sum += factors[k] * shared[k * (W * TEAM + 2) + W * TEAM + 1];
     }
-    const float weight = kk_weight_of_all<SINKS>(most, sum, sink);
+    const float weight = kk_weight_of_all(most, sum, sink);
     for (int e = int(index); e < n; e += TG) {
       float value = 0.0f;
       for (int k = 0; k < simds; ++k) value += factors[k] * shared[k * (W * TEAM + 2) + e];
@@ -368,14 +380,14 @@ inline void kk_write_rows(thread kk_found_rows<ROWS, W>& found, int rows, device
 }
 
 // A row of the result from those of `parts` groups, each of n + 2 elements.
-template <bool SINKS, int TG, int VEC, typename P, typename T>
+template <int TG, int VEC, typename P, typename T>
 inline void kk_merge_row(P found, int parts, int n, float sink, device T* out, uint index) {
   float most = -INFINITY, sum = 0.0f;
   for (int s = 0; s < parts; ++s) most = metal::max(most, float(found[long(s) * (n + 2) + n]));
   const float shift = most == -INFINITY ? 0.0f : most;
   for (int s = 0; s < parts; ++s)
     sum += metal::fast::exp2(found[long(s) * (n + 2) + n] - shift) * found[long(s) * (n + 2) + n + 1];
-  const float weight = kk_weight_of_all<SINKS>(most, sum, sink);
+  const float weight = kk_weight_of_all(most, sum, sink);
   for (int b = int(index); b < n / VEC; b += TG) {
     float values[VEC];
     for (int k = 0; k < VEC; ++k) values[k] = 0.0f;

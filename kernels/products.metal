@@ -1,6 +1,16 @@
 // Blocks of factors in threadgroup memory, and their products, which are added to tiles (see `tiles.metal`).
 #include "tiles.metal"
 
+// Threadgroup memory is declared in these, so that vectors and copies find whole lines.
+struct alignas(64) kk_tile_line {
+  uint words[16];
+};
+// How many hold so many elements of a type.
+template <typename S>
+constexpr int kk_tile_lines(int elements) {
+  return (elements * int(sizeof(S)) + 63) / 64;
+}
+
 // A block of R x C elements, of which those within `rows` and `cols` count and the others are 0. A turned one lies as its transpose, C x R.
 template <int L, int R, int C, bool TURNED, typename P>
 struct kk_tile_block {
@@ -44,11 +54,11 @@ inline void kk_tile_turn(P to, Q from, long step, int rows, int n) {
 
 // Copies a block from where its element (r, c) is src[r * row_step + c * col_step]. All TG threads of the threadgroup take part, and
 // see it after `kk_tile_wait`. Numbers become the block's type, which is float for one thread.
-template <typename S, int TG, int L, int R, int C, typename P, typename Q>
+template <int TG, typename S, int L, int R, int C, typename P, typename Q>
 inline void kk_tile_stage_as(kk_tile_block<L, R, C, false, P> b, Q src, long row_step, long col_step,
                              kk_tile_thread at, S) {
   const int step = kk_tile_room<L, R, C>::row;
-  for (int e = int(at.index); e < R * C; e += TG) {
+  _Pragma("unroll 1") for (int e = int(at.index); e < R * C; e += TG) {
     // Neighbouring threads read neighbouring elements.
     const int r = col_step == 1 || row_step != 1 ? e / C : e % R;
     const int c = col_step == 1 || row_step != 1 ? e % C : e / R;

@@ -55,15 +55,16 @@ for (int d = 0; d < a_ndim - 2; ++d) products *= a_shape[d];
 const long group = long(threadgroup_position_in_grid.y) * (threads_per_grid.x / TG) + threadgroup_position_in_grid.x;
 const kk_matrix_place place = kk_matrix_find(group, m, n, tm, tn);
 if (place.product >= products) return;
-threadgroup S as[STAGES * kk_tile_room<(TG == 1 ? 1 : 32), BM, BK, TA>::size];
-threadgroup S bs[STAGES * kk_tile_room<(TG == 1 ? 1 : 32), BK, BN, TB>::size];
+threadgroup kk_tile_line as[kk_tile_lines<S>(STAGES * kk_tile_room<(TG == 1 ? 1 : 32), BM, BK, TA>::size)];
+threadgroup kk_tile_line bs[kk_tile_lines<S>(STAGES * kk_tile_room<(TG == 1 ? 1 : 32), BK, BN, TB>::size)];
 const kk_tile_thread at = {thread_position_in_threadgroup.x, thread_index_in_simdgroup, simdgroup_index_in_threadgroup};
 const auto first = a + (kk_matrix_offset(place.product, a_shape, a_strides, a_ndim) + place.row * long(a_strides[ra]));
 const auto second = b + (kk_matrix_offset(place.product, b_shape, b_strides, b_ndim) + place.col * long(b_strides[cb]));
 const auto to = out + ((place.product * m + place.row) * n + place.col);
 kk_matrix_tile<T, TG, BM, BN, BK, DOWN, ACROSS, STAGES, TA, TB>(
     kk_matrix_of(first, a_strides[ra], a_strides[ca]), kk_matrix_of(second, b_strides[rb], b_strides[cb]),
-    metal::min(tm, m - place.row), metal::min(tn, n - place.col), depth, to, long(n), kk_tile_same(), as, bs, at);
+    metal::min(tm, m - place.row), metal::min(tn, n - place.col), depth, to, long(n), kk_tile_same(),
+    (threadgroup S*)(as), (threadgroup S*)(bs), at);
 ";
 
 /// The product of factors with the same leading axes.
