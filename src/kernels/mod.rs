@@ -59,6 +59,8 @@ pub fn catalog() -> impl Iterator<Item = &'static Entry> {
         rope::CACHES,
         attention::TILE,
         attention::PAGED,
+        attention::DECODE,
+        attention::FLASH,
         linear::TABLE,
         quant::TABLE,
         image::TABLE,

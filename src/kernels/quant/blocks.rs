@@ -6,7 +6,7 @@ use crate::{Array, Error, Result};
 
 /// Elements as rows of a block each.
 pub(super) struct Blocks {
-    size: i32,
+    pub(super) size: i32,
     count: i32,
     /// Elements that the last block lacks.
     missing: i32,
