@@ -31,6 +31,9 @@
 //!
 //! Every call that can fail returns [`Result`]; errors carry the place in your code.
 
+// The derive of modules names the crate, which here is itself.
+extern crate self as zmlx;
+
 pub mod api;
 mod array;
 pub mod autograd;
@@ -53,6 +56,7 @@ pub mod linalg;
 pub mod memory;
 pub mod metal;
 pub mod msl;
+pub mod nn;
 pub mod ops;
 pub mod profile;
 pub mod random;
