@@ -1,5 +1,6 @@
 //! What can be done with all parameters of a module.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::load::{Formats, load};
@@ -90,7 +91,7 @@ pub trait ModuleExt: Module {
         let mut wrong = Vec::new();
         let mut found = 0;
         self.each(|name, leaf| {
-            if let Some(new) = arrays.get(name).ok() {
+            if let Some(new) = BTreeMap::get(arrays, name) {
                 found += 1;
                 if new.shape() != leaf.value.shape() {
                     let (want, got) = (leaf.value.shape(), new.shape());
@@ -255,7 +256,7 @@ fn mark<M: Module + ?Sized>(module: &mut M, chosen: impl Fn(&str) -> bool, to: b
 pub(super) fn put<M: Module + ?Sized>(module: &mut M, arrays: &Tree) {
     module.each_mut(|name, node| {
         if let Node::Leaf { value, .. } = node
-            && let Some(new) = arrays.contains_key(name).then(|| &arrays[name])
+            && let Some(new) = BTreeMap::get(arrays, name)
         {
             *value = new.clone();
         }

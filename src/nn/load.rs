@@ -1,6 +1,6 @@
 //! Loading: every array has its place, and every place its array.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::ext::{ModuleExt, put};
@@ -25,16 +25,16 @@ pub(super) fn load<M: Module + ?Sized>(module: &mut M, arrays: &Tree) -> Result<
     let mut used = BTreeSet::new();
     let mut packed: BTreeSet<String> = BTreeSet::new();
     module.each_mut(|name, node| match node {
-        Node::Weight(weight) => {
-            if arrays.contains_key(&below(name, "scales")) && !weight.is_quantized() {
-                check_packed(name, weight, arrays, &mut wrong);
-                packed.insert(name.to_owned());
-                used.extend(["weight", "scales", "biases"].map(|part| below(name, part)));
-            }
+        Node::Weight(weight)
+            if arrays.contains_key(&below(name, "scales")) && !weight.is_quantized() =>
+        {
+            check_packed(name, weight, arrays, &mut wrong);
+            packed.insert(name.to_owned());
+            used.extend(["weight", "scales", "biases"].map(|part| below(name, part)));
         }
         Node::Leaf { value, .. } if !used.contains(name) => {
             used.insert(name.to_owned());
-            match arrays.get(name).ok() {
+            match BTreeMap::get(arrays, name) {
                 None => wrong.missing.push(format!("`{name}` {:?}", value.shape())),
                 Some(new) if new.shape() != value.shape() => {
                     let (want, got) = (value.shape(), new.shape());
@@ -106,8 +106,9 @@ fn check_packed(name: &str, weight: &Weight, arrays: &Tree, wrong: &mut Wrong) {
 
 /// The parts of a quantized weight that stands where `weight` stood. Group size and bits follow from the shapes.
 fn parts_of(name: &str, weight: &Weight, arrays: &Tree) -> Result<Quantized, String> {
-    let [packed, scales] = ["weight", "scales"].map(|part| arrays.get(&below(name, part)).ok());
-    let biases = arrays.get(&below(name, "biases")).ok();
+    let [packed, scales] =
+        ["weight", "scales"].map(|part| BTreeMap::get(arrays, &below(name, part)));
+    let biases = BTreeMap::get(arrays, &below(name, "biases"));
     let (Some(packed), Some(scales)) = (packed, scales) else {
         return Err(format!(
             "`{}` is missing beside scales",

@@ -137,7 +137,7 @@ fn merge(linear: &mut Linear) -> Result<()> {
         return Ok(());
     };
     let dense = linear.weight.dense()?;
-    let product = lora.b.matmul(&*lora.a)?.multiply(lora.scale)?;
+    let product = lora.b.matmul(&lora.a)?.multiply(lora.scale)?;
     let wide = dense.astype(Dtype::Float32)?;
     let sum = wide
         .add(product.astype(Dtype::Float32)?)?

@@ -5,8 +5,8 @@ use zmlx::ops::{Quantization, where_};
 use zmlx::prelude::*;
 use zmlx::{Device, Result, with_device};
 
-use crate::toolkit::{check, normal};
 use crate::common::{Rng, on_worker};
+use crate::toolkit::{check, normal};
 
 /// Softmax of sums of some dozen products in float32, after rotation.
 const CLOSE: f64 = 2e-5;

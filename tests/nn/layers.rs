@@ -5,8 +5,8 @@ use zmlx::ops::Quantization;
 use zmlx::prelude::*;
 use zmlx::{Device, with_device};
 
-use crate::toolkit::{check, normal};
 use crate::common::{Rng, on_worker};
+use crate::toolkit::{check, normal};
 
 /// Rounding of float32 over sums of up to some hundred terms: 2^-24 times a few dozen.
 const SUMS: f64 = 1e-5;

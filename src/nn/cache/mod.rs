@@ -20,7 +20,6 @@ use crate::{Array, Error, Result};
 /// | [`rotating`](KvCache::rotating) | the last positions of a window | of the window |
 /// | [`quantized`](KvCache::quantized) | all positions in a few bits | grows by 256 positions |
 ///
-
 ///
 /// ```
 /// use zmlx::{Array, Dtype, nn::KvCache};
