@@ -26,6 +26,7 @@
 //! | see what they cost | [`registry`], [`profile`] |
 //! | differentiate, vectorize, compile | [`grad`], [`vmap()`], [`custom_function`], [`compile`] |
 //! | read and write files | [`io`], [`export_function`] |
+//! | build and train models | [`nn`], [`optimizers`] |
 //! | test and measure | [`testing`], [`mod@bench`] |
 //! | use several threads | [`Frozen`], [`Worker`], [`stream`] |
 //!
@@ -58,6 +59,7 @@ pub mod metal;
 pub mod msl;
 pub mod nn;
 pub mod ops;
+pub mod optimizers;
 pub mod profile;
 pub mod random;
 pub mod rowwise;
@@ -79,6 +81,7 @@ pub use io::ArrayMap;
 pub use metal::{
     Checked, CheckedReport, KernelStats, MathMode, MetalKernel, TemplateArg, registry,
 };
+pub use optimizers as optim;
 pub use stream::{Device, DeviceKind, Stream, mlx_version, synchronize, with_device, with_stream};
 pub use transforms::{
     Compiled, CustomFunction, ImportedFunction, Vmap, checkpoint, compile, custom_function,

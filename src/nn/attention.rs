@@ -138,6 +138,11 @@ impl AttentionConfig {
         self
     }
 
+    /// Whether it has a window.
+    pub(super) fn has_window(&self) -> bool {
+        self.window.is_some()
+    }
+
     #[track_caller]
     fn check(&self) -> Result<()> {
         for (name, value) in [

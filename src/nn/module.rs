@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::counter::Counter;
 use super::linear::Linear;
 use super::weight::Weight;
 use crate::Array;
@@ -73,6 +74,8 @@ pub enum Node<'a> {
     Weight(&'a mut Weight),
     /// A linear layer. Its weight follows.
     Linear(&'a mut Linear),
+    /// A number of steps.
+    Counter(&'a mut Counter),
     /// Whether a layer that tells training from inference is trained.
     Training(&'a mut bool),
 }

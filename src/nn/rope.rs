@@ -67,6 +67,16 @@ impl Rope {
         self.changed()
     }
 
+    /// How many features turn.
+    pub fn dims(&self) -> i32 {
+        self.dims
+    }
+
+    /// Whether neighbours are paired in place of halves.
+    pub fn is_traditional(&self) -> bool {
+        self.traditional
+    }
+
     fn changed(mut self) -> Self {
         self.tables = RefCell::default();
         self

@@ -3,7 +3,7 @@
 use super::init::Init;
 use super::module::{Module, Node, Visit, VisitMut};
 use super::param::Param;
-use crate::ops::{Quantization, Quantized};
+use crate::ops::{Pick, Quantization, Quantized};
 use crate::{Array, Error, Result};
 
 /// A matrix of weights, or a stack of them: (..., outputs, inputs).
@@ -99,6 +99,25 @@ impl Weight {
                 }
             }
         }
+    }
+
+    /// `x[i] W[picks[i]]^T` of a stack of matrices: rows (n, inputs) become rows (n, outputs). `picks` are in ascending order.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for rows of another width; [`Error::Dtype`] on the CPU unless float32 or quantized.
+    #[track_caller]
+    pub fn picked(&self, x: &Array, picks: &Array) -> Result<Array> {
+        let pick = Pick {
+            rhs: Some(picks),
+            sorted: true,
+            ..Pick::default()
+        };
+        let rows = x.expand_dims(1)?;
+        let product = match self {
+            Weight::Dense(weight) => rows.gather_mm(&weight.swapaxes(-1, -2)?, pick)?,
+            Weight::Quantized(quantized) => rows.gather_qmm(quantized, pick, true)?,
+        };
+        product.squeeze(1)
     }
 
     /// The numbers, those of a quantized matrix approximately.

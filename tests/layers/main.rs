@@ -35,6 +35,7 @@ const fn together(modules: &'static [&'static str]) -> Layer {
 
 /// All top-level modules, the highest first.
 const LAYERS: &[Layer] = &[
+    apart(&["optimizers"]),
     apart(&["nn"]),
     apart(&["kernels", "bench"]),
     apart(&["api"]),

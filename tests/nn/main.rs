@@ -6,5 +6,7 @@ mod common;
 mod toolkit;
 
 mod attention;
+mod grad;
 mod layers;
+mod more_layers;
 mod tree;

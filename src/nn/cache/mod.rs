@@ -1,9 +1,12 @@
 //! What attention has seen: keys and values of earlier positions.
 
 mod packed;
+mod paged;
 mod ring;
 mod straight;
 mod strip;
+
+pub use self::paged::PagedCache;
 
 use self::packed::Packed;
 use self::ring::Ring;
@@ -19,6 +22,8 @@ use crate::{Array, Error, Result};
 /// | [`preallocated`](KvCache::preallocated) | up to a number of positions, then an error | at the first position |
 /// | [`rotating`](KvCache::rotating) | the last positions of a window | of the window |
 /// | [`quantized`](KvCache::quantized) | all positions in a few bits | grows by 256 positions |
+///
+/// Sequences that come and go at different times want a [`PagedCache`].
 ///
 ///
 /// ```
