@@ -121,7 +121,7 @@ impl<S: Module + Clone> CompiledStep<S> {
 /// The step on stand-ins.
 fn trace<S: Module + Clone>(
     shared: &Shared<S>,
-    step: &dyn Fn(&mut S, &[Array]) -> Result<Vec<Array>>,
+    step: &impl Fn(&mut S, &[Array]) -> Result<Vec<Array>>,
     all: &[Array],
 ) -> Result<Vec<Array>> {
     struct Leave(bool);

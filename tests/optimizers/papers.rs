@@ -200,11 +200,11 @@ fn adafactor() {
             move |t, p, g| {
                 let b = 1.0 - t.powf(-0.8);
                 let square = |i: usize, j: usize| g[i * 7 + j] * g[i * 7 + j] + 1e-30;
-                for i in 0..5 {
-                    r[i] = b * r[i] + (1.0 - b) * (0..7).map(|j| square(i, j)).sum::<f64>();
+                for (i, r) in r.iter_mut().enumerate() {
+                    *r = b * *r + (1.0 - b) * (0..7).map(|j| square(i, j)).sum::<f64>();
                 }
-                for j in 0..7 {
-                    c[j] = b * c[j] + (1.0 - b) * (0..5).map(|i| square(i, j)).sum::<f64>();
+                for (j, c) in c.iter_mut().enumerate() {
+                    *c = b * *c + (1.0 - b) * (0..5).map(|i| square(i, j)).sum::<f64>();
                 }
                 let all: f64 = r.iter().sum();
                 let second: Vec<f64> = (0..35).map(|k| r[k / 7] * c[k % 7] / all).collect();
