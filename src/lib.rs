@@ -26,11 +26,15 @@
 //! | see what they cost | [`registry`], [`profile`] |
 //! | differentiate, vectorize, compile | [`grad`], [`vmap()`], [`custom_function`], [`compile`] |
 //! | read and write files | [`io`], [`export_function`] |
+//! | build and train models | [`nn`], [`optimizers`] |
 //! | test and measure | [`testing`], [`mod@bench`] |
 //! | use several threads | [`Frozen`], [`Worker`], [`stream`] |
 //! | use several machines | [`distributed`] |
 //!
 //! Every call that can fail returns [`Result`]; errors carry the place in your code.
+
+// The derive of modules names the crate, which here is itself.
+extern crate self as zmlx;
 
 pub mod api;
 mod array;
@@ -57,7 +61,9 @@ pub mod linalg;
 pub mod memory;
 pub mod metal;
 pub mod msl;
+pub mod nn;
 pub mod ops;
+pub mod optimizers;
 pub mod profile;
 pub mod random;
 pub mod rowwise;
@@ -79,6 +85,7 @@ pub use io::ArrayMap;
 pub use metal::{
     Checked, CheckedReport, KernelStats, MathMode, MetalKernel, TemplateArg, registry,
 };
+pub use optimizers as optim;
 pub use stream::{Device, DeviceKind, Stream, mlx_version, synchronize, with_device, with_stream};
 pub use transforms::{
     CompileMode, Compiled, CustomFunction, ImportedFunction, Vmap, checkpoint, compile,

@@ -38,6 +38,7 @@ use crate::ops::{done, done_list};
 use crate::stream::current;
 use crate::{Array, Dtype, Error, IntoShape, Operand, Result};
 
+pub(crate) use self::sequence::next_number;
 pub use self::sequence::seed;
 
 /// A key from a number.

@@ -25,6 +25,13 @@ pub fn seed(seed: u64) {
     KEY.set(Some([(seed >> 32) as u32, seed as u32]));
 }
 
+/// A number from the next key of this thread.
+pub(crate) fn next_number() -> u64 {
+    let (keep, [high, low]) = halves(KEY.get().unwrap_or_else(first));
+    KEY.set(Some(keep));
+    u64::from(high) << 32 | u64::from(low)
+}
+
 /// The next key of this thread.
 #[track_caller]
 pub(super) fn next() -> Result<Array> {

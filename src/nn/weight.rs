@@ -1,0 +1,198 @@
+//! A matrix of weights, as it is or quantized.
+
+use super::init::Init;
+use super::module::{Module, Node, Visit, VisitMut};
+use super::param::Param;
+use crate::ops::{Pick, Quantization, Quantized};
+use crate::{Array, Error, Result};
+
+/// A matrix of weights, or a stack of them: (..., outputs, inputs).
+///
+/// Its names are those of the layer that has it: `weight`, and where it is quantized `scales` and, for affine, `biases`, as files of MLX
+/// and [`load_gguf`](crate::io::load_gguf) have them. What is quantized is not trained.
+#[derive(Clone, Debug)]
+pub enum Weight {
+    /// Numbers as they are.
+    Dense(Param),
+    /// A few bits each, with a scale for each group of a row.
+    Quantized(Quantized),
+}
+
+impl Weight {
+    /// Random weights of this shape, uniform within `1 / sqrt(inputs)`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for fewer than two axes or a negative one.
+    #[track_caller]
+    pub fn new(shape: &[i32], init: &mut Init) -> Result<Self> {
+        let &[.., inputs] = shape else {
+            return Err(Error::shape(
+                "`shape`: expected (..., outputs, inputs), got []".into(),
+            ));
+        };
+        let bound = f64::from(inputs.max(1)).sqrt().recip();
+        Ok(Weight::Dense(Param::new(init.uniform(shape, bound)?)))
+    }
+
+    /// The shape that it has as numbers: (..., outputs, inputs).
+    pub fn shape(&self) -> Vec<i32> {
+        match self {
+            Weight::Dense(weight) => weight.shape().to_vec(),
+            Weight::Quantized(q) => {
+                let mut shape = q.weight.shape().to_vec();
+                if let Some(last) = shape.last_mut() {
+                    *last = (i64::from(*last) * 32 / i64::from(q.quantization.bits.max(1))) as i32;
+                }
+                shape
+            }
+        }
+    }
+
+    /// Whether it is quantized.
+    pub fn is_quantized(&self) -> bool {
+        matches!(self, Weight::Quantized(_))
+    }
+
+    /// `x W^T`: rows of (..., inputs) become rows of (..., outputs).
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for rows of another width, [`Error::Dtype`] for integers.
+    #[track_caller]
+    pub fn product(&self, x: &Array) -> Result<Array> {
+        match self {
+            Weight::Dense(weight) => x.matmul(&weight.swapaxes(-1, -2)?),
+            Weight::Quantized(quantized) => x.quantized_matmul(quantized, true),
+        }
+    }
+
+    /// Rows of a matrix by number: integers of any shape become (..., inputs).
+    ///
+    /// # Errors
+    /// [`Error::Dtype`] unless the numbers are integers; [`Error::Argument`] for one out of range that is known at the call.
+    #[track_caller]
+    pub fn rows(&self, numbers: &Array) -> Result<Array> {
+        match self {
+            Weight::Dense(weight) => weight.take(numbers, 0),
+            Weight::Quantized(q) => {
+                let part = |a: &Array| a.take(numbers, 0);
+                let biases = q.biases.as_ref().map(part).transpose()?;
+                let picked = Quantized {
+                    weight: part(&q.weight)?,
+                    scales: part(&q.scales)?,
+                    biases,
+                    ..q.clone()
+                };
+                match numbers.ndim() {
+                    // A single row is no matrix.
+                    0 => {
+                        let wide = |a: &Array| a.expand_dims(0);
+                        let biases = picked.biases.as_ref().map(wide).transpose()?;
+                        let picked = Quantized {
+                            weight: wide(&picked.weight)?,
+                            scales: wide(&picked.scales)?,
+                            biases,
+                            ..picked
+                        };
+                        picked.dequantize()?.squeeze(0)
+                    }
+                    _ => picked.dequantize(),
+                }
+            }
+        }
+    }
+
+    /// `x[i] W[picks[i]]^T` of a stack of matrices: rows (n, inputs) become rows (n, outputs). `picks` are in ascending order.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for rows of another width; [`Error::Dtype`] on the CPU unless float32 or quantized.
+    #[track_caller]
+    pub fn picked(&self, x: &Array, picks: &Array) -> Result<Array> {
+        let pick = Pick {
+            rhs: Some(picks),
+            sorted: true,
+            ..Pick::default()
+        };
+        let rows = x.expand_dims(1)?;
+        let product = match self {
+            Weight::Dense(weight) => rows.gather_mm(&weight.swapaxes(-1, -2)?, pick)?,
+            Weight::Quantized(quantized) => rows.gather_qmm(quantized, pick, true)?,
+        };
+        product.squeeze(1)
+    }
+
+    /// The numbers, those of a quantized matrix approximately.
+    ///
+    /// # Errors
+    /// What [`Quantized::dequantize`] fails with.
+    #[track_caller]
+    pub fn dense(&self) -> Result<Array> {
+        match self {
+            Weight::Dense(weight) => Ok((**weight).clone()),
+            Weight::Quantized(quantized) => quantized.dequantize(),
+        }
+    }
+
+    /// Quantizes it, unless it is already; whether it did. One whose rows do not divide into groups stays as it is.
+    ///
+    /// # Errors
+    /// What [`Array::quantize`] fails with.
+    #[track_caller]
+    pub fn quantize(&mut self, quantization: Quantization) -> Result<bool> {
+        let Weight::Dense(weight) = &*self else {
+            return Ok(false);
+        };
+        let width = weight.shape().last().copied().unwrap_or(0);
+        if weight.ndim() < 2 || width % quantization.group_size.max(1) != 0 {
+            return Ok(false);
+        }
+        *self = Weight::Quantized(weight.quantize(quantization)?);
+        Ok(true)
+    }
+}
+
+impl From<Array> for Weight {
+    fn from(weight: Array) -> Self {
+        Weight::Dense(Param::new(weight))
+    }
+}
+
+impl From<Quantized> for Weight {
+    fn from(quantized: Quantized) -> Self {
+        Weight::Quantized(quantized)
+    }
+}
+
+impl Module for Weight {
+    fn visit<'a>(&'a self, to: &mut Visit<'a, '_>) {
+        match self {
+            Weight::Dense(weight) => to.field("weight", weight),
+            Weight::Quantized(q) => {
+                to.buffer("weight", &q.weight);
+                to.buffer("scales", &q.scales);
+                if let Some(biases) = &q.biases {
+                    to.buffer("biases", biases);
+                }
+                if let Some(scale) = &q.global_scale {
+                    to.buffer("global_scale", scale);
+                }
+            }
+        }
+    }
+
+    fn visit_mut(&mut self, to: &mut VisitMut<'_>) {
+        to.node(Node::Weight(self));
+        match self {
+            Weight::Dense(weight) => to.field("weight", weight),
+            Weight::Quantized(q) => {
+                to.buffer("weight", &mut q.weight);
+                to.buffer("scales", &mut q.scales);
+                if let Some(biases) = &mut q.biases {
+                    to.buffer("biases", biases);
+                }
+                if let Some(scale) = &mut q.global_scale {
+                    to.buffer("global_scale", scale);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Stochastic gradient descent.
+
+use super::optimizer::Optimizer;
+use super::rule::{Changed, Item, Rule, Step};
+use super::{moved, wide, zeros_like};
+use crate::{Array, Result};
+
+/// Gradient descent, with momentum if asked for: `v' = momentum v + g + decay p`, `p' = p - rate v'` (I. Sutskever and others, "On the
+/// importance of initialization and momentum in deep learning", 2013, in PyTorch's form); with Nesterov's form
+/// `p' = p - rate (g + decay p + momentum v')`.
+pub type Sgd = Optimizer<SgdRule>;
+
+/// The rule of [`Sgd`].
+#[derive(Clone, Debug)]
+pub struct SgdRule {
+    momentum: f64,
+    nesterov: bool,
+    decay: f64,
+}
+
+impl Optimizer<SgdRule> {
+    /// Without momentum and decay.
+    pub fn new(rate: f64) -> Self {
+        let rule = SgdRule {
+            momentum: 0.0,
+            nesterov: false,
+            decay: 0.0,
+        };
+        Optimizer::of(rule, rate)
+    }
+
+    /// How much of the velocity stays.
+    pub fn momentum(mut self, momentum: f64) -> Self {
+        self.rule.momentum = momentum;
+        self
+    }
+
+    /// Whether the gradient is taken where the momentum leads (Y. Nesterov, 1983).
+    pub fn nesterov(mut self, nesterov: bool) -> Self {
+        self.rule.nesterov = nesterov;
+        self
+    }
+
+    /// How much of the parameter is added to its gradient.
+    pub fn weight_decay(mut self, decay: f64) -> Self {
+        self.rule.decay = decay;
+        self
+    }
+}
+
+impl Rule for SgdRule {
+    fn slots(&self, _: &str, _: &Array) -> &'static [&'static str] {
+        match self.momentum == 0.0 {
+            true => &[],
+            false => &["v"],
+        }
+    }
+
+    fn start(&self, _: &str, value: &Array) -> Result<Vec<Array>> {
+        match self.momentum == 0.0 {
+            true => Ok(Vec::new()),
+            false => Ok(vec![zeros_like(value)?]),
+        }
+    }
+
+    fn change(&self, _: &str, item: &Item<'_>, step: &Step) -> Result<Changed> {
+        let mut grad = wide(item.grad)?;
+        if self.decay != 0.0 {
+            grad = grad.add(wide(item.value)?.multiply(self.decay as f32)?)?;
+        }
+        let [v] = item.kept else {
+            return Ok((moved(item.value, &grad, 0.0, &step.rate)?, Vec::new()));
+        };
+        let momentum = self.momentum as f32;
+        let v = v.multiply(momentum)?.add(&grad)?;
+        let update = match self.nesterov {
+            true => grad.add(v.multiply(momentum)?)?,
+            false => v.clone(),
+        };
+        Ok((moved(item.value, &update, 0.0, &step.rate)?, vec![v]))
+    }
+}

@@ -1,0 +1,7 @@
+//! Optimizers against the formulas of their papers in float64, over many steps on random data.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod papers;
+mod state;
