@@ -50,6 +50,8 @@ mod frozen;
 pub mod io;
 pub mod kernels;
 pub mod linalg;
+#[cfg(feature = "llm")]
+pub mod llm;
 pub mod memory;
 pub mod metal;
 pub mod msl;

@@ -35,6 +35,7 @@ const fn together(modules: &'static [&'static str]) -> Layer {
 
 /// All top-level modules, the highest first.
 const LAYERS: &[Layer] = &[
+    apart(&["llm"]),
     apart(&["kernels", "bench"]),
     apart(&["api"]),
     apart(&["autograd", "autotune", "testing", "profile", "worker"]),
