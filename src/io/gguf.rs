@@ -40,9 +40,10 @@ pub enum GgufValue {
 /// The content of a `.gguf` file.
 ///
 /// Arrays of type Q4_0, Q4_1 and Q8_0 come as MLX's quantized triples `x.weight`, `x.scales`,
-/// `x.biases` with groups of 32, scales and biases in float16; Q2_K, Q4_K and Q6_K come as float16;
+/// `x.biases` with groups of 32, scales and biases in float16; Q5_0, Q5_1 and Q2_K to Q6_K come as float16;
 /// F16, BF16, F32, F64, I8, I16, I32 and I64 as they are. Metadata has the dtype that it has in
 /// the file. Values are read at once.
+/// [`load_gguf_raw`](super::load_gguf_raw) leaves packed arrays as they lie in the file.
 ///
 /// # Errors
 /// [`Error::Io`] when there is no such file, it is damaged or big-endian, or it holds what is not read:

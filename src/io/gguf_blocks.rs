@@ -14,7 +14,7 @@ pub(super) enum Packing {
     Plain(Dtype),
     /// As MLX's quantized triple with groups of 32, of so many bits.
     Triple(u32),
-    /// As float16. The function gives the 256 values of a block.
+    /// As float16. The function gives the values of a block.
     Values(fn(&[u8], &mut [f32])),
 }
 
@@ -23,7 +23,7 @@ pub(super) enum Packing {
 pub(super) struct Type {
     /// Its number in files.
     pub(super) number: u32,
-    name: &'static str,
+    pub(super) name: &'static str,
     /// Elements and bytes of a block.
     pub(super) elements: u64,
     pub(super) bytes: u64,
@@ -51,7 +51,7 @@ const fn packed(
     }
 }
 
-const TYPES: [Type; 14] = [
+pub(super) const TYPES: [Type; 18] = [
     plain(0, "F32", Dtype::Float32),
     plain(1, "F16", Dtype::Float16),
     plain(24, "I8", Dtype::Int8),
@@ -63,18 +63,18 @@ const TYPES: [Type; 14] = [
     packed(2, "Q4_0", 32, 18, Packing::Triple(4)),
     packed(3, "Q4_1", 32, 20, Packing::Triple(4)),
     packed(8, "Q8_0", 32, 34, Packing::Triple(8)),
+    packed(6, "Q5_0", 32, 22, Packing::Values(q5_0)),
+    packed(7, "Q5_1", 32, 24, Packing::Values(q5_1)),
     packed(10, "Q2_K", 256, 84, Packing::Values(q2_k)),
+    packed(11, "Q3_K", 256, 110, Packing::Values(q3_k)),
     packed(12, "Q4_K", 256, 144, Packing::Values(q4_k)),
+    packed(13, "Q5_K", 256, 176, Packing::Values(q5_k)),
     packed(14, "Q6_K", 256, 210, Packing::Values(q6_k)),
 ];
 
 /// Names of types that are not read, for messages.
-const OTHERS: [(u32, &str); 20] = [
-    (6, "Q5_0"),
-    (7, "Q5_1"),
+const OTHERS: [(u32, &str); 16] = [
     (9, "Q8_1"),
-    (11, "Q3_K"),
-    (13, "Q5_K"),
     (15, "Q8_K"),
     (16, "IQ2_XXS"),
     (17, "IQ2_XS"),
@@ -173,6 +173,27 @@ fn number(block: &[u8], at: usize) -> f32 {
     f16::from_le_bytes([block[at], block[at + 1]]).to_f32()
 }
 
+/// 32 signed elements of five bits, from -16 on.
+fn q5_0(block: &[u8], out: &mut [f32]) {
+    let scale = number(block, 0);
+    fives(&block[2..], out, |five| scale * (f32::from(five) - 16.0));
+}
+
+/// 32 elements of five bits and a minimum.
+fn q5_1(block: &[u8], out: &mut [f32]) {
+    let (scale, min) = (number(block, 0), number(block, 2));
+    fives(&block[4..], out, |five| scale * f32::from(five) + min);
+}
+
+/// Elements of five bits: four bytes of upper bits, then 16 bytes of lower ones, the first half in the lower four.
+fn fives(packed: &[u8], out: &mut [f32], value: impl Fn(u8) -> f32) {
+    for (i, out) in out.iter_mut().enumerate() {
+        let low = packed[4 + i % 16] >> (i / 16 * 4) & 15;
+        let high = packed[i / 8] >> (i % 8) & 1;
+        *out = value(low | high << 4);
+    }
+}
+
 /// 16 groups of 16 elements of two bits; four bits each for a group's scale and its minimum.
 fn q2_k(block: &[u8], out: &mut [f32]) {
     let (groups, elements) = (&block[..16], &block[16..80]);
@@ -184,6 +205,39 @@ fn q2_k(block: &[u8], out: &mut [f32]) {
         let bytes = &elements[half * 32 + from..];
         for (value, byte) in out.iter_mut().zip(bytes) {
             *value = scale * f32::from(byte >> shift & 3) - min;
+        }
+    }
+}
+
+/// 16 groups of 16 signed elements of three bits, from -4 on; six bits for a group's scale, from -32 on.
+fn q3_k(block: &[u8], out: &mut [f32]) {
+    let (high, low) = (&block[..32], &block[32..96]);
+    let (groups, scale) = (&block[96..108], number(block, 108));
+    for (at, value) in out.iter_mut().enumerate() {
+        let (half, quarter, i) = (at / 128, at % 128 / 32, at % 32);
+        let lower = low[half * 32 + i] >> (quarter * 2) & 3;
+        let upper = high[i] >> (at / 32) & 1;
+        let element = (lower | upper << 2).cast_signed() - 4;
+        // The lower four bits of the first and of the last eight groups share bytes, the upper two bits of every fourth.
+        let group = at / 16;
+        let lower = groups[group % 8] >> (group / 8 * 4) & 15;
+        let upper = groups[8 + group % 4] >> (group / 4 * 2) & 3;
+        let group = (lower | upper << 4).cast_signed() - 32;
+        *value = scale * f32::from(group) * f32::from(element);
+    }
+}
+
+/// As the type of four bits, with 32 bytes of upper bits: one bit of each for a group.
+fn q5_k(block: &[u8], out: &mut [f32]) {
+    let (scale, min) = (number(block, 0), number(block, 2));
+    let (groups, high, low) = (&block[4..16], &block[16..48], &block[48..]);
+    for (group, out) in out.chunks_exact_mut(32).enumerate() {
+        let (s, m) = scale_and_min(groups, group);
+        let (scale, min) = (scale * f32::from(s), min * f32::from(m));
+        for (i, value) in out.iter_mut().enumerate() {
+            let lower = low[group / 2 * 32 + i] >> (group % 2 * 4) & 15;
+            let upper = high[i] >> group & 1;
+            *value = scale * f32::from(lower | upper << 4) - min;
         }
     }
 }

@@ -33,6 +33,7 @@ mod check;
 mod gguf;
 mod gguf_blocks;
 mod gguf_header;
+mod gguf_raw;
 mod gguf_write;
 mod lazy;
 mod npy;
@@ -43,6 +44,7 @@ use std::collections::BTreeMap;
 
 pub(crate) use self::atomic::NewFile;
 pub use self::gguf::{Gguf, GgufValue, load_gguf, save_gguf};
+pub use self::gguf_raw::{GgufRaw, GgufTensor, GgufType, load_gguf_raw};
 pub use self::npy::{load_npy, npy_from_bytes, npy_to_bytes, save_npy};
 pub use self::safetensors::{
     load_safetensors, safetensors_from_bytes, safetensors_to_bytes, save_safetensors,

@@ -22,7 +22,6 @@ pub mod linear;
 pub mod loss;
 pub mod moe;
 mod moving;
-mod nibbles;
 pub mod norms;
 mod op;
 pub mod optimizers;

@@ -74,6 +74,7 @@ pub use self::join::{
     Indexing, Sections, broadcast_arrays, concatenate, concatenate_flat, depends, meshgrid, stack,
 };
 pub use self::matrix::{IntoContraction, einsum, einsum_path};
+pub(crate) use self::quantized::NVFP4_REACH;
 pub use self::quantized::{Pick, QuantMode, Quantization, Quantized};
 pub use self::range::{Arange, Span};
 pub use self::scan::Scan;

@@ -158,7 +158,7 @@ impl Quantized {
 
     /// What MLX leaves unchecked lets its kernels read outside scales and biases.
     #[track_caller]
-    pub(super) fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         self.quantization.check()?;
         check_parts(&self.weight, &self.scales, self.quantization)?;
         if let Some(scale) = &self.global_scale
@@ -200,7 +200,7 @@ impl Quantized {
 
 /// A weight of nvfp4 with a scale of the whole is `scale / NVFP4_REACH` times its parts, the largest
 /// numbers of E2M1 and E4M3 multiplied.
-pub(super) const NVFP4_REACH: f32 = 6.0 * 448.0;
+pub(crate) const NVFP4_REACH: f32 = 6.0 * 448.0;
 
 /// MLX's CPU would refuse float64 in the evaluation only.
 #[track_caller]

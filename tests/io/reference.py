@@ -13,7 +13,8 @@ import numpy as np
 random = np.random.default_rng(7)
 kinds = gguf.GGMLQuantizationType
 # The places of float16 numbers in a block: random bits there could be anything, infinities too.
-packed = {kinds.Q4_0: [0], kinds.Q4_1: [0, 2], kinds.Q8_0: [0], kinds.Q2_K: [80, 82], kinds.Q4_K: [0, 2], kinds.Q6_K: [208]}
+packed = {kinds.Q4_0: [0], kinds.Q4_1: [0, 2], kinds.Q8_0: [0], kinds.Q2_K: [80, 82], kinds.Q4_K: [0, 2], kinds.Q6_K: [208],
+          kinds.Q5_0: [0], kinds.Q5_1: [0, 2], kinds.Q3_K: [108], kinds.Q5_K: [0, 2]}
 plain = {"F32": np.float32, "F16": np.float16, "F64": np.float64, "I8": np.int8, "I16": np.int16, "I32": np.int32, "I64": np.int64}
 
 out = gguf.GGUFWriter(pathlib.Path(__file__).with_name("reference.gguf"), "test")

@@ -68,7 +68,7 @@ const KERNELS: &[Layer] = &[
     // A norm with dropout takes the mask of dropout.
     together(&[FAMILIES]),
     apart(&["selection"]),
-    apart(&["choose", "nibbles", "moving", "held"]),
+    apart(&["choose", "moving", "held"]),
     apart(&["family"]),
     apart(&["recipe", "generated", "kernel", "op"]),
     apart(&["split"]),

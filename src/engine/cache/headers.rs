@@ -58,6 +58,7 @@ const FILES: &[(&str, &str)] = runtime![
     "host/math_log.h",
     "host/math_pow.h",
     "host/math_trig.h",
+    "host/quant.h",
     "host/rounding.h",
     "host/simd.h",
     "host/simdgroup_matrix.h",

@@ -1,7 +1,7 @@
 //! Two codes of 4 bits a byte as floats.
 
-use super::arguments::number;
 use crate::codegen::blocks::as_on_gpu;
+use crate::kernels::arguments::number;
 use crate::metal::{LONGEST, lines};
 use crate::metal::{Made, build_once};
 use crate::ops::PadMode;

@@ -1,0 +1,155 @@
+//! Calls of products with quantized matrices: what is asked for, and whether it fits.
+
+use super::super::super::arguments::{check_float, check_shape};
+use super::product::{Product, Then};
+use super::weight::QuantizedWeight;
+use crate::transforms::rules::{apply, only};
+use crate::{Array, Dtype, Error, Result};
+
+/// A call of [`quantized_matmul`](super::quantized_matmul) or [`gather_quantized_matmul`](super::gather_quantized_matmul).
+#[must_use = "does nothing until `call`"]
+#[derive(Clone, Copy, Debug)]
+pub struct QuantizedMatmul<'a> {
+    x: &'a Array,
+    w: &'a QuantizedWeight,
+    experts: Option<&'a Array>,
+    bias: Option<&'a Array>,
+    silu: bool,
+    up: Option<&'a QuantizedWeight>,
+    residual: Option<&'a Array>,
+}
+
+impl<'a> QuantizedMatmul<'a> {
+    pub(super) fn new(x: &'a Array, w: &'a QuantizedWeight) -> Self {
+        QuantizedMatmul {
+            x,
+            w,
+            experts: None,
+            bias: None,
+            silu: false,
+            up: None,
+            residual: None,
+        }
+    }
+
+    pub(super) fn picked(x: &'a Array, w: &'a QuantizedWeight, experts: &'a Array) -> Self {
+        QuantizedMatmul {
+            experts: Some(experts),
+            ..QuantizedMatmul::new(x, w)
+        }
+    }
+
+    /// Adds `bias` to the product: (N,), or (E, N) with experts; float32, float16 or bfloat16.
+    pub fn bias(mut self, bias: &'a Array) -> Self {
+        self.bias = Some(bias);
+        self
+    }
+
+    /// Takes `z sigmoid(z)` of the product and bias z.
+    pub fn silu(mut self) -> Self {
+        self.silu = true;
+        self
+    }
+
+    /// Takes `silu(z) (x up^T)`, where z are the product and bias: the middle of a SwiGLU. `up` has the shape of the first matrix.
+    pub fn swiglu(mut self, up: &'a QuantizedWeight) -> Self {
+        self.silu = true;
+        self.up = Some(up);
+        self
+    }
+
+    /// Adds `residual` in the end: of the shape of the result, float32, float16 or bfloat16.
+    pub fn residual(mut self, residual: &'a Array) -> Self {
+        self.residual = Some(residual);
+        self
+    }
+
+    /// Adds it to the graph.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] where the shapes do not fit each other, [`Error::Dtype`] for another dtype.
+    #[track_caller]
+    pub fn call(self) -> Result<Array> {
+        check_float("x", self.x)?;
+        let shape = self.w.shape();
+        let (n, k) = match (shape, self.experts) {
+            (&[n, k], None) | (&[_, n, k], Some(_)) => (n, k),
+            _ => {
+                let axes = ["(N, K)", "(E, N, K)"][usize::from(self.experts.is_some())];
+                return Err(Error::shape(format!(
+                    "`w`: expected shape {axes}, got {shape:?}"
+                )));
+            }
+        };
+        let leading = match self.x.shape() {
+            [leading @ .., last] if *last == k => leading,
+            found => {
+                return Err(Error::shape(format!(
+                    "`x`: expected shape (..., {k}) for a matrix of shape {shape:?}, got {found:?}"
+                )));
+            }
+        };
+        let mut out = leading.to_vec();
+        let slots = self.slots(leading)?;
+        out.extend(slots);
+        out.push(n);
+        let mut inputs = vec![self.x];
+        if let Some(residual) = self.residual {
+            check_float("residual", residual)?;
+            check_shape("residual", residual, &out)?;
+            inputs.push(residual);
+        }
+        inputs.extend(self.experts);
+        if let Some(bias) = self.bias {
+            check_float("bias", bias)?;
+            check_shape("bias", bias, &shape[..shape.len() - 1])?;
+            inputs.push(bias);
+        }
+        let mut parts = self.w.held()?;
+        let mut formats = smallvec::smallvec![self.w.format()];
+        if let Some(up) = self.up {
+            if up.shape() != shape {
+                return Err(Error::shape(format!(
+                    "`up`: expected a matrix of shape {shape:?}, got {:?}",
+                    up.shape()
+                )));
+            }
+            parts.extend(up.held()?);
+            formats.push(up.format());
+        }
+        inputs.extend(&parts);
+        let product = Product {
+            formats,
+            shape: shape.into(),
+            slots,
+            then: Then {
+                experts: self.experts.is_some(),
+                bias: self.bias.is_some(),
+                silu: self.silu,
+                residual: self.residual.is_some(),
+            },
+        };
+        only(apply(&product, &inputs)?, "outputs")
+    }
+
+    /// How many matrices a row is multiplied by, where the result has an axis for that.
+    #[track_caller]
+    fn slots(&self, leading: &[i32]) -> Result<Option<i32>> {
+        let Some(experts) = self.experts else {
+            return Ok(None);
+        };
+        if !experts.dtype().is_integral() || experts.dtype() == Dtype::Bool {
+            return Err(Error::dtype(format!(
+                "`experts`: expected integers, got {}",
+                experts.dtype()
+            )));
+        }
+        match experts.shape() {
+            found if found == leading => Ok(None),
+            [rows @ .., slots] if rows == leading => Ok(Some(*slots)),
+            found => Err(Error::shape(format!(
+                "`experts`: expected shape {leading:?}, or that and an axis, got {found:?}"
+            ))),
+        }
+    }
+}

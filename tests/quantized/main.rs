@@ -1,0 +1,10 @@
+//! Quantized matrices and products with them, against plain loops in float64.
+
+mod calls;
+#[path = "../common/mod.rs"]
+mod common;
+mod decode;
+mod encode;
+mod errors;
+mod made;
+mod products;
