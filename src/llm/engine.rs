@@ -19,8 +19,8 @@ pub struct Request {
     pub sampling: Sampling,
     /// Tokens that end the text.
     pub ends: Vec<u32>,
-    /// How many of the most likely tokens are told with each.
-    pub top: usize,
+    /// Whether probabilities are told, and of how many of the most likely tokens with each.
+    pub top: Option<usize>,
 }
 
 /// Why a text ended.
@@ -83,7 +83,7 @@ struct Active {
     sampler: Sampler,
     ends: Vec<u32>,
     left: usize,
-    top: usize,
+    top: Option<usize>,
     prompt: usize,
 }
 

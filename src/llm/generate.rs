@@ -290,7 +290,7 @@ impl<'a> Generate<'a> {
             prompt,
             sampling: self.sampling.clone(),
             ends: language.tokenizer.ends().to_vec(),
-            top: 0,
+            top: None,
         })?;
         match id {
             Some(id) => {

@@ -1,11 +1,11 @@
 //! A decoder of the Llama family.
 
 use super::config::{Activation, Config};
-use super::matrix::Matrix;
+use super::matrix::{Matrix, Then};
 use super::rope::Angles;
 use super::weights::Weights;
 use crate::kernels::{norms, transformer};
-use crate::{Array, Dtype, Error, Result, fast};
+use crate::{Array, Dtype, Error, Result, fast, ops};
 
 /// Where the attention of a layer finds keys and values, and keeps those of new tokens.
 pub trait Attend {
@@ -42,9 +42,8 @@ pub struct Model {
 #[derive(Debug)]
 struct Layer {
     attention_norm: Array,
-    queries: Linear,
-    keys: Linear,
-    values: Linear,
+    /// Queries, keys and values, by one product where their matrices are packed alike.
+    attention: Projections,
     query_norm: Option<Array>,
     key_norm: Option<Array>,
     output: Linear,
@@ -64,12 +63,64 @@ struct Linear {
 }
 
 impl Linear {
-    fn apply(&self, x: &Array) -> Result<Array> {
-        let y = self.matrix.apply(x)?;
-        match &self.bias {
-            Some(bias) => y.add(bias)?.astype(x.dtype()),
-            None => Ok(y),
+    fn apply(&self, x: &Array, residual: Option<&Array>) -> Result<Array> {
+        let bias = self.bias.as_ref();
+        self.matrix.apply_then(x, Then { bias, residual })
+    }
+}
+
+/// What makes queries, keys and values.
+#[derive(Debug)]
+enum Projections {
+    Each(Box<[Linear; 3]>),
+    /// The rows of the three matrices one after the other.
+    Together(Linear),
+}
+
+impl Projections {
+    fn new(each: [Linear; 3]) -> Result<Self> {
+        let matrices = [&each[0].matrix, &each[1].matrix, &each[2].matrix];
+        let biases: Vec<&Array> = each.iter().filter_map(|l| l.bias.as_ref()).collect();
+        let bias = match biases.len() {
+            0 => None,
+            3 => Some(ops::concatenate(&biases, 0)?),
+            _ => return Ok(Projections::Each(Box::new(each))),
+        };
+        Ok(match Matrix::stacked(&matrices)? {
+            Some(matrix) => Projections::Together(Linear { matrix, bias }),
+            None => Projections::Each(Box::new(each)),
+        })
+    }
+
+    /// Queries, keys, values: (T, elements) each.
+    fn apply(&self, x: &Array, wide: i32, narrow: i32) -> Result<[Array; 3]> {
+        match self {
+            Projections::Each(each) => {
+                let [q, k, v] = &**each;
+                Ok([q.apply(x, None)?, k.apply(x, None)?, v.apply(x, None)?])
+            }
+            Projections::Together(all) => {
+                let y = all.apply(x, None)?;
+                let part = |from: i32, count: i32| y.index((.., from..from + count));
+                Ok([part(0, wide)?, part(wide, narrow)?, part(wide + narrow, narrow)?])
+            }
         }
+    }
+
+    fn matrices(&self) -> impl Iterator<Item = &Matrix> {
+        let all = match self {
+            Projections::Each(each) => &each[..],
+            Projections::Together(one) => std::slice::from_ref(one),
+        };
+        all.iter().map(|l| &l.matrix)
+    }
+
+    fn matrices_mut(&mut self) -> impl Iterator<Item = &mut Matrix> {
+        let all = match self {
+            Projections::Each(each) => &mut each[..],
+            Projections::Together(one) => std::slice::from_mut(one),
+        };
+        all.iter_mut().map(|l| &mut l.matrix)
     }
 }
 
@@ -104,9 +155,7 @@ impl Model {
             let output = linear("attn_output", width, wide)?;
             layers.push(Layer {
                 attention_norm: one(w.vector(&name("attn_norm.weight"), width)?)?,
-                queries,
-                keys,
-                values,
+                attention: Projections::new([queries, keys, values])?,
                 query_norm: maybe_one(w.optional(&name("attn_q_norm.weight"), head)?)?,
                 key_norm: maybe_one(w.optional(&name("attn_k_norm.weight"), head)?)?,
                 output,
@@ -156,15 +205,8 @@ impl Model {
 
     fn matrices_mut(&mut self) -> impl Iterator<Item = &mut Matrix> {
         let layers = self.layers.iter_mut().flat_map(|l| {
-            [
-                &mut l.queries.matrix,
-                &mut l.keys.matrix,
-                &mut l.values.matrix,
-                &mut l.output.matrix,
-                &mut l.gate,
-                &mut l.up,
-                &mut l.down,
-            ]
+            let others = [&mut l.output.matrix, &mut l.gate, &mut l.up, &mut l.down];
+            l.attention.matrices_mut().chain(others)
         });
         layers.chain(&mut self.head).chain([&mut self.embedding])
     }
@@ -172,10 +214,8 @@ impl Model {
     /// Bytes of all matrices that a token's computation reads.
     pub fn nbytes(&self) -> usize {
         let layers = self.layers.iter().flat_map(|l| {
-            [&l.queries, &l.keys, &l.values, &l.output]
-                .map(|l| &l.matrix)
-                .into_iter()
-                .chain([&l.gate, &l.up, &l.down])
+            let others = [&l.output.matrix, &l.gate, &l.up, &l.down];
+            l.attention.matrices().chain(others)
         });
         let head = self.head.as_ref().unwrap_or(&self.embedding);
         layers.chain([head]).map(Matrix::nbytes).sum()
@@ -213,51 +253,74 @@ impl Model {
             x = x.multiply(c.embedding_scale)?;
         }
         for (number, layer) in self.layers.iter().enumerate() {
-            let y = self.norm(&x, &layer.attention_norm)?;
-            let y = self.attention(number, layer, &y, attend)?;
-            let y = self.maybe_norm(y, layer.after_attention.as_ref())?;
-            x = x.add(&y)?;
-            let y = self.norm(&x, &layer.hidden_norm)?;
-            let y = self.hidden(layer, &y)?;
-            let y = self.maybe_norm(y, layer.after_hidden.as_ref())?;
-            x = x.add(&y)?;
+            x = self.attention(number, layer, x, attend)?;
+            x = self.hidden(layer, x)?;
         }
         let x = self.norm(&x.take(rows, 0)?, &self.norm)?;
         let head = self.head.as_ref().unwrap_or(&self.embedding);
         head.apply(&x)?.astype(Dtype::Float32)
     }
 
+    /// `x` plus the attention of its norm.
     fn attention(
         &self,
         number: usize,
         layer: &Layer,
-        x: &Array,
+        x: Array,
         attend: &mut dyn Attend,
     ) -> Result<Array> {
         let c = &self.config;
-        let tokens = x.shape()[0];
-        let heads = |y: Array, heads: i32, norm: &Option<Array>| {
+        let (tokens, wide) = (x.shape()[0], c.heads * c.head_width);
+        let heads = |y: &Array, heads: i32, norm: &Option<Array>| {
             let y = y.reshape((tokens, heads, c.head_width))?;
             self.maybe_norm(y, norm.as_ref())
         };
-        let queries = heads(layer.queries.apply(x)?, c.heads, &layer.query_norm)?;
-        let keys = heads(layer.keys.apply(x)?, c.kv_heads, &layer.key_norm)?;
-        let values = heads(layer.values.apply(x)?, c.kv_heads, &None)?;
+        let y = self.norm(&x, &layer.attention_norm)?;
+        let [q, k, v] = layer.attention.apply(&y, wide, c.kv_heads * c.head_width)?;
+        let queries = heads(&q, c.heads, &layer.query_norm)?;
+        let keys = heads(&k, c.kv_heads, &layer.key_norm)?;
+        let values = heads(&v, c.kv_heads, &None)?;
         let y = attend.attend(number, &queries, keys, values)?;
-        layer
-            .output
-            .apply(&y.reshape((tokens, c.heads * c.head_width))?)
+        let y = y.reshape((tokens, wide))?;
+        self.added(x, layer.after_attention.as_ref(), |x| layer.output.apply(&y, x))
     }
 
-    fn hidden(&self, layer: &Layer, x: &Array) -> Result<Array> {
+    /// `x` plus the feed-forward part of its norm.
+    fn hidden(&self, layer: &Layer, x: Array) -> Result<Array> {
+        let y = self.norm(&x, &layer.hidden_norm)?;
+        let y = self.between(layer, &y)?;
+        self.added(x, layer.after_hidden.as_ref(), |residual| {
+            let bias = None;
+            layer.down.apply_then(&y, Then { bias, residual })
+        })
+    }
+
+    /// `x` plus a product, which takes the sum along unless a norm stands between.
+    fn added(
+        &self,
+        x: Array,
+        norm: Option<&Array>,
+        product: impl FnOnce(Option<&Array>) -> Result<Array>,
+    ) -> Result<Array> {
+        match norm {
+            Some(norm) => x.add(self.norm(&product(None)?, norm)?),
+            None => product(Some(&x)),
+        }
+    }
+
+    fn between(&self, layer: &Layer, x: &Array) -> Result<Array> {
+        if self.config.activation == Activation::Silu
+            && let Some(y) = Matrix::swiglu(&layer.gate, &layer.up, x)?
+        {
+            return Ok(y);
+        }
         let (gate, up) = (layer.gate.apply(x)?, layer.up.apply(x)?);
-        let y = match (self.config.activation, self.plain) {
-            (Activation::Silu, false) => transformer::swiglu2(&gate, &up)?,
-            (Activation::Gelu, false) => transformer::geglu2(&gate, &up)?,
-            (Activation::Silu, true) => gate.multiply(&gate.sigmoid()?)?.multiply(&up)?,
-            (Activation::Gelu, true) => gelu(&gate)?.multiply(&up)?,
-        };
-        layer.down.apply(&y)
+        match (self.config.activation, self.plain) {
+            (Activation::Silu, false) => transformer::swiglu2(&gate, &up),
+            (Activation::Gelu, false) => transformer::geglu2(&gate, &up),
+            (Activation::Silu, true) => gate.multiply(&gate.sigmoid()?)?.multiply(&up),
+            (Activation::Gelu, true) => gelu(&gate)?.multiply(&up),
+        }
     }
 
     fn norm(&self, x: &Array, weight: &Array) -> Result<Array> {

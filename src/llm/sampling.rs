@@ -63,8 +63,8 @@ impl Sampling {
 pub struct Chosen {
     /// Its number.
     pub token: u32,
-    /// The logarithm of its probability by the model, before temperature and the like.
-    pub log_probability: f32,
+    /// The logarithm of its probability by the model, before temperature and the like, where probabilities were asked for.
+    pub log_probability: Option<f32>,
     /// The most likely tokens with theirs, as many as were asked for.
     pub top: Vec<(u32, f32)>,
 }
@@ -89,9 +89,11 @@ impl Sampler {
         }
     }
 
-    /// The next token by the logits of all, and the `top` most likely ones. Logits that are NaN are never chosen unless all are.
-    pub fn choose(&mut self, logits: &[f32], top: usize) -> Chosen {
-        let total = log_sum_exp(logits);
+    /// The next token by the logits of all; with `top` also the probabilities of it and of so many most likely ones. Logits that are
+    /// NaN are never chosen unless all are.
+    pub fn choose(&mut self, logits: &[f32], top: Option<usize>) -> Chosen {
+        // Of a large vocabulary it takes as long as all the rest.
+        let total = top.map(|_| log_sum_exp(logits));
         let best = |count: usize| {
             let mut order: Vec<u32> = (0..logits.len() as u32).collect();
             let by = |a: &u32, b: &u32| better(logits, *a, *b);
@@ -102,9 +104,9 @@ impl Sampler {
             order.sort_unstable_by(by);
             order
         };
-        let tops = match top {
-            0 => Vec::new(),
-            _ => best(top)
+        let tops = match top.zip(total) {
+            None | Some((0, _)) => Vec::new(),
+            Some((top, total)) => best(top)
                 .into_iter()
                 .map(|t| (t, logits[t as usize] - total))
                 .collect(),
@@ -129,15 +131,13 @@ impl Sampler {
         };
         Chosen {
             token,
-            log_probability: logits.get(token as usize).map_or(f32::NAN, |l| l - total),
+            log_probability: total.and_then(|total| Some(logits.get(token as usize)? - total)),
             top: tops,
         }
     }
 
     fn pick(&mut self, logits: &[f32]) -> u32 {
-        let first = (0..logits.len() as u32)
-            .min_by(|a, b| better(logits, *a, *b))
-            .unwrap_or(0);
+        let first = most_likely(logits);
         let Sampling {
             temperature,
             top_k,
@@ -150,9 +150,14 @@ impl Sampler {
         }
         // Relative to the largest, so that the exponentials stay below 1.
         let largest = logits.get(first as usize).copied().unwrap_or(0.0);
-        let weight = |t: u32| ((logits[t as usize] - largest) / temperature).exp();
-        let mut kept: Vec<(u32, f32)> = (0..logits.len() as u32).map(|t| (t, weight(t))).collect();
-        kept.retain(|(_, w)| *w > 0.0 && *w >= min_p);
+        // What is below exp(-40) of the largest is never chosen: all of a vocabulary together are far below the numbers' rounding.
+        let least = largest - 40.0 * temperature;
+        let mut kept: Vec<(u32, f32)> = (0..).zip(logits.iter().copied()).collect();
+        kept.retain(|(_, logit)| *logit >= least);
+        for (_, weight) in &mut kept {
+            *weight = ((*weight - largest) / temperature).exp();
+        }
+        kept.retain(|(_, weight)| *weight >= min_p);
         let by = |a: &(u32, f32), b: &(u32, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
         if top_k > 0 && top_k < kept.len() {
             kept.select_nth_unstable_by(top_k, by);
@@ -191,6 +196,18 @@ impl Sampler {
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
     }
+}
+
+/// The first of the largest logits.
+fn most_likely(logits: &[f32]) -> u32 {
+    let (mut best, mut at) = (f32::NEG_INFINITY, 0);
+    for (number, &logit) in (0..).zip(logits) {
+        // False for NaN.
+        if logit > best {
+            (best, at) = (logit, number);
+        }
+    }
+    at
 }
 
 /// The larger logit first, of equal ones the lower token, NaN last.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::matrix::Matrix;
-use crate::io::{GgufValue, load_gguf, load_safetensors};
+use crate::io::{GgufValue, load_gguf_raw, load_safetensors};
 use crate::{Array, Dtype, Error, Result};
 
 /// Named matrices and vectors; names are those of GGUF files, such as `blk.0.attn_q.weight`.
@@ -18,22 +18,11 @@ impl Weights {
     /// The arrays and the metadata of a GGUF file.
     #[track_caller]
     pub(super) fn from_gguf(path: &Path) -> Result<(Self, BTreeMap<String, GgufValue>)> {
-        let mut file = load_gguf(path)?;
-        let packed = file
-            .arrays
-            .iter()
-            .filter(|(_, a)| a.dtype() == Dtype::Uint32);
-        let packed: Vec<String> = packed.map(|(name, _)| name.clone()).collect();
+        let file = load_gguf_raw(path)?;
         let mut matrices = BTreeMap::new();
-        for name in packed {
-            let stem = name.strip_suffix(".weight").unwrap_or(&name);
-            let parts = [&name, &format!("{stem}.scales"), &format!("{stem}.biases")];
-            if let [Some(weight), Some(scales), Some(biases)] = parts.map(|p| file.arrays.remove(p))
-            {
-                matrices.insert(name, Matrix::grouped(weight, scales, biases)?);
-            }
+        for (name, tensor) in &file.tensors {
+            matrices.insert(name.clone(), Matrix::from_gguf(tensor)?);
         }
-        matrices.extend(file.arrays.into_iter().map(|(n, a)| (n, Matrix::Dense(a))));
         Ok((Weights { matrices }, file.metadata))
     }
 

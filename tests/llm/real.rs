@@ -66,7 +66,7 @@ fn against_llama_cpp(path: &std::path::Path) -> Result<()> {
         engine.submit(Request {
             prompt: tokens,
             max_tokens: 1,
-            top: 200,
+            top: Some(200),
             ..Request::default()
         })?;
         let mut events = Vec::new();

@@ -9,7 +9,7 @@ fn frequencies(sampling: Sampling, logits: &[f32]) -> Vec<f64> {
     let mut sampler = Sampler::new(sampling, &[]);
     let mut counts = vec![0.0; logits.len()];
     for _ in 0..20_000 {
-        counts[sampler.choose(logits, 0).token as usize] += 1.0 / 20_000.0;
+        counts[sampler.choose(logits, None).token as usize] += 1.0 / 20_000.0;
     }
     counts
 }
@@ -91,7 +91,7 @@ fn repetition_is_punished() {
         ..Sampling::default()
     };
     let mut sampler = Sampler::new(sampling, &[2]);
-    let tokens: Vec<u32> = (0..3).map(|_| sampler.choose(&logits, 0).token).collect();
+    let tokens: Vec<u32> = (0..3).map(|_| sampler.choose(&logits, None).token).collect();
     // 2.0 becomes 1.0, then 1.5 becomes 0.75, and 1.0 is the best again.
     assert_eq!(tokens, [0, 1, 0]);
 }
@@ -99,23 +99,23 @@ fn repetition_is_punished() {
 #[test]
 fn probabilities_are_told() {
     let logits = [0.5, 2.0, 1.0, f32::NAN];
-    let chosen = Sampler::new(Sampling::default(), &[]).choose(&logits[..3], 2);
+    let chosen = Sampler::new(Sampling::default(), &[]).choose(&logits[..3], Some(2));
     let total = (0.5f64.exp() + 2f64.exp() + 1f64.exp()).ln();
     assert_eq!(chosen.token, 1);
-    assert!((f64::from(chosen.log_probability) - (2.0 - total)).abs() < 1e-6);
+    assert!((f64::from(chosen.log_probability.expect("asked for")) - (2.0 - total)).abs() < 1e-6);
     let (tokens, values): (Vec<u32>, Vec<f32>) = chosen.top.into_iter().unzip();
     assert_eq!(tokens, [1, 2]);
     assert!((f64::from(values[1]) - (1.0 - total)).abs() < 1e-6);
     // What is not a number is no choice.
     assert_eq!(
         Sampler::new(Sampling::default(), &[])
-            .choose(&logits, 0)
+            .choose(&logits, None)
             .token,
         1
     );
     assert_eq!(
         Sampler::new(Sampling::default(), &[])
-            .choose(&[f32::NAN, -1.0], 0)
+            .choose(&[f32::NAN, -1.0], None)
             .token,
         1
     );

@@ -184,7 +184,7 @@ async fn submit(
                 max_tokens: plan.max_tokens.unwrap_or(usual),
                 sampling,
                 ends: language.tokenizer.ends().to_vec(),
-                top: plan.top.unwrap_or(0),
+                top: plan.top,
             };
             // Where one is refused, those before it are dropped, which ends them.
             let pieces = state.model.submit(request, deadline).await?;
