@@ -30,11 +30,11 @@ macro_rules! files {
 
 /// The engine's vocabulary: what generated kernels are made of, and the catalog's. What a file uses stands before it.
 const VOCABULARY: &[File] = files! {
-    "functions.metal" "terms.metal" "rows.metal" "blocks.metal" "floats.metal" "hold.metal" "partial.metal" "split.metal"
+    "functions.metal" "terms.metal" "rows.metal" "blocks.metal" "floats.metal" "hold.metal" "partial.metal" "split.metal" "tiles.metal" "products.metal"
 };
 
 /// The catalog's own files, one a family, for what no program says. None uses another.
-const CATALOG: &[File] = files! { "scan.metal" "reductions.metal" "rope.metal" "selection.metal" "indexing.metal" "bits.metal" "attention.metal" "quant.metal" "quant_products.metal" "quant_rows.metal" "quant_encode.metal" "image.metal" };
+const CATALOG: &[File] = files! { "scan.metal" "reductions.metal" "rope.metal" "selection.metal" "indexing.metal" "bits.metal" "attention.metal" "flash.metal" "quant.metal" "quant_products.metal" "quant_rows.metal" "quant_encode.metal" "image.metal" "matrix.metal" };
 
 fn files() -> impl Iterator<Item = &'static File> {
     VOCABULARY.iter().chain(CATALOG)

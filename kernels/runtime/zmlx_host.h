@@ -25,6 +25,7 @@
 #include "host/simd.h"
 #include "host/floats.h"
 #include "host/quant.h"
+#include "host/tiles.h"
 #include "host/simdgroup_matrix.h"
 #include "host/atomic.h"
 #include "common/mlx.h"

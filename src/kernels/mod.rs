@@ -20,6 +20,7 @@ pub mod indexing;
 mod kernel;
 pub mod linear;
 pub mod loss;
+pub mod matrix;
 pub mod moe;
 mod moving;
 pub mod norms;
@@ -58,6 +59,8 @@ pub fn catalog() -> impl Iterator<Item = &'static Entry> {
         rope::CACHES,
         attention::TILE,
         attention::PAGED,
+        attention::DECODE,
+        attention::FLASH,
         linear::TABLE,
         quant::TABLE,
         image::TABLE,

@@ -4,7 +4,7 @@ use super::config::Config;
 use super::model::{Attend, Model};
 use crate::kernels::attention::paged_attention;
 use crate::kernels::rope::paged_rope_and_cache_update;
-use crate::{Array, Dtype, Error, Result, fast, ops};
+use crate::{Array, Dtype, Error, Result, ops};
 
 /// The cache of a server: for each layer keys and values in pages of [`SLOTS`] tokens.
 ///
@@ -32,7 +32,6 @@ pub struct Batch {
     table: Array,
     /// How many tokens of its sequence each token sees, itself included, (T,).
     lengths: Array,
-    longest: i32,
 }
 
 impl Batch {
@@ -67,7 +66,6 @@ impl Batch {
         let lengths: Vec<i32> = positions.iter().map(|p| *p as i32 + 1).collect();
         Ok(Batch {
             table: Array::from_slice(&table, (count, widest.max(1)))?,
-            longest: lengths.iter().copied().max().unwrap_or(0),
             lengths: Array::from_slice(&lengths, count)?,
             positions: Array::from_slice(&positions, count)?,
         })
@@ -179,48 +177,13 @@ impl Attend for PagedAttend<'_> {
         );
         let update = update.traditional(c.rope_neighbours).dims(c.rope_dims);
         let [queries, k, v] = update.call()?;
-        let (lengths, scale) = (&batch.lengths, c.attention_scale);
-        let y = match window {
-            Some(window) if batch.longest > window => {
-                within_window(&queries, [&k, &v], batch, window, scale)?
-            }
-            _ => paged_attention(&queries, &k, &v, &batch.table, lengths)
-                .scale(scale)
-                .call()?,
-        };
+        let mut attention = paged_attention(&queries, &k, &v, &batch.table, &batch.lengths);
+        if let Some(window) = window {
+            attention = attention.window(window);
+        }
+        let y = attention.scale(c.attention_scale).call()?;
         // The arrays that were here go, so that the new ones may take their memory.
         cache.layers[layer] = [k, v];
         Ok(y)
     }
-}
-
-/// Attention of tokens that see the last `window` tokens only, by MLX's operations: rows of the cache are gathered.
-#[track_caller]
-fn within_window(
-    queries: &Array,
-    [keys, values]: [&Array; 2],
-    batch: &Batch,
-    window: i32,
-    scale: f32,
-) -> Result<Array> {
-    let [tokens, heads, width] = [0, 1, 2].map(|i| queries.shape()[i]);
-    let [pages, slots, kv] = [0, 1, 2].map(|i| keys.shape()[i]);
-    // Positions that each token sees, (T, window); negative ones are none.
-    let first = batch.lengths.subtract(window)?.reshape((tokens, 1))?;
-    let positions = first.add(&Array::arange(window)?)?;
-    let seen = positions.greater_equal(0)?;
-    let positions = positions.maximum(0)?;
-    let page = batch
-        .table
-        .take_along_axis(&positions.floor_divide(slots)?, 1)?;
-    let at = page.multiply(slots)?.add(positions.remainder(slots)?)?;
-    let gathered = |cache: &Array| {
-        let rows = cache.reshape((pages * slots, kv, width))?.take(&at, 0)?;
-        rows.transpose([0, 2, 1, 3])
-    };
-    let queries = queries.reshape((tokens, heads, 1, width))?;
-    let mask = seen.reshape((tokens, 1, 1, window))?;
-    let (keys, values) = (gathered(keys)?, gathered(values)?);
-    let y = fast::scaled_dot_product_attention(&queries, &keys, &values, scale);
-    y.mask(&mask).call()?.reshape((tokens, heads, width))
 }

@@ -363,7 +363,13 @@ fn attention_refuses() {
                 .map(drop)
         };
         for (i, name) in names.iter().enumerate() {
-            let shape = with(i, all[i].expand_dims(0)?);
+            // Queries may have an axis more.
+            let more = if i == 0 {
+                all[i].expand_dims(0)?
+            } else {
+                all[i].clone()
+            };
+            let shape = with(i, more.expand_dims(0)?);
             assert!(
                 matches!(&shape, Err(e @ Error::Shape { .. }) if e.to_string().contains(name)),
                 "{name}: {shape:?}"

@@ -164,7 +164,7 @@ impl Frame {
         }
         let text = |token: u32| language.tokenizer.decode(&[token]);
         if self.chat {
-            let told = |token: u32, value: f32| json!({"token": text(token), "logprob": value, "bytes": language.tokenizer.bytes(token)});
+            let told = |token: u32, value: Option<f32>| json!({"token": text(token), "logprob": value, "bytes": language.tokenizer.bytes(token)});
             let content = tokens.iter().map(|t| {
                 let mut one = told(t.token, t.log_probability);
                 one["top_logprobs"] = t.top.iter().map(|&(token, p)| told(token, Some(p))).collect();

@@ -64,6 +64,7 @@ const FILES: &[(&str, &str)] = runtime![
     "host/simdgroup_matrix.h",
     "host/stop.h",
     "host/sync.h",
+    "host/tiles.h",
     "host/unaligned.h",
     "zmlx_cuda.h",
     "zmlx_host.h",

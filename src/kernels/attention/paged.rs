@@ -1,23 +1,25 @@
 //! Attention of one query a sequence over keys and values in blocks.
 
-use crate::codegen::blocks::as_on_gpu;
-use crate::kernels::arguments::{check_float, number, with_axes};
+use super::cache::Cache;
+use super::decode::check_same;
+use super::few::{FEW, Few};
+use super::options::{cap_of, check_integers, scale_of, window_of, wrong_shape};
+use crate::kernels::arguments::{check_float, check_shape};
 use crate::kernels::catalog::{Axes, Entry, Other, few_roundings, floats, integers, other};
-use crate::kernels::op::{Op, reverse_mode};
-use crate::metal::{Made, build_once};
-use crate::{Array, Dtype, Error, MetalKernel, Result, ops};
+use crate::{Array, Result};
 
-/// Attention of one query a sequence over keys and values that stand in blocks (W. Kwon and others, "Efficient Memory
+/// Attention of one query a sequence, or of a few, over keys and values that stand in blocks (W. Kwon and others, "Efficient Memory
 /// Management for Large Language Model Serving with PagedAttention", 2023): `softmax(scale q k^T) v` over the first tokens of each
 /// sequence.
 ///
-/// `q`: (B, H, D); `k_cache`, `v_cache`: (blocks, slots, KV, D), where KV divides H, and H / KV heads in a row share keys and values;
-/// each float32, float16 or bfloat16. `block_table`: (B, blocks of a sequence); `context_lens`: (B,); integers. Token i of
-/// sequence b stands in slot `i % slots` of the block `block_table[b, i / slots]`. The result is like `q`. Computed in float32.
-/// The option [`scale`](PagedAttention::scale) is `1 / sqrt(D)` by default.
+/// `q`: (B, H, D), or (B, H, N, D) for N queries; `k_cache`, `v_cache`: (blocks, slots, KV, D), where KV divides H, and H / KV heads in a
+/// row share keys and values; each float32, float16 or bfloat16, or a [`QuantizedCache`](super::QuantizedCache) of that shape for both caches.
+/// `block_table`: (B, blocks of a sequence); `context_lens`: (B,); integers. Token i of sequence b stands in slot `i % slots` of the block
+/// `block_table[b, i / slots]`. The result is like `q`. Computed in float32; sequences may have any length, and are shared out among groups
+/// of threads. Options are those of [`decode_attention`](super::decode_attention), by the same names.
 ///
 /// A sequence without tokens gives 0, also if its length is below 0. One of whose tokens the table tells no place, as it is too short or names
-/// no block, gives NaN. Nothing else is read: no slot beyond the length, no block that is none.
+/// no block, gives NaN. Nothing else counts: no slot beyond the length, no block that is none.
 ///
 /// Differentiable any number of times in `q`, `k_cache` and `v_cache`; the derivatives come from MLX's operations. Forward mode
 /// over a gradient is an error, as MLX's scatter has none; a gradient of a gradient is not.
@@ -37,17 +39,21 @@ use crate::{Array, Dtype, Error, MetalKernel, Result, ops};
 /// ```
 pub fn paged_attention<'a>(
     q: &'a Array,
-    k_cache: &'a Array,
-    v_cache: &'a Array,
+    k_cache: impl Into<Cache<'a>>,
+    v_cache: impl Into<Cache<'a>>,
     block_table: &'a Array,
     context_lens: &'a Array,
 ) -> PagedAttention<'a> {
     PagedAttention {
         q,
-        caches: [k_cache, v_cache],
+        caches: [k_cache.into(), v_cache.into()],
         table: block_table,
         lens: context_lens,
         scale: None,
+        causal: false,
+        window: None,
+        softcap: None,
+        sinks: None,
     }
 }
 
@@ -56,190 +62,122 @@ pub fn paged_attention<'a>(
 #[derive(Clone, Copy, Debug)]
 pub struct PagedAttention<'a> {
     q: &'a Array,
-    caches: [&'a Array; 2],
+    caches: [Cache<'a>; 2],
     table: &'a Array,
     lens: &'a Array,
     scale: Option<f32>,
+    causal: bool,
+    window: Option<i32>,
+    softcap: Option<f32>,
+    sinks: Option<&'a Array>,
 }
 
-impl PagedAttention<'_> {
+impl<'a> PagedAttention<'a> {
     /// The factor on the products of query and key (default `1 / sqrt(D)`).
     pub fn scale(mut self, scale: f32) -> Self {
         self.scale = Some(scale);
         self
     }
 
+    /// The queries are those of a sequence's last N tokens, and each sees the tokens up to its own.
+    pub fn causal(mut self) -> Self {
+        self.causal = true;
+        self
+    }
+
+    /// A query sees no token further back than the last `tokens` up to its own, which are counted as [`causal`](Self::causal) does.
+    pub fn window(mut self, tokens: i32) -> Self {
+        self.window = Some(tokens);
+        self
+    }
+
+    /// Scores become `cap * tanh(score / cap)`.
+    pub fn softcap(mut self, cap: f32) -> Self {
+        self.softcap = Some(cap);
+        self
+    }
+
+    /// A score of each head, (H,), that takes part in the softmax without a value.
+    pub fn sinks(mut self, sinks: &'a Array) -> Self {
+        self.sinks = Some(sinks);
+        self
+    }
+
     /// Adds it to the graph.
     ///
     /// # Errors
-    /// [`Error::Shape`] and [`Error::Dtype`] for arrays that do not fit, [`Error::Argument`] for a scale that is not finite.
+    /// [`Error::Shape`](crate::Error::Shape) and [`Error::Dtype`](crate::Error::Dtype) for arrays that do not fit,
+    /// [`Error::Argument`](crate::Error::Argument) for a scale that is not finite, a window below 1 or a cap that is not above 0.
     #[track_caller]
     pub fn call(self) -> Result<Array> {
         let PagedAttention { q, caches, .. } = self;
-        for (name, a) in [("q", q), ("k_cache", caches[0]), ("v_cache", caches[1])] {
-            check_float(name, a)?;
-        }
-        for (name, a) in [("block_table", self.table), ("context_lens", self.lens)] {
-            if !a.dtype().is_integral() {
-                let got = a.dtype();
-                return Err(Error::dtype(format!(
-                    "`{name}`: expected integers, got {got}"
-                )));
-            }
-        }
-        let wrong = |name: &str, expected: &str, a: &Array| {
-            let shape = a.shape();
-            Error::shape(format!(
-                "`{name}`: expected shape {expected}, got {shape:?}"
-            ))
+        check_float("q", q)?;
+        let keys = caches[0].shape("k_cache")?;
+        caches[1].shape("v_cache")?;
+        check_integers("block_table", self.table)?;
+        check_integers("context_lens", self.lens)?;
+        let (batch, heads, queries, width) = match *q.shape() {
+            [b, h, d] => (b, h, 1, d),
+            [b, h, n, d] => (b, h, n, d),
+            _ => return Err(wrong_shape("q", "(B, H, D) or (B, H, N, D)", q.shape())),
         };
-        let &[batch, heads, width] = q.shape() else {
-            return Err(wrong("q", "(B, H, D)", q));
-        };
-        let shape = caches[0].shape();
-        match *shape {
+        match *keys {
             [_, _, kv, d] if d == width && kv > 0 && heads % kv == 0 => {}
             _ => {
                 let expected = format!("(blocks, slots, a divisor of {heads}, {width})");
-                return Err(wrong("k_cache", &expected, caches[0]));
+                return Err(wrong_shape("k_cache", &expected, &keys));
             }
         }
-        crate::kernels::arguments::check_shape("v_cache", caches[1], shape)?;
+        check_same(&caches, &keys, ["k_cache", "v_cache"])?;
         match *self.table.shape() {
             [rows, _] if rows == batch => {}
             _ => {
-                return Err(wrong(
-                    "block_table",
-                    &format!("({batch}, blocks)"),
-                    self.table,
-                ));
+                let expected = format!("({batch}, blocks)");
+                return Err(wrong_shape("block_table", &expected, self.table.shape()));
             }
         }
-        crate::kernels::arguments::check_shape("context_lens", self.lens, &[batch])?;
-        let scale = self
-            .scale
-            .unwrap_or_else(|| 1.0 / (width.max(1) as f32).sqrt());
-        if !scale.is_finite() {
-            return Err(Error::argument("scale", "a finite number", scale));
+        check_shape("context_lens", self.lens, &[batch])?;
+        if let Some(sinks) = self.sinks {
+            check_float("sinks", sinks)?;
+            check_shape("sinks", sinks, &[heads])?;
         }
-        PAGED.call1(scale, &[q, caches[0], caches[1], self.table, self.lens])
+        let few = Few {
+            scale: scale_of(self.scale, width)?,
+            cap: cap_of(self.softcap)?,
+            window: window_of(self.window)?,
+            // One query is the last one.
+            causal: self.causal && queries > 1,
+            sinks: self.sinks.is_some(),
+            lens: true,
+            paged: true,
+            format: caches[0].format(),
+        };
+        let [k, v] = caches;
+        let rows = match q.ndim() {
+            3 => &q.expand_dims(2)?,
+            _ => q,
+        };
+        let [key_scales, value_scales] = [k, v].map(|c| c.scales.unwrap_or(rows));
+        let sinks = self.sinks.unwrap_or(rows);
+        let y = FEW.call1(
+            few,
+            &[
+                rows,
+                k.codes,
+                v.codes,
+                key_scales,
+                value_scales,
+                self.table,
+                self.lens,
+                sinks,
+            ],
+        )?;
+        match q.ndim() {
+            3 => y.squeeze(2),
+            _ => Ok(y),
+        }
     }
 }
-
-static PAGED: Op<f32> = Op {
-    name: "paged_attention",
-    rows: 0,
-    visible: 1,
-    forward: |&scale, p| {
-        let [batch, heads, width] = [0, 1, 2].map(|i| p[0].shape()[i]);
-        if p[0].size() == 0 || p[1].size() == 0 || p[3].size() == 0 {
-            return Ok(vec![without_tokens(p[0], p[4])?]);
-        }
-        let kernel = build_once(
-            &KERNEL,
-            "paged_attention",
-            &[
-                "q",
-                "k_cache",
-                "v_cache",
-                "block_table",
-                "context_lens",
-                "scale",
-            ],
-            &["out"],
-            || SOURCE.to_owned(),
-        )?;
-        let gpu = as_on_gpu(crate::stream::current().gpu);
-        let threads = if gpu { 128 } else { 1 };
-        // Elements of a thread.
-        let items = (width as usize).div_ceil(threads).next_power_of_two();
-        let scale = number(scale)?;
-        let inputs = with_axes(&[p[0], p[1], p[2], p[3], p[4], &scale])?;
-        let mut launch = kernel.launch(&inputs);
-        launch.set_output(p[0].shape(), p[0].dtype());
-        launch.set_template("TG", (threads as i32).into());
-        launch.set_template("ITEMS", (items as i32).into());
-        launch.set_threadgroup(threads as i32);
-        launch.set_grid((i64::from(heads) * threads as i64, i64::from(batch)));
-        Ok(launch.add::<1>()?.into())
-    },
-    vjp: |scale, p, g, _| reverse_mode(|p| PAGED.derivable(scale, p), p, g),
-    composite: |&scale, p| {
-        let [q, keys, values, table, lens] = p else {
-            return Err(Error::argument("inputs", 5, p.len()));
-        };
-        if p[..4].iter().any(|a| a.size() == 0) {
-            return Ok(vec![without_tokens(q, lens)?]);
-        }
-        let [batch, heads, width] = [0, 1, 2].map(|i| q.shape()[i]);
-        let [blocks, slots, kv] = [0, 1, 2].map(|i| keys.shape()[i]);
-        let most = table.shape()[1] * slots;
-        let lens = lens.astype(Dtype::Int64)?.reshape((batch, 1))?;
-        let token = Array::arange(most)?.astype(Dtype::Int64)?;
-        let counts = lens.greater(&token)?;
-        let block = table
-            .astype(Dtype::Int64)?
-            .take(&token.floor_divide(slots)?, 1)?;
-        let no_block = block.less(0)?.logical_or(block.greater_equal(blocks)?)?;
-        let missing = counts.logical_and(&no_block)?.any(-1)?;
-        let missing = missing
-            .reshape((batch, 1))?
-            .logical_or(lens.greater(most)?)?;
-        let counts = counts.logical_and(no_block.logical_not()?)?;
-        let at = block.clip(0..=blocks - 1)?.multiply(slots)?;
-        let at = at.add(token.remainder(slots)?)?;
-        let seen = counts.reshape((batch, most, 1, 1))?;
-        // (B, KV, tokens, D), without what stands in slots that do not count.
-        let gathered = |cache: &Array| {
-            let rows = cache.reshape((blocks * slots, kv, width))?.take(&at, 0)?;
-            ops::where_(&seen, rows, 0.0)?.transpose([0, 2, 1, 3])
-        };
-        let (keys, values) = (gathered(keys)?, gathered(values)?);
-        let grouped = q.reshape((batch, kv, heads / kv, width))?;
-        let scores = grouped
-            .matmul(&keys.transpose([0, 1, 3, 2])?)?
-            .multiply(scale)?;
-        let seen = counts.reshape((batch, 1, 1, most))?;
-        let most_of = ops::where_(&seen, scores.stop_gradient()?, f32::NEG_INFINITY)?;
-        let most_of = most_of.max(crate::keepdims(-1))?;
-        let any = seen.any(crate::keepdims(-1))?;
-        let most_of = ops::where_(&any, most_of, 0.0)?;
-        let shifted = ops::where_(&seen, (scores - most_of)?, 0.0)?;
-        let weights = ops::where_(&seen, shifted.exp()?, 0.0)?;
-        let total = weights.sum(crate::keepdims(-1))?;
-        let weights = weights.divide(&ops::where_(&any, total, 1.0)?)?;
-        let y = weights.matmul(&values)?.reshape((batch, heads, width))?;
-        Ok(vec![ops::where_(
-            &missing.reshape((batch, 1, 1))?,
-            f32::NAN,
-            y,
-        )?])
-    },
-};
-
-/// What no token gives: 0, or NaN where there should be some.
-#[track_caller]
-fn without_tokens(q: &Array, lens: &Array) -> Result<Array> {
-    let missing = lens.greater(0)?.reshape((q.shape()[0], 1, 1))?;
-    let none = ops::where_(&missing, q.full_like(f32::NAN)?, 0.0)?;
-    none.broadcast_to(q.shape())
-}
-
-static KERNEL: Made<MetalKernel> = Made::new();
-const SOURCE: &str = "\
-threadgroup float shared[32];
-threadgroup float scores[kk_tokens];
-threadgroup long places[kk_tokens];
-const kk_group<TG, 1, 1> g = {shared, thread_position_in_threadgroup.x, thread_index_in_simdgroup,
-                              simdgroup_index_in_threadgroup};
-const size_t head = threadgroup_position_in_grid.x, b = threadgroup_position_in_grid.y;
-const size_t heads = q_shape[1], n = q_shape[2], kv = k_cache_shape[2], blocks = k_cache_shape[0];
-const size_t slots = k_cache_shape[1], row = (b * heads + head) * n, columns = block_table_shape[1];
-const long length = long(context_lens[b]);
-const size_t step = kv * n, from = head / (heads / kv) * n;
-kk_paged_row<ITEMS>(q + row, k_cache + from, v_cache + from, block_table + b * columns, columns, blocks, slots, step,
-                    length, float(scale[0]), out + row, n, scores, places, g);
-";
 
 // In benchmarks: four heads of queries and two of keys, 16 slots a sequence.
 static QUERY: Other = floats("(B, H, D)", &[Axes::Rows(1), Axes::Size(4), Axes::Width]);
@@ -267,8 +205,20 @@ pub(in crate::kernels) static TABLE: &[Entry] = &[Entry {
         ])
     },
     composite: |p| {
-        let width = p[0].shape().last().copied().unwrap_or(1);
-        (PAGED.composite)(&(1.0 / (width.max(1) as f32).sqrt()), p)
+        let few = Few {
+            scale: scale_of(None, p[0].shape()[2])?,
+            cap: 0.0,
+            window: 0,
+            causal: false,
+            sinks: false,
+            lens: true,
+            paged: true,
+            format: 0,
+        };
+        let q = p[0].expand_dims(2)?;
+        let all = [&q, &p[1], &p[2], &q, &q, &p[3], &p[4], &q].map(Clone::clone);
+        let y = (FEW.composite)(&few, &all)?;
+        Ok(vec![y[0].squeeze(2)?])
     },
     mlx: None,
     // Half of the slots count, on average.

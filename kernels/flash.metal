@@ -1,0 +1,364 @@
+// Attention of many queries, forward and backward, over tiles. Scores are never written: a threadgroup has BM queries of a head and
+// goes through the keys BN at a time (T. Dao, "FlashAttention-2: Faster Attention with Better Parallelism and Work Partitioning", 2023).
+// Logits are of base 2. A simdgroup has R = BM / DOWN queries, for one thread all of them; DP is D rounded up to whole panels.
+#include "products.metal"
+
+// What is seen of the scores of a tile, and what is added to them. The tile's first row and column are `row` and `col`; the place of a
+// query among the keys is its number plus `offset`.
+template <bool CAUSAL, bool WINDOW, bool CAPPED, int MASK, bool SEGMENTS, typename M, typename Q, typename K>
+struct kk_flash_scores {
+  float scale, cap;
+  int row, col, rows, cols, offset, window;
+  M mask;
+  long mask_row, mask_col;
+  Q of_queries;
+  long query_step;
+  K of_keys;
+  long key_step;
+  // The score of a product, without what is not seen.
+  float score(float x) const {
+    x *= scale;
+    return CAPPED ? cap * metal::tanh(x / cap) : x;
+  }
+  // Its derivative by scale * product, from the score.
+  float slope(float s) const { return CAPPED ? 1.0f - s / cap * (s / cap) : 1.0f; }
+  bool seen(int r, int c) const {
+    const int i = metal::min(row + r, rows - 1), j = metal::min(col + c, cols - 1);
+    bool is = col + c < cols && row + r < rows;
+    if (CAUSAL) is = is && j <= i + offset;
+    if (WINDOW) is = is && j > i + offset - window;
+    if (MASK == 1) is = is && mask[i * mask_row + j * mask_col] != 0;
+    if (SEGMENTS) is = is && of_queries[i * query_step] == of_keys[j * key_step];
+    return is;
+  }
+  float added(int r, int c) const {
+    if (MASK != 2) return 0.0f;
+    const int i = metal::min(row + r, rows - 1), j = metal::min(col + c, cols - 1);
+    return float(mask[i * mask_row + j * mask_col]) * 1.44269504f;
+  }
+  float operator()(float x, int r, int c) const {
+    const float s = score(x) + added(r, c);
+    return seen(r, c) ? s : -INFINITY;
+  }
+  // Whether all of R x C is seen.
+  bool whole(int R, int C) const {
+    bool is = MASK != 1 && !SEGMENTS && row + R <= rows && col + C <= cols;
+    if (CAUSAL) is = is && col + C - 1 <= row + offset;
+    if (WINDOW) is = is && col > row + R - 1 + offset - window;
+    return is;
+  }
+};
+// The same where all is seen.
+template <typename F>
+struct kk_flash_all {
+  F f;
+  float operator()(float x, int r, int c) const { return f.score(x) + f.added(r, c); }
+};
+
+// The keys that some of `count` queries from `row` on may see.
+struct kk_flash_span {
+  int from, to;
+};
+inline kk_flash_span kk_flash_keys(bool causal, bool windowed, int row, int count, int cols, int offset, int window) {
+  kk_flash_span s = {0, cols};
+  if (causal) s.to = metal::clamp(row + count + offset, 0, cols);
+  if (windowed) s.from = metal::clamp(row + offset - window + 1, 0, cols);
+  return s;
+}
+// The queries that may see some of `count` keys from `col` on.
+inline kk_flash_span kk_flash_queries(bool causal, bool windowed, int col, int count, int rows, int offset, int window) {
+  kk_flash_span s = {0, rows};
+  if (causal) s.from = metal::clamp(col - offset, 0, rows);
+  if (windowed) s.to = metal::clamp(col + count - 1 - offset + window, 0, rows);
+  return s;
+}
+
+// One instruction where metal::max takes several, for the sake of NaN, which comes through by the exponentials anyway.
+struct kk_flash_larger {
+  float operator()(float x, float y) const { return x > y ? x : y; }
+};
+struct kk_flash_power {
+  float operator()(float x, float most) const { return metal::fast::exp2(x - most); }
+};
+
+// The row of a tile that number i of a thread's rows is, and whether this thread speaks for it.
+template <int L>
+inline int kk_flash_row(int i, kk_tile_thread at) {
+  return L == 1 ? i : i * 8 + kk_tile_lanes<L>::row(at.lane);
+}
+template <int L>
+inline bool kk_flash_speaks(kk_tile_thread at) {
+  return L == 1 || kk_tile_lanes<L>::col(at.lane) == 0;
+}
+
+// One block of queries: q, k, v and out begin at the head's first row, rows are so many elements apart. `lse` gets the logarithm of
+// the sum of exponentials of each row.
+template <typename T, int TG, int BM, int BN, int DP, int STAGES, bool SINKS, bool CAUSAL, bool WINDOW, typename F,
+          typename P, typename V, typename S, typename E>
+inline void kk_flash_rows(P q, long q_row, long q_col, V k, long k_row, long k_col, V v, long v_row, long v_col, device T* out,
+                          device E* lse, int d, F f, float sink, S qs, S ks, S vs, kk_tile_thread at) {
+  constexpr int L = TG == 1 ? 1 : 32, DOWN = TG == 1 ? 1 : TG / 32, R = BM / DOWN;
+  // Keys lie as they are, in rows, for simdgroups; one thread turns them around as it copies.
+  constexpr bool turned = L != 1;
+  constexpr int each_k = kk_tile_room<L, DP, BN, turned>::size, each_v = kk_tile_room<L, BN, DP, false>::size;
+  const int row = f.row, rows = metal::min(BM, f.rows - row), r0 = int(at.simd) * R;
+  const kk_flash_span keys = kk_flash_keys(CAUSAL, WINDOW, row, rows, f.cols, f.offset, f.window);
+  const int count = (metal::max(keys.to - keys.from, 0) + BN - 1) / BN;
+  const auto queries = kk_tile_in<L, BM, DP, false>(qs, rows, d);
+  kk_tile_stage<TG>(queries, q + row * q_row, q_row, q_col, at);
+  kk_tile<L, R, DP> sums;
+  kk_tile_fill(sums, 0.0f);
+  kk_tile_rows<L, R> most, total;
+  for (int i = 0; i < kk_tile_rows<L, R>::count; ++i) {
+    most.v[i] = -INFINITY;
+    total.v[i] = 0.0f;
+  }
+  for (int j = 0; j < STAGES - 1; ++j) {
+    const int at_key = keys.from + j * BN, left = metal::min(BN, keys.to - at_key);
+    if (left > 0) {
+      kk_tile_stage<TG>(kk_tile_in<L, DP, BN, turned>(ks + j * each_k, d, left), k + at_key * k_row, k_col, k_row, at);
+      kk_tile_stage<TG>(kk_tile_in<L, BN, DP, false>(vs + j * each_v, left, d), v + at_key * v_row, v_row, v_col, at);
+    }
+    kk_tile_commit<L>();
+  }
+  for (int j = 0; j < count; ++j) {
+    if (STAGES == 1) {
+      metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
+    } else {
+      kk_tile_wait<L, STAGES == 1 ? 0 : STAGES - 2>();
+    }
+    const int next = j + STAGES - 1, next_key = keys.from + next * BN, left = metal::min(BN, keys.to - next_key);
+    if (left > 0) {
+      const int slot = next % STAGES;
+      kk_tile_stage<TG>(kk_tile_in<L, DP, BN, turned>(ks + slot * each_k, d, left), k + next_key * k_row, k_col, k_row, at);
+      kk_tile_stage<TG>(kk_tile_in<L, BN, DP, false>(vs + slot * each_v, left, d), v + next_key * v_row, v_row, v_col, at);
+    }
+    kk_tile_commit<L>();
+    if (STAGES == 1) kk_tile_wait<L, 0>();
+    const int slot = j % STAGES, col = keys.from + j * BN, here = metal::min(BN, keys.to - col);
+    kk_tile<L, R, BN> scores;
+    kk_tile_fill(scores, 0.0f);
+    kk_tile_mma(scores, queries, r0, kk_tile_in<L, DP, BN, turned>(ks + slot * each_k, d, here), 0);
+    F g = f;
+    g.row = row + r0;
+    g.col = col;
+    if (g.whole(R, BN)) {
+      kk_tile_map(scores, at, kk_flash_all<F>{g});
+    } else {
+      kk_tile_map(scores, at, g);
+    }
+    kk_tile_rows<L, R> now, factor;
+    kk_tile_fold(scores, now, kk_flash_larger());
+    for (int i = 0; i < kk_tile_rows<L, R>::count; ++i) {
+      const float old = most.v[i], larger = kk_flash_larger()(now.v[i], old);
+      most.v[i] = larger;
+      // Rows that have seen nothing yet stay as they are.
+      now.v[i] = larger == -INFINITY ? 0.0f : larger;
+      factor.v[i] = metal::fast::exp2(old - now.v[i]);
+    }
+    kk_tile_map_rows(scores, now, kk_flash_power());
+    kk_tile_sum(scores, now);
+    for (int i = 0; i < kk_tile_rows<L, R>::count; ++i) total.v[i] = total.v[i] * factor.v[i] + now.v[i];
+    kk_tile_scale(sums, factor);
+    kk_tile_mma(sums, scores, kk_tile_in<L, BN, DP, false>(vs + slot * each_v, here, d), 0);
+  }
+  for (int i = 0; i < kk_tile_rows<L, R>::count; ++i) {
+    float m = most.v[i], all = total.v[i];
+    if (SINKS) {
+      m = metal::max(m, sink);
+      const float shift = m == -INFINITY ? 0.0f : m;
+      const float scaled = metal::fast::exp2(most.v[i] - shift);
+      all = all * scaled + metal::fast::exp2(sink - shift);
+      total.v[i] = all == 0.0f ? 0.0f : scaled / all;
+    } else {
+      total.v[i] = all == 0.0f ? 0.0f : 1.0f / all;
+    }
+    const int r = r0 + kk_flash_row<L>(i, at);
+    if (kk_flash_speaks<L>(at) && r < rows)
+      lse[row + r] = all == 0.0f ? -INFINITY : (m + metal::log2(all)) * 0.693147181f;
+  }
+  kk_tile_scale(sums, total);
+  kk_tile_store<T>(sums, out + (long(row) + r0) * d, long(d), rows - r0, d, at);
+}
+
+// Gradients. Scores are computed once more, from the logarithms of the sums of exponentials. What belongs to a query or to a key is added
+// up by one threadgroup in a fixed order, so results repeat.
+
+// Calls f(x, y, r, c, i) for the elements of two tiles, as references; i is the thread's number of the row.
+template <int L, int R, int C, typename F>
+inline void kk_flash_zip(thread kk_tile<L, R, C>& a, thread kk_tile<L, R, C>& b, kk_tile_thread at, F f) {
+  const int row = kk_tile_lanes<L>::row(at.lane), col = kk_tile_lanes<L>::col(at.lane);
+  for (int i = 0; i < R / 8; ++i)
+    for (int j = 0; j < C / 8; ++j) {
+      metal::float2 x = a.pair(i, j), y = b.pair(i, j);
+      float x0 = x[0], y0 = y[0], x1 = x[1], y1 = y[1];
+      f(x0, y0, i * 8 + row, j * 8 + col, i);
+      f(x1, y1, i * 8 + row, j * 8 + col + 1, i);
+      a.pair(i, j) = metal::float2(x0, x1);
+      b.pair(i, j) = metal::float2(y0, y1);
+    }
+}
+template <int R, int C, typename F>
+inline void kk_flash_zip(thread kk_tile<1, R, C>& a, thread kk_tile<1, R, C>& b, kk_tile_thread, F f) {
+  constexpr int width = kk_tile_panel<C>::width;
+  for (int j = 0; j < C; j += width)
+    for (int r = 0; r < R; ++r) {
+      thread float* x = a.v + j * R + r * width;
+      thread float* y = b.v + j * R + r * width;
+      for (int c = 0; c < width; ++c) f(x[c], y[c], r, j + c, r);
+    }
+}
+
+// A product of query and key becomes its weight, and that of cotangent and value the score's gradient.
+template <bool WHOLE, int ROWS, typename F>
+struct kk_flash_slopes {
+  F f;
+  thread const float* lse;
+  thread const float* delta;
+  void operator()(thread float& x, thread float& y, int r, int c, int i) const {
+    const float s = f.score(x), p = metal::fast::exp2(s + f.added(r, c) - lse[i]);
+    x = WHOLE || f.seen(r, c) ? p : 0.0f;
+    y = x * (y - delta[i]) * f.slope(s);
+  }
+};
+template <int L, int R, int C, typename F>
+inline void kk_flash_slope(thread kk_tile<L, R, C>& x, thread kk_tile<L, R, C>& y, F f, thread kk_tile_rows<L, R>& lse,
+                           thread kk_tile_rows<L, R>& delta, kk_tile_thread at) {
+  if (f.whole(R, C)) {
+    kk_flash_zip(x, y, at, kk_flash_slopes<true, R, F>{f, lse.v, delta.v});
+  } else {
+    kk_flash_zip(x, y, at, kk_flash_slopes<false, R, F>{f, lse.v, delta.v});
+  }
+}
+
+// A number for each query of several heads.
+template <typename E>
+struct kk_flash_column {
+  E p;
+  long head, row;
+};
+
+// Those of the rows of a tile; the logarithms become those of base 2.
+template <int L, int R, typename E, typename D>
+inline void kk_flash_numbers(thread kk_tile_rows<L, R>& lse, thread kk_tile_rows<L, R>& delta, kk_flash_column<E> of_lse,
+                             kk_flash_column<D> of_delta, int head, int row, int rows, kk_tile_thread at) {
+  for (int i = 0; i < kk_tile_rows<L, R>::count; ++i) {
+    const int r = metal::min(row + kk_flash_row<L>(i, at), rows - 1);
+    const float l = of_lse.p[head * of_lse.head + r * of_lse.row] * 1.44269504f;
+    lse.v[i] = l == -INFINITY ? 0.0f : l;
+    delta.v[i] = of_delta.p[head * of_delta.head + r * of_delta.row];
+  }
+}
+
+struct kk_flash_times {
+  float by;
+  float operator()(float x, int, int) const { return x * by; }
+};
+
+// The gradient of one block of queries.
+template <typename T, int TG, int BM, int BN, int DP, bool CAUSAL, bool WINDOW, typename F, typename P, typename V, typename S,
+          typename E, typename D>
+inline void kk_flash_dq(P q, long q_row, long q_col, V k, long k_row, long k_col, V v, long v_row, long v_col, P g, long g_row,
+                        long g_col, kk_flash_column<E> of_lse, kk_flash_column<D> of_delta, device T* out, int d, float scale, F f,
+                        S qs, S gs, S ks, S kt, S vt, kk_tile_thread at) {
+  constexpr int L = TG == 1 ? 1 : 32, DOWN = TG == 1 ? 1 : TG / 32, R = BM / DOWN;
+  constexpr bool turned = L != 1;
+  const int row = f.row, rows = metal::min(BM, f.rows - row), r0 = int(at.simd) * R;
+  const kk_flash_span keys = kk_flash_keys(CAUSAL, WINDOW, row, rows, f.cols, f.offset, f.window);
+  const auto queries = kk_tile_in<L, BM, DP, false>(qs, rows, d);
+  const auto cotangents = kk_tile_in<L, BM, DP, false>(gs, rows, d);
+  kk_tile_stage<TG>(queries, q + row * q_row, q_row, q_col, at);
+  kk_tile_stage<TG>(cotangents, g + row * g_row, g_row, g_col, at);
+  kk_tile<L, R, DP> sums;
+  kk_tile_fill(sums, 0.0f);
+  kk_tile_rows<L, R> lse, delta;
+  kk_flash_numbers(lse, delta, of_lse, of_delta, 0, row + r0, f.rows, at);
+  for (int col = keys.from; col < keys.to; col += BN) {
+    const int here = metal::min(BN, keys.to - col);
+    metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
+    // Simdgroups read the same rows of keys both ways.
+    const auto straight = kk_tile_in<L, BN, DP, false>(ks, here, d);
+    kk_tile_stage<TG>(straight, k + col * k_row, k_row, k_col, at);
+    if (!turned) kk_tile_stage<TG>(kk_tile_in<L, DP, BN, turned>(kt, d, here), k + col * k_row, k_col, k_row, at);
+    kk_tile_stage<TG>(kk_tile_in<L, DP, BN, turned>(vt, d, here), v + col * v_row, v_col, v_row, at);
+    kk_tile_commit<L>();
+    kk_tile_wait<L, 0>();
+    kk_tile<L, R, BN> x, y;
+    kk_tile_fill(x, 0.0f);
+    kk_tile_fill(y, 0.0f);
+    kk_tile_mma(x, queries, r0, kk_tile_in<L, DP, BN, turned>(turned ? ks : kt, d, here), 0);
+    kk_tile_mma(y, cotangents, r0, kk_tile_in<L, DP, BN, turned>(vt, d, here), 0);
+    F here_f = f;
+    here_f.row = row + r0;
+    here_f.col = col;
+    kk_flash_slope(x, y, here_f, lse, delta, at);
+    kk_tile_mma(sums, y, straight, 0);
+  }
+  kk_tile_store<T>(sums, out + (long(row) + r0) * d, long(d), rows - r0, d, at, kk_flash_times{scale});
+}
+
+// A tile of all simdgroups as the first factor of a product that turns it around.
+template <int L, int R, int C, int BM, typename S>
+struct kk_flash_shared {
+  S memory;
+  auto put(thread kk_tile<L, R, C>& t, int r0, int rows, kk_tile_thread at) const {
+    const auto block = kk_tile_in<L, BM, C, false>(memory, rows, C);
+    kk_tile_put(t, block, r0, 0, at);
+    return kk_tile_flip(block);
+  }
+};
+template <int R, int C, int BM, typename S>
+struct kk_flash_shared<1, R, C, BM, S> {
+  S memory;
+  auto put(thread kk_tile<1, R, C>& t, int, int rows, kk_tile_thread) const {
+    return kk_tile_flip(kk_tile_in<1, BM, C, false>(t.v, rows, C));
+  }
+};
+
+// The gradients of one block of keys and values from `col` on: of all queries of `heads` heads, whose rows lie so far apart.
+template <typename T, int TG, int BM, int BN, int DP, bool CAUSAL, bool WINDOW, typename F, typename P, typename V, typename S,
+          typename E, typename D>
+inline void kk_flash_dkv(P q, long q_head, long q_row, long q_col, V k, long k_row, long k_col, V v, long v_row, long v_col, P g,
+                         long g_head, long g_row, long g_col, kk_flash_column<E> of_lse, kk_flash_column<D> of_delta, int heads,
+                         device T* dk, device T* dv, int d, float scale, F f, long mask_head, S qs, S gs, S kt, S vt, S ps, S ss,
+                         kk_tile_thread at) {
+  constexpr int L = TG == 1 ? 1 : 32, DOWN = TG == 1 ? 1 : TG / 32, R = BM / DOWN, RK = BN / DOWN;
+  constexpr bool turned = L != 1;
+  const int col = f.col, cols = metal::min(BN, f.cols - col), r0 = int(at.simd) * R, k0 = int(at.simd) * RK;
+  const kk_flash_span queries = kk_flash_queries(CAUSAL, WINDOW, col, cols, f.rows, f.offset, f.window);
+  const auto keys = kk_tile_in<L, DP, BN, turned>(kt, d, cols), values = kk_tile_in<L, DP, BN, turned>(vt, d, cols);
+  kk_tile_stage<TG>(keys, k + col * k_row, k_col, k_row, at);
+  kk_tile_stage<TG>(values, v + col * v_row, v_col, v_row, at);
+  kk_tile<L, RK, DP> of_keys, of_values;
+  kk_tile_fill(of_keys, 0.0f);
+  kk_tile_fill(of_values, 0.0f);
+  for (int h = 0; h < heads; ++h) {
+    for (int row = queries.from; row < queries.to; row += BM) {
+      const int rows = metal::min(BM, queries.to - row);
+      metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
+      const auto block = kk_tile_in<L, BM, DP, false>(qs, rows, d), cotangents = kk_tile_in<L, BM, DP, false>(gs, rows, d);
+      kk_tile_stage<TG>(block, q + (h * q_head + row * q_row), q_row, q_col, at);
+      kk_tile_stage<TG>(cotangents, g + (h * g_head + row * g_row), g_row, g_col, at);
+      kk_tile_commit<L>();
+      kk_tile_wait<L, 0>();
+      kk_tile_rows<L, R> lse, delta;
+      kk_flash_numbers(lse, delta, of_lse, of_delta, h, row + r0, f.rows, at);
+      kk_tile<L, R, BN> x, y;
+      kk_tile_fill(x, 0.0f);
+      kk_tile_fill(y, 0.0f);
+      kk_tile_mma(x, block, r0, keys, 0);
+      kk_tile_mma(y, cotangents, r0, values, 0);
+      F here = f;
+      here.row = row + r0;
+      here.mask = f.mask + h * mask_head;
+      kk_flash_slope(x, y, here, lse, delta, at);
+      const auto weights = kk_flash_shared<L, R, BN, BM, S>{ps}.put(x, r0, rows, at);
+      const auto slopes = kk_flash_shared<L, R, BN, BM, S>{ss}.put(y, r0, rows, at);
+      metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
+      kk_tile_mma(of_values, weights, k0, cotangents, 0);
+      kk_tile_mma(of_keys, slopes, k0, block, 0);
+    }
+  }
+  kk_tile_store<T>(of_keys, dk + (long(col) + k0) * d, long(d), cols - k0, d, at, kk_flash_times{scale});
+  kk_tile_store<T>(of_values, dv + (long(col) + k0) * d, long(d), cols - k0, d, at);
+}

@@ -1,0 +1,435 @@
+//! Attention of a few queries over a cache: the operation below `decode_attention` and `paged_attention`.
+
+use super::cache::dequantized;
+use crate::codegen::blocks::as_on_gpu;
+use crate::kernels::arguments::{number, with_axes};
+use crate::kernels::op::{Op, reverse_mode};
+use crate::metal::{Launch, Made};
+use crate::{Array, Dtype, Error, MetalKernel, Result, ops};
+
+/// What is no array. Inputs are queries (B, H, N, D), keys, values, the scales of both, the block table, lengths and sinks; an
+/// input that there is not is the queries once more.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Few {
+    pub scale: f32,
+    /// 0 for none.
+    pub cap: f32,
+    /// 0 for none.
+    pub window: i64,
+    pub causal: bool,
+    pub sinks: bool,
+    pub lens: bool,
+    pub paged: bool,
+    /// Bits of a code, 0 for floats.
+    pub format: i32,
+}
+
+pub(super) static FEW: Op<Few> = Op {
+    name: "attention over a cache",
+    rows: 0,
+    visible: 1,
+    forward,
+    vjp: |few, p, g, _| reverse_mode(|p| FEW.derivable(few, p), p, g),
+    composite,
+};
+
+/// (KV, keys of a sequence at most, D).
+fn cache_of(few: &Few, p: &[&Array]) -> (i32, i64, i32) {
+    let (keys, width) = (p[1].shape(), p[0].shape()[3]);
+    match few.paged {
+        true => (
+            keys[2],
+            i64::from(p[5].shape()[1]) * i64::from(keys[1]),
+            width,
+        ),
+        false => (keys[1], i64::from(keys[2]), width),
+    }
+}
+
+/// How the work is shared out.
+struct Plan {
+    gpu: bool,
+    /// Queries of a group, and groups for all queries of a head of keys.
+    rows: i32,
+    chunks: i64,
+    /// Groups along the cache.
+    parts: i64,
+    /// Threads of a group and of a token.
+    threads: i32,
+    team: i32,
+    /// Elements of a thread, and how many of them are neighbours.
+    width: i32,
+    unit: i32,
+    /// Tokens of a team at a time.
+    tokens: i32,
+}
+
+/// Groups that keep a large GPU busy.
+const GROUPS: i64 = 528;
+
+impl Plan {
+    fn of(few: &Few, p: &[&Array]) -> Plan {
+        let &[batch, heads, queries, _] = p[0].shape() else {
+            unreachable!("checked before")
+        };
+        let (kv, length, width) = cache_of(few, p);
+        let total = i64::from(heads / kv) * i64::from(queries);
+        let gpu = as_on_gpu(crate::stream::current().gpu);
+        let most = if gpu { 8 } else { 4 };
+        let rows = match total {
+            1..=4 => total,
+            _ => most,
+        };
+        let chunks = (total + rows - 1) / rows;
+        let groups = i64::from(batch) * i64::from(kv) * chunks;
+        let mut plan = Plan {
+            gpu,
+            rows: rows as i32,
+            chunks,
+            parts: 1,
+            threads: 1,
+            team: 1,
+            width,
+            unit: width,
+            tokens: 16,
+        };
+        if gpu {
+            plan.team = (width + 7) / 8;
+            plan.team = (plan.team as u32).next_power_of_two().clamp(4, 32) as i32;
+            plan.unit = 8;
+            plan.width = 8
+                * (((width + 8 * plan.team - 1) / (8 * plan.team)) as u32).next_power_of_two()
+                    as i32;
+            plan.threads = 128;
+            plan.tokens = 4;
+            let each = i64::from(plan.threads / plan.team * plan.tokens);
+            let most = (length / (2 * each)).max(1);
+            plan.parts = ((GROUPS + groups - 1) / groups).clamp(1, most.min(64));
+        } else {
+            let steps = [16, 32, 64, 96, 128, 192, 256];
+            let step = steps.into_iter().find(|&n| n >= width);
+            plan.width = step.unwrap_or_else(|| (width as u32).next_power_of_two() as i32);
+            plan.unit = plan.width;
+            let wanted = 2 * crate::engine::host::threads() as i64;
+            plan.parts = ((wanted + groups - 1) / groups).clamp(1, (length / 256).max(1));
+        }
+        plan
+    }
+}
+
+fn forward(few: &Few, p: &[&Array]) -> Result<Vec<Array>> {
+    let q = p[0];
+    let (kv, length, width) = cache_of(few, p);
+    // Smaller arrays lie in another address space.
+    if q.size() == 0 || length == 0 || p[1].size() < 8 || p[2].size() < 8 {
+        let all: Vec<Array> = p.iter().map(|&a| a.clone()).collect();
+        return FEW.derivable(few, &all);
+    }
+    let &[batch, heads, queries, _] = q.shape() else {
+        unreachable!("checked before")
+    };
+    let plan = Plan::of(few, p);
+    let whole = plan.parts == 1;
+    let rows = i64::from(batch) * i64::from(heads) * i64::from(queries);
+    let kernel = made(&KERNEL, "decode_attention", &NAMES, SOURCE)?;
+    let numbers = [number(few.scale)?, number(few.cap)?];
+    let window = number(few.window)?;
+    let read = [p, &[&*numbers[0], &*numbers[1], &*window]].concat();
+    let parts = [batch * heads * queries, plan.parts as i32, width + 2];
+    let mut launch = kernel.launch(&read);
+    match whole {
+        true => launch.set_output(q.shape(), q.dtype()),
+        false => launch.set_output(&parts, Dtype::Float32),
+    }
+    launch.set_template("T", if whole { q.dtype() } else { Dtype::Float32 }.into());
+    launch.set_template("C", p[1].dtype().into());
+    let numbers = [
+        ("ROWS", plan.rows),
+        ("W", plan.width),
+        ("UNIT", plan.unit),
+        ("TEAM", plan.team),
+        ("TG", plan.threads),
+        ("U", plan.tokens),
+        ("FORMAT", few.format),
+    ];
+    for (name, value) in numbers {
+        launch.set_template(name, value.into());
+    }
+    let flags = [
+        ("LOADS", plan.gpu && width % 8 == 0),
+        ("WHOLE", whole),
+        ("PAGED", few.paged),
+        ("CAPPED", few.cap > 0.0),
+        ("SINKS", few.sinks && whole),
+        ("LENS", few.lens),
+        ("CAUSAL", few.causal),
+    ];
+    for (name, value) in flags {
+        launch.set_template(name, value.into());
+    }
+    launch.set_threadgroup(plan.threads);
+    let groups = i64::from(batch) * i64::from(kv) * plan.chunks;
+    launch.set_grid((groups * i64::from(plan.threads), plan.parts));
+    let [found] = launch.add::<1>()?;
+    if whole {
+        return Ok(vec![found]);
+    }
+    merge(few, &plan, &found, p[7], q, rows)
+}
+
+/// The result from what the parts of the cache gave.
+fn merge(
+    few: &Few,
+    plan: &Plan,
+    found: &Array,
+    sinks: &Array,
+    q: &Array,
+    rows: i64,
+) -> Result<Vec<Array>> {
+    let width = q.shape()[3];
+    let kernel = made(
+        &MERGE,
+        "merge_attention",
+        &["found", "sinks", "like"],
+        MERGE_SOURCE,
+    )?;
+    let read = with_axes(&[found, sinks, q])?;
+    let read: Vec<&Array> = read.iter().map(|a| &**a).collect();
+    let mut launch: Launch<'_> = kernel.launch(&read);
+    let threads = if plan.gpu {
+        ((width + 31) / 32 * 32).min(256)
+    } else {
+        1
+    };
+    let vec = if !plan.gpu && width % 16 == 0 { 16 } else { 1 };
+    launch.set_output(q.shape(), q.dtype());
+    launch.set_template("T", q.dtype().into());
+    launch.set_template("TG", threads.into());
+    launch.set_template("VEC", vec.into());
+    launch.set_template("SINKS", few.sinks.into());
+    launch.set_threadgroup(threads);
+    launch.set_grid(rows * i64::from(threads));
+    Ok(launch.add::<1>()?.into())
+}
+
+static KERNEL: Made<MetalKernel> = Made::new();
+static MERGE: Made<MetalKernel> = Made::new();
+const NAMES: [&str; 11] = [
+    "q",
+    "keys",
+    "values",
+    "key_scales",
+    "value_scales",
+    "block_table",
+    "lens",
+    "sinks",
+    "scale",
+    "cap",
+    "window",
+];
+
+/// A kernel that reads arrays where they lie, views included.
+fn made(
+    made: &'static Made<MetalKernel>,
+    name: &str,
+    inputs: &[&str],
+    source: &str,
+) -> Result<&'static MetalKernel> {
+    made.get_or_make(|| {
+        MetalKernel::new(name, inputs.to_vec(), vec!["out"])
+            .header(crate::msl::header_for(source))
+            .source(source)
+            .ensure_row_contiguous(false)
+            .build()
+    })
+}
+
+const MERGE_SOURCE: &str = "\
+const int n = like_shape[3];
+const size_t row = threadgroup_position_in_grid.x;
+const float sink = SINKS ? float(sinks[row / like_shape[2] % like_shape[1] * sinks_strides[0]]) : 0.0f;
+kk_merge_row<SINKS, TG, VEC>(found + row * (found_shape[1] * (n + 2)), found_shape[1], n, sink, out + row * n,
+                             thread_position_in_threadgroup.x);
+";
+
+const SOURCE: &str = "\
+threadgroup float shared[TG > 32 ? TG / 32 * (W * TEAM + 2) : 1];
+const uint index = thread_position_in_threadgroup.x, lane = thread_index_in_simdgroup;
+const int heads = q_shape[1], queries = q_shape[2], n = q_shape[3];
+const int kv = keys_shape[PAGED ? 2 : 1], each = heads / kv, total = each * queries;
+const uint chunks = uint(total + ROWS - 1) / ROWS, group = threadgroup_position_in_grid.x;
+const int first = int(group % chunks) * ROWS, head = int(group / chunks) % kv, b = int(group / chunks) / kv;
+const uint part = threadgroup_position_in_grid.y, parts = threadgroups_per_grid.y;
+const long slots = PAGED ? keys_shape[1] : 1, columns = PAGED ? block_table_shape[1] : 0;
+const long most = PAGED ? columns * slots + 1 : long(keys_shape[2]);
+const long length = LENS ? metal::clamp(long(lens[b * lens_strides[0]]), long(0), most) : most;
+float rows[ROWS * W];
+kk_seen seen[ROWS];
+long from = length, to = 0;
+for (int r = 0; r < ROWS; ++r) {
+  const int row = metal::min(first + r, total - 1), i = row % queries;
+  const auto p = q + (b * q_strides[0] + (head * each + row / queries) * q_strides[1] + i * q_strides[2]);
+  for (int k = 0; k < W; ++k) {
+    const int e = kk_element<FORMAT, UNIT, TEAM>(k, int(index) % TEAM);
+    rows[r * W + k] = e < n ? float(p[e * q_strides[3]]) * (float(scale) * 1.44269504f) : 0.0f;
+  }
+  const long place = length - queries + i + 1;
+  seen[r].end = CAUSAL ? place : length;
+  seen[r].first = window > 0 ? metal::max(place - long(window), long(0)) : 0;
+  from = metal::min(from, seen[r].first);
+  to = metal::max(to, seen[r].end);
+}
+const long share = (metal::max(to - from, long(0)) + parts - 1) / parts;
+from += share * part;
+to = metal::min(to, from + share);
+kk_found_rows<ROWS, W> found;
+for (int r = 0; r < ROWS; ++r) {
+  found.most[r] = -INFINITY;
+  found.sum[r] = 0.0f;
+  for (int k = 0; k < W; ++k) found.values[r][k] = 0.0f;
+}
+const int a0 = PAGED ? 0 : 1, h0 = PAGED ? 2 : 1, s0 = PAGED ? 1 : 2;
+const long scaled = FORMAT == 0 ? 0 : 1, outer = PAGED ? 0 : b;
+typedef decltype(keys + 0) kk_P;
+typedef decltype(key_scales + 0) kk_S;
+const kk_cache<FORMAT, kk_P, kk_S> k = {
+    keys + (outer * keys_strides[0] + head * keys_strides[h0]), (1 - a0) * keys_strides[0], keys_strides[s0], keys_strides[3],
+    key_scales + scaled * (outer * key_scales_strides[0] + head * key_scales_strides[h0]),
+    (1 - a0) * key_scales_strides[0], key_scales_strides[s0], key_scales_strides[3],
+    FORMAT == 0 ? 1 : n / key_scales_shape[3]};
+const kk_cache<FORMAT, kk_P, kk_S> v = {
+    values + (outer * values_strides[0] + head * values_strides[h0]), (1 - a0) * values_strides[0], values_strides[s0],
+    values_strides[3], value_scales + scaled * (outer * value_scales_strides[0] + head * value_scales_strides[h0]),
+    (1 - a0) * value_scales_strides[0], value_scales_strides[s0], value_scales_strides[3],
+    FORMAT == 0 ? 1 : n / value_scales_shape[3]};
+const auto table = block_table + (PAGED ? b * block_table_strides[0] : 0);
+const long column = PAGED ? block_table_strides[1] : 0;
+bool fast = false;
+if (LOADS) {
+  const int size = int(sizeof(C)), align = FORMAT == 4 ? 4 : FORMAT == 8 ? 8 : 16;
+  const size_t low = reinterpret_cast<size_t>(k.p) | reinterpret_cast<size_t>(v.p) |
+                     size_t((k.blocks | k.slots | v.blocks | v.slots) * size);
+  fast = k.step == 1 && v.step == 1 && low % align == 0;
+}
+if (from < to) {
+  if (fast)
+    kk_go<LOADS, FORMAT, PAGED, CAPPED, C, ROWS, W, UNIT, TEAM, TG, U>(rows, k, v, table, column, columns, long(keys_shape[0]), slots,
+        from, to, seen, float(cap) * 1.44269504f, n, index, lane, found);
+  else
+    kk_go<false, FORMAT, PAGED, CAPPED, C, ROWS, W, UNIT, TEAM, TG, U>(rows, k, v, table, column, columns, long(keys_shape[0]), slots,
+        from, to, seen, float(cap) * 1.44269504f, n, index, lane, found);
+}
+const size_t row = (size_t(b) * kv + head) * total + first;
+const long step = WHOLE ? n : long(parts) * (n + 2);
+kk_write_rows<WHOLE, SINKS, FORMAT, ROWS, W, UNIT, TEAM, TG, U>(found, total - first, out + (row * step + (WHOLE ? 0 : part * (n + 2))),
+    step, n, index, lane, simdgroup_index_in_threadgroup, shared, sinks + (SINKS ? head * each * sinks_strides[0] : 0),
+    SINKS ? sinks_strides[0] : 0, first, queries);
+";
+
+/// The same by MLX's operations, with all tokens of all sequences side by side.
+fn composite(few: &Few, p: &[Array]) -> Result<Vec<Array>> {
+    let [
+        q,
+        keys,
+        values,
+        key_scales,
+        value_scales,
+        table,
+        lens,
+        sinks,
+    ] = p
+    else {
+        return Err(Error::argument("inputs", 8, p.len()));
+    };
+    let [batch, heads, queries, width] = [0, 1, 2, 3].map(|i| q.shape()[i]);
+    let all: Vec<&Array> = p.iter().collect();
+    let (kv, length, _) = cache_of(few, &all);
+    let most = length as i32;
+    let floats = |codes: &Array, scales: &Array| match few.format {
+        0 => codes.astype(q.dtype()),
+        _ => dequantized(codes, scales)?.astype(q.dtype()),
+    };
+    let lens = match few.lens {
+        true => lens.astype(Dtype::Int64)?.reshape((batch, 1))?,
+        false => Array::full((batch, 1), length, Dtype::Int64)?,
+    };
+    let lens = lens.maximum(0)?;
+    let token = Array::arange(most)?.astype(Dtype::Int64)?;
+    let counts = lens.greater(&token)?;
+    let mut missing = None;
+    if q.size() == 0 || length == 0 || keys.size() == 0 {
+        let none = q.zeros_like()?;
+        if !few.paged {
+            return Ok(vec![none]);
+        }
+        let some = lens.greater(0)?.reshape((batch, 1, 1, 1))?;
+        return Ok(vec![ops::where_(&some, f32::NAN, none)?]);
+    }
+    // (B, KV, tokens, D), without what does not count.
+    let (keys, values) = if few.paged {
+        let [blocks, slots] = [0, 1].map(|i| keys.shape()[i]);
+        let block = table
+            .astype(Dtype::Int64)?
+            .take(&token.floor_divide(slots)?, 1)?;
+        let no_block = block.less(0)?.logical_or(block.greater_equal(blocks)?)?;
+        let gone = counts
+            .logical_and(&no_block)?
+            .any(-1)?
+            .reshape((batch, 1))?;
+        let gone = gone.logical_or(lens.greater(most)?)?;
+        missing = Some(gone.reshape((batch, 1, 1, 1))?);
+        let there = counts.logical_and(no_block.logical_not()?)?;
+        let at = block.clip(0..=blocks - 1)?.multiply(slots)?;
+        let at = at.add(token.remainder(slots)?)?;
+        let seen = there.reshape((batch, most, 1, 1))?;
+        let gathered = |cache: Array| {
+            let rows = cache.reshape((blocks * slots, kv, width))?.take(&at, 0)?;
+            ops::where_(&seen, rows, 0.0)?.transpose([0, 2, 1, 3])
+        };
+        (
+            gathered(floats(keys, key_scales)?)?,
+            gathered(floats(values, value_scales)?)?,
+        )
+    } else {
+        let seen = counts.reshape((batch, 1, most, 1))?;
+        let kept = |cache: Array| ops::where_(&seen, cache, 0.0);
+        (
+            kept(floats(keys, key_scales)?)?,
+            kept(floats(values, value_scales)?)?,
+        )
+    };
+    // (B, 1, 1, N, tokens).
+    let place = Array::arange(queries)?.astype(Dtype::Int64)?;
+    let place = lens.add(&place)?.subtract(i64::from(queries))?;
+    let place = place.reshape((batch, queries, 1))?;
+    let mut seen = counts.reshape((batch, 1, most))?;
+    if few.causal {
+        seen = seen.logical_and(place.greater_equal(&token)?)?;
+    }
+    if few.window > 0 {
+        seen = seen.logical_and(token.greater(&place.subtract(few.window)?)?)?;
+    }
+    let rows = seen.shape()[1];
+    let seen = seen.reshape((batch, 1, 1, rows, most))?;
+    let grouped = q.reshape((batch, kv, heads / kv, queries, width))?;
+    let mut scores = grouped
+        .matmul(&keys.expand_dims(2)?.swapaxes(-1, -2)?)?
+        .multiply(few.scale)?;
+    if few.cap > 0.0 {
+        scores = scores.divide(few.cap)?.tanh()?.multiply(few.cap)?;
+    }
+    let sink = match few.sinks {
+        true => Some(
+            sinks
+                .astype(q.dtype())?
+                .reshape((1, kv, heads / kv, 1, 1))?,
+        ),
+        false => None,
+    };
+    let (y, _) = super::weighted::mean(&scores, &seen, sink.as_ref(), &values.expand_dims(2)?)?;
+    let y = y.reshape(q.shape())?;
+    Ok(vec![match missing {
+        Some(missing) => ops::where_(&missing, f32::NAN, y)?,
+        None => y,
+    }])
+}

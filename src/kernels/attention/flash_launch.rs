@@ -1,0 +1,319 @@
+//! The kernels of attention over tiles: how they share out the work, and their texts.
+
+use super::flash_op::{Flash, Mask};
+use crate::codegen::blocks::as_on_gpu;
+use crate::kernels::arguments::number;
+use crate::metal::{LONGEST, Launch, Made, lines};
+use crate::{Array, Dtype, MetalKernel, Result};
+
+/// Threads of a threadgroup, and the queries and keys that it looks at together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Tiles {
+    threads: i32,
+    queries: i32,
+    keys: i32,
+    /// Blocks of keys and values in threadgroup memory.
+    stages: i32,
+    /// D rounded up.
+    width: i32,
+}
+
+/// What a kernel keeps in threadgroup memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pass {
+    Forward,
+    Dq,
+    Dkv,
+}
+
+/// Threadgroup memory of Apple's GPUs, and what leaves room for two threadgroups on a processor of NVIDIA's.
+const SMALL: i32 = 32 * 1024;
+const LARGE: i32 = 112 * 1024;
+
+impl Tiles {
+    fn of(pass: Pass, dtype: Dtype, width: i32) -> Tiles {
+        let steps = [32, 64, 96, 128, 192, 256];
+        let step = steps.into_iter().find(|&n| n >= width).unwrap_or(256);
+        if !as_on_gpu(crate::stream::current().gpu) {
+            return Tiles {
+                threads: 1,
+                queries: if pass == Pass::Dkv { 64 } else { 96 },
+                keys: 64,
+                stages: 1,
+                width: step,
+            };
+        }
+        let limit = if cfg!(target_os = "macos") {
+            SMALL
+        } else {
+            LARGE
+        };
+        let choices = [
+            (128, 64, 64, 2),
+            (128, 64, 64, 1),
+            (128, 64, 32, 2),
+            (128, 64, 32, 1),
+            (64, 32, 32, 1),
+            (32, 16, 16, 1),
+        ];
+        let all = choices.map(|(threads, queries, keys, stages)| Tiles {
+            threads,
+            queries,
+            keys,
+            stages,
+            width: step,
+        });
+        let fits = |t: &&Tiles| {
+            t.bytes(pass, dtype) <= limit && (pass != Pass::Dkv || t.keys >= t.threads / 2)
+        };
+        *all.iter().find(fits).unwrap_or(&all[5])
+    }
+
+    /// Threadgroup memory on a GPU.
+    fn bytes(&self, pass: Pass, dtype: Dtype) -> i32 {
+        let row = self.width + 8;
+        let scores = self.queries * (self.keys + 8);
+        let elements = match pass {
+            Pass::Forward => row * (self.queries + 2 * self.stages * self.keys),
+            Pass::Dq => row * (2 * self.queries + 2 * self.keys),
+            Pass::Dkv => row * (2 * self.queries + 2 * self.keys) + 2 * scores,
+        };
+        elements * dtype.size() as i32
+    }
+}
+
+/// The result and the logarithms of sums.
+pub(super) fn forward(flash: &Flash, p: &[Array]) -> Result<Vec<Array>> {
+    static MADE: Made<MetalKernel> = Made::new();
+    let kernel = made(&MADE, "flash_attention", &[], &["out", "lse"], FORWARD)?;
+    let tiles = Tiles::of(Pass::Forward, p[0].dtype(), p[0].shape()[3]);
+    let rows = p[0].shape()[..3].to_vec();
+    let outputs = [(p[0].shape(), p[0].dtype()), (&rows[..], Dtype::Float32)];
+    let groups = groups(&p[0], tiles.queries);
+    let outputs: [Array; 2] = launch(kernel, flash, p, &[], outputs, tiles, groups)?;
+    Ok(outputs.into())
+}
+
+/// The gradient of the queries.
+pub(super) fn dq(
+    flash: &Flash,
+    p: &[Array],
+    g: &Array,
+    lse: &Array,
+    delta: &Array,
+) -> Result<Array> {
+    static MADE: Made<MetalKernel> = Made::new();
+    let kernel = made(&MADE, "flash_attention_dq", &MORE, &["out"], DQ)?;
+    let tiles = Tiles::of(Pass::Dq, p[0].dtype(), p[0].shape()[3]);
+    let outputs = [(p[0].shape(), p[0].dtype())];
+    let groups = groups(&p[0], tiles.queries);
+    let [dq] = launch(kernel, flash, p, &[g, lse, delta], outputs, tiles, groups)?;
+    Ok(dq)
+}
+
+/// The gradients of keys and values.
+pub(super) fn dkv(
+    flash: &Flash,
+    p: &[Array],
+    g: &Array,
+    lse: &Array,
+    delta: &Array,
+) -> Result<[Array; 2]> {
+    static MADE: Made<MetalKernel> = Made::new();
+    let kernel = made(&MADE, "flash_attention_dkv", &MORE, &["dk", "dv"], DKV)?;
+    let tiles = Tiles::of(Pass::Dkv, p[0].dtype(), p[0].shape()[3]);
+    let outputs = [(p[1].shape(), p[0].dtype()), (p[1].shape(), p[0].dtype())];
+    let groups = groups(&p[1], tiles.keys);
+    launch(kernel, flash, p, &[g, lse, delta], outputs, tiles, groups)
+}
+
+/// Threadgroups that go over the rows of an array by so many.
+fn groups(a: &Array, rows: i32) -> u64 {
+    let blocks = (a.shape()[2] + rows - 1) / rows;
+    a.shape()[0] as u64 * a.shape()[1] as u64 * blocks as u64
+}
+
+const MORE: [&str; 3] = ["g", "of_lse", "of_delta"];
+
+/// A kernel that reads arrays where they lie, views included.
+fn made(
+    made: &'static Made<MetalKernel>,
+    name: &str,
+    more: &[&str],
+    outputs: &[&str],
+    source: &str,
+) -> Result<&'static MetalKernel> {
+    made.get_or_make(|| {
+        let all = [
+            "q",
+            "k",
+            "v",
+            "mask",
+            "sinks",
+            "of_queries",
+            "of_keys",
+            "scale",
+            "cap",
+            "window",
+        ];
+        let text = format!("{HEAD}{source}");
+        MetalKernel::new(name, [&all, more].concat(), outputs.to_vec())
+            .header(crate::msl::header_for(&text))
+            .source(text)
+            .ensure_row_contiguous(false)
+            .build()
+    })
+}
+
+fn launch<const N: usize>(
+    kernel: &MetalKernel,
+    flash: &Flash,
+    p: &[Array],
+    more: &[&Array],
+    outputs: [(&[i32], Dtype); N],
+    tiles: Tiles,
+    groups: u64,
+) -> Result<[Array; N]> {
+    let q = &p[0];
+    let gpu = tiles.threads > 1;
+    let window = i32::try_from(flash.window)
+        .unwrap_or(i32::MAX / 2)
+        .min(i32::MAX / 2);
+    let numbers = [number(flash.scale)?, number(flash.cap)?];
+    let window = number(i64::from(window))?;
+    let given = |i: usize, is: bool| if is { &p[i] } else { q };
+    let mut inputs = vec![
+        q,
+        &p[1],
+        &p[2],
+        given(3, flash.mask != Mask::None),
+        given(4, flash.sinks),
+        given(5, flash.segments),
+        given(6, flash.segments),
+        &*numbers[0],
+        &*numbers[1],
+        &*window,
+    ];
+    inputs.extend(more);
+    let mut launch: Launch<'_> = kernel.launch(&inputs);
+    for (shape, dtype) in outputs {
+        launch.set_output(shape, dtype);
+    }
+    launch.set_template("T", q.dtype().into());
+    let block = if gpu { q.dtype() } else { Dtype::Float32 };
+    launch.set_template("S", block.into());
+    let numbers = [
+        ("TG", tiles.threads),
+        ("BM", tiles.queries),
+        ("BN", tiles.keys),
+        ("DP", tiles.width),
+        ("STAGES", tiles.stages),
+        ("MASK", flash.mask as i32),
+    ];
+    for (name, value) in numbers {
+        launch.set_template(name, value.into());
+    }
+    let flags = [
+        ("CAUSAL", flash.causal),
+        ("WINDOW", flash.window > 0),
+        ("CAPPED", flash.cap > 0.0),
+        ("SINKS", flash.sinks),
+        ("SEGMENTS", flash.segments),
+    ];
+    for (name, value) in flags {
+        launch.set_template(name, value.into());
+    }
+    let (line, count) = lines(groups, LONGEST / tiles.threads as u64);
+    launch.set_grid((line * i64::from(tiles.threads), count));
+    launch.set_threadgroup(tiles.threads);
+    launch.add()
+}
+
+/// Where the group is: its block, head and batch. Of heads that share keys, blocks in a row stand side by side.
+const HEAD: &str = "\
+constexpr int L = TG == 1 ? 1 : 32;
+const kk_tile_thread at = {thread_position_in_threadgroup.x, thread_index_in_simdgroup, simdgroup_index_in_threadgroup};
+const long group = long(threadgroup_position_in_grid.y) * (threads_per_grid.x / TG) + threadgroup_position_in_grid.x;
+const int heads = q_shape[1], queries = q_shape[2], d = q_shape[3], kv = k_shape[1], keys = k_shape[2], each = heads / kv;
+const float factor = float(scale) * 1.44269504f, most = float(cap) * 1.44269504f;
+typedef kk_flash_scores<CAUSAL, WINDOW, CAPPED, MASK, SEGMENTS, decltype(mask + 0), decltype(of_queries + 0),
+                        decltype(of_keys + 0)> kk_F;
+";
+
+const FORWARD: &str = "\
+const int blocks = (queries + BM - 1) / BM;
+if (group >= long(q_shape[0]) * heads * blocks) return;
+threadgroup S qs[kk_tile_room<L, BM, DP>::size];
+threadgroup S ks[STAGES * kk_tile_room<L, DP, BN, (TG != 1)>::size];
+threadgroup S vs[STAGES * kk_tile_room<L, BN, DP>::size];
+const int block = blocks - 1 - int(group % blocks), head = int(group / blocks) % heads, b = int(group / blocks / heads);
+const int shared = head / each;
+const kk_F f = {factor, most, block * BM, 0, queries, keys, keys - queries, int(window),
+                MASK == 0 ? mask + 0 : mask + (b * mask_strides[0] + head * mask_strides[1]),
+                MASK == 0 ? 0 : mask_strides[2], MASK == 0 ? 0 : mask_strides[3],
+                SEGMENTS ? of_queries + b * of_queries_strides[0] : of_queries + 0, of_queries_strides[1],
+                SEGMENTS ? of_keys + b * of_keys_strides[0] : of_keys + 0, of_keys_strides[1]};
+const size_t row = (size_t(b) * heads + head) * queries;
+kk_flash_rows<T, TG, BM, BN, DP, STAGES, SINKS, CAUSAL, WINDOW>(
+    q + (b * q_strides[0] + head * q_strides[1]), q_strides[2], q_strides[3],
+    k + (b * k_strides[0] + shared * k_strides[1]), k_strides[2], k_strides[3],
+    v + (b * v_strides[0] + shared * v_strides[1]), v_strides[2], v_strides[3],
+    out + row * d, lse + row, d, f, SINKS ? float(sinks[head * sinks_strides[0]]) * 1.44269504f : 0.0f,
+    qs, ks, vs, at);
+";
+
+const DQ: &str = "\
+const int blocks = (queries + BM - 1) / BM;
+if (group >= long(q_shape[0]) * heads * blocks) return;
+threadgroup S qs[kk_tile_room<L, BM, DP>::size];
+threadgroup S gs[kk_tile_room<L, BM, DP>::size];
+threadgroup S ks[kk_tile_room<L, BN, DP>::size];
+threadgroup S kt[TG == 1 ? kk_tile_room<L, DP, BN, false>::size : 1];
+threadgroup S vt[kk_tile_room<L, DP, BN, (TG != 1)>::size];
+const int block = blocks - 1 - int(group % blocks), head = int(group / blocks) % heads, b = int(group / blocks / heads);
+const int shared = head / each;
+const kk_F f = {factor, most, block * BM, 0, queries, keys, keys - queries, int(window),
+                MASK == 0 ? mask + 0 : mask + (b * mask_strides[0] + head * mask_strides[1]),
+                MASK == 0 ? 0 : mask_strides[2], MASK == 0 ? 0 : mask_strides[3],
+                SEGMENTS ? of_queries + b * of_queries_strides[0] : of_queries + 0, of_queries_strides[1],
+                SEGMENTS ? of_keys + b * of_keys_strides[0] : of_keys + 0, of_keys_strides[1]};
+const size_t row = (size_t(b) * heads + head) * queries;
+const kk_flash_column<decltype(of_lse + 0)> lse = {of_lse + (b * of_lse_strides[0] + head * of_lse_strides[1]), of_lse_strides[1],
+                                                   of_lse_strides[2]};
+const kk_flash_column<decltype(of_delta + 0)> delta = {of_delta + (b * of_delta_strides[0] + head * of_delta_strides[1]),
+                                                       of_delta_strides[1], of_delta_strides[2]};
+kk_flash_dq<T, TG, BM, BN, DP, CAUSAL, WINDOW>(
+    q + (b * q_strides[0] + head * q_strides[1]), q_strides[2], q_strides[3],
+    k + (b * k_strides[0] + shared * k_strides[1]), k_strides[2], k_strides[3],
+    v + (b * v_strides[0] + shared * v_strides[1]), v_strides[2], v_strides[3],
+    g + (b * g_strides[0] + head * g_strides[1]), g_strides[2], g_strides[3], lse, delta,
+    out + row * d, d, float(scale), f, qs, gs, ks, kt, vt, at);
+";
+
+const DKV: &str = "\
+const int blocks = (keys + BN - 1) / BN;
+if (group >= long(q_shape[0]) * kv * blocks) return;
+threadgroup S qs[kk_tile_room<L, BM, DP>::size];
+threadgroup S gs[kk_tile_room<L, BM, DP>::size];
+threadgroup S kt[kk_tile_room<L, DP, BN, (TG != 1)>::size];
+threadgroup S vt[kk_tile_room<L, DP, BN, (TG != 1)>::size];
+threadgroup S ps[TG == 1 ? 1 : kk_tile_room<L, BM, BN>::size];
+threadgroup S ss[TG == 1 ? 1 : kk_tile_room<L, BM, BN>::size];
+const int block = int(group % blocks), shared = int(group / blocks) % kv, b = int(group / blocks / kv), head = shared * each;
+const kk_F f = {factor, most, 0, block * BN, queries, keys, keys - queries, int(window),
+                MASK == 0 ? mask + 0 : mask + (b * mask_strides[0] + head * mask_strides[1]),
+                MASK == 0 ? 0 : mask_strides[2], MASK == 0 ? 0 : mask_strides[3],
+                SEGMENTS ? of_queries + b * of_queries_strides[0] : of_queries + 0, of_queries_strides[1],
+                SEGMENTS ? of_keys + b * of_keys_strides[0] : of_keys + 0, of_keys_strides[1]};
+const size_t key = (size_t(b) * kv + shared) * keys;
+const kk_flash_column<decltype(of_lse + 0)> lse = {of_lse + (b * of_lse_strides[0] + head * of_lse_strides[1]), of_lse_strides[1],
+                                                   of_lse_strides[2]};
+const kk_flash_column<decltype(of_delta + 0)> delta = {of_delta + (b * of_delta_strides[0] + head * of_delta_strides[1]),
+                                                       of_delta_strides[1], of_delta_strides[2]};
+kk_flash_dkv<T, TG, BM, BN, DP, CAUSAL, WINDOW>(
+    q + (b * q_strides[0] + head * q_strides[1]), q_strides[1], q_strides[2], q_strides[3],
+    k + (b * k_strides[0] + shared * k_strides[1]), k_strides[2], k_strides[3],
+    v + (b * v_strides[0] + shared * v_strides[1]), v_strides[2], v_strides[3],
+    g + (b * g_strides[0] + head * g_strides[1]), g_strides[1], g_strides[2], g_strides[3], lse, delta, each,
+    dk + key * d, dv + key * d, d, float(scale), f, MASK == 0 ? 0 : mask_strides[1], qs, gs, kt, vt, ps, ss, at);
+";

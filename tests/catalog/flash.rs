@@ -1,0 +1,539 @@
+//! Attention over tiles against MLX's operations in float64: sizes, options, views, gradients.
+
+use zmlx::kernels::attention::{Implementation, flash_attention, scaled_dot_product_attention};
+use zmlx::prelude::*;
+use zmlx::{Result, jvp, ops, vjp, vmap};
+
+use crate::common::{Rng, exactly, on_worker};
+use crate::tolerance::numbers;
+
+/// B, H, N, KV, L, D.
+type Sizes = [i32; 6];
+
+#[derive(Clone, Copy, Default)]
+struct Options<'a> {
+    scale: Option<f32>,
+    causal: bool,
+    window: Option<i32>,
+    mask: Option<&'a Array>,
+    softcap: Option<f32>,
+    sinks: Option<&'a Array>,
+    segments: Option<[&'a Array; 2]>,
+}
+
+fn normal(rng: &mut Rng, shape: &[i32], dtype: Dtype) -> Result<Array> {
+    let n: i32 = shape.iter().product();
+    Array::from_slice(&rng.normals(n as usize), shape)?.astype(dtype)
+}
+
+fn draw(rng: &mut Rng, [b, h, n, kv, l, d]: Sizes, dtype: Dtype) -> Result<[Array; 3]> {
+    Ok([
+        normal(rng, &[b, h, n, d], dtype)?,
+        normal(rng, &[b, kv, l, d], dtype)?,
+        normal(rng, &[b, kv, l, d], dtype)?,
+    ])
+}
+
+macro_rules! with_options {
+    ($call:expr, $o:expr) => {{
+        let mut call = $call;
+        if let Some(scale) = $o.scale {
+            call = call.scale(scale);
+        }
+        if $o.causal {
+            call = call.causal();
+        }
+        if let Some(keys) = $o.window {
+            call = call.window(keys);
+        }
+        if let Some(mask) = $o.mask {
+            call = call.mask(mask);
+        }
+        if let Some(cap) = $o.softcap {
+            call = call.softcap(cap);
+        }
+        if let Some(sinks) = $o.sinks {
+            call = call.sinks(sinks);
+        }
+        if let Some([a, b]) = $o.segments {
+            call = call.segments(a, b);
+        }
+        call
+    }};
+}
+
+fn own(p: &[Array], o: &Options<'_>) -> Result<Vec<Array>> {
+    let call = with_options!(flash_attention(&p[0], &p[1], &p[2]), o);
+    let (y, lse) = call.call_with_lse()?;
+    Ok(vec![y, lse])
+}
+
+/// The textbook, with all scores, in the dtype of the inputs.
+fn textbook(p: &[Array], o: &Options<'_>) -> Result<Vec<Array>> {
+    let [q, k, v] = [&p[0], &p[1], &p[2]];
+    let dtype = q.dtype();
+    let [b, h, n, d] = [0, 1, 2, 3].map(|i| q.shape()[i]);
+    let [kv, l] = [1, 2].map(|i| k.shape()[i]);
+    let repeated = |a: &Array| {
+        a.expand_dims(2)?
+            .broadcast_to((b, kv, h / kv, l, d))?
+            .reshape((b, h, l, d))
+    };
+    let scale = o.scale.unwrap_or(1.0 / (d as f32).sqrt());
+    let mut scores = (q.matmul(&repeated(k)?.swapaxes(-1, -2)?)? * scale)?;
+    if let Some(cap) = o.softcap {
+        scores = ((scores / cap)?.tanh()? * cap)?;
+    }
+    let place = Array::arange(n)?.add(l - n)?.reshape((n, 1))?;
+    let key = Array::arange(l)?.reshape((1, l))?;
+    let mut seen = Array::ones((b, h, n, l), Dtype::Bool)?;
+    if o.causal {
+        seen = seen.logical_and(key.less_equal(&place)?)?;
+    }
+    if let Some(keys) = o.window {
+        seen = seen.logical_and(key.greater(&place.subtract(keys)?)?)?;
+    }
+    if let Some([of_queries, of_keys]) = o.segments {
+        let own = of_queries.reshape((b, 1, n, 1))?;
+        seen = seen.logical_and(own.equal(&of_keys.reshape((b, 1, 1, l))?)?)?;
+    }
+    match o.mask {
+        None => {}
+        Some(mask) if mask.dtype() == Dtype::Bool => seen = seen.logical_and(mask)?,
+        Some(mask) => scores = scores.add(&mask.astype(dtype)?)?,
+    }
+    // Far below every score, yet no infinity, which would be 0 times infinity in a derivative.
+    let scores = ops::where_(&seen, scores, -1e30f32)?;
+    let sinks = match o.sinks {
+        Some(sinks) => sinks.astype(dtype)?,
+        None => Array::full(h, -1e30f32, dtype)?,
+    };
+    let sinks = sinks.reshape((1, h, 1, 1))?.broadcast_to((b, h, n, 1))?;
+    let all = ops::concatenate([&scores, &sinks], -1)?;
+    let lse = all.logsumexp(zmlx::keepdims(-1))?;
+    let weights = scores.subtract(&lse)?.exp()?;
+    let weights = ops::where_(&seen, weights, 0.0f32)?;
+    Ok(vec![weights.matmul(&repeated(v)?)?, lse.squeeze(-1)?])
+}
+
+/// Within so many units of the largest element, where a unit is the dtype's last place.
+#[track_caller]
+fn close(what: &str, got: &Array, want: &[f64], units: f64) {
+    let unit = match got.dtype() {
+        F32 => 1.0 / f64::from(1 << 23),
+        F16 => 1.0 / 1024.0,
+        _ => 1.0 / 128.0,
+    };
+    let got = numbers(got).unwrap();
+    assert_eq!(got.len(), want.len(), "{what}");
+    let most = want.iter().fold(1.0f64, |m, v| m.max(v.abs()));
+    for (i, (g, w)) in got.iter().zip(want).enumerate() {
+        assert!(
+            (g - w).abs() <= units * unit * most,
+            "{what}: element {i} is {g}, expected {w}"
+        );
+    }
+}
+
+/// Output, logarithm and gradients. Of float32 each sum of products rounds some dozen times; of 16 bits a GPU rounds weights as well.
+fn check(what: &str, rng: &mut Rng, p: &[Array; 3], o: &Options<'_>) -> Result<()> {
+    let dtype = p[0].dtype();
+    let g = normal(rng, p[0].shape(), dtype)?;
+    let gl = normal(rng, &p[0].shape()[..3], F32)?;
+    let (y, d) = vjp(|p: &[Array]| own(p, o), p, [&g, &gl])?;
+    let plain = own(p, o)?;
+    assert_eq!((y[0].shape(), y[0].dtype()), (p[0].shape(), dtype));
+    zmlx::eval([&d[..], &plain[..]].concat())?;
+    let want = exactly(|| -> Result<Vec<Vec<f64>>> {
+        let wide = p.iter().chain([&g, &gl]).map(|a| a.astype(Dtype::Float64));
+        let wide = wide.collect::<Result<Vec<_>>>()?;
+        // A logarithm of nothing is minus infinity here and far below there, and passes no gradient on.
+        let (y, d) = vjp(
+            |p: &[Array]| textbook(p, o),
+            &wide[..3],
+            [&wide[3], &wide[4]],
+        )?;
+        y.iter().chain(&d).map(|a| a.to_vec::<f64>()).collect()
+    })?;
+    close(&format!("{what}: output"), &plain[0], &want[0], 16.0);
+    let lse: Vec<f64> = numbers(&plain[1])?;
+    for (got, want) in lse.iter().zip(&want[1]) {
+        let empty = *want < -1e29 && *got == f64::NEG_INFINITY;
+        assert!(
+            empty || (got - want).abs() < 1e-4,
+            "{what}: logarithm {got}, expected {want}"
+        );
+    }
+    for (i, d) in d.iter().enumerate() {
+        close(&format!("{what}: gradient {i}"), d, &want[2 + i], 48.0);
+    }
+    Ok(())
+}
+
+/// At the edges of blocks and panels; one query, one key, more of the one than of the other; shared heads.
+#[test]
+fn flash_attention_of_sizes() {
+    on_worker(|| -> Result<()> {
+        let mut rng = Rng::new();
+        let all: [(Sizes, &[Dtype]); 8] = [
+            ([1, 3, 130, 1, 130, 64], &[F32, F16, BF16]),
+            ([2, 4, 33, 2, 97, 64], &[F32, BF16]),
+            ([1, 2, 200, 2, 70, 40], &[F32]),
+            ([1, 1, 1, 1, 1, 8], &[F32]),
+            ([1, 2, 65, 1, 63, 128], &[F16]),
+            ([1, 1, 40, 1, 129, 256], &[F32]),
+            ([1, 2, 7, 2, 100, 72], &[BF16]),
+            ([1, 2, 50, 2, 1, 168], &[F32]),
+        ];
+        for (sizes, dtypes) in all {
+            for &dtype in dtypes {
+                let p = draw(&mut rng, sizes, dtype)?;
+                for causal in [false, true] {
+                    let o = Options {
+                        causal,
+                        ..Options::default()
+                    };
+                    check(&format!("{sizes:?} {dtype} {causal}"), &mut rng, &p, &o)?;
+                }
+            }
+        }
+        let [q, k, v] = draw(&mut rng, [2, 2, 3, 1, 0, 8], F32)?;
+        let (y, lse) = flash_attention(&q, &k, &v).call_with_lse()?;
+        assert_eq!(numbers(&y)?, [0.0; 96]);
+        assert_eq!(numbers(&lse)?, [f64::NEG_INFINITY; 12]);
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn flash_attention_with_options() {
+    on_worker(|| -> Result<()> {
+        let mut rng = Rng::new();
+        let sizes = [2, 4, 70, 2, 150, 64];
+        let p = draw(&mut rng, sizes, F32)?;
+        let sinks = normal(&mut rng, &[4], F32)?;
+        let added = normal(&mut rng, &[2, 1, 70, 150], F32)?;
+        let seen = random::bernoulli(0.4, (4, 70, 150))?;
+        // Query 5 of the first head sees nothing.
+        let row = Array::arange(70)?.reshape((1, 70, 1))?.equal(5)?;
+        let head = Array::arange(4)?.reshape((4, 1, 1))?.equal(0)?;
+        let seen = seen.logical_and(row.logical_and(&head)?.logical_not()?)?;
+        let of = |n: i32| {
+            Array::arange(n)?
+                .floor_divide(40)?
+                .reshape((1, n))?
+                .broadcast_to((2, n))
+        };
+        let (of_queries, of_keys) = (of(70)?, of(150)?);
+        let plain = Options::default();
+        let all = [
+            (
+                "scale",
+                Options {
+                    scale: Some(-0.3),
+                    ..plain
+                },
+            ),
+            (
+                "window",
+                Options {
+                    window: Some(17),
+                    ..plain
+                },
+            ),
+            (
+                "causal window",
+                Options {
+                    window: Some(65),
+                    causal: true,
+                    ..plain
+                },
+            ),
+            (
+                "added",
+                Options {
+                    mask: Some(&added),
+                    ..plain
+                },
+            ),
+            (
+                "seen",
+                Options {
+                    mask: Some(&seen),
+                    ..plain
+                },
+            ),
+            (
+                "cap",
+                Options {
+                    softcap: Some(0.9),
+                    causal: true,
+                    ..plain
+                },
+            ),
+            (
+                "sinks",
+                Options {
+                    sinks: Some(&sinks),
+                    mask: Some(&seen),
+                    ..plain
+                },
+            ),
+            (
+                "segments",
+                Options {
+                    segments: Some([&of_queries, &of_keys]),
+                    ..plain
+                },
+            ),
+            (
+                "all",
+                Options {
+                    scale: Some(0.2),
+                    causal: true,
+                    window: Some(90),
+                    mask: Some(&added),
+                    softcap: Some(1.5),
+                    sinks: Some(&sinks),
+                    segments: Some([&of_queries, &of_keys]),
+                },
+            ),
+        ];
+        for (what, o) in all {
+            check(what, &mut rng, &p, &o)?;
+        }
+        // More queries than keys: the first see nothing.
+        let p = draw(&mut rng, [1, 2, 90, 1, 20, 32], F32)?;
+        let o = Options {
+            causal: true,
+            ..plain
+        };
+        let y = own(&p, &o)?;
+        assert!(
+            numbers(&y[0].index((.., .., ..70))?)?
+                .iter()
+                .all(|&v| v == 0.0)
+        );
+        check("first queries", &mut rng, &p, &o)
+    })
+    .unwrap();
+}
+
+/// Sinks and masks of floats have gradients, too; forward mode and second derivatives agree with the first.
+#[test]
+fn flash_attention_has_other_derivatives() {
+    on_worker(|| -> Result<()> {
+        let mut rng = Rng::new();
+        let [q, k, v] = draw(&mut rng, [1, 2, 9, 1, 12, 16], F32)?;
+        let sinks = normal(&mut rng, &[2], F32)?;
+        let mask = normal(&mut rng, &[9, 12], F32)?;
+        let g = normal(&mut rng, q.shape(), F32)?;
+        let all = [q.clone(), k, v, mask, sinks];
+        let f = |p: &[Array]| -> Result<Vec<Array>> {
+            let call = flash_attention(&p[0], &p[1], &p[2])
+                .mask(&p[3])
+                .sinks(&p[4]);
+            Ok(vec![call.causal().call()?])
+        };
+        let book = |p: &[Array]| -> Result<Vec<Array>> {
+            let o = Options {
+                mask: Some(&p[3]),
+                sinks: Some(&p[4]),
+                causal: true,
+                ..Options::default()
+            };
+            Ok(textbook(p, &o)?[..1].to_vec())
+        };
+        let t: Vec<Array> = all
+            .iter()
+            .map(|a| normal(&mut rng, a.shape(), F32))
+            .collect::<Result<_>>()?;
+        let (_, d) = vjp(f, &all, [&g])?;
+        let (_, tangents) = jvp(f, &all, &t)?;
+        let twice =
+            |f: &dyn Fn(&[Array]) -> Result<Vec<Array>>, p: &[Array], g: &Array, t: &Array| {
+                let gradient = |p: &[Array]| Ok(vec![vjp(f, p, [g])?.1[0].clone()]);
+                Ok::<_, Error>(vjp(gradient, p, [t])?.1)
+            };
+        let second = twice(&f, &all, &g, &t[0])?;
+        let want = exactly(|| -> Result<Vec<Vec<f64>>> {
+            let wide = |a: &Array| a.astype(Dtype::Float64);
+            let p = all.iter().map(wide).collect::<Result<Vec<_>>>()?;
+            let (g, t) = (wide(&g)?, t.iter().map(wide).collect::<Result<Vec<_>>>()?);
+            let (_, d) = vjp(book, &p, [&g])?;
+            let (_, tangents) = jvp(book, &p, &t)?;
+            let second = twice(&book, &p, &g, &t[0])?;
+            let every = d.iter().chain(&tangents).chain(&second);
+            every.map(|a| a.to_vec::<f64>()).collect()
+        })?;
+        for (i, got) in d.iter().chain(&tangents).chain(&second).enumerate() {
+            close(&format!("derivative {i}"), got, &want[i], 256.0);
+        }
+        Ok(())
+    })
+    .unwrap();
+}
+
+/// Transposed axes, slices, broadcast heads and steps between elements are read where they lie.
+#[test]
+fn flash_attention_of_views() {
+    on_worker(|| -> Result<()> {
+        let mut rng = Rng::new();
+        let p = draw(&mut rng, [2, 4, 50, 2, 70, 32], F32)?;
+        let o = Options {
+            causal: true,
+            ..Options::default()
+        };
+        let g = normal(&mut rng, p[0].shape(), F32)?;
+        let f = |p: &[Array]| own(p, &o);
+        let gl = Array::zeros(&p[0].shape()[..3], F32)?;
+        let (y, d) = vjp(f, &p, [&g, &gl])?;
+        let turned = |a: &Array| {
+            let other = a.transpose([0, 2, 1, 3])?.add(0.0f32)?;
+            zmlx::eval([&other])?;
+            other.transpose([0, 2, 1, 3])
+        };
+        let apart = |a: &Array| {
+            let both = ops::stack([a, &a.full_like(f32::NAN)?], -1)?;
+            zmlx::eval([&both])?;
+            both.index((.., .., .., .., 0))
+        };
+        type View<'a> = &'a dyn Fn(&Array) -> Result<Array>;
+        for (what, view) in [("turned", &turned as View<'_>), ("apart", &apart)] {
+            let views = [view(&p[0])?, view(&p[1])?, view(&p[2])?];
+            let (got, slopes) = vjp(f, &views, [&view(&g)?, &gl])?;
+            close(what, &got[0], &numbers(&y[0])?, 4.0);
+            for (a, b) in slopes.iter().zip(&d) {
+                close(what, a, &numbers(b)?, 16.0);
+            }
+        }
+        // Mapped over all three, and over the queries alone.
+        let two = [&p[0], &p[1], &p[2]]
+            .map(|a| ops::stack([a, &a.multiply(0.5f32).unwrap()], 0).unwrap());
+        let mapped = vmap(f).call(&two)?;
+        close("mapped", &mapped[0].index(0)?, &numbers(&y[0])?, 4.0);
+        let halves = p.each_ref().map(|a| a.multiply(0.5f32).unwrap());
+        close(
+            "mapped",
+            &mapped[0].index(1)?,
+            &numbers(&own(&halves, &o)?[0])?,
+            4.0,
+        );
+        let alone = vmap(|q: &[Array]| own(&[q[0].clone(), p[1].clone(), p[2].clone()], &o));
+        let alone = alone.call(&two[..1])?;
+        close("mapped queries", &alone[0].index(0)?, &numbers(&y[0])?, 4.0);
+        Ok(())
+    })
+    .unwrap();
+}
+
+/// Whatever the rule names gives the same.
+#[test]
+fn the_picker_keeps_to_the_options() {
+    on_worker(|| -> Result<()> {
+        let mut rng = Rng::new();
+        for (n, d) in [(3, 64), (40, 64), (5, 20)] {
+            let p = draw(&mut rng, [2, 4, n, 2, 45, d], F32)?;
+            let seen = random::bernoulli(0.7, (2, 1, n, 45))?;
+            let sinks = normal(&mut rng, &[4], F32)?;
+            let plain = Options::default();
+            let mut all = vec![
+                plain,
+                Options {
+                    causal: true,
+                    scale: Some(0.2),
+                    ..plain
+                },
+                Options {
+                    mask: Some(&seen),
+                    ..plain
+                },
+                Options {
+                    sinks: Some(&sinks),
+                    causal: true,
+                    ..plain
+                },
+            ];
+            if d == 64 {
+                all.push(Options {
+                    window: Some(9),
+                    softcap: Some(2.0),
+                    ..plain
+                });
+            }
+            for o in all {
+                let call = with_options!(scaled_dot_product_attention(&p[0], &p[1], &p[2]), o);
+                let y = call.call()?;
+                zmlx::eval([&y])?;
+                let want = exactly(|| -> Result<Vec<f64>> {
+                    let wide = p.iter().map(|a| a.astype(Dtype::Float64));
+                    textbook(&wide.collect::<Result<Vec<_>>>()?, &o)?[0].to_vec::<f64>()
+                })?;
+                close(&format!("{n} {d} by {}", call.choice()), &y, &want, 32.0);
+            }
+        }
+        let q = Array::ones((1, 1, 100, 64), F32)?;
+        let on_cpu = zmlx::with_device(Device::CPU, || {
+            scaled_dot_product_attention(&q, &q, &q).choice()
+        });
+        assert_eq!(on_cpu, Implementation::Flash);
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn flash_attention_refuses() {
+    on_worker(|| -> Result<()> {
+        let q = Array::ones((2, 4, 6, 32), F32)?;
+        let k = Array::ones((2, 2, 5, 32), F32)?;
+        let shape = |y: Result<Array>, name: &str| {
+            let text = match &y {
+                Err(e @ Error::Shape { .. }) => e.to_string(),
+                other => panic!("{name}: {other:?}"),
+            };
+            assert!(text.contains(name), "{text}");
+        };
+        let three = Array::ones((2, 3, 5, 32), F32)?;
+        shape(flash_attention(&q, &three, &three).call(), "`k`");
+        shape(flash_attention(&q.index(0)?, &k, &k).call(), "`q`");
+        shape(flash_attention(&q, &k, &three).call(), "`v`");
+        for width in [4, 20, 264] {
+            let odd = Array::ones((1, 1, 2, width), F32)?;
+            shape(flash_attention(&odd, &odd, &odd).call(), "multiple of 8");
+        }
+        let mask = Array::ones((6, 6), Dtype::Bool)?;
+        shape(flash_attention(&q, &k, &k).mask(&mask).call(), "`mask`");
+        shape(
+            flash_attention(&q, &k, &k)
+                .sinks(&Array::ones(3, F32)?)
+                .call(),
+            "`sinks`",
+        );
+        let [a, b] = [
+            Array::ones((2, 6), Dtype::Int32)?,
+            Array::ones((2, 4), Dtype::Int32)?,
+        ];
+        shape(
+            flash_attention(&q, &k, &k).segments(&a, &b).call(),
+            "`of_keys`",
+        );
+        let dtype = |y: Result<Array>| assert!(matches!(y, Err(Error::Dtype { .. })), "{y:?}");
+        dtype(flash_attention(&q, &k.astype(F16)?, &k).call());
+        let ints = q.astype(Dtype::Int32)?;
+        dtype(flash_attention(&ints, &ints, &ints).call());
+        let mask = Array::ones((6, 5), Dtype::Int32)?;
+        dtype(flash_attention(&q, &k, &k).mask(&mask).call());
+        let other = Array::ones((2, 5), Dtype::Int64)?;
+        dtype(flash_attention(&q, &k, &k).segments(&a, &other).call());
+        let argument =
+            |y: Result<Array>| assert!(matches!(y, Err(Error::Argument { .. })), "{y:?}");
+        let call = flash_attention(&q, &k, &k);
+        argument(call.scale(f32::NAN).call());
+        argument(call.window(0).call());
+        argument(call.softcap(-1.0).call());
+        Ok(())
+    })
+    .unwrap();
+}

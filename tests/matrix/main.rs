@@ -1,0 +1,6 @@
+//! Products of matrices, against MLX's in float64.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod products;
