@@ -58,6 +58,8 @@ pub mod graph;
 pub mod io;
 pub mod kernels;
 pub mod linalg;
+#[cfg(feature = "llm")]
+pub mod llm;
 pub mod memory;
 pub mod metal;
 pub mod msl;

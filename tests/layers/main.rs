@@ -37,6 +37,7 @@ const fn together(modules: &'static [&'static str]) -> Layer {
 const LAYERS: &[Layer] = &[
     apart(&["optimizers"]),
     apart(&["nn"]),
+    apart(&["llm"]),
     apart(&["kernels", "bench"]),
     apart(&["api"]),
     apart(&["autograd", "autotune", "testing", "profile", "worker"]),

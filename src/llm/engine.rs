@@ -1,0 +1,335 @@
+//! Many sequences through one model.
+
+use std::collections::HashMap;
+
+use super::model::Model;
+use super::paged::{Batch, PagedCache, SLOTS};
+use super::sampling::{Chosen, Sampler, Sampling};
+use super::schedule::{Id, Limits, Refused, Schedule, Work};
+use crate::{Array, Error, Result};
+
+/// What to generate.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// The tokens of the prompt, at least one.
+    pub prompt: Vec<u32>,
+    /// How many tokens may come behind it, at least one.
+    pub max_tokens: usize,
+    /// How they are chosen.
+    pub sampling: Sampling,
+    /// Tokens that end the text.
+    pub ends: Vec<u32>,
+    /// Whether probabilities are told, and of how many of the most likely tokens with each.
+    pub top: Option<usize>,
+}
+
+/// Why a text ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// The model ended it.
+    Stop,
+    /// It has as many tokens as it may.
+    Length,
+}
+
+/// A new token of a sequence.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// Whose it is.
+    pub id: Id,
+    /// The token.
+    pub chosen: Chosen,
+    /// Whether it is the last one.
+    pub finish: Option<Finish>,
+}
+
+/// What an engine has done, and what it holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Computations.
+    pub steps: u64,
+    /// Tokens of prompts that were computed.
+    pub prompt_tokens: u64,
+    /// Tokens of prompts that were in the cache already.
+    pub shared_tokens: u64,
+    /// Tokens that were generated.
+    pub generated_tokens: u64,
+    /// Sequences that run.
+    pub running: usize,
+    /// Sequences that wait.
+    pub waiting: usize,
+    /// Pages of the cache.
+    pub pages: usize,
+    /// Pages that no running sequence uses.
+    pub free_pages: usize,
+}
+
+/// A model, its cache, and the sequences that go through them together.
+///
+/// Each [`step`](Self::step) computes a token for every sequence that runs, or a part of a prompt. It lives on one thread, as all
+/// arrays do.
+#[derive(Debug)]
+pub struct Engine {
+    model: Model,
+    cache: PagedCache,
+    schedule: Schedule,
+    active: HashMap<Id, Active>,
+    counts: Counts,
+    longest: usize,
+}
+
+#[derive(Debug)]
+struct Active {
+    sampler: Sampler,
+    ends: Vec<u32>,
+    left: usize,
+    top: Option<usize>,
+    prompt: usize,
+}
+
+impl Engine {
+    /// An engine for a model; the cache grows up to the limit as sequences need it.
+    ///
+    /// # Errors
+    /// What the operations fail with.
+    #[track_caller]
+    pub fn new(model: Model, limits: Limits) -> Result<Self> {
+        let longest = (limits.pages * SLOTS).min(model.config().context as usize);
+        Ok(Engine {
+            cache: PagedCache::new(&model, longest)?,
+            schedule: Schedule::new(limits, SLOTS),
+            active: HashMap::new(),
+            counts: Counts::default(),
+            longest,
+            model,
+        })
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// The most tokens of a sequence, its prompt included.
+    pub fn longest(&self) -> usize {
+        self.longest
+    }
+
+    /// Computes a few tokens, in the sizes that later ones have, so that all kernels are compiled before the first text is waited for.
+    ///
+    /// # Errors
+    /// What the operations fail with; [`Error::Argument`] where sequences run already.
+    #[track_caller]
+    pub fn warm_up(&mut self) -> Result<()> {
+        if !self.is_idle() {
+            return Err(Error::argument(
+                "engine",
+                "no sequence that runs",
+                self.active.len(),
+            ));
+        }
+        let before = self.counts;
+        let most = self
+            .schedule
+            .limits()
+            .tokens
+            .min(self.longest.saturating_sub(4));
+        for count in [1, 2, 9, most] {
+            for _ in 0..2 {
+                let request = Request {
+                    prompt: vec![0; count.max(1)],
+                    max_tokens: 3,
+                    ..Request::default()
+                };
+                // What there is no room for needs no kernel either.
+                let _ = self.submit(request);
+            }
+            while !self.is_idle() {
+                self.step()?;
+            }
+            self.forget();
+        }
+        self.counts = before;
+        Ok(())
+    }
+
+    /// Takes a sequence; `None` where as many wait as may.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a prompt without tokens, with tokens that the model does not have, or with more tokens than the
+    /// model or the cache takes; for no tokens to generate, and for what [`Sampling::check`] refuses.
+    #[track_caller]
+    pub fn submit(&mut self, request: Request) -> Result<Option<Id>> {
+        let (count, known) = (request.prompt.len(), self.model.config().vocabulary);
+        if count == 0 {
+            return Err(Error::argument("prompt", "at least one token", 0));
+        }
+        if let Some(token) = request.prompt.iter().find(|&&t| t >= known as u32) {
+            return Err(Error::argument(
+                "prompt",
+                format_args!("tokens below {known}"),
+                token,
+            ));
+        }
+        if request.max_tokens == 0 {
+            return Err(Error::argument("max_tokens", "at least 1", 0));
+        }
+        request.sampling.check()?;
+        if count.saturating_add(request.max_tokens) > self.longest {
+            let longest = self.longest;
+            return Err(Error::argument(
+                "max_tokens",
+                format_args!("at most {longest} tokens together with the prompt"),
+                format_args!("{} and a prompt of {count}", request.max_tokens),
+            ));
+        }
+        let sampler = Sampler::new(request.sampling, &request.prompt);
+        match self.schedule.submit(request.prompt, request.max_tokens) {
+            Ok(id) => {
+                self.active.insert(
+                    id,
+                    Active {
+                        sampler,
+                        ends: request.ends,
+                        left: request.max_tokens,
+                        top: request.top,
+                        prompt: count,
+                    },
+                );
+                Ok(Some(id))
+            }
+            Err(Refused::Full) => Ok(None),
+            Err(Refused::TooLong) => Err(Error::argument(
+                "max_tokens",
+                format_args!("what {} pages hold", self.schedule.limits().pages),
+                request.max_tokens,
+            )),
+        }
+    }
+
+    /// Ends a sequence; its pages are free at once.
+    pub fn cancel(&mut self, id: Id) {
+        self.schedule.end(id);
+        self.active.remove(&id);
+    }
+
+    /// Forgets the tokens that were kept for later sequences.
+    pub fn forget(&mut self) {
+        self.schedule.forget();
+    }
+
+    /// Whether nothing runs or waits.
+    pub fn is_idle(&self) -> bool {
+        self.active.is_empty()
+    }
+
+    /// What was done so far.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            running: self.schedule.running(),
+            waiting: self.schedule.waiting(),
+            pages: self.schedule.pages().len(),
+            free_pages: self.schedule.pages().available(),
+            shared_tokens: self.schedule.shared_tokens(),
+            ..self.counts
+        }
+    }
+
+    /// Computes the next tokens of all sequences that run. **Evaluates** them. Nothing where none runs or waits.
+    ///
+    /// # Errors
+    /// What the operations fail with. All sequences of that computation are ended then, as their caches are not what they should be.
+    #[track_caller]
+    pub fn step(&mut self) -> Result<Vec<Event>> {
+        let plan = self.schedule.plan();
+        if plan.is_empty() {
+            return Ok(Vec::new());
+        }
+        match self.compute(&plan) {
+            Ok(logits) => {
+                self.counts.steps += 1;
+                Ok(self.choose(&plan, &logits))
+            }
+            Err(e) => {
+                let all: Vec<Id> = self.active.keys().copied().collect();
+                all.into_iter().for_each(|id| self.cancel(id));
+                self.schedule.forget();
+                // Arrays of the failed computation are gone for good.
+                self.cache = PagedCache::new(&self.model, self.longest)?;
+                Err(e)
+            }
+        }
+    }
+
+    /// The logits behind the last tokens of those parts that are last ones.
+    fn compute(&mut self, plan: &[Work]) -> Result<Vec<f32>> {
+        let (mut tokens, mut places, mut rows) = (Vec::new(), Vec::new(), Vec::new());
+        let mut highest = 0;
+        for work in plan {
+            let (all, pages) = self.schedule.sequence(work.id)?;
+            highest = pages.iter().fold(highest, |h, &p| h.max(p as usize + 1));
+            for position in work.range.clone() {
+                tokens.push(all[position]);
+                places.push((position, pages));
+            }
+            if work.last {
+                rows.push(tokens.len() as i32 - 1);
+            }
+        }
+        let batch = Batch::new(&places)?;
+        if highest > self.cache.pages() {
+            let limit = self.schedule.limits().pages;
+            self.cache
+                .reserve(highest.next_power_of_two().max(32).min(limit))?;
+        }
+        let (tokens, wanted) = (
+            Array::from_iter(tokens)?,
+            Array::from_iter(rows.iter().copied())?,
+        );
+        let mut attend = self.cache.with(&batch);
+        let logits = self.model.forward(&tokens, &wanted, &mut attend)?;
+        match rows.is_empty() {
+            true => {
+                crate::eval(self.cache.arrays().collect::<Vec<_>>())?;
+                Ok(Vec::new())
+            }
+            false => logits.to_vec(),
+        }
+    }
+
+    fn choose(&mut self, plan: &[Work], logits: &[f32]) -> Vec<Event> {
+        let mut rows = logits.chunks(self.model.config().vocabulary as usize);
+        let mut events = Vec::new();
+        for work in plan {
+            let Some(active) = self.active.get_mut(&work.id) else {
+                continue;
+            };
+            let prompt = active.prompt.saturating_sub(work.range.start);
+            self.counts.prompt_tokens += prompt.min(work.range.len()) as u64;
+            if !work.last {
+                self.schedule.computed(work, None);
+                continue;
+            }
+            let chosen = active
+                .sampler
+                .choose(rows.next().unwrap_or_default(), active.top);
+            self.schedule.computed(work, Some(chosen.token));
+            self.counts.generated_tokens += 1;
+            active.left -= 1;
+            let finish = match active.ends.contains(&chosen.token) {
+                true => Some(Finish::Stop),
+                false if active.left == 0 => Some(Finish::Length),
+                false => None,
+            };
+            if finish.is_some() {
+                self.cancel(work.id);
+            }
+            events.push(Event {
+                id: work.id,
+                chosen,
+                finish,
+            });
+        }
+        events
+    }
+}

@@ -1,0 +1,348 @@
+//! A decoder of the Llama family.
+
+use super::config::{Activation, Config};
+use super::matrix::{Matrix, Then};
+use super::rope::Angles;
+use super::weights::Weights;
+use crate::kernels::{norms, transformer};
+use crate::{Array, Dtype, Error, Result, fast, ops};
+
+/// Where the attention of a layer finds keys and values, and keeps those of new tokens.
+pub trait Attend {
+    /// Attention of the new tokens in a layer: `queries` (T, heads, width of a head), `keys` and `values`
+    /// (T, kv_heads, width of a head), none of them turned yet. The result is like `queries`.
+    ///
+    /// # Errors
+    /// What the operations fail with.
+    fn attend(
+        &mut self,
+        layer: usize,
+        queries: &Array,
+        keys: Array,
+        values: Array,
+    ) -> Result<Array>;
+}
+
+/// The weights of a model, and what they compute.
+#[derive(Debug)]
+pub struct Model {
+    config: Config,
+    embedding: Matrix,
+    layers: Vec<Layer>,
+    norm: Array,
+    /// None where the matrix of the tokens' vectors serves.
+    head: Option<Matrix>,
+    /// Whether norms and the like are MLX's own operations.
+    plain: bool,
+    dtype: Dtype,
+    /// What the file divides the rotary angles by.
+    rope_factors: Option<Vec<f32>>,
+}
+
+#[derive(Debug)]
+struct Layer {
+    attention_norm: Array,
+    /// Queries, keys and values, by one product where their matrices are packed alike.
+    attention: Projections,
+    query_norm: Option<Array>,
+    key_norm: Option<Array>,
+    output: Linear,
+    after_attention: Option<Array>,
+    hidden_norm: Array,
+    gate: Matrix,
+    up: Matrix,
+    down: Matrix,
+    after_hidden: Option<Array>,
+}
+
+/// A product, and a sum where the model has one.
+#[derive(Debug)]
+struct Linear {
+    matrix: Matrix,
+    bias: Option<Array>,
+}
+
+impl Linear {
+    fn apply(&self, x: &Array, residual: Option<&Array>) -> Result<Array> {
+        let bias = self.bias.as_ref();
+        self.matrix.apply_then(x, Then { bias, residual })
+    }
+}
+
+/// What makes queries, keys and values.
+#[derive(Debug)]
+enum Projections {
+    Each(Box<[Linear; 3]>),
+    /// The rows of the three matrices one after the other.
+    Together(Linear),
+}
+
+impl Projections {
+    fn new(each: [Linear; 3]) -> Result<Self> {
+        let matrices = [&each[0].matrix, &each[1].matrix, &each[2].matrix];
+        let biases: Vec<&Array> = each.iter().filter_map(|l| l.bias.as_ref()).collect();
+        let bias = match biases.len() {
+            0 => None,
+            3 => Some(ops::concatenate(&biases, 0)?),
+            _ => return Ok(Projections::Each(Box::new(each))),
+        };
+        Ok(match Matrix::stacked(&matrices)? {
+            Some(matrix) => Projections::Together(Linear { matrix, bias }),
+            None => Projections::Each(Box::new(each)),
+        })
+    }
+
+    /// Queries, keys, values: (T, elements) each.
+    fn apply(&self, x: &Array, wide: i32, narrow: i32) -> Result<[Array; 3]> {
+        match self {
+            Projections::Each(each) => {
+                let [q, k, v] = &**each;
+                Ok([q.apply(x, None)?, k.apply(x, None)?, v.apply(x, None)?])
+            }
+            Projections::Together(all) => {
+                let y = all.apply(x, None)?;
+                let part = |from: i32, count: i32| y.index((.., from..from + count));
+                Ok([part(0, wide)?, part(wide, narrow)?, part(wide + narrow, narrow)?])
+            }
+        }
+    }
+
+    fn matrices(&self) -> impl Iterator<Item = &Matrix> {
+        let all = match self {
+            Projections::Each(each) => &each[..],
+            Projections::Together(one) => std::slice::from_ref(one),
+        };
+        all.iter().map(|l| &l.matrix)
+    }
+
+    fn matrices_mut(&mut self) -> impl Iterator<Item = &mut Matrix> {
+        let all = match self {
+            Projections::Each(each) => &mut each[..],
+            Projections::Together(one) => std::slice::from_mut(one),
+        };
+        all.iter_mut().map(|l| &mut l.matrix)
+    }
+}
+
+impl Model {
+    /// A model of these weights.
+    ///
+    /// # Errors
+    /// [`Error::Io`] for what is missing, [`Error::Shape`] for what has another shape than the configuration says.
+    #[track_caller]
+    pub fn new(config: Config, mut weights: Weights) -> Result<Self> {
+        let c = &config;
+        let (width, head) = (c.width, c.head_width);
+        let (wide, narrow) = (c.heads * head, c.kv_heads * head);
+        let w = &mut weights;
+        let embedding = w.matrix("token_embd.weight", c.vocabulary, width)?;
+        let one = |norm: Array| match c.norm_adds_one {
+            true => norm.add(1.0),
+            false => Ok(norm),
+        };
+        let maybe_one = |norm: Option<Array>| norm.map(one).transpose();
+        let mut layers = Vec::new();
+        for number in 0..c.layers {
+            let name = |part: &str| format!("blk.{number}.{part}");
+            let mut linear = |part: &str, rows, columns| {
+                let bias = w.optional(&name(&format!("{part}.bias")), rows)?;
+                let matrix = w.matrix(&name(&format!("{part}.weight")), rows, columns)?;
+                Ok::<_, Error>(Linear { matrix, bias })
+            };
+            let queries = linear("attn_q", wide, width)?;
+            let keys = linear("attn_k", narrow, width)?;
+            let values = linear("attn_v", narrow, width)?;
+            let output = linear("attn_output", width, wide)?;
+            layers.push(Layer {
+                attention_norm: one(w.vector(&name("attn_norm.weight"), width)?)?,
+                attention: Projections::new([queries, keys, values])?,
+                query_norm: maybe_one(w.optional(&name("attn_q_norm.weight"), head)?)?,
+                key_norm: maybe_one(w.optional(&name("attn_k_norm.weight"), head)?)?,
+                output,
+                after_attention: maybe_one(
+                    w.optional(&name("post_attention_norm.weight"), width)?,
+                )?,
+                hidden_norm: one(w.vector(&name("ffn_norm.weight"), width)?)?,
+                gate: w.matrix(&name("ffn_gate.weight"), c.hidden, width)?,
+                up: w.matrix(&name("ffn_up.weight"), c.hidden, width)?,
+                down: w.matrix(&name("ffn_down.weight"), width, c.hidden)?,
+                after_hidden: maybe_one(w.optional(&name("post_ffw_norm.weight"), width)?)?,
+            });
+        }
+        let norm = one(w.vector("output_norm.weight", width)?)?;
+        let head = match w.has("output.weight") {
+            true => Some(w.matrix("output.weight", c.vocabulary, width)?),
+            false => None,
+        };
+        let rope_factors = match w.optional("rope_freqs.weight", config.rope_dims / 2)? {
+            Some(factors) => Some(factors.to_vec::<f32>()?),
+            None => None,
+        };
+        Ok(Model {
+            config,
+            embedding,
+            layers,
+            norm,
+            head,
+            plain: false,
+            dtype: Dtype::Float32,
+            rope_factors,
+        })
+    }
+
+    /// The same model computed by MLX's operations alone, its weights in float32. **Evaluates** the weights.
+    ///
+    /// # Errors
+    /// What the evaluation fails with.
+    #[track_caller]
+    pub fn plain(mut self) -> Result<Self> {
+        self.plain = true;
+        for matrix in self.matrices_mut() {
+            *matrix = matrix.to_dense()?;
+        }
+        Ok(self)
+    }
+
+    fn matrices_mut(&mut self) -> impl Iterator<Item = &mut Matrix> {
+        let layers = self.layers.iter_mut().flat_map(|l| {
+            let others = [&mut l.output.matrix, &mut l.gate, &mut l.up, &mut l.down];
+            l.attention.matrices_mut().chain(others)
+        });
+        layers.chain(&mut self.head).chain([&mut self.embedding])
+    }
+
+    /// Bytes of all matrices that a token's computation reads.
+    pub fn nbytes(&self) -> usize {
+        let layers = self.layers.iter().flat_map(|l| {
+            let others = [&l.output.matrix, &l.gate, &l.up, &l.down];
+            l.attention.matrices().chain(others)
+        });
+        let head = self.head.as_ref().unwrap_or(&self.embedding);
+        layers.chain([head]).map(Matrix::nbytes).sum()
+    }
+
+    /// The rotary angles of layers that see all tokens, or of those with a window.
+    pub(super) fn angles(&self, window: bool) -> Angles {
+        Angles::new(&self.config, window, self.rope_factors.as_deref())
+    }
+
+    /// Its shape.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The dtype that it computes in.
+    pub fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    /// Whether it is computed by MLX's operations alone.
+    pub fn is_plain(&self) -> bool {
+        self.plain
+    }
+
+    /// Logits (rows, vocabulary), float32, behind the tokens of the numbers `rows` among the new `tokens` (T,).
+    ///
+    /// # Errors
+    /// What the operations fail with.
+    #[track_caller]
+    pub fn forward(&self, tokens: &Array, rows: &Array, attend: &mut dyn Attend) -> Result<Array> {
+        let c = &self.config;
+        let mut x = self.embedding.rows(tokens, self.dtype)?;
+        if c.embedding_scale != 1.0 {
+            x = x.multiply(c.embedding_scale)?;
+        }
+        for (number, layer) in self.layers.iter().enumerate() {
+            x = self.attention(number, layer, x, attend)?;
+            x = self.hidden(layer, x)?;
+        }
+        let x = self.norm(&x.take(rows, 0)?, &self.norm)?;
+        let head = self.head.as_ref().unwrap_or(&self.embedding);
+        head.apply(&x)?.astype(Dtype::Float32)
+    }
+
+    /// `x` plus the attention of its norm.
+    fn attention(
+        &self,
+        number: usize,
+        layer: &Layer,
+        x: Array,
+        attend: &mut dyn Attend,
+    ) -> Result<Array> {
+        let c = &self.config;
+        let (tokens, wide) = (x.shape()[0], c.heads * c.head_width);
+        let heads = |y: &Array, heads: i32, norm: &Option<Array>| {
+            let y = y.reshape((tokens, heads, c.head_width))?;
+            self.maybe_norm(y, norm.as_ref())
+        };
+        let y = self.norm(&x, &layer.attention_norm)?;
+        let [q, k, v] = layer.attention.apply(&y, wide, c.kv_heads * c.head_width)?;
+        let queries = heads(&q, c.heads, &layer.query_norm)?;
+        let keys = heads(&k, c.kv_heads, &layer.key_norm)?;
+        let values = heads(&v, c.kv_heads, &None)?;
+        let y = attend.attend(number, &queries, keys, values)?;
+        let y = y.reshape((tokens, wide))?;
+        self.added(x, layer.after_attention.as_ref(), |x| layer.output.apply(&y, x))
+    }
+
+    /// `x` plus the feed-forward part of its norm.
+    fn hidden(&self, layer: &Layer, x: Array) -> Result<Array> {
+        let y = self.norm(&x, &layer.hidden_norm)?;
+        let y = self.between(layer, &y)?;
+        self.added(x, layer.after_hidden.as_ref(), |residual| {
+            let bias = None;
+            layer.down.apply_then(&y, Then { bias, residual })
+        })
+    }
+
+    /// `x` plus a product, which takes the sum along unless a norm stands between.
+    fn added(
+        &self,
+        x: Array,
+        norm: Option<&Array>,
+        product: impl FnOnce(Option<&Array>) -> Result<Array>,
+    ) -> Result<Array> {
+        match norm {
+            Some(norm) => x.add(self.norm(&product(None)?, norm)?),
+            None => product(Some(&x)),
+        }
+    }
+
+    fn between(&self, layer: &Layer, x: &Array) -> Result<Array> {
+        if self.config.activation == Activation::Silu
+            && let Some(y) = Matrix::swiglu(&layer.gate, &layer.up, x)?
+        {
+            return Ok(y);
+        }
+        let (gate, up) = (layer.gate.apply(x)?, layer.up.apply(x)?);
+        match (self.config.activation, self.plain) {
+            (Activation::Silu, false) => transformer::swiglu2(&gate, &up),
+            (Activation::Gelu, false) => transformer::geglu2(&gate, &up),
+            (Activation::Silu, true) => gate.multiply(&gate.sigmoid()?)?.multiply(&up),
+            (Activation::Gelu, true) => gelu(&gate)?.multiply(&up),
+        }
+    }
+
+    fn norm(&self, x: &Array, weight: &Array) -> Result<Array> {
+        match self.plain {
+            true => fast::rms_norm(x, weight, self.config.epsilon),
+            false => norms::rmsnorm(x, weight).eps(self.config.epsilon).call(),
+        }
+    }
+
+    fn maybe_norm(&self, x: Array, weight: Option<&Array>) -> Result<Array> {
+        match weight {
+            Some(weight) => self.norm(&x, weight),
+            None => Ok(x),
+        }
+    }
+}
+
+/// `x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))`.
+fn gelu(x: &Array) -> Result<Array> {
+    let cubed = x.square()?.multiply(x)?.multiply(0.044_715)?;
+    let angle = x
+        .add(&cubed)?
+        .multiply((2.0 / std::f32::consts::PI).sqrt())?;
+    x.multiply(0.5)?.multiply(&angle.tanh()?.add(1.0)?)
+}

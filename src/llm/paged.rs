@@ -1,0 +1,189 @@
+//! Keys and values of many sequences in pages that they share.
+
+use super::config::Config;
+use super::model::{Attend, Model};
+use crate::kernels::attention::paged_attention;
+use crate::kernels::rope::paged_rope_and_cache_update;
+use crate::{Array, Dtype, Error, Result, ops};
+
+/// The cache of a server: for each layer keys and values in pages of [`SLOTS`] tokens.
+///
+/// Which page belongs to whom is told by the tables of a [`Batch`], which [`Pages`](super::Pages) keeps.
+#[derive(Debug)]
+pub struct PagedCache {
+    /// Keys and values of each layer: (pages, slots, kv_heads, width of a head).
+    layers: Vec<[Array; 2]>,
+    /// Cosines and sines, of layers that see all and of layers with a window.
+    tables: [[Array; 2]; 2],
+    config: Config,
+    pages: usize,
+    dtype: Dtype,
+}
+
+/// Tokens of a page.
+pub const SLOTS: usize = 16;
+
+/// Where the tokens of one computation stand.
+#[derive(Debug)]
+pub struct Batch {
+    /// The position of each token in its sequence, (T,).
+    positions: Array,
+    /// The pages of each token's sequence, (T, pages), -1 where there is none.
+    table: Array,
+    /// How many tokens of its sequence each token sees, itself included, (T,).
+    lengths: Array,
+}
+
+impl Batch {
+    /// From the position of each token and the pages of its sequence.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where a position lies behind the last page, or there is no token.
+    #[track_caller]
+    pub fn new(tokens: &[(usize, &[u32])]) -> Result<Self> {
+        let widest = tokens.iter().map(|(_, pages)| pages.len()).max();
+        let Some(widest) = widest else {
+            return Err(Error::argument("tokens", "at least one", 0));
+        };
+        let mut table = vec![-1i32; tokens.len() * widest.max(1)];
+        let mut positions = Vec::with_capacity(tokens.len());
+        for (row, (position, pages)) in table.chunks_mut(widest.max(1)).zip(tokens) {
+            if *position >= pages.len() * SLOTS {
+                let room = format!(
+                    "below {}, as there are {} pages",
+                    pages.len() * SLOTS,
+                    pages.len()
+                );
+                return Err(Error::argument("position", room, position));
+            }
+            // A token sees the pages up to its own.
+            for (place, page) in row.iter_mut().zip(&pages[..=position / SLOTS]) {
+                *place = *page as i32;
+            }
+            positions.push(*position as i64);
+        }
+        let count = tokens.len();
+        let lengths: Vec<i32> = positions.iter().map(|p| *p as i32 + 1).collect();
+        Ok(Batch {
+            table: Array::from_slice(&table, (count, widest.max(1)))?,
+            lengths: Array::from_slice(&lengths, count)?,
+            positions: Array::from_slice(&positions, count)?,
+        })
+    }
+}
+
+impl PagedCache {
+    /// A cache with a few pages for sequences of at most `longest` tokens. It grows with [`reserve`](Self::reserve).
+    ///
+    /// # Errors
+    /// [`Error::Memory`] and what the operations fail with.
+    #[track_caller]
+    pub fn new(model: &Model, longest: usize) -> Result<Self> {
+        let config = model.config().clone();
+        let positions = longest.min(config.context as usize) as i32;
+        let tables = [
+            model.angles(false).tables(positions)?,
+            model.angles(true).tables(positions)?,
+        ];
+        let empty = Array::zeros(
+            (0, SLOTS as i32, config.kv_heads, config.head_width),
+            model.dtype(),
+        )?;
+        Ok(PagedCache {
+            layers: vec![[empty.clone(), empty]; config.layers],
+            tables,
+            config,
+            pages: 0,
+            dtype: model.dtype(),
+        })
+    }
+
+    /// How many pages there are.
+    pub fn pages(&self) -> usize {
+        self.pages
+    }
+
+    /// Bytes of a page, all layers together.
+    pub fn page_bytes(&self) -> usize {
+        let c = &self.config;
+        2 * c.layers * SLOTS * (c.kv_heads * c.head_width) as usize * self.dtype.size()
+    }
+
+    /// Makes room for at least `pages` pages; what is in the others stays. **Evaluates** the cache.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] and what the operations fail with.
+    #[track_caller]
+    pub fn reserve(&mut self, pages: usize) -> Result<()> {
+        if pages <= self.pages {
+            return Ok(());
+        }
+        let c = &self.config;
+        let more = (pages - self.pages) as i32;
+        let shape = (more, SLOTS as i32, c.kv_heads, c.head_width);
+        for layer in &mut self.layers {
+            for cache in layer {
+                let room = Array::zeros(shape, self.dtype)?;
+                *cache = ops::concatenate([&*cache, &room], 0)?;
+                cache.eval()?;
+            }
+        }
+        self.pages = pages;
+        Ok(())
+    }
+
+    /// All keys and values, to evaluate them with the results of a computation.
+    pub fn arrays(&self) -> impl Iterator<Item = &Array> {
+        self.layers.iter().flatten()
+    }
+
+    /// The cache as the attention of the tokens of `batch`.
+    pub fn with<'a>(&'a mut self, batch: &'a Batch) -> PagedAttend<'a> {
+        PagedAttend { cache: self, batch }
+    }
+}
+
+/// A [`PagedCache`] and the places of the tokens that are computed.
+#[derive(Debug)]
+pub struct PagedAttend<'a> {
+    cache: &'a mut PagedCache,
+    batch: &'a Batch,
+}
+
+impl Attend for PagedAttend<'_> {
+    #[track_caller]
+    fn attend(
+        &mut self,
+        layer: usize,
+        queries: &Array,
+        keys: Array,
+        values: Array,
+    ) -> Result<Array> {
+        let PagedAttend { cache, batch } = self;
+        let c = &cache.config;
+        let window = c.window_of(layer);
+        let [cos, sin] = &cache.tables[usize::from(window.is_some())];
+        let [k_cache, v_cache] = &cache.layers[layer];
+        let update = paged_rope_and_cache_update(
+            queries,
+            &keys,
+            &values,
+            cos,
+            sin,
+            k_cache,
+            v_cache,
+            &batch.positions,
+            &batch.table,
+        );
+        let update = update.traditional(c.rope_neighbours).dims(c.rope_dims);
+        let [queries, k, v] = update.call()?;
+        let mut attention = paged_attention(&queries, &k, &v, &batch.table, &batch.lengths);
+        if let Some(window) = window {
+            attention = attention.window(window);
+        }
+        let y = attention.scale(c.attention_scale).call()?;
+        // The arrays that were here go, so that the new ones may take their memory.
+        cache.layers[layer] = [k, v];
+        Ok(y)
+    }
+}

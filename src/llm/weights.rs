@@ -1,0 +1,146 @@
+//! The arrays of a model's files, under one set of names.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::matrix::Matrix;
+use crate::io::{GgufValue, load_gguf_raw, load_safetensors};
+use crate::{Array, Dtype, Error, Result};
+
+/// Named matrices and vectors; names are those of GGUF files, such as `blk.0.attn_q.weight`.
+#[derive(Debug, Default)]
+pub struct Weights {
+    matrices: BTreeMap<String, Matrix>,
+}
+
+impl Weights {
+    /// The arrays and the metadata of a GGUF file.
+    #[track_caller]
+    pub(super) fn from_gguf(path: &Path) -> Result<(Self, BTreeMap<String, GgufValue>)> {
+        let file = load_gguf_raw(path)?;
+        let mut matrices = BTreeMap::new();
+        for (name, tensor) in &file.tensors {
+            matrices.insert(name.clone(), Matrix::from_gguf(tensor)?);
+        }
+        Ok((Weights { matrices }, file.metadata))
+    }
+
+    /// The arrays of all `.safetensors` files of a folder. `post_norms` tells whether the model has norms behind its parts, too.
+    #[track_caller]
+    pub(super) fn from_folder(folder: &Path, post_norms: bool) -> Result<Self> {
+        let cannot = |e| Error::io(format!("{}: {e}", folder.display()));
+        let mut files: Vec<PathBuf> = Vec::new();
+        for entry in fs::read_dir(folder).map_err(cannot)? {
+            let path = entry.map_err(cannot)?.path();
+            if path.extension().is_some_and(|e| e == "safetensors") {
+                files.push(path);
+            }
+        }
+        if files.is_empty() {
+            return Err(Error::io(format!(
+                "{}: no .safetensors file is there",
+                folder.display()
+            )));
+        }
+        files.sort();
+        let mut matrices = BTreeMap::new();
+        for file in files {
+            for (name, array) in load_safetensors(&file)?.arrays {
+                let Some(ours) = ours(&name, post_norms) else {
+                    continue;
+                };
+                if matrices.insert(ours, Matrix::Dense(array)).is_some() {
+                    let file = file.display();
+                    return Err(Error::io(format!("{file}: `{name}` is there twice")));
+                }
+            }
+        }
+        Ok(Weights { matrices })
+    }
+
+    /// From arrays that a program made, named as in GGUF files.
+    pub fn from_arrays(arrays: impl IntoIterator<Item = (String, Array)>) -> Self {
+        let dense = arrays.into_iter().map(|(n, a)| (n, Matrix::Dense(a)));
+        Weights {
+            matrices: dense.collect(),
+        }
+    }
+
+    /// Whether there is an array of this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.matrices.contains_key(name)
+    }
+
+    /// The matrix of this name, out of the set, if it has this shape.
+    #[track_caller]
+    pub(super) fn matrix(&mut self, name: &str, rows: i32, columns: i32) -> Result<Matrix> {
+        let Some(matrix) = self.matrices.remove(name) else {
+            return Err(Error::io(format!("the model has no `{name}`")));
+        };
+        matrix.check(name, rows, columns)?;
+        Ok(matrix)
+    }
+
+    /// The vector of this name and length in float32.
+    #[track_caller]
+    pub(super) fn vector(&mut self, name: &str, length: i32) -> Result<Array> {
+        match self.optional(name, length)? {
+            Some(vector) => Ok(vector),
+            None => Err(Error::io(format!("the model has no `{name}`"))),
+        }
+    }
+
+    /// As [`vector`](Self::vector), where a model may have none.
+    #[track_caller]
+    pub(super) fn optional(&mut self, name: &str, length: i32) -> Result<Option<Array>> {
+        let Some(matrix) = self.matrices.remove(name) else {
+            return Ok(None);
+        };
+        let Matrix::Dense(vector) = matrix else {
+            return Err(Error::io(format!(
+                "`{name}` is packed, which vectors are not"
+            )));
+        };
+        if vector.shape() != [length] {
+            return Err(Error::shape(format!(
+                "`{name}`: expected shape [{length}], got {:?}",
+                vector.shape()
+            )));
+        }
+        Ok(Some(vector.astype(Dtype::Float32)?))
+    }
+}
+
+/// The name in GGUF files of an array with the name of a transformers model; none for what is not needed.
+fn ours(name: &str, post_norms: bool) -> Option<String> {
+    let name = name.strip_prefix("language_model.").unwrap_or(name);
+    let whole = match name {
+        "model.embed_tokens.weight" => "token_embd.weight",
+        "model.norm.weight" => "output_norm.weight",
+        "lm_head.weight" => "output.weight",
+        _ => {
+            let (number, rest) = name.strip_prefix("model.layers.")?.split_once('.')?;
+            let (part, kind) = rest.rsplit_once('.')?;
+            let part = match part {
+                "input_layernorm" => "attn_norm",
+                "self_attn.q_proj" => "attn_q",
+                "self_attn.k_proj" => "attn_k",
+                "self_attn.v_proj" => "attn_v",
+                "self_attn.o_proj" => "attn_output",
+                "self_attn.q_norm" => "attn_q_norm",
+                "self_attn.k_norm" => "attn_k_norm",
+                "post_attention_layernorm" if post_norms => "post_attention_norm",
+                "post_attention_layernorm" => "ffn_norm",
+                "pre_feedforward_layernorm" => "ffn_norm",
+                "post_feedforward_layernorm" => "post_ffw_norm",
+                "mlp.gate_proj" => "ffn_gate",
+                "mlp.up_proj" => "ffn_up",
+                "mlp.down_proj" => "ffn_down",
+                _ => return None,
+            };
+            return Some(format!("blk.{number}.{part}.{kind}"));
+        }
+    };
+    Some(whole.to_owned())
+}
