@@ -2,8 +2,8 @@
 #include "tiles.metal"
 
 // Threadgroup memory is declared in these, so that vectors and copies find whole lines.
-struct alignas(64) kk_tile_line {
-  uint words[16];
+struct kk_tile_line {
+  alignas(64) uint words[16];
 };
 // How many hold so many elements of a type.
 template <typename S>
@@ -209,4 +209,33 @@ inline void kk_tile_mma(thread kk_tile<1, R, C>& t, kk_tile_block<1, R, K, TA, P
 template <int R, int C, int K, bool TB, typename Q>
 inline void kk_tile_mma(thread kk_tile<1, R, C>& t, thread kk_tile<1, R, K>& a, kk_tile_block<1, K, C, TB, Q> b, int) {
   kk_tile_loop<R, C, K, false, TB>(t.v, (thread const float*)(a.v), b.p, R, b.cols, b.rows);
+}
+
+// Inner products for one thread: sums[r * step + c] += row r of `a`, which are floats, by column c of `b`, both without gaps and n long.
+template <int ROWS, int COLS, typename P, typename Q, typename S>
+inline void kk_tile_inner(P a, long a_row, Q b, long b_col, int n, S sums, long step) {
+  for (int r = 0; r < ROWS; ++r)
+    for (int c = 0; c < COLS; ++c) {
+      const auto x = a + r * a_row;
+      const auto y = b + c * b_col;
+      float part[16];
+      for (int i = 0; i < 16; ++i) part[i] = 0.0f;
+      int k = 0;
+      for (; k + 16 <= n; k += 16)
+        for (int i = 0; i < 16; ++i) part[i] = metal::fma(x[k + i], float(y[k + i]), part[i]);
+      for (int i = 0; k + i < n; ++i) part[i] = metal::fma(x[k + i], float(y[k + i]), part[i]);
+      for (int half_way = 8; half_way > 0; half_way /= 2)
+        for (int i = 0; i < half_way; ++i) part[i] += part[i + half_way];
+      sums[r * step + c] += part[0];
+    }
+}
+
+// Rows of a matrix times numbers: sums[r * step + c] += a[r * a_row + k] * b[k * b_row + c] for k < DEPTH, c < cols.
+template <int ROWS, int DEPTH, typename P, typename Q, typename S>
+inline void kk_tile_outer(P a, long a_row, Q b, long b_row, int cols, S sums, long step) {
+  for (int k = 0; k < DEPTH; ++k)
+    for (int r = 0; r < ROWS; ++r) {
+      const float x = a[r * a_row + k];
+      for (int c = 0; c < cols; ++c) sums[r * step + c] = metal::fma(x, float(b[k * b_row + c]), sums[r * step + c]);
+    }
 }
