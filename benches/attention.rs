@@ -109,13 +109,7 @@ fn decode(gpu: bool) -> Result<()> {
             let own = time(calls, &|q| decode_attention(q, &k, &v).call(), &q)?;
             row(&name, bytes, own, floor, flops);
             let mlx = |q: &Array| fast::scaled_dot_product_attention(q, &k, &v, scale).call();
-            row(
-                &format!("  MLX"),
-                bytes,
-                time(calls, &mlx, &q)?,
-                floor,
-                flops,
-            );
+            row("  MLX", bytes, time(calls, &mlx, &q)?, floor, flops);
             for ([k, v], bits) in codes.iter().zip([8, 4]) {
                 let bytes = 2 * (k.codes.nbytes() + k.scales.nbytes());
                 let floor = copy(bytes, calls)?;

@@ -427,6 +427,25 @@ fn flash_attention_of_views() {
     .unwrap();
 }
 
+/// What a GPU runs, and the checks of accesses, which a process settles by its environment.
+#[test]
+fn attention_in_other_ways() {
+    for way in [("ZMLX_CHECKED", "1"), ("ZMLX_ROW_GROUPS", "gpu")] {
+        crate::process::run(
+            "flash::ways_of_attention",
+            &[way, ("ZMLX_ENGINE", "cpu")],
+            1,
+        );
+    }
+}
+
+#[test]
+#[ignore = "run by attention_in_other_ways"]
+fn ways_of_attention() {
+    crate::decode::decode_attention_of_views();
+    flash_attention_of_views();
+}
+
 /// Whatever the rule names gives the same.
 #[test]
 fn the_picker_keeps_to_the_options() {

@@ -91,7 +91,7 @@ impl Plan {
             team: 1,
             width,
             unit: width,
-            tokens: 16,
+            tokens: 32,
         };
         if gpu {
             plan.team = (width + 7) / 8;
