@@ -104,7 +104,7 @@ pub mod prelude {
     pub use crate::{
         Array, Device, Dtype, Ellipsis, Error, Frozen, MetalKernel, NewAxis, Stream, Worker, api,
         async_eval, autograd, compile, custom_function, elementwise, eval, fast, grad, keepdims,
-        ops, random, rowwise, step, vmap,
+        nn, ops, optim, random, rowwise, step, vmap,
     };
 }
 

@@ -29,7 +29,7 @@ const TINY: Config = Config {
 };
 
 fn text() -> Data {
-    let text = std::fs::read(common::root().join("docs/CATALOG.md")).unwrap();
+    let text = std::fs::read(common::root().join("docs/KERNELS.md")).unwrap();
     Data::new(text, 8, 32).unwrap()
 }
 

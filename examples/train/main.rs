@@ -101,7 +101,9 @@ fn train(name: &str, from: u64, to: u64, data: &Data, steps: &mut dyn Steps) -> 
 
 fn main() -> Result<()> {
     let options = options()?;
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    // Cargo says where the repository is; so can whoever carries the program elsewhere.
+    let root = std::env::var_os("CARGO_MANIFEST_DIR");
+    let root = root.map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
     let read = |file: &str| std::fs::read(root.join(file)).map_err(Error::other);
     let mut text = Vec::new();
     for file in [

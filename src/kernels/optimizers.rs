@@ -1,5 +1,7 @@
 //! Steps of optimizers.
 
+pub(crate) mod many;
+
 use std::borrow::Cow;
 
 use super::arguments::{check_float, check_shape, number};

@@ -10,7 +10,8 @@ use crate::{Array, Dtype, Error, IntoShape, Result, random};
 /// let mut init = Init::seed(7).of_type(Dtype::Float16);
 /// let w = init.glorot_uniform(&[3, 5])?;
 /// assert_eq!((w.shape(), w.dtype()), (&[3, 5][..], Dtype::Float16));
-/// assert!(w.abs()?.max(..)?.item::<f32>()? <= 0.87); // sqrt(6 / (3 + 5)), rounded
+/// let most = w.abs()?.max(..)?.astype(Dtype::Float32)?.item::<f32>()?;
+/// assert!(most <= 0.87); // sqrt(6 / (3 + 5)), rounded
 /// # Ok(())
 /// # }
 /// ```

@@ -90,6 +90,11 @@ mod weight;
 
 pub use zmlx_macros::Module;
 
+pub use crate::kernels::activations::{
+    celu, elu, gelu, gelu_tanh, hard_sigmoid, hardswish, leaky_relu, logsigmoid, mish, quick_gelu,
+    relu, relu2, selu, sigmoid, silu, softplus, softsign, tanh,
+};
+
 pub use self::activation::Activation;
 pub use self::arrays::{Arrays, eval_all};
 pub use self::attention::{Attention, AttentionConfig};

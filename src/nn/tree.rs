@@ -7,7 +7,8 @@ use super::module::{Module, Node, Visit, VisitMut};
 use crate::{Array, ArrayMap, Error, Result};
 
 /// Arrays by the names that a module gives them, in alphabetical order. It reads like the map that it holds, and is
-/// itself a module of trained parameters, so gradients can be taken of a function of any tree.
+/// itself a module of trained parameters, so gradients can be taken of a function of any tree. (It has no place to note that one is
+/// frozen: [`freeze`](super::ModuleExt::freeze) finds none.)
 ///
 /// ```
 /// use zmlx::{Array, nn::{self, Tree}};
@@ -147,15 +148,9 @@ impl Module for Tree {
 
     fn visit_mut(&mut self, to: &mut VisitMut<'_>) {
         for (name, value) in &mut self.arrays {
-            // A tree has no place for a mark, so its arrays cannot be frozen.
-            let mut trained = true;
-            to.within(
-                name,
-                Node::Leaf {
-                    value,
-                    trained: Some(&mut trained),
-                },
-            );
+            // A tree has no place for a mark.
+            let trained = None;
+            to.within(name, Node::Leaf { value, trained });
         }
     }
 }

@@ -219,6 +219,17 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
             assert_eq!(cache.offset(), 2);
         }
         cache.update(&kv(2, 1), &kv(2, 1)).unwrap();
+        // Values of another width are refused when the keys have come in.
+        let mut ring = KvCache::rotating(2).unwrap();
+        let of = |n: f32| Array::full((1, 1, 1, 4), n, F32).unwrap();
+        (0..3).for_each(|n| drop(ring.update(&of(n as f32), &of(0.0)).unwrap()));
+        let narrow = Array::ones((1, 1, 1, 3), F32).unwrap();
+        assert!(ring.update(&of(9.0), &narrow).is_err());
+        let seen = ring.update(&of(3.0), &of(0.0)).unwrap().keys;
+        assert_eq!(
+            seen.index((0, 0, .., 0)).unwrap().to_vec::<f32>().unwrap(),
+            [2.0, 3.0]
+        );
         assert!(KvCache::rotating(0).is_err() && KvCache::preallocated(-1).is_err());
         for config in [
             AttentionConfig::new(64, 0),

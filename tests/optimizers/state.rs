@@ -196,10 +196,89 @@ fn what_does_not_fit_is_refused_and_changes_nothing() {
         ] {
             assert!(error.contains(words), "{error}");
         }
+        // An optimizer that has seen arrays of other shapes by the same names.
+        let tree = |n: i32| -> Tree {
+            let names =
+                ["a", "b", "c", "d"].map(|name| (name.to_owned(), Array::ones(n, F32).unwrap()));
+            names.into_iter().collect()
+        };
+        let mut seen = optim::AdamW::new(0.1);
+        seen.update(&mut tree(16), tree(16)).unwrap();
+        assert!(seen.update(&mut tree(32), tree(32)).is_err());
         let wrong = optim::AdamW::new(f64::NAN);
         let grads = model.trained();
         assert!({ wrong }.update(&mut model, grads).is_err());
         assert_eq!((optimizer.step(), bytes(&model.parameters())), (0, before));
         assert!(optimizer.parameters().is_empty());
+    });
+}
+
+/// Small arrays share a launch with others; each goes the way that it would go alone.
+#[test]
+fn many_small_arrays_go_as_each_alone() {
+    on_worker(|| {
+        let mut rng = Rng::new();
+        // Some below the least size, some too large, a shape of several axes, more than two fours.
+        let shapes: [&[i32]; 13] = [
+            &[8],
+            &[9],
+            &[64],
+            &[3],
+            &[5, 7],
+            &[1000],
+            &[2048],
+            &[1],
+            &[300, 300],
+            &[33],
+            &[16],
+            &[100],
+            &[31],
+        ];
+        for (dtype, grad_dtype) in [(F32, F32), (BF16, BF16), (F16, F32)] {
+            let random = |rng: &mut Rng, shape: &[i32], dtype| {
+                let n = shape.iter().product::<i32>() as usize;
+                let a = Array::from_slice(&rng.normals(n), shape).unwrap();
+                a.astype(dtype).unwrap()
+            };
+            let named = |i: usize| format!("p{i:02}");
+            let mut together: Tree = Tree::new();
+            for (i, shape) in shapes.iter().enumerate() {
+                together.insert(named(i), random(&mut rng, shape, dtype));
+            }
+            let new = || optim::AdamW::new(0.01).weight_decay(0.1);
+            let mut optimizer = new();
+            let mut alone: Vec<(Tree, optim::AdamW)> = Vec::new();
+            for (name, p) in &together {
+                alone.push(([(name.clone(), p.clone())].into_iter().collect(), new()));
+            }
+            for _ in 0..5 {
+                let mut grads = Tree::new();
+                for (i, shape) in shapes.iter().enumerate() {
+                    grads.insert(named(i), random(&mut rng, shape, grad_dtype));
+                }
+                for ((tree, own), (name, g)) in alone.iter_mut().zip(&grads) {
+                    own.update(tree, [(name.clone(), g.clone())].into_iter().collect())
+                        .unwrap();
+                }
+                optimizer.update(&mut together, grads).unwrap();
+                nn::eval_all((&together, &optimizer)).unwrap();
+            }
+            // Corrections are rounded once more in one of both ways: a rounding of the parameter's dtype now and then.
+            let off = if dtype == F32 { 2e-6 } else { 2e-2 };
+            let wide = |a: &Array| crate::common::f64s(&a.astype(F32).unwrap());
+            for (tree, own) in &alone {
+                for (name, want) in tree {
+                    assert_eq!(
+                        (together[name].dtype(), together[name].shape()),
+                        (dtype, want.shape())
+                    );
+                    crate::common::all_close(&wide(&together[name]), &wide(want), off);
+                }
+                let all = optimizer.state().unwrap();
+                for (name, want) in own.state().unwrap().iter().filter(|(n, _)| *n != "step") {
+                    crate::common::all_close(&wide(&all[name]), &wide(want), 1e-6);
+                }
+            }
+        }
     });
 }

@@ -132,13 +132,18 @@ impl KvCache {
             let expected = "fewer than 2^31 positions in all";
             return Err(Error::argument("keys", expected, positions));
         };
+        let before = self.kind.clone();
         let seen = match &mut self.kind {
-            Kind::Straight(straight) => straight.update(keys, values, self.offset)?,
-            Kind::Ring(ring) => ring.update(keys, values, self.offset)?,
-            Kind::Packed(packed) => packed.update(keys, values, self.offset)?,
+            Kind::Straight(straight) => straight.update(keys, values, self.offset),
+            Kind::Ring(ring) => ring.update(keys, values, self.offset),
+            Kind::Packed(packed) => packed.update(keys, values, self.offset),
         };
-        self.offset = end;
-        Ok(seen)
+        match &seen {
+            Ok(_) => self.offset = end,
+            // Keys may have come in before values were refused.
+            Err(_) => self.kind = before,
+        }
+        seen
     }
 
     /// Forgets all positions from number `positions` on, as when another text begins like this one.
