@@ -1,4 +1,4 @@
-//! A real model, where it is: `ZMLX_TEST_MODEL`, or where `scripts/fetch-model` puts it.
+//! Real models, where `scripts/fetch-model` puts them.
 
 use std::env;
 use std::path::PathBuf;
@@ -8,7 +8,10 @@ use zmlx::llm::{self, Message, Plain, Request};
 
 use crate::common::on_worker;
 
-fn path() -> Option<PathBuf> {
+const SMOLLM2: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
+const GEMMA3: &str = "gemma-3-270m-q4_k_m.gguf";
+
+fn path(name: &str) -> Option<PathBuf> {
     let folder = || {
         let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
         let cache = cache.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cache")));
@@ -16,8 +19,7 @@ fn path() -> Option<PathBuf> {
             .map(PathBuf::from)
             .or_else(|| Some(cache?.join("zmlx/models")))
     };
-    let named = env::var_os("ZMLX_TEST_MODEL").map(PathBuf::from);
-    let path = named.or_else(|| Some(folder()?.join("SmolLM2-135M-Instruct.Q4_1.gguf")))?;
+    let path = folder()?.join(name);
     path.is_file().then_some(path)
 }
 
@@ -27,7 +29,7 @@ fn path() -> Option<PathBuf> {
 /// logits differ by far more at each of these 320 tokens.
 #[test]
 fn greedy_texts_are_those_of_the_reference() {
-    let Some(path) = path() else {
+    let Some(path) = path(SMOLLM2) else {
         println!("SKIPPED: no model here (`scripts/fetch-model` brings it)");
         return;
     };
@@ -46,7 +48,7 @@ const TO_MLX: f64 = 1e-3;
 
 #[test]
 fn probabilities_are_those_of_llama_cpp() {
-    let Some(path) = path().filter(|p| p.ends_with("SmolLM2-135M-Instruct.Q4_1.gguf")) else {
+    let Some(path) = path(SMOLLM2) else {
         println!("SKIPPED: no model here (`scripts/fetch-model` brings it)");
         return;
     };
@@ -101,23 +103,51 @@ fn against_llama_cpp(path: &std::path::Path) -> Result<()> {
     Ok(())
 }
 
+/// The same for a model of another family, packed in another way.
+#[test]
+fn greedy_texts_of_gemma_are_those_of_the_reference() {
+    let Some(path) = path(GEMMA3) else {
+        println!("SKIPPED: no model here (`scripts/fetch-model gemma3` brings it)");
+        return;
+    };
+    on_worker(move || {
+        let prompt = |l: &llm::Language| l.tokenizer.encode("The capital of France is", true);
+        let same = same_greedy(&path, 24, |l| Ok(vec![prompt(l)?]));
+        same.expect("both compute");
+    });
+}
+
 fn compare(path: &std::path::Path) -> Result<()> {
-    let llm = llm::load(path)?;
-    let mut plain = Plain::new(llm::load_parts(path)?.0)?;
-    let language = llm.language().clone();
+    same_greedy(path, 64, prompts)
+}
+
+fn prompts(language: &llm::Language) -> Result<Vec<Vec<u32>>> {
     let text = |t: &str| language.tokenizer.encode(t, true);
-    let prompts = [
+    Ok(vec![
         text("Once upon a time")?,
         text("The capital of France is")?,
         text("fn main() {\n    let x = 3;\n")?,
         text("1, 2, 3, 5, 8, 13,")?,
-        match language.chat {
+        match &language.chat {
             Some(_) => language.chat_tokens(&[Message::new("user", "What is a whale?")])?,
             None => text("A whale is")?,
         },
-    ];
-    for prompt in prompts {
-        let mut stream = llm.generate_tokens(prompt.clone()).max_tokens(64).stream();
+    ])
+}
+
+fn same_greedy(
+    path: &std::path::Path,
+    count: usize,
+    prompts: impl FnOnce(&llm::Language) -> Result<Vec<Vec<u32>>>,
+) -> Result<()> {
+    let llm = llm::load(path)?;
+    let mut plain = Plain::new(llm::load_parts(path)?.0)?;
+    let language = llm.language().clone();
+    for prompt in prompts(&language)? {
+        let mut stream = llm
+            .generate_tokens(prompt.clone())
+            .max_tokens(count)
+            .stream();
         stream.by_ref().collect::<Result<String>>()?;
         let got = stream.tokens().to_vec();
         let want = plain.greedy(&prompt, got.len())?;
