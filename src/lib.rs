@@ -27,6 +27,7 @@
 //! | differentiate, vectorize, compile | [`grad`], [`vmap()`], [`custom_function`], [`compile`] |
 //! | read and write files | [`io`], [`export_function`] |
 //! | test and measure | [`testing`], [`mod@bench`] |
+//! | load and serve language models | `llm`, with the feature of that name |
 //! | use several threads | [`Frozen`], [`Worker`], [`stream`] |
 //!
 //! Every call that can fail returns [`Result`]; errors carry the place in your code.
