@@ -80,7 +80,7 @@ template <int N>
 inline kk_side_f<N> kk_to_floats(kk_side_i<N> x) {
   kk_side_f<N> y;
   // Codes are below 2^22 in size. This is sooner done than a conversion.
-  for (int j = 0; j < N; ++j) y.v[j] = as_type<float>(uint(x.v[j] + 0x400000) | 0x4b000000u) - 12582912.0f;
+  for (int j = 0; j < N; ++j) y.v[j] = as_type<float>(uint(x.v[j]) + 0x4b400000u) - 12582912.0f;
   return y;
 }
 // Floats of 4 bits, one of them mantissa, times two: 0 1 2 3 4 6 8 12, bit 3 is the sign.
@@ -122,9 +122,18 @@ inline kk_side_f<N> kk_side_fma(kk_side_f<N> x, kk_side_f<N> y, kk_side_f<N> z) 
   return z;
 }
 template <int N>
-inline kk_side_f<N> kk_side_mul(kk_side_f<N> x, kk_side_f<N> y) {
-  for (int j = 0; j < N; ++j) x.v[j] *= y.v[j];
+inline kk_side_f<N> kk_side_plus(kk_side_f<N> x, kk_side_f<N> y) {
+  for (int j = 0; j < N; ++j) x.v[j] += y.v[j];
   return x;
+}
+template <int N>
+inline float kk_side_dot(kk_side_f<N> x, kk_side_f<N> y) {
+  float even = 0.0f, odd = 0.0f;
+  for (int j = 0; j < N; j += 2) {
+    even = metal::fma(x.v[j], y.v[j], even);
+    odd = metal::fma(x.v[j + 1], y.v[j + 1], odd);
+  }
+  return even + odd;
 }
 template <int N>
 inline float kk_side_sum(kk_side_f<N> x) {

@@ -86,22 +86,26 @@ inline void kk_get_ready(X x, size_t k, size_t slot, size_t share, int many, siz
     }
   }
 }
-// What these chunks of a row of the matrix add to its M products, whose sums are `step` apart.
+// What these chunks of a row of the matrix add to its M products, whose sums are `step` apart. Of few products each has two partial
+// sums, as an addition has to wait for the one before.
 template <int M, typename F>
 inline void kk_walk_row(F w, size_t from, int chunks, thread const float* xs, thread float* sums, int step) {
-  const int all = kk_ready<M>::chunks;
-  kk_side_f<16> v[M][2];
-  for (int m = 0; m < M; ++m) v[m][0] = v[m][1] = kk_side_all<16>(0.0f);
+  const int all = kk_ready<M>::chunks, second = M < 8 ? 1 : 0;
+  kk_side_f<16> v[M][M < 8 ? 2 : 1];
+  for (int m = 0; m < M; ++m) v[m][0] = v[m][second] = kk_side_all<16>(0.0f);
   for (int c = 0; c < chunks; ++c) {
     kk_side_f<16> q[2];
     kk_weights(w, from + c, q);
     for (int m = 0; m < M; ++m) {
       thread const float* p = xs + (m * all + c) * 32;
       v[m][0] = kk_side_fma(q[0], kk_side_load<16>(p), v[m][0]);
-      v[m][1] = kk_side_fma(q[1], kk_side_load<16>(p + 16), v[m][1]);
+      v[m][second] = kk_side_fma(q[1], kk_side_load<16>(p + 16), v[m][second]);
     }
   }
-  for (int m = 0; m < M; ++m) sums[m * step] += kk_side_sum(v[m][0]) + kk_side_sum(v[m][1]);
+  for (int m = 0; m < M; ++m) {
+    if (M < 8) v[m][0] = kk_side_plus(v[m][0], v[m][second]);
+    sums[m * step] += kk_side_sum(v[m][0]);
+  }
 }
 // One thread: `rows` of ROWS rows of the matrix by `many` of M slots of x, of which `share` have one row. sums[m * ROWS + r].
 template <int M, int ROWS, typename F, typename X>
@@ -120,7 +124,7 @@ inline void kk_walk(F w, X x, size_t k, size_t slot, size_t share, int many, int
 // The products of a chunk's codes with x, and the sums of x by halves, as the scales want them.
 template <typename F>
 inline float kk_scaled_dot(F w, size_t c, thread const kk_side_f<16>* q, thread const kk_side_f<16>* v, float low, float high) {
-  const float first = kk_side_sum(kk_side_mul(q[0], v[0])), second = kk_side_sum(kk_side_mul(q[1], v[1]));
+  const float first = kk_side_dot(q[0], v[0]), second = kk_side_dot(q[1], v[1]);
   const kk_scaled s = w.scale(c, 0);
   if (F::parts == 1) return metal::fma(s.scale, first + second, s.offset * (low + high));
   const kk_scaled t = w.scale(c, 1);

@@ -21,6 +21,7 @@ namespace zmlx_msl {
 #include "common/pack.h"
 #include "cuda/simd.h"
 #include "cuda/simdgroup_matrix.h"
+#include "cuda/quant.h"
 #include "cuda/atomic.h"
 #include "common/mlx.h"
 namespace metal {

@@ -141,7 +141,7 @@ impl GgufRaw {
 /// The content of a `.gguf` file with packed arrays as they lie there, as the catalog's quantized products take them.
 ///
 /// Names, sizes and places are checked at once, against each other and the length of the file. Values are read when they are
-/// wanted.
+/// wanted, those of float64 at once.
 ///
 /// ```
 /// use zmlx::{Array, io};
@@ -178,6 +178,10 @@ pub fn load_gguf_raw(path: impl AsRef<Path>) -> Result<GgufRaw> {
             return Err(Error::io(format!("`{}` is of type {name}", tensor.name)));
         };
         let data = match tensor.kind.packing {
+            // A GPU's stream cannot read these.
+            Packing::Plain(Dtype::Float64) => {
+                values.now(tensor.at, Dtype::Float64, &tensor.dims)?
+            }
             Packing::Plain(dtype) => values.array(tensor.at, false, dtype, &tensor.dims)?,
             _ => {
                 let mut dims = tensor.dims.clone();

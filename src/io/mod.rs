@@ -2,7 +2,7 @@
 //!
 //! Loading is lazy: an array's values are read when it is evaluated, from the file that was
 //! open when it was loaded, which may be renamed, replaced or deleted meanwhile. When that file is
-//! written to or cut short, whoever wants the values gets an [`Error::Io`](crate::Error::Io). (GGUF is read at once.)
+//! written to or cut short, whoever wants the values gets an [`Error::Io`](crate::Error::Io). (GGUF is read at once, but for what [`load_gguf_raw`] loads.)
 //! A program that only sets the time of the file, such as `touch`, counts as one that writes to it: whether the values are still the
 //! same could be told only by reading them all when the file is loaded. Another file under the same name, or none, changes nothing.
 //! Headers are read and checked here, because MLX's readers trust much of them; a damaged file is

@@ -133,12 +133,12 @@ fn derivatives() {
             exactly(|| {
                 let (_, got) = vjp(f, &p, [&g]).unwrap();
                 let (_, want) =
-                    vjp(r, &in_float64(&p), &in_float64(std::slice::from_ref(&g))).unwrap();
+                    vjp(r, in_float64(&p), in_float64(std::slice::from_ref(&g))).unwrap();
                 for (got, want) in got.iter().zip(&want) {
                     near(got, want, 4e-6, &format!("vjp {what}"));
                 }
                 let (_, got) = jvp(f, &p, &along).unwrap();
-                let (_, want) = jvp(r, &in_float64(&p), &in_float64(&along)).unwrap();
+                let (_, want) = jvp(r, in_float64(&p), in_float64(&along)).unwrap();
                 near(&got[0], &want[0], 4e-6, &format!("jvp {what}"));
                 // The gradient's own derivative.
                 let twice = |p: &[Array], f: &dyn Fn(&[Array]) -> Result<Vec<Array>>, g: &Array| {
@@ -150,7 +150,7 @@ fn derivatives() {
                 let wide = g.astype(Dtype::Float64).unwrap();
                 let (_, want) = vjp(
                     |q: &[Array]| twice(q, &r, &wide),
-                    &in_float64(&p),
+                    in_float64(&p),
                     [&one.astype(Dtype::Float64).unwrap()],
                 )
                 .unwrap();
@@ -210,7 +210,7 @@ fn derivatives_of_experts() {
                 );
                 let (_, got) = vjp(f, &p, [&g]).unwrap();
                 let (_, want) =
-                    vjp(r, &in_float64(&p), &in_float64(std::slice::from_ref(&g))).unwrap();
+                    vjp(r, in_float64(&p), in_float64(std::slice::from_ref(&g))).unwrap();
                 for (got, want) in got.iter().zip(&want) {
                     near(got, want, 4e-6, "vjp of experts");
                 }

@@ -8,6 +8,8 @@ use zmlx::prelude::*;
 
 use crate::common::{Rng, on_worker};
 
+type Encode = fn(&[f32]) -> Vec<u8>;
+
 fn q8_0(x: &[f32]) -> Vec<u8> {
     let most = x.iter().fold(0.0f32, |m, v| m.max(v.abs()));
     let d = most / 127.0;
@@ -51,7 +53,7 @@ fn blocks_by_definition() {
         x[32..64].fill(-1.5);
         // What float16 holds, so that all dtypes give the same.
         x.iter_mut().for_each(|v| *v = f16::from_f32(*v).to_f32());
-        let kinds: [(GgufType, fn(&[f32]) -> Vec<u8>); 3] = [
+        let kinds: [(GgufType, Encode); 3] = [
             (GgufType::Q8_0, q8_0),
             (GgufType::Q4_0, q4_0),
             (GgufType::Q4_1, q4_1),

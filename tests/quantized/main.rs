@@ -1,6 +1,7 @@
 //! Quantized matrices and products with them, against plain loops in float64.
 
 mod calls;
+mod checked;
 #[path = "../common/mod.rs"]
 mod common;
 mod decode;

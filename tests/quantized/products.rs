@@ -82,10 +82,15 @@ fn rows_and_dtypes() {
         for (n, k) in [(1, 64), (33, 128), (70, 1152)] {
             let w = made::affine(&mut rng, q, &[n, k], Dtype::Bfloat16);
             let elements = made::elements(&w);
-            for rows in [1, 2, 3, 4, 5, 8, 9, 17, 70] {
+            // Each number of rows at a time, and each dtype, but not each of both.
+            let dtypes = [Dtype::Float32, Dtype::Float16, Dtype::Bfloat16];
+            for (i, rows) in [1, 2, 3, 4, 5, 8, 9, 17, 40, 70].into_iter().enumerate() {
                 let x =
                     Array::from_slice(&rng.normals(rows * k as usize), (rows, k as usize)).unwrap();
-                for dtype in [Dtype::Float32, Dtype::Float16, Dtype::Bfloat16] {
+                for (j, dtype) in dtypes.into_iter().enumerate() {
+                    if rows != 1 && rows != 17 && j != i % 3 {
+                        continue;
+                    }
                     let x = x.astype(dtype).unwrap();
                     let want = product(&values(&x), &elements, k as usize);
                     let y = quantized_matmul(&x, &w).call().unwrap();

@@ -93,11 +93,18 @@ ZMLX_FN kk_side_f<16> kk_twice_e2m1(kk_side_i<16> x) {
   const zmlx::side_i twice = size + (four > 0 ? four : zmlx::side_i{}) + 2 * (six > 0 ? six : zmlx::side_i{});
   return {__builtin_convertvector((x.v & 8) != 0 ? -twice : twice, zmlx::side_f)};
 }
+ZMLX_FN kk_side_f<16> kk_e4m3_side(kk_side_i<16> x) {
+  const zmlx::side_i low = x.v & 0x7f;
+  const zmlx::side_f small = __builtin_convertvector(low, zmlx::side_f) * 0.001953125f;
+  zmlx::side_i bits = low < 8 ? (zmlx::side_i)small : (low << 20) + 0x3c000000;
+  bits = low == 0x7f ? zmlx::side_i{} + 0x7fc00000 : bits;
+  return {(zmlx::side_f)(bits | (x.v & 0x80) << 24)};
+}
 template <int N> requires(N == 16) ZMLX_FN kk_side_f<N> kk_side_all(float x) { return {x - zmlx::side_f{}}; }
 template <int N, typename P> requires(N == 16) ZMLX_FN kk_side_f<N> kk_side_load(P p) { return {zmlx::side_of(&*p)}; }
 template <typename P> ZMLX_FN void kk_side_store(P p, kk_side_f<16> x) { __builtin_memcpy(&*p, &x.v, sizeof(x.v)); }
 ZMLX_FN kk_side_f<16> kk_side_fma(kk_side_f<16> x, kk_side_f<16> y, kk_side_f<16> z) { return {zmlx::side_mad(x.v, y.v, z.v)}; }
-ZMLX_FN kk_side_f<16> kk_side_mul(kk_side_f<16> x, kk_side_f<16> y) { return {x.v * y.v}; }
+ZMLX_FN kk_side_f<16> kk_side_plus(kk_side_f<16> x, kk_side_f<16> y) { return {x.v + y.v}; }
 ZMLX_FN float kk_side_sum(kk_side_f<16> x) {
   // Shuffles of whole vectors: a look at parts of one in memory would keep it there all the time.
   const zmlx::side_i each = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
@@ -107,6 +114,7 @@ ZMLX_FN float kk_side_sum(kk_side_f<16> x) {
   v += __builtin_shuffle(v, each ^ 2);
   return v[0] + v[1];
 }
+ZMLX_FN float kk_side_dot(kk_side_f<16> x, kk_side_f<16> y) { return kk_side_sum({x.v * y.v}); }
 template <typename P> requires(sizeof(*P()) <= 4)
 ZMLX_FN void kk_chunk_of(P x, size_t c, kk_side_f<16>* v) {
   v[0].v = zmlx::side_of(&x[c * 32]);

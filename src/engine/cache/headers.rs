@@ -45,6 +45,7 @@ const FILES: &[(&str, &str)] = runtime![
     "cuda/convert.h",
     "cuda/math.h",
     "cuda/prelude.h",
+    "cuda/quant.h",
     "cuda/simd.h",
     "cuda/simdgroup_matrix.h",
     "cuda/sync.h",

@@ -1,7 +1,5 @@
 //! Matrices that become quantized.
 
-use std::fmt::Write as _;
-
 use smallvec::SmallVec;
 
 use super::super::super::arguments::{check_float, number};
@@ -71,7 +69,7 @@ impl QuantizedWeight {
                  if (id >= size_t(blocks)) return;\n",
             );
             let name = kind.name().to_lowercase();
-            let _ = write!(source, "kk_to_{name}(w + id * 32, out + id * {bytes});\n");
+            source += &format!("kk_to_{name}(w + id * 32, out + id * {bytes});\n");
             ("quantize_matrix".into(), vec!["w", "blocks"], source)
         })?;
         let count = w.size() / 32;

@@ -8,15 +8,27 @@ use super::text::{Kernels, arguments, names};
 use super::unpack::unpack;
 use super::weight::QuantFormat;
 use crate::codegen::blocks::as_on_gpu;
-use crate::{Array, Result};
+use crate::metal::Launch;
+use crate::ops::QuantMode;
+use crate::{Array, Dtype, Result};
 
 /// What a text is made from.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Key {
     formats: SmallVec<[QuantFormat; 2]>,
     then: Then,
-    /// Simdgroups work on rows, not single threads.
-    lanes: bool,
+    way: Way,
+}
+
+/// Who works on what.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Way {
+    /// A thread on a block of rows of the matrix.
+    Walk,
+    /// A simdgroup on a few rows of the matrix.
+    Lanes,
+    /// The simdgroups of a threadgroup on 16 rows of the matrix or 32, by fragments.
+    Fragments,
 }
 
 static KERNELS: Kernels<Key> = Kernels::new();
@@ -27,6 +39,8 @@ const ROWS: i32 = 32;
 const SIMDS: i64 = 4;
 /// Up to so many rows of x a GPU reads the matrix as it is.
 const FEW: usize = 32;
+/// The same where it can multiply fragments.
+const FRAGMENTS: usize = 64;
 
 /// The product and what follows.
 #[track_caller]
@@ -44,7 +58,11 @@ pub(super) fn launch(product: &Product, all: &[Array]) -> Result<Array> {
     let share = product.slots.unwrap_or(1);
     let slots = rows * share as usize;
     let gpu = as_on_gpu(crate::stream::current().gpu);
-    if gpu && !product.then.experts && slots > FEW {
+    let most = match by_fragments(product, inputs.x, 1) {
+        true => FRAGMENTS,
+        false => FEW,
+    };
+    if gpu && !product.then.experts && slots > most {
         return match product.is_plain() {
             true => {
                 let dtype = inputs.x.dtype();
@@ -54,10 +72,15 @@ pub(super) fn launch(product: &Product, all: &[Array]) -> Result<Array> {
             false => product.composite(all),
         };
     }
+    let way = match gpu {
+        false => Way::Walk,
+        true if by_fragments(product, inputs.x, slots) => Way::Fragments,
+        true => Way::Lanes,
+    };
     let key = Key {
         formats: product.formats.clone(),
         then: product.then,
-        lanes: gpu,
+        way,
     };
     let kernel = KERNELS.get(key.clone(), || describe(&key))?;
     let x = inputs.x.reshape((rows as i32, k))?;
@@ -80,33 +103,58 @@ pub(super) fn launch(product: &Product, all: &[Array]) -> Result<Array> {
     }
     launch.set_template("O", inputs.x.dtype().into());
     launch.set_output(&out, inputs.x.dtype());
-    // Rows of x at a time.
-    let many =
-        [1, 2, 4, 8][usize::from(slots > 1) + usize::from(slots > 2) + usize::from(slots > 4)];
-    launch.set_template("M", many.into());
-    let groups = (slots as i64).div_ceil_by(i64::from(many));
-    if gpu {
-        let each = if many > 1 { 2 } else { 4 };
-        launch.set_template("ROWS", each.into());
-        let simds = i64::from(n).div_ceil_by(i64::from(each) * SIMDS);
-        launch.set_grid((simds * SIMDS * 32, groups));
-        launch.set_threadgroup(SIMDS * 32);
-    } else {
-        launch.set_template("ROWS", ROWS.into());
-        launch.set_grid((groups, i64::from(n).div_ceil_by(i64::from(ROWS))));
-        launch.set_threadgroup(1);
-    }
+    share_out(&mut launch, way, slots as i64, i64::from(n));
     let [y] = launch.add()?;
     Ok(y)
 }
 
-/// Division that rounds up, of numbers above zero.
-trait DivCeil {
-    fn div_ceil_by(self, by: i64) -> i64;
+/// Whether fragments can: codes of 4 bits and x of 16 bits.
+fn by_fragments(product: &Product, x: &Array, slots: usize) -> bool {
+    let four = |f: &QuantFormat| matches!(f, QuantFormat::Mlx(q) if q.mode == QuantMode::Affine && q.bits == 4);
+    product.formats.iter().all(four)
+        && !product.then.experts
+        && x.dtype() != Dtype::Float32
+        && slots <= FRAGMENTS
 }
-impl DivCeil for i64 {
-    fn div_ceil_by(self, by: i64) -> i64 {
-        (self + by - 1) / by
+
+/// Who works on which rows of the matrix and which slots.
+fn share_out(launch: &mut Launch<'_>, way: Way, slots: i64, n: i64) {
+    // Of numbers above zero.
+    let divided = |n: i64, by: i64| (n + by - 1) / by;
+    let many =
+        [1, 2, 4, 8][usize::from(slots > 1) + usize::from(slots > 2) + usize::from(slots > 4)];
+    match way {
+        Way::Walk => {
+            // More rows take the matrix apart less often.
+            let many = if slots > 8 { 16 } else { many };
+            launch.set_template("M", many.into());
+            launch.set_template("ROWS", ROWS.into());
+            let groups = divided(slots, i64::from(many));
+            launch.set_grid((groups, divided(n, i64::from(ROWS))));
+            launch.set_threadgroup(1);
+        }
+        Way::Lanes => {
+            let rows = if many > 1 { 2 } else { 4 };
+            launch.set_template("M", many.into());
+            launch.set_template("ROWS", rows.into());
+            let groups = divided(n, i64::from(rows) * SIMDS);
+            launch.set_grid((groups * SIMDS * 32, divided(slots, i64::from(many))));
+            launch.set_threadgroup(SIMDS * 32);
+        }
+        Way::Fragments => {
+            let (columns, blocks, simds) = match slots {
+                ..=8 => (1, 1, 8),
+                9..=16 => (2, 1, 8),
+                17..=32 => (4, 2, 4),
+                _ => (8, 2, 4),
+            };
+            launch.set_template("COLUMNS", columns.into());
+            launch.set_template("BLOCKS", blocks.into());
+            launch.set_template("SIMDS", simds.into());
+            let threads = i64::from(simds) * 32;
+            launch.set_grid(divided(n, 16 * i64::from(blocks)) * threads);
+            launch.set_threadgroup(threads);
+        }
     }
 }
 
@@ -132,12 +180,16 @@ fn describe(key: &Key) -> (String, Vec<&'static str>, String) {
 }
 
 fn source(key: &Key) -> String {
+    if key.way == Way::Fragments {
+        return source_of_fragments(key);
+    }
     let then = key.then;
+    let lanes = key.way == Way::Lanes;
     let mut text = String::from(
         "const size_t k = x_shape[1], chunks = k / 32, n = size_t(columns), each = size_t(share), slots = x_shape[0] * each;\n",
     );
     // Where the first slot and the first row of the matrix are.
-    text += match key.lanes {
+    text += match lanes {
         true => {
             "const size_t first = thread_position_in_grid.x / 32 * ROWS, from = size_t(thread_position_in_grid.y) * M;\n\
              const uint lane = thread_index_in_simdgroup;\n\
@@ -177,7 +229,7 @@ fn source(key: &Key) -> String {
         text += "if (known) {\n";
     }
     for (which, sums) in sums.iter().enumerate().take(key.formats.len()) {
-        let (walk, lane) = match key.lanes {
+        let (walk, lane) = match lanes {
             true => ("kk_lanes", "lane, "),
             false => ("kk_walk", ""),
         };
@@ -201,10 +253,19 @@ fn source(key: &Key) -> String {
     }
     text += "for (int m = 0; m < next - at; ++m)\n  for (int r = 0; r < rows; ++r) {\n\
              const size_t place = (from + at + m) * n + first + r;\n";
-    if key.lanes {
+    if lanes {
         text += "if (lane != uint(m * ROWS + r) % 32) continue;\n";
     }
     text += "float y = sums[m * ROWS + r];\n";
+    text += &follows(key, "ups[m * ROWS + r]");
+    text += "out[place] = O(y);\n}\n";
+    text + end
+}
+
+/// What becomes of the sum `y` of a row of the matrix, number r behind `row`, at `place`.
+fn follows(key: &Key, up: &str) -> String {
+    let then = key.then;
+    let mut text = String::new();
     if then.bias {
         text += "y += float(bias[row + r]);\n";
     }
@@ -212,7 +273,7 @@ fn source(key: &Key) -> String {
         text += "y = kk_silu(y);\n";
     }
     if key.formats.len() > 1 {
-        text += "y *= ups[m * ROWS + r];\n";
+        text += &format!("y *= {up};\n");
     }
     if then.experts {
         text += "if (!known) y = 0.0f;\n";
@@ -220,6 +281,31 @@ fn source(key: &Key) -> String {
     if then.residual {
         text += "y += float(residual[place]);\n";
     }
-    text += "out[place] = O(y);\n}\n";
-    text + end
+    text
+}
+
+fn source_of_fragments(key: &Key) -> String {
+    let mut text = String::from(
+        "const size_t k = x_shape[1], chunks = k / 32, n = size_t(columns), row = size_t(threadgroup_position_in_grid.x) * (16 * BLOCKS);\n\
+         const uint lane = thread_index_in_simdgroup, simd = simdgroup_index_in_threadgroup;\n\
+         const int many = x_shape[0], rows = int(metal::min(size_t(16 * BLOCKS), n - row));\n\
+         threadgroup float shared[SIMDS * BLOCKS * COLUMNS * 128];\n",
+    );
+    for (which, format) in key.formats.iter().enumerate() {
+        let sums = ["sums", "ups"][which];
+        let reader = format.reader(which);
+        text += &format!(
+            "const auto matrix{which} = {reader};\nmetal::float4 {sums}[BLOCKS * COLUMNS];\n\
+             kk_fragments<BLOCKS, COLUMNS>(matrix{which}.row(row), x, k, rows, many, simd, SIMDS, lane, {sums}, O(0.0f));\n\
+             kk_fragments_added<BLOCKS * COLUMNS, SIMDS>({sums}, shared, lane, simd);\n"
+        );
+    }
+    text += "if (simd != 0) return;\n#pragma unroll\n\
+             for (int block = 0; block < BLOCKS; ++block)\n#pragma unroll\n  for (int column = 0; column < COLUMNS; ++column)\n#pragma unroll\n    for (int i = 0; i < 4; ++i) {\n\
+             const int r = block * 16 + int(lane / 4) + i / 2 * 8, m = column * 8 + int(lane % 4) * 2 + i % 2;\n\
+             if (r >= rows || m >= many) continue;\n\
+             const size_t place = size_t(m) * n + row + r;\n\
+             float y = sums[block * COLUMNS + column][i];\n";
+    text += &follows(key, "ups[block * COLUMNS + column][i]");
+    text + "out[place] = O(y);\n}\n"
 }

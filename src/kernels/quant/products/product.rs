@@ -125,7 +125,7 @@ impl Product {
             if let Some(experts) = inputs.experts {
                 let (valid, places) = self.places(experts)?;
                 bias = bias.take(&places, 0)?;
-                bias = where_(&valid.expand_dims(-1)?, &bias, &Array::from(0.0f32))?;
+                bias = where_(&valid.expand_dims(-1)?, &bias, Array::from(0.0f32))?;
             }
             z = (z + bias)?;
         }
@@ -150,7 +150,7 @@ impl Product {
         let valid = all
             .greater_equal(0i64)?
             .logical_and(&all.less(i64::from(count))?)?;
-        let places = where_(&valid, &all, &Array::from(0i64))?;
+        let places = where_(&valid, &all, Array::from(0i64))?;
         Ok((valid, places.astype(Dtype::Uint32)?))
     }
 
