@@ -1,13 +1,15 @@
 //! Attention beside MLX's, and beside the time that reading and writing takes.
 //!
-//! `cargo bench --bench attention -- [decode] [paged] [flash] [backward]`
+//! `cargo bench --bench attention -- [decode] [flash] [backward]`
 //!
 //! Each is timed as a chain of calls in one evaluation, in which none can be left out: the time of one call, the least of many
 //! runs, as the machine may be busy. The floor is a copy of as many bytes, by MLX's `x + 0`, in the same run.
 
 use std::time::{Duration, Instant};
 
-use zmlx::kernels::attention::{decode_attention, paged_attention, quantize_cache};
+use zmlx::kernels::attention::{
+    QuantizedCache, decode_attention, flash_attention, paged_attention, quantize_cache,
+};
 use zmlx::prelude::*;
 use zmlx::{Result, fast, random, synchronize};
 
@@ -107,13 +109,7 @@ fn decode(gpu: bool) -> Result<()> {
             let own = time(calls, &|q| decode_attention(q, &k, &v).call(), &q)?;
             row(&name, bytes, own, floor, flops);
             let mlx = |q: &Array| fast::scaled_dot_product_attention(q, &k, &v, scale).call();
-            row(
-                &format!("  MLX"),
-                bytes,
-                time(calls, &mlx, &q)?,
-                floor,
-                flops,
-            );
+            row("  MLX", bytes, time(calls, &mlx, &q)?, floor, flops);
             for ([k, v], bits) in codes.iter().zip([8, 4]) {
                 let bytes = 2 * (k.codes.nbytes() + k.scales.nbytes());
                 let floor = copy(bytes, calls)?;
@@ -145,8 +141,8 @@ fn decode(gpu: bool) -> Result<()> {
             )?;
             row("  paged", bytes, own, floor, flops);
             let [k8, v8] = &codes[0];
-            let part = |c: &zmlx::kernels::attention::QuantizedCache| -> Result<_> {
-                Ok(zmlx::kernels::attention::QuantizedCache {
+            let part = |c: &QuantizedCache| -> Result<_> {
+                Ok(QuantizedCache {
                     codes: paged(&c.codes)?,
                     scales: paged(&c.scales)?,
                 })
@@ -165,6 +161,171 @@ fn decode(gpu: bool) -> Result<()> {
     Ok(())
 }
 
+/// The largest difference, so that a figure never belongs to a wrong result.
+fn far(a: &Array, b: &Array) -> Result<f32> {
+    let difference = a.astype(F32)?.subtract(&b.astype(F32)?)?;
+    difference.abs()?.max(..)?.item::<f32>()
+}
+
+/// A case of many queries.
+struct Flash {
+    name: &'static str,
+    sizes: Sizes,
+    causal: bool,
+    window: Option<i32>,
+    cap: Option<f32>,
+    mask: bool,
+}
+
+fn flash_cases(gpu: bool) -> Vec<Flash> {
+    let plain = |name, b, h, kv, n, d| Flash {
+        name,
+        sizes: Sizes { b, h, kv, n, d },
+        causal: true,
+        window: None,
+        cap: None,
+        mask: false,
+    };
+    if !gpu {
+        return vec![plain("causal", 1, 9, 3, 1024, 64)];
+    }
+    vec![
+        plain("causal", 4, 32, 8, 4096, 128),
+        plain("causal", 4, 32, 32, 4096, 64),
+        plain("causal", 1, 32, 8, 16384, 128),
+        plain("causal", 4, 16, 4, 4096, 192),
+        plain("causal", 4, 16, 4, 4096, 256),
+        Flash {
+            window: Some(1024),
+            ..plain("window 1024", 4, 32, 8, 4096, 128)
+        },
+        Flash {
+            cap: Some(30.0),
+            ..plain("soft-cap", 4, 32, 8, 4096, 128)
+        },
+        Flash {
+            mask: true,
+            causal: false,
+            ..plain("additive mask", 4, 32, 8, 2048, 128)
+        },
+    ]
+}
+
+fn flash(gpu: bool, backward: bool) -> Result<()> {
+    let dtypes: &[Dtype] = if gpu { &[BF16] } else { &[F32, BF16] };
+    for case in flash_cases(gpu) {
+        for &dtype in dtypes {
+            let Sizes { b, h, kv, n, d } = case.sizes;
+            let q = random::normal((b, h, n, d))?.astype(dtype)?;
+            let k = random::normal((b, kv, n, d))?.astype(dtype)?;
+            let v = random::normal((b, kv, n, d))?.astype(dtype)?;
+            let mask = random::normal((n, n))?.astype(dtype)?;
+            zmlx::eval([&q, &k, &v, &mask])?;
+            let own = |p: &[Array]| {
+                let mut call = flash_attention(&p[0], &p[1], &p[2]);
+                if case.causal {
+                    call = call.causal();
+                }
+                if let Some(window) = case.window {
+                    call = call.window(window);
+                }
+                if let Some(cap) = case.cap {
+                    call = call.softcap(cap);
+                }
+                if case.mask {
+                    call = call.mask(&mask);
+                }
+                Ok(vec![call.call()?])
+            };
+            // MLX has no window and no cap: a mask, and a cap by operations.
+            let seen = {
+                let place = Array::arange(n)?.reshape((n, 1))?;
+                let key = Array::arange(n)?;
+                let seen = key.less_equal(&place)?;
+                match case.window {
+                    None => seen,
+                    Some(w) => seen.logical_and(key.greater(&place.subtract(w)?)?)?,
+                }
+            };
+            zmlx::eval([&seen])?;
+            let scale = 1.0 / (d as f32).sqrt();
+            let mlx = |p: &[Array]| -> Result<Vec<Array>> {
+                if let Some(cap) = case.cap {
+                    let each = p[1].expand_dims(2)?.broadcast_to((b, kv, h / kv, n, d))?;
+                    let keys = each.reshape((b, h, n, d))?.swapaxes(-1, -2)?;
+                    let scores = p[0]
+                        .matmul(&keys)?
+                        .multiply(scale / cap)?
+                        .tanh()?
+                        .multiply(cap)?;
+                    let scores = zmlx::ops::where_(&seen, scores, f32::NEG_INFINITY)?;
+                    let each = p[2].expand_dims(2)?.broadcast_to((b, kv, h / kv, n, d))?;
+                    let y = scores
+                        .astype(dtype)?
+                        .softmax(-1)?
+                        .matmul(&each.reshape((b, h, n, d))?)?;
+                    return Ok(vec![y]);
+                }
+                let call = fast::scaled_dot_product_attention(&p[0], &p[1], &p[2], scale);
+                let call = match (case.mask, case.window, case.causal) {
+                    (true, ..) => call.mask(&mask),
+                    (_, Some(_), _) => call.mask(&seen),
+                    (.., true) => call.causal(),
+                    _ => call,
+                };
+                Ok(vec![call.call()?])
+            };
+            let part = match (case.window, case.causal) {
+                (Some(w), _) => f64::from(w) / f64::from(n),
+                (_, true) => 0.5,
+                _ => 1.0,
+            };
+            let flops = 4.0 * f64::from(b * h) * f64::from(n) * f64::from(n) * f64::from(d) * part;
+            let bytes = (2 * q.size() + 2 * k.size()) * dtype.size();
+            let name = format!("{} b{b} h{h}/{kv} n{n} d{d} {dtype}", case.name);
+            let p = [q.clone(), k.clone(), v.clone()];
+            let with = |f: &dyn Fn(&[Array]) -> Result<Vec<Array>>, x: &Array| {
+                Ok(f(&[x.clone(), k.clone(), v.clone()])?.remove(0))
+            };
+            type Function<'a> = &'a dyn Fn(&[Array]) -> Result<Vec<Array>>;
+            let both: [(&str, Function<'_>); 2] = [(&name, &own), ("  MLX", &mlx)];
+            if !backward {
+                for (name, f) in both {
+                    let us = time(if gpu { 4 } else { 1 }, &|x| with(f, x), &q)?;
+                    row(name, bytes, us, 0.0, flops);
+                }
+                println!(
+                    "  largest difference {:.1e}",
+                    far(&own(&p)?[0], &mlx(&p)?[0])?
+                );
+                continue;
+            }
+            for (name, f) in both {
+                let gradient = |x: &Array| -> Result<Array> {
+                    let (_, d) = zmlx::vjp(f, [x, &k, &v], [&q])?;
+                    // All three count, and the next call waits for them.
+                    let tiny = d[1].sum(..)?.add(&d[2].sum(..)?)?.multiply(0.0f32)?;
+                    d[0].add(&tiny.astype(dtype)?)
+                };
+                let us = time(if gpu { 2 } else { 1 }, &gradient, &q)?;
+                row(
+                    &format!("{name}, forward and backward"),
+                    bytes,
+                    us,
+                    0.0,
+                    3.5 * flops,
+                );
+            }
+            let of = |f: Function<'_>| Ok::<_, Error>(zmlx::vjp(f, &p, [&q])?.1);
+            for (a, b) in of(&own)?.iter().zip(of(&mlx)?) {
+                let most = b.astype(F32)?.abs()?.max(..)?.item::<f32>()?;
+                println!("  largest difference {:.1e} of {most:.1e}", far(a, &b)?);
+            }
+        }
+    }
+    Ok(())
+}
+
 fn main() -> Result<()> {
     let asked: Vec<String> = std::env::args()
         .skip(1)
@@ -175,6 +336,12 @@ fn main() -> Result<()> {
     let gpu = zmlx::Device::default_device()? == Device::GPU;
     if wants("decode") {
         decode(gpu)?;
+    }
+    if wants("flash") {
+        flash(gpu, false)?;
+    }
+    if wants("backward") {
+        flash(gpu, true)?;
     }
     Ok(())
 }

@@ -46,6 +46,12 @@ fn main() -> ExitCode {
             Err(e) => println!("{name}: FAILED: {e}"),
         }
     }
+    println!(
+        "-- What computes kernels::attention::scaled_dot_product_attention: the first line that holds"
+    );
+    for (when, choice) in zmlx::kernels::attention::attention_rule() {
+        println!("{when}: {choice}");
+    }
     println!("-- In short");
     if works.is_empty() {
         println!("Custom kernels do not run here; the notes above say what is missing.");

@@ -39,6 +39,25 @@ inline float kk_byte_of(uint word, int which, float minus) {
   return as_type<float>(0x4b000000u | ((word >> (8 * which)) & 255u)) - minus;
 }
 
+// Element i of a unit, from the word that has it.
+template <int FORMAT, typename C>
+struct kk_of_words {
+  enum { bytes = sizeof(C) };
+  static float get(uint word, int i) { return kk_of_word(word, i % (4 / bytes), C(0)); }
+};
+template <typename C>
+struct kk_of_words<8, C> {
+  enum { bytes = 1 };
+  static float get(uint word, int i) { return kk_byte_of(word ^ 0x80808080u, i % 4, 8388736.0f); }
+};
+template <typename C>
+struct kk_of_words<4, C> {
+  enum { bytes = 0 };
+  static float get(uint word, int i) {
+    return kk_byte_of((i < 4 ? word : word >> 4) & 0x0f0f0f0fu, i % 4, 8388616.0f);
+  }
+};
+
 // The elements of a token that a thread has, not read yet.
 template <bool FAST, int FORMAT, typename C, int W, int UNIT, int TEAM, typename P, typename S>
 struct kk_slice {
@@ -119,15 +138,9 @@ struct kk_slice<true, FORMAT, C, W, UNIT, TEAM, P, S> {
   void floats(int, int, thread float* to) const {
     for (int j = 0; j < W / UNIT; ++j) {
       for (int i = 0; i < UNIT; ++i) {
-        if (FORMAT == 0) {
-          const int at = i * int(sizeof(C)) / 4;
-          to[j * UNIT + i] = kk_of_word(b[j][at / each].v[at % each], i % (4 / int(sizeof(C))), C(0));
-        } else if (FORMAT == 8) {
-          to[j * UNIT + i] = scale[j] * kk_byte_of(b[j][0].v[i / 4 % each] ^ 0x80808080u, i % 4, 8388736.0f);
-        } else {
-          const uint word = b[j][0].v[0];
-          to[j * UNIT + i] = scale[j] * kk_byte_of((i < 4 ? word : word >> 4) & 0x0f0f0f0fu, i % 4, 8388616.0f);
-        }
+        const int at = i * kk_of_words<FORMAT, C>::bytes / 4;
+        const float x = kk_of_words<FORMAT, C>::get(b[j][at / each].v[at % each], i);
+        to[j * UNIT + i] = FORMAT == 0 ? x : scale[j] * x;
       }
     }
   }
@@ -141,17 +154,24 @@ inline int kk_element(int i, int thread_of_team) {
   return (unit * TEAM + thread_of_team) * UNIT + place;
 }
 
-// The inner product, on a CPU in sums side by side.
-template <int W, int SUMS>
-inline float kk_inner(thread const float* a, thread const float* b) {
-  float part[SUMS];
-  for (int k = 0; k < SUMS; ++k) part[k] = a[k] * b[k];
+// The inner products of a row with MANY others, on a CPU in sums side by side.
+template <int W, int SUMS, int MANY>
+inline void kk_inner(thread const float* a, thread const float* b, thread float* out) {
+  float part[MANY][SUMS];
+  for (int m = 0; m < MANY; ++m)
+    for (int k = 0; k < SUMS; ++k) part[m][k] = a[k] * b[m * W + k];
   for (int i = SUMS; i < W; i += SUMS)
-    for (int k = 0; k < SUMS; ++k) part[k] = metal::fma(a[i + k], b[i + k], part[k]);
-  for (int h = SUMS / 2; h > 0; h /= 2)
-    for (int k = 0; k < h; ++k) part[k] += part[k + h];
-  return part[0];
+    for (int m = 0; m < MANY; ++m)
+      for (int k = 0; k < SUMS; ++k) part[m][k] = metal::fma(a[i + k], b[m * W + i + k], part[m][k]);
+  for (int m = 0; m < MANY; ++m) {
+    for (int h = SUMS / 2; h > 0; h /= 2)
+      for (int k = 0; k < h; ++k) part[m][k] += part[m][k + h];
+    out[m] = part[m][0];
+  }
 }
+
+// One instruction where metal::max takes several, for the sake of NaN, which comes through by the exponentials anyway.
+inline float kk_larger_of(float x, float y) { return x > y ? x : y; }
 
 // What tokens a query sees, and how its scores become logits of base 2.
 struct kk_seen {
@@ -196,6 +216,8 @@ inline void kk_go(thread const float* q, thread const kk_cache<FORMAT, P, S>& ke
   const int own = int(index) % TEAM;
   // Of U tokens a thread has the score of one, or of all where it is a team.
   constexpr int kept = TEAM == 1 ? U : 1;
+  // Tokens that a CPU takes together, so that sums are loaded and stored less often.
+  constexpr int many = TEAM == 1 && U % 4 == 0 ? 4 : 1;
   for (long base = from; base < to; base += teams * U) {
     const long mine = base + long(index / TEAM);
     kk_slice<FAST, FORMAT, C, W, UNIT, TEAM, P, S> k[U], v[U];
@@ -208,10 +230,10 @@ inline void kk_go(thread const float* q, thread const kk_cache<FORMAT, P, S>& ke
       v[u].take(values, real, own, n);
     }
     float s[ROWS][U];
-    for (int u = 0; u < U; ++u) {
-      float key[W];
-      k[u].floats(own, n, key);
-      for (int r = 0; r < ROWS; ++r) s[r][u] = kk_inner<W, TEAM == 1 ? 16 : 1>(q + r * W, key);
+    for (int u = 0; u < U; u += many) {
+      float key[many * W];
+      for (int m = 0; m < many; ++m) k[u + m].floats(own, n, key + m * W);
+      for (int r = 0; r < ROWS; ++r) kk_inner<W, TEAM == 1 ? 16 : 1, many>(q + r * W, key, s[r] + u);
     }
     // Which of the U tokens is this thread's.
     int which = 0;
@@ -224,7 +246,9 @@ inline void kk_go(thread const float* q, thread const kk_cache<FORMAT, P, S>& ke
     }
     for (int r = 0; r < ROWS; ++r) {
       if (TEAM > 1) kk_team_scores<U, TEAM>(s[r], lane);
-      float most = -INFINITY;
+      const long first = seen[r].first, end = metal::min(seen[r].end, to);
+      const bool whole = !PAGED && first <= base && base + teams * U <= end;
+      float part[kept];
       for (int i = 0; i < kept; ++i) {
         const int u = TEAM == 1 ? i : which;
         const long token = mine + u * teams;
@@ -234,22 +258,24 @@ inline void kk_go(thread const float* q, thread const kk_cache<FORMAT, P, S>& ke
           for (int w = 1; w < U; ++w) here = u == w ? there[w] : here;
           x = here ? x : NAN;
         }
-        s[r][i] = token >= seen[r].first && token < metal::min(seen[r].end, to) ? x : -INFINITY;
-        most = metal::max(most, s[r][i]);
+        if (CAPPED || PAGED) s[r][i] = x;
+        if (!whole) s[r][i] = token >= first && token < end ? x : -INFINITY;
       }
+      for (int i = 0; i < kept; ++i) part[i] = s[r][i];
+      for (int h = kept / 2; h > 0; h /= 2)
+        for (int i = 0; i < h; ++i) part[i] = kk_larger_of(part[i], part[i + h]);
+      float most = part[0];
       if (TEAM > 1)
         for (int left = U / 2, apart = TEAM / 2; left > 0; left /= 2, apart /= 2)
-          most = metal::max(most, metal::simd_shuffle_xor(most, ushort(apart)));
-      most = metal::max(most, found.most[r]);
+          most = kk_larger_of(most, metal::simd_shuffle_xor(most, ushort(apart)));
+      most = kk_larger_of(most, found.most[r]);
       const float shift = most == -INFINITY ? 0.0f : most;
       const float factor = metal::fast::exp2(found.most[r] - shift);
       found.most[r] = most;
-      float sum = 0.0f;
-      for (int i = 0; i < kept; ++i) {
-        s[r][i] = metal::fast::exp2(s[r][i] - shift);
-        sum += s[r][i];
-      }
-      found.sum[r] = found.sum[r] * factor + sum;
+      for (int i = 0; i < kept; ++i) part[i] = s[r][i] = metal::fast::exp2(s[r][i] - shift);
+      for (int h = kept / 2; h > 0; h /= 2)
+        for (int i = 0; i < h; ++i) part[i] += part[i + h];
+      found.sum[r] = found.sum[r] * factor + part[0];
       for (int i = 0; i < W; ++i) found.values[r][i] *= factor;
       if (TEAM > 1) {
         // The thread that has token u: the bits of u, the highest first, are those of its number in the team.
@@ -262,127 +288,15 @@ inline void kk_go(thread const float* q, thread const kk_cache<FORMAT, P, S>& ke
         }
       }
     }
-    for (int u = 0; u < U; ++u) {
-      float value[W];
-      v[u].floats(own, n, value);
+    for (int u = 0; u < U; u += many) {
+      float value[many * W];
+      for (int m = 0; m < many; ++m) v[u + m].floats(own, n, value + m * W);
       for (int r = 0; r < ROWS; ++r)
-        for (int i = 0; i < W; ++i) found.values[r][i] = metal::fma(s[r][u], value[i], found.values[r][i]);
-    }
-  }
-}
-
-// Another's findings are added to these.
-inline void kk_join_weights(float most, float other, thread float& here, thread float& there, thread float& both) {
-  both = metal::max(most, other);
-  const float shift = both == -INFINITY ? 0.0f : both;
-  here = metal::fast::exp2(most - shift);
-  there = metal::fast::exp2(other - shift);
-}
-
-// What all teams of a simdgroup have found.
-template <int ROWS, int W, int TEAM, int U>
-inline void kk_join_teams(thread kk_found_rows<ROWS, W>& found) {
-  for (int r = 0; r < ROWS; ++r) {
-    for (int left = U / 2, apart = TEAM / 2; left > 0; left /= 2, apart /= 2)
-      found.sum[r] += metal::simd_shuffle_xor(found.sum[r], ushort(apart));
-    for (int apart = TEAM; apart < 32; apart *= 2) {
-      float here, there, both;
-      kk_join_weights(found.most[r], metal::simd_shuffle_xor(found.most[r], ushort(apart)), here, there, both);
-      found.most[r] = both;
-      found.sum[r] = here * found.sum[r] + there * metal::simd_shuffle_xor(found.sum[r], ushort(apart));
-      for (int i = 0; i < W; ++i)
-        found.values[r][i] =
-            here * found.values[r][i] + there * metal::simd_shuffle_xor(found.values[r][i], ushort(apart));
-    }
-  }
-}
-
-// The mean of values: 0 where no token was seen. A sink is a score without a value.
-template <bool SINKS>
-inline float kk_weight_of_all(float most, float sum, float sink) {
-  float here = 1.0f, there = 0.0f, both;
-  if (SINKS) kk_join_weights(most, sink * 1.44269504f, here, there, both);
-  const float all = here * sum + there;
-  return all == 0.0f ? 0.0f : here / all;
-}
-
-// A row's findings go out: as the result where the group has seen all tokens, or with what the others need to be put together.
-template <bool WHOLE, typename T>
-inline void kk_put_value(device T* out, int e, float value, float weight) {
-  out[e] = T(WHOLE ? value * weight : value);
-}
-
-// One group. `out` has a row of n elements, or n + 2, for each query of this head and each part of the cache.
-template <bool WHOLE, bool SINKS, int FORMAT, int ROWS, int W, int UNIT, int TEAM, int TG, int U, typename T, typename K>
-inline void kk_write_rows(thread kk_found_rows<ROWS, W>& found, int rows, device T* out, long row_step, int n, uint index,
-                          uint lane, uint simd, threadgroup float* shared, K sinks, long sink_step, int first, int queries) {
-  constexpr int simds = TG / 32;
-  if (TEAM > 1) kk_join_teams<ROWS, W, TEAM, U>(found);
-  const int own = int(index) % TEAM;
-  for (int r = 0; r < ROWS; ++r) {
-    // The same for all threads.
-    if (r >= rows) break;
-    device T* to = out + r * row_step;
-    const float sink = SINKS ? float(sinks[(first + r) / queries * sink_step]) : 0.0f;
-    if (TG <= 32) {
-      const float weight = kk_weight_of_all<SINKS>(found.most[r], found.sum[r], sink);
-      if (lane < uint(TEAM)) {
         for (int i = 0; i < W; ++i) {
-          const int e = kk_element<FORMAT, UNIT, TEAM>(i, own);
-          if (e < n) kk_put_value<WHOLE>(to, e, found.values[r][i], weight);
+          float sum = found.values[r][i];
+          for (int m = 0; m < many; ++m) sum = metal::fma(s[r][u + m], value[m * W + i], sum);
+          found.values[r][i] = sum;
         }
-        if (!WHOLE && own == 0) {
-          to[n] = T(found.most[r]);
-          to[n + 1] = T(found.sum[r]);
-        }
-      }
-      continue;
     }
-    threadgroup float* mine = shared + int(simd) * (W * TEAM + 2);
-    if (lane < uint(TEAM))
-      for (int i = 0; i < W; ++i) mine[kk_element<FORMAT, UNIT, TEAM>(i, own)] = found.values[r][i];
-    if (lane == 0) {
-      mine[W * TEAM] = found.most[r];
-      mine[W * TEAM + 1] = found.sum[r];
-    }
-    metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
-    float most = -INFINITY, sum = 0.0f, factors[simds > 0 ? simds : 1];
-    for (int k = 0; k < simds; ++k) most = metal::max(most, shared[k * (W * TEAM + 2) + W * TEAM]);
-    const float shift = most == -INFINITY ? 0.0f : most;
-    for (int k = 0; k < simds; ++k) {
-      factors[k] = metal::fast::exp2(shared[k * (W * TEAM + 2) + W * TEAM] - shift);
-      sum += factors[k] * shared[k * (W * TEAM + 2) + W * TEAM + 1];
-    }
-    const float weight = kk_weight_of_all<SINKS>(most, sum, sink);
-    for (int e = int(index); e < n; e += TG) {
-      float value = 0.0f;
-      for (int k = 0; k < simds; ++k) value += factors[k] * shared[k * (W * TEAM + 2) + e];
-      kk_put_value<WHOLE>(to, e, value, weight);
-    }
-    if (!WHOLE && index == 0) {
-      to[n] = T(most);
-      to[n + 1] = T(sum);
-    }
-    metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
-  }
-}
-
-// A row of the result from those of `parts` groups, each of n + 2 elements.
-template <bool SINKS, int TG, int VEC, typename P, typename T>
-inline void kk_merge_row(P found, int parts, int n, float sink, device T* out, uint index) {
-  float most = -INFINITY, sum = 0.0f;
-  for (int s = 0; s < parts; ++s) most = metal::max(most, float(found[long(s) * (n + 2) + n]));
-  const float shift = most == -INFINITY ? 0.0f : most;
-  for (int s = 0; s < parts; ++s)
-    sum += metal::fast::exp2(found[long(s) * (n + 2) + n] - shift) * found[long(s) * (n + 2) + n + 1];
-  const float weight = kk_weight_of_all<SINKS>(most, sum, sink);
-  for (int b = int(index); b < n / VEC; b += TG) {
-    float values[VEC];
-    for (int k = 0; k < VEC; ++k) values[k] = 0.0f;
-    for (int s = 0; s < parts; ++s) {
-      const float factor = metal::fast::exp2(found[long(s) * (n + 2) + n] - shift);
-      for (int k = 0; k < VEC; ++k) values[k] += factor * found[long(s) * (n + 2) + b * VEC + k];
-    }
-    for (int k = 0; k < VEC; ++k) out[b * VEC + k] = T(values[k] * weight);
   }
 }

@@ -3,12 +3,12 @@
 // Logits are of base 2. A simdgroup has R = BM / DOWN queries, for one thread all of them; DP is D rounded up to whole panels.
 #include "products.metal"
 
-// What is seen of the scores of a tile, and what is added to them. The tile's first row and column are `row` and `col`; the place of a
-// query among the keys is its number plus `offset`.
-template <bool CAUSAL, bool WINDOW, bool CAPPED, int MASK, bool SEGMENTS, typename M, typename Q, typename K>
+// What is seen of the scores of a tile, and what is added to them. The tile's first row and column are `row` and `col`; query i sees the
+// keys above i + behind up to i + ahead.
+template <bool CAPPED, int MASK, bool SEGMENTS, typename M, typename Q, typename K>
 struct kk_flash_scores {
   float scale, cap;
-  int row, col, rows, cols, offset, window;
+  int row, col, rows, cols, behind, ahead;
   M mask;
   long mask_row, mask_col;
   Q of_queries;
@@ -24,9 +24,7 @@ struct kk_flash_scores {
   float slope(float s) const { return CAPPED ? 1.0f - s / cap * (s / cap) : 1.0f; }
   bool seen(int r, int c) const {
     const int i = metal::min(row + r, rows - 1), j = metal::min(col + c, cols - 1);
-    bool is = col + c < cols && row + r < rows;
-    if (CAUSAL) is = is && j <= i + offset;
-    if (WINDOW) is = is && j > i + offset - window;
+    bool is = col + c < cols && row + r < rows && j <= i + ahead && j > i + behind;
     if (MASK == 1) is = is && mask[i * mask_row + j * mask_col] != 0;
     if (SEGMENTS) is = is && of_queries[i * query_step] == of_keys[j * key_step];
     return is;
@@ -42,10 +40,7 @@ struct kk_flash_scores {
   }
   // Whether all of R x C is seen.
   bool whole(int R, int C) const {
-    bool is = MASK != 1 && !SEGMENTS && row + R <= rows && col + C <= cols;
-    if (CAUSAL) is = is && col + C - 1 <= row + offset;
-    if (WINDOW) is = is && col > row + R - 1 + offset - window;
-    return is;
+    return MASK != 1 && !SEGMENTS && row + R <= rows && col + C <= cols && col + C - 1 <= row + ahead && col > row + R - 1 + behind;
   }
 };
 // The same where all is seen.
@@ -59,18 +54,12 @@ struct kk_flash_all {
 struct kk_flash_span {
   int from, to;
 };
-inline kk_flash_span kk_flash_keys(bool causal, bool windowed, int row, int count, int cols, int offset, int window) {
-  kk_flash_span s = {0, cols};
-  if (causal) s.to = metal::clamp(row + count + offset, 0, cols);
-  if (windowed) s.from = metal::clamp(row + offset - window + 1, 0, cols);
-  return s;
+inline kk_flash_span kk_flash_keys(int row, int count, int cols, int behind, int ahead) {
+  return kk_flash_span{metal::clamp(row + behind + 1, 0, cols), metal::clamp(row + count + ahead, 0, cols)};
 }
 // The queries that may see some of `count` keys from `col` on.
-inline kk_flash_span kk_flash_queries(bool causal, bool windowed, int col, int count, int rows, int offset, int window) {
-  kk_flash_span s = {0, rows};
-  if (causal) s.from = metal::clamp(col - offset, 0, rows);
-  if (windowed) s.to = metal::clamp(col + count - 1 - offset + window, 0, rows);
-  return s;
+inline kk_flash_span kk_flash_queries(int col, int count, int rows, int behind, int ahead) {
+  return kk_flash_span{metal::clamp(col - ahead, 0, rows), metal::clamp(col + count - 1 - behind, 0, rows)};
 }
 
 // One instruction where metal::max takes several, for the sake of NaN, which comes through by the exponentials anyway.
@@ -92,8 +81,8 @@ inline bool kk_flash_speaks(kk_tile_thread at) {
 }
 
 // One block of queries: q, k, v and out begin at the head's first row, rows are so many elements apart. `lse` gets the logarithm of
-// the sum of exponentials of each row.
-template <typename T, int TG, int BM, int BN, int DP, int STAGES, bool SINKS, bool CAUSAL, bool WINDOW, typename F,
+// the sum of exponentials of each row, that of the sink, minus infinity where there is none, included.
+template <typename T, int TG, int BM, int BN, int DP, int STAGES, typename F,
           typename P, typename V, typename S, typename E>
 inline void kk_flash_rows(P q, long q_row, long q_col, V k, long k_row, long k_col, V v, long v_row, long v_col, device T* out,
                           device E* lse, int d, F f, float sink, S qs, S ks, S vs, kk_tile_thread at) {
@@ -102,7 +91,7 @@ inline void kk_flash_rows(P q, long q_row, long q_col, V k, long k_row, long k_c
   constexpr bool turned = L != 1;
   constexpr int each_k = kk_tile_room<L, DP, BN, turned>::size, each_v = kk_tile_room<L, BN, DP, false>::size;
   const int row = f.row, rows = metal::min(BM, f.rows - row), r0 = int(at.simd) * R;
-  const kk_flash_span keys = kk_flash_keys(CAUSAL, WINDOW, row, rows, f.cols, f.offset, f.window);
+  const kk_flash_span keys = kk_flash_keys(row, rows, f.cols, f.behind, f.ahead);
   const int count = (metal::max(keys.to - keys.from, 0) + BN - 1) / BN;
   const auto queries = kk_tile_in<L, BM, DP, false>(qs, rows, d);
   kk_tile_stage<TG>(queries, q + row * q_row, q_row, q_col, at);
@@ -163,16 +152,9 @@ inline void kk_flash_rows(P q, long q_row, long q_col, V k, long k_row, long k_c
     kk_tile_mma(sums, scores, kk_tile_in<L, BN, DP, false>(vs + slot * each_v, here, d), 0);
   }
   for (int i = 0; i < kk_tile_rows<L, R>::count; ++i) {
-    float m = most.v[i], all = total.v[i];
-    if (SINKS) {
-      m = metal::max(m, sink);
-      const float shift = m == -INFINITY ? 0.0f : m;
-      const float scaled = metal::fast::exp2(most.v[i] - shift);
-      all = all * scaled + metal::fast::exp2(sink - shift);
-      total.v[i] = all == 0.0f ? 0.0f : scaled / all;
-    } else {
-      total.v[i] = all == 0.0f ? 0.0f : 1.0f / all;
-    }
+    const float m = kk_flash_larger()(most.v[i], sink), shift = m == -INFINITY ? 0.0f : m;
+    const float scaled = metal::fast::exp2(most.v[i] - shift), all = total.v[i] * scaled + metal::fast::exp2(sink - shift);
+    total.v[i] = all == 0.0f ? 0.0f : scaled / all;
     const int r = r0 + kk_flash_row<L>(i, at);
     if (kk_flash_speaks<L>(at) && r < rows)
       lse[row + r] = all == 0.0f ? -INFINITY : (m + metal::log2(all)) * 0.693147181f;
@@ -256,7 +238,7 @@ struct kk_flash_times {
 };
 
 // The gradient of one block of queries.
-template <typename T, int TG, int BM, int BN, int DP, bool CAUSAL, bool WINDOW, typename F, typename P, typename V, typename S,
+template <typename T, int TG, int BM, int BN, int DP, typename F, typename P, typename V, typename S,
           typename E, typename D>
 inline void kk_flash_dq(P q, long q_row, long q_col, V k, long k_row, long k_col, V v, long v_row, long v_col, P g, long g_row,
                         long g_col, kk_flash_column<E> of_lse, kk_flash_column<D> of_delta, device T* out, int d, float scale, F f,
@@ -264,7 +246,7 @@ inline void kk_flash_dq(P q, long q_row, long q_col, V k, long k_row, long k_col
   constexpr int L = TG == 1 ? 1 : 32, DOWN = TG == 1 ? 1 : TG / 32, R = BM / DOWN;
   constexpr bool turned = L != 1;
   const int row = f.row, rows = metal::min(BM, f.rows - row), r0 = int(at.simd) * R;
-  const kk_flash_span keys = kk_flash_keys(CAUSAL, WINDOW, row, rows, f.cols, f.offset, f.window);
+  const kk_flash_span keys = kk_flash_keys(row, rows, f.cols, f.behind, f.ahead);
   const auto queries = kk_tile_in<L, BM, DP, false>(qs, rows, d);
   const auto cotangents = kk_tile_in<L, BM, DP, false>(gs, rows, d);
   kk_tile_stage<TG>(queries, q + row * q_row, q_row, q_col, at);
@@ -316,7 +298,7 @@ struct kk_flash_shared<1, R, C, BM, S> {
 };
 
 // The gradients of one block of keys and values from `col` on: of all queries of `heads` heads, whose rows lie so far apart.
-template <typename T, int TG, int BM, int BN, int DP, bool CAUSAL, bool WINDOW, typename F, typename P, typename V, typename S,
+template <typename T, int TG, int BM, int BN, int DP, typename F, typename P, typename V, typename S,
           typename E, typename D>
 inline void kk_flash_dkv(P q, long q_head, long q_row, long q_col, V k, long k_row, long k_col, V v, long v_row, long v_col, P g,
                          long g_head, long g_row, long g_col, kk_flash_column<E> of_lse, kk_flash_column<D> of_delta, int heads,
@@ -325,7 +307,7 @@ inline void kk_flash_dkv(P q, long q_head, long q_row, long q_col, V k, long k_r
   constexpr int L = TG == 1 ? 1 : 32, DOWN = TG == 1 ? 1 : TG / 32, R = BM / DOWN, RK = BN / DOWN;
   constexpr bool turned = L != 1;
   const int col = f.col, cols = metal::min(BN, f.cols - col), r0 = int(at.simd) * R, k0 = int(at.simd) * RK;
-  const kk_flash_span queries = kk_flash_queries(CAUSAL, WINDOW, col, cols, f.rows, f.offset, f.window);
+  const kk_flash_span queries = kk_flash_queries(col, cols, f.rows, f.behind, f.ahead);
   const auto keys = kk_tile_in<L, DP, BN, turned>(kt, d, cols), values = kk_tile_in<L, DP, BN, turned>(vt, d, cols);
   kk_tile_stage<TG>(keys, k + col * k_row, k_col, k_row, at);
   kk_tile_stage<TG>(values, v + col * v_row, v_col, v_row, at);

@@ -38,22 +38,25 @@ inline long kk_matrix_offset(long index, S shape, D strides, int ndim) {
   return offset;
 }
 
-// What becomes of a sum: a bias of its column, a function, a residual. The tile begins at `row` and `col`.
+// What becomes of a sum: a bias of its column, a function, a residual.
 template <bool BIAS, int FUNCTION, bool RESIDUAL, typename B, typename R>
 struct kk_matrix_end {
   B bias;
   R residual;
   long step;
-  int row, col;
   float operator()(float x, int r, int c) const {
-    if (BIAS) x += float(bias[col + c]);
+    if (BIAS) x += float(bias[c]);
     if (FUNCTION == 1) x = kk_silu(x);
     if (FUNCTION == 2) x = kk_gelu_tanh(x);
     if (FUNCTION == 3) x = kk_gelu(x);
-    if (RESIDUAL) x += float(residual[(row + r) * step + col + c]);
+    if (RESIDUAL) x += float(residual[r * step + c]);
     return x;
   }
 };
+template <bool BIAS, int FUNCTION, bool RESIDUAL, typename B, typename R>
+inline kk_matrix_end<BIAS, FUNCTION, RESIDUAL, B, R> kk_matrix_with(B bias, R residual, long step) {
+  return kk_matrix_end<BIAS, FUNCTION, RESIDUAL, B, R>{bias, residual, step};
+}
 template <typename E>
 struct kk_matrix_part {
   E end;
@@ -104,4 +107,57 @@ inline void kk_matrix_tile(kk_matrix<P> a, kk_matrix<Q> b, int rows, int cols, l
                 kk_tile_in<L, BK, BN, TB>(bs + slot * each_b, here, cols), c0);
   }
   kk_tile_store<T>(sums, out + (r0 * step + c0), step, rows - r0, cols - c0, at, kk_matrix_part<E>{end, r0, c0});
+}
+
+// A product of few rows, by one thread: what counts is how the second factor is read, once and in the order in which it lies. `as` holds
+// ROWS x DEPTH floats, `sums` ROWS x COLS; ROWS is a multiple of 4.
+template <typename T, int ROWS, int DEPTH, int COLS, typename S, typename P, typename Q, typename O, typename E>
+inline void kk_matrix_thin(kk_matrix<P> a, kk_matrix<Q> b, int rows, int cols, long depth, O out, long step, E end,
+                           S as, S sums) {
+  const int all = rows == 1 ? 1 : (rows + 3) / 4 * 4;
+  for (int r = 0; r < all; ++r)
+    for (int c = 0; c < cols; ++c) sums[r * COLS + c] = 0.0f;
+  for (long from = 0; from < depth; from += DEPTH) {
+    const int n = int(metal::min(long(DEPTH), depth - from));
+    for (int r = 0; r < all; ++r) {
+      if (r >= rows) {
+        for (int k = 0; k < n; ++k) as[r * DEPTH + k] = 0.0f;
+      } else if (a.col == 1) {
+        const auto row = a.p + (r * a.row + from);
+        for (int k = 0; k < n; k += 32) kk_tile_row<32>(as + r * DEPTH + k, row + k, metal::min(32, n - k));
+      } else {
+        for (int k = 0; k < n; ++k) as[r * DEPTH + k] = float(a.p[r * a.row + (from + k) * a.col]);
+      }
+    }
+    const auto second = b.p + from * b.row;
+    if (b.row == 1) {
+      int c = 0;
+      for (; c + 4 <= cols; c += 4) {
+        if (all == 1) kk_tile_inner<1, 4>(as, long(DEPTH), second + c * b.col, b.col, n, sums + c, long(COLS));
+        for (int r = 0; r + 4 <= all; r += 4)
+          kk_tile_inner<4, 4>(as + r * DEPTH, long(DEPTH), second + c * b.col, b.col, n, sums + r * COLS + c, long(COLS));
+      }
+      for (; c < cols; ++c)
+        for (int r = 0; r < all; ++r)
+          kk_tile_inner<1, 1>(as + r * DEPTH, long(DEPTH), second + c * b.col, b.col, n, sums + r * COLS + c, long(COLS));
+    } else if (b.col == 1) {
+      int k = 0;
+      for (; k + 8 <= n; k += 8) {
+        if (all == 1) kk_tile_outer<1, 8>(as + k, long(DEPTH), second + k * b.row, b.row, cols, sums, long(COLS));
+        for (int r = 0; r + 4 <= all; r += 4)
+          kk_tile_outer<4, 8>(as + r * DEPTH + k, long(DEPTH), second + k * b.row, b.row, cols, sums + r * COLS, long(COLS));
+      }
+      for (; k < n; ++k)
+        for (int r = 0; r < all; ++r)
+          kk_tile_outer<1, 1>(as + r * DEPTH + k, long(DEPTH), second + k * b.row, b.row, cols, sums + r * COLS, long(COLS));
+    } else {
+      for (int k = 0; k < n; ++k)
+        for (int c = 0; c < cols; ++c) {
+          const float x = float(second[k * b.row + c * b.col]);
+          for (int r = 0; r < rows; ++r) sums[r * COLS + c] = metal::fma(as[r * DEPTH + k], x, sums[r * COLS + c]);
+        }
+    }
+  }
+  for (int r = 0; r < rows; ++r)
+    for (int c = 0; c < cols; ++c) out[r * step + c] = T(end(sums[r * COLS + c], r, c));
 }

@@ -1,6 +1,16 @@
 // Blocks of factors in threadgroup memory, and their products, which are added to tiles (see `tiles.metal`).
 #include "tiles.metal"
 
+// Threadgroup memory is declared in these, so that vectors and copies find whole lines.
+struct kk_tile_line {
+  alignas(64) uint words[16];
+};
+// How many hold so many elements of a type.
+template <typename S>
+constexpr int kk_tile_lines(int elements) {
+  return (elements * int(sizeof(S)) + 63) / 64;
+}
+
 // A block of R x C elements, of which those within `rows` and `cols` count and the others are 0. A turned one lies as its transpose, C x R.
 template <int L, int R, int C, bool TURNED, typename P>
 struct kk_tile_block {
@@ -44,11 +54,11 @@ inline void kk_tile_turn(P to, Q from, long step, int rows, int n) {
 
 // Copies a block from where its element (r, c) is src[r * row_step + c * col_step]. All TG threads of the threadgroup take part, and
 // see it after `kk_tile_wait`. Numbers become the block's type, which is float for one thread.
-template <typename S, int TG, int L, int R, int C, typename P, typename Q>
+template <int TG, typename S, int L, int R, int C, typename P, typename Q>
 inline void kk_tile_stage_as(kk_tile_block<L, R, C, false, P> b, Q src, long row_step, long col_step,
                              kk_tile_thread at, S) {
   const int step = kk_tile_room<L, R, C>::row;
-  for (int e = int(at.index); e < R * C; e += TG) {
+  _Pragma("unroll 1") for (int e = int(at.index); e < R * C; e += TG) {
     // Neighbouring threads read neighbouring elements.
     const int r = col_step == 1 || row_step != 1 ? e / C : e % R;
     const int c = col_step == 1 || row_step != 1 ? e % C : e / R;
@@ -199,4 +209,33 @@ inline void kk_tile_mma(thread kk_tile<1, R, C>& t, kk_tile_block<1, R, K, TA, P
 template <int R, int C, int K, bool TB, typename Q>
 inline void kk_tile_mma(thread kk_tile<1, R, C>& t, thread kk_tile<1, R, K>& a, kk_tile_block<1, K, C, TB, Q> b, int) {
   kk_tile_loop<R, C, K, false, TB>(t.v, (thread const float*)(a.v), b.p, R, b.cols, b.rows);
+}
+
+// Inner products for one thread: sums[r * step + c] += row r of `a`, which are floats, by column c of `b`, both without gaps and n long.
+template <int ROWS, int COLS, typename P, typename Q, typename S>
+inline void kk_tile_inner(P a, long a_row, Q b, long b_col, int n, S sums, long step) {
+  for (int r = 0; r < ROWS; ++r)
+    for (int c = 0; c < COLS; ++c) {
+      const auto x = a + r * a_row;
+      const auto y = b + c * b_col;
+      float part[16];
+      for (int i = 0; i < 16; ++i) part[i] = 0.0f;
+      int k = 0;
+      for (; k + 16 <= n; k += 16)
+        for (int i = 0; i < 16; ++i) part[i] = metal::fma(x[k + i], float(y[k + i]), part[i]);
+      for (int i = 0; k + i < n; ++i) part[i] = metal::fma(x[k + i], float(y[k + i]), part[i]);
+      for (int half_way = 8; half_way > 0; half_way /= 2)
+        for (int i = 0; i < half_way; ++i) part[i] += part[i + half_way];
+      sums[r * step + c] += part[0];
+    }
+}
+
+// Rows of a matrix times numbers: sums[r * step + c] += a[r * a_row + k] * b[k * b_row + c] for k < DEPTH, c < cols.
+template <int ROWS, int DEPTH, typename P, typename Q, typename S>
+inline void kk_tile_outer(P a, long a_row, Q b, long b_row, int cols, S sums, long step) {
+  for (int k = 0; k < DEPTH; ++k)
+    for (int r = 0; r < ROWS; ++r) {
+      const float x = a[r * a_row + k];
+      for (int c = 0; c < cols; ++c) sums[r * step + c] = metal::fma(x, float(b[k * b_row + c]), sums[r * step + c]);
+    }
 }

@@ -43,7 +43,7 @@ struct kk_tile {
 };
 template <int R, int C>
 struct kk_tile<1, R, C> {
-  float v[R * C];
+  alignas(64) float v[R * C];
   static int place(int r, int c) {
     const int width = kk_tile_panel<C>::width;
     return c / width * R * width + r * width + c % width;
@@ -60,8 +60,8 @@ struct kk_tile_rows {
 // All elements of a tile become x, or at least those of the first rows and columns.
 template <int L, int R, int C>
 inline void kk_tile_fill(thread kk_tile<L, R, C>& t, float x, int = R, int = C) {
-  for (int i = 0; i < R / 8; ++i)
-    for (int j = 0; j < C / 8; ++j) t.pair(i, j) = metal::float2(x);
+  _Pragma("unroll") for (int i = 0; i < R / 8; ++i)
+    _Pragma("unroll") for (int j = 0; j < C / 8; ++j) t.pair(i, j) = metal::float2(x);
 }
 template <int R, int C>
 inline void kk_tile_fill(thread kk_tile<1, R, C>& t, float x, int rows = R, int cols = C) {
@@ -75,8 +75,8 @@ inline void kk_tile_fill(thread kk_tile<1, R, C>& t, float x, int rows = R, int 
 template <int L, int R, int C, typename F>
 inline void kk_tile_map(thread kk_tile<L, R, C>& t, kk_tile_thread at, F f) {
   const int row = kk_tile_lanes<L>::row(at.lane), col = kk_tile_lanes<L>::col(at.lane);
-  for (int i = 0; i < R / 8; ++i)
-    for (int j = 0; j < C / 8; ++j) {
+  _Pragma("unroll") for (int i = 0; i < R / 8; ++i)
+    _Pragma("unroll") for (int j = 0; j < C / 8; ++j) {
       const metal::float2 x = t.pair(i, j);
       const int r = i * 8 + row, c = j * 8 + col;
       t.pair(i, j) = metal::float2(f(x[0], r, c), f(x[1], r, c + 1));
@@ -96,8 +96,8 @@ inline void kk_tile_map(thread kk_tile<1, R, C>& t, kk_tile_thread, F f) {
 template <int L, int R, int C, typename F>
 inline void kk_tile_each(thread kk_tile<L, R, C>& t, int rows, int cols, kk_tile_thread at, F f) {
   const int row = kk_tile_lanes<L>::row(at.lane), col = kk_tile_lanes<L>::col(at.lane);
-  for (int i = 0; i < R / 8; ++i)
-    for (int j = 0; j < C / 8; ++j) {
+  _Pragma("unroll") for (int i = 0; i < R / 8; ++i)
+    _Pragma("unroll") for (int j = 0; j < C / 8; ++j) {
       const metal::float2 x = t.pair(i, j);
       const int r = i * 8 + row, c = j * 8 + col;
       if (r < rows && c < cols) f(x[0], r, c);
@@ -118,8 +118,8 @@ inline void kk_tile_each(thread kk_tile<1, R, C>& t, int rows, int cols, kk_tile
 // Each element x becomes f(x, y) with the number y of its row.
 template <int L, int R, int C, typename F>
 inline void kk_tile_map_rows(thread kk_tile<L, R, C>& t, thread const kk_tile_rows<L, R>& y, F f) {
-  for (int i = 0; i < R / 8; ++i)
-    for (int j = 0; j < C / 8; ++j) {
+  _Pragma("unroll") for (int i = 0; i < R / 8; ++i)
+    _Pragma("unroll") for (int j = 0; j < C / 8; ++j) {
       const metal::float2 x = t.pair(i, j);
       t.pair(i, j) = metal::float2(f(x[0], y.v[i]), f(x[1], y.v[i]));
     }
@@ -151,9 +151,9 @@ struct kk_tile_added {
 };
 template <int L, int R, int C, typename F>
 inline void kk_tile_fold(thread kk_tile<L, R, C>& t, thread kk_tile_rows<L, R>& y, F f) {
-  for (int i = 0; i < R / 8; ++i) {
+  _Pragma("unroll") for (int i = 0; i < R / 8; ++i) {
     float all = 0.0f;
-    for (int j = 0; j < C / 8; ++j) {
+    _Pragma("unroll") for (int j = 0; j < C / 8; ++j) {
       const metal::float2 x = t.pair(i, j);
       all = j == 0 ? f(x[0], x[1]) : f(all, f(x[0], x[1]));
     }

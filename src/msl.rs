@@ -34,7 +34,7 @@ const VOCABULARY: &[File] = files! {
 };
 
 /// The catalog's own files, one a family, for what no program says. None uses another.
-const CATALOG: &[File] = files! { "scan.metal" "reductions.metal" "rope.metal" "selection.metal" "indexing.metal" "bits.metal" "attention.metal" "flash.metal" "quant.metal" "quant_products.metal" "quant_rows.metal" "quant_fragments.metal" "quant_encode.metal" "image.metal" "matrix.metal" };
+const CATALOG: &[File] = files! { "scan.metal" "reductions.metal" "rope.metal" "selection.metal" "indexing.metal" "bits.metal" "attention.metal" "attention_parts.metal" "flash.metal" "quant.metal" "quant_products.metal" "quant_rows.metal" "quant_fragments.metal" "quant_encode.metal" "image.metal" "matrix.metal" };
 
 fn files() -> impl Iterator<Item = &'static File> {
     VOCABULARY.iter().chain(CATALOG)

@@ -1,14 +1,16 @@
-//! Linear layers with what follows them: MLX's product, and one kernel for the rest.
+//! Linear layers with what follows them: one kernel on a CPU; MLX's product and one kernel for the rest on a GPU and for derivatives.
 
 use super::arguments::{check_float, check_shape, rows_of};
 use super::catalog::{Axes, Entry, Input, Kind, Other, few_roundings, floats, input, other};
+use super::matrix::{Activation, linear};
 use super::recipe::Kernel;
 use crate::{Array, Error, Result};
 
 /// `silu(x w^T + bias)`.
 ///
-/// `x`: (..., K); `w`: (N, K); `bias`: (N,); float32, float16 or bfloat16 each. The result is (..., N) in the dtype of `x`. The product is
-/// MLX's, in the widest dtype of `x` and `w`; what follows is computed in float32. Differentiable any number of times in all three.
+/// `x`: (..., K); `w`: (N, K); `bias`: (N,); float32, float16 or bfloat16 each. The result is (..., N) in the dtype of `x`. One kernel on a
+/// CPU; on a GPU, and for derivatives, the product ([`matrix::product`](super::matrix::product())) is rounded to the widest dtype of `x` and
+/// `w` first. What follows is computed in float32. Differentiable any number of times in all three.
 ///
 /// ```
 /// use zmlx::{Array, Dtype, kernels::linear::fused_linear_bias_silu};
@@ -24,7 +26,12 @@ use crate::{Array, Error, Result};
 /// [`Error::Shape`] for other shapes, [`Error::Dtype`] for another dtype.
 #[track_caller]
 pub fn fused_linear_bias_silu(x: &Array, w: &Array, bias: &Array) -> Result<Array> {
-    let z = product(x, w, "bias", bias)?;
+    check(x, w, "bias", bias)?;
+    let one = linear(x, w).bias(bias).activation(Activation::Silu);
+    if let Some(y) = one.fused()? {
+        return Ok(y);
+    }
+    let z = product(x, w)?;
     SILU.call1(&[&z, bias], &[])?.astype(x.dtype())
 }
 
@@ -44,7 +51,12 @@ pub fn fused_linear_bias_silu(x: &Array, w: &Array, bias: &Array) -> Result<Arra
 /// Those of [`fused_linear_bias_silu`].
 #[track_caller]
 pub fn fused_linear_bias_gelu(x: &Array, w: &Array, bias: &Array) -> Result<Array> {
-    let z = product(x, w, "bias", bias)?;
+    check(x, w, "bias", bias)?;
+    let one = linear(x, w).bias(bias).activation(Activation::GeluTanh);
+    if let Some(y) = one.fused()? {
+        return Ok(y);
+    }
+    let z = product(x, w)?;
     GELU.call1(&[&z, bias], &[])?.astype(x.dtype())
 }
 
@@ -93,15 +105,16 @@ impl LinearRmsNorm<'_> {
     /// Those of [`fused_linear_bias_silu`].
     #[track_caller]
     pub fn call(self) -> Result<Array> {
-        let z = product(self.x, self.w, "gamma", self.gamma)?;
+        check(self.x, self.w, "gamma", self.gamma)?;
+        let z = product(self.x, self.w)?;
         NORM.call1(&[&z, self.gamma], &[self.eps])?
             .astype(self.x.dtype())
     }
 }
 
-/// `x w^T`, for a further array of an element for each of its columns.
+/// Refuses what does not fit: a further array has an element for each column of the product.
 #[track_caller]
-fn product(x: &Array, w: &Array, name: &str, columns: &Array) -> Result<Array> {
+fn check(x: &Array, w: &Array, name: &str, columns: &Array) -> Result<()> {
     check_float("x", x)?;
     check_float("w", w)?;
     check_float(name, columns)?;
@@ -113,8 +126,19 @@ fn product(x: &Array, w: &Array, name: &str, columns: &Array) -> Result<Array> {
         )));
     };
     check_shape("w", w, &[n, width as i32])?;
-    check_shape(name, columns, &[n])?;
-    x.matmul(&w.transpose(..)?)
+    check_shape(name, columns, &[n])
+}
+
+/// `x w^T`.
+#[track_caller]
+fn product(x: &Array, w: &Array) -> Result<Array> {
+    let (rows, width) = rows_of("x", x)?;
+    let leading = &x.shape()[..x.ndim() - 1];
+    let flat = x.reshape((rows as i32, width as i32))?;
+    super::matrix::product(&flat, w)
+        .transposed(false, true)
+        .call()?
+        .reshape([leading, &[w.shape()[0]]].concat())
 }
 
 const BIASED: &[Input] = &[input("z", Kind::Rows), input("bias", Kind::Weight)];

@@ -271,7 +271,7 @@ fn decode_attention_reads_no_further_than_the_length() {
 
 /// Slices and transposed axes, steps between elements, one head for all.
 #[test]
-fn decode_attention_of_views() {
+pub(crate) fn decode_attention_of_views() {
     on_worker(|| -> Result<()> {
         let mut rng = Rng::new();
         let sizes = [2, 4, 2, 2, 130, 64];

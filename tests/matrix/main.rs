@@ -4,3 +4,4 @@
 mod common;
 
 mod products;
+mod tiles;

@@ -1,6 +1,6 @@
 //! `kernels::matrix`: values, derivatives, errors.
 
-use zmlx::kernels::matrix::{Way, matmul, product};
+use zmlx::kernels::matrix::{Activation, Way, linear, matmul, product};
 use zmlx::prelude::*;
 use zmlx::{Result, jvp, vjp, vmap};
 
@@ -64,6 +64,8 @@ fn sizes_and_dtypes() {
             (7, 5, 3),
             (12, 32, 256),
             (13, 257, 31),
+            (4, 1100, 1050),
+            (16, 2050, 97),
             (16, 16, 16),
             (33, 1, 65),
             (64, 700, 96),
@@ -247,6 +249,83 @@ fn refused() {
         for (left, right) in [(a.astype(I32)?, b.clone()), (a.clone(), b.astype(I64)?)] {
             let got = matmul(&left, &right);
             assert!(matches!(got, Err(Error::Dtype { .. })), "{got:?}");
+        }
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn linear_layers() {
+    on_worker(|| -> Result<()> {
+        let mut rng = Rng::new();
+        let ends = [
+            Activation::None,
+            Activation::Silu,
+            Activation::GeluTanh,
+            Activation::Gelu,
+        ];
+        let shapes: [(&[i32], i32, i32); 5] = [
+            (&[3, 20], 40, 33),
+            (&[2], 33, 65),
+            (&[], 7, 5),
+            (&[0], 5, 4),
+            (&[3], 0, 4),
+        ];
+        for (i, (leading, k, n)) in shapes.into_iter().enumerate() {
+            for (j, activation) in ends.into_iter().enumerate() {
+                // Each choice is a text of its own.
+                if i > 1 && j > 1 {
+                    continue;
+                }
+                let dtype = if (i + j) % 2 == 0 { F32 } else { BF16 };
+                let shape = [leading, &[k]].concat();
+                let x = normals(&mut rng, &shape, dtype)?;
+                let w = normals(&mut rng, &[n, k], dtype)?;
+                let bias = normals(&mut rng, &[n], F32)?;
+                let residual = normals(&mut rng, &[1, n], dtype)?;
+                let mut call = linear(&x, &w).way(Way::Tiles).activation(activation);
+                if j != 1 {
+                    call = call.bias(&bias);
+                }
+                if j != 2 && !leading.is_empty() {
+                    call = call.residual(&residual);
+                }
+                let y = call.call()?;
+                assert_eq!(y.dtype(), dtype);
+                let want = exactly(|| {
+                    let mut z = x.astype(F64)?.matmul(&w.astype(F64)?.transpose(..)?)?;
+                    if j != 1 {
+                        z = z.add(&bias.astype(F64)?)?;
+                    }
+                    z = match activation {
+                        Activation::Silu => z.multiply(&z.sigmoid()?)?,
+                        Activation::Gelu => {
+                            let phi = z.divide(2f64.sqrt())?.erf()?.add(1.0)?;
+                            z.multiply(&phi)?.multiply(0.5)?
+                        }
+                        Activation::GeluTanh => {
+                            let inner = z.add(&z.power(3.0)?.multiply(0.044715)?)?;
+                            let inner = inner.multiply((2.0 / std::f64::consts::PI).sqrt())?;
+                            z.multiply(&inner.tanh()?.add(1.0)?)?.multiply(0.5)?
+                        }
+                        _ => z,
+                    };
+                    if j != 2 && !leading.is_empty() {
+                        z = z.add(&residual.astype(F64)?)?;
+                    }
+                    zmlx::eval([&z])?;
+                    Ok::<_, Error>(z)
+                })?;
+                // Steps of their own round to the dtype between them, where nothing is to be added up.
+                let slack = if dtype == BF16 && k == 0 { 400 } else { 64 };
+                close(
+                    &format!("{leading:?} {k} {n} {activation:?}"),
+                    &y,
+                    &want,
+                    slack,
+                )?;
+            }
         }
         Ok(())
     })

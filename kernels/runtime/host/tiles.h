@@ -161,5 +161,76 @@ ZMLX_FN void kk_tile_turn(P to, Q from, long step, int rows, int n) {
   for (; c < n; ++c)
     for (int r = 0; r < rows; ++r) out[r * WIDTH + c] = float(in[c * step + r]);
 }
+
+namespace zmlx {
+// The sum of a vector's elements, in halves.
+ZMLX_FN float tile_total(const vfloat& v) {
+  float x[wide_floats];
+  __builtin_memcpy(x, &v, sizeof(v));
+#pragma GCC unroll 8
+  for (int n = wide_floats / 2; n > 0; n /= 2)
+#pragma GCC unroll 8
+    for (int i = 0; i < n; ++i) x[i] += x[i + n];
+  return x[0];
+}
+}  // namespace zmlx
+
+template <int ROWS, int COLS, typename P, typename Q, typename S>
+requires(zmlx::float_pointer<Q>)
+ZMLX_FN void kk_tile_inner(P a, long a_row, Q b, long b_col, int n, S sums, long step) {
+  constexpr int wide = zmlx::wide_floats;
+  const float* x = a;
+  const auto* y = &*b;
+  float* to = sums;
+  zmlx::vfloat part[ROWS][COLS] = {};
+  int k = 0;
+#pragma GCC unroll 2
+  for (; k + wide <= n; k += wide) {
+    zmlx::vfloat u[ROWS];
+#pragma GCC unroll 4
+    for (int r = 0; r < ROWS; ++r) u[r] = zmlx::tile_column(x + r * a_row + k);
+#pragma GCC unroll 4
+    for (int c = 0; c < COLS; ++c) {
+      const zmlx::vfloat v = zmlx::tile_column(y + c * b_col + k);
+#pragma GCC unroll 4
+      for (int r = 0; r < ROWS; ++r) part[r][c] = zmlx::tile_fma(u[r], v, part[r][c]);
+    }
+  }
+#pragma GCC unroll 4
+  for (int r = 0; r < ROWS; ++r)
+#pragma GCC unroll 4
+    for (int c = 0; c < COLS; ++c) {
+      float sum = zmlx::tile_total(part[r][c]);
+      for (int i = k; i < n; ++i) sum = __builtin_fmaf(x[r * a_row + i], float(y[c * b_col + i]), sum);
+      to[r * step + c] += sum;
+    }
+}
+
+template <int ROWS, int DEPTH, typename P, typename Q, typename S>
+requires(zmlx::float_pointer<Q>)
+ZMLX_FN void kk_tile_outer(P a, long a_row, Q b, long b_row, int cols, S sums, long step) {
+  constexpr int wide = zmlx::wide_floats;
+  const float* x = a;
+  const auto* y = &*b;
+  float* to = sums;
+  int c = 0;
+  for (; c + wide <= cols; c += wide) {
+    zmlx::vfloat part[ROWS];
+#pragma GCC unroll 4
+    for (int r = 0; r < ROWS; ++r) part[r] = zmlx::tile_column(to + r * step + c);
+#pragma GCC unroll 8
+    for (int k = 0; k < DEPTH; ++k) {
+      const zmlx::vfloat v = zmlx::tile_column(y + k * b_row + c);
+#pragma GCC unroll 4
+      for (int r = 0; r < ROWS; ++r) part[r] = zmlx::tile_fma(x[r * a_row + k] - zmlx::vfloat{}, v, part[r]);
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < ROWS; ++r) __builtin_memcpy(to + r * step + c, &part[r], sizeof(zmlx::vfloat));
+  }
+  for (; c < cols; ++c)
+    for (int k = 0; k < DEPTH; ++k)
+      for (int r = 0; r < ROWS; ++r)
+        to[r * step + c] = __builtin_fmaf(x[r * a_row + k], float(y[k * b_row + c]), to[r * step + c]);
+}
 #endif
 #endif

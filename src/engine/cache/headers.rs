@@ -49,6 +49,7 @@ const FILES: &[(&str, &str)] = runtime![
     "cuda/simd.h",
     "cuda/simdgroup_matrix.h",
     "cuda/sync.h",
+    "cuda/tiles.h",
     "host/abi.h",
     "host/atomic.h",
     "host/checked.h",

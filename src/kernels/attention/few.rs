@@ -2,9 +2,9 @@
 
 use super::cache::dequantized;
 use crate::codegen::blocks::as_on_gpu;
-use crate::kernels::arguments::{number, with_axes};
+use crate::kernels::arguments::number;
 use crate::kernels::op::{Op, reverse_mode};
-use crate::metal::{Launch, Made};
+use crate::metal::Made;
 use crate::{Array, Dtype, Error, MetalKernel, Result, ops};
 
 /// What is no array. Inputs are queries (B, H, N, D), keys, values, the scales of both, the block table, lengths and sinks; an
@@ -91,7 +91,7 @@ impl Plan {
             team: 1,
             width,
             unit: width,
-            tokens: 16,
+            tokens: 32,
         };
         if gpu {
             plan.team = (width + 7) / 8;
@@ -133,8 +133,12 @@ fn forward(few: &Few, p: &[&Array]) -> Result<Vec<Array>> {
     let rows = i64::from(batch) * i64::from(heads) * i64::from(queries);
     let kernel = made(&KERNEL, "decode_attention", &NAMES, SOURCE)?;
     let numbers = [number(few.scale)?, number(few.cap)?];
-    let window = number(few.window)?;
-    let read = [p, &[&*numbers[0], &*numbers[1], &*window]].concat();
+    // Values, not texts: another option compiles nothing.
+    let window = few.window.min((1 << 31) - 1);
+    let sunk = i64::from(few.sinks && whole);
+    let rule = window | i64::from(few.causal) << 32 | i64::from(few.lens) << 33 | sunk << 34;
+    let rule = number(rule)?;
+    let read = [p, &[&*numbers[0], &*numbers[1], &*rule]].concat();
     let parts = [batch * heads * queries, plan.parts as i32, width + 2];
     let mut launch = kernel.launch(&read);
     match whole {
@@ -160,9 +164,6 @@ fn forward(few: &Few, p: &[&Array]) -> Result<Vec<Array>> {
         ("WHOLE", whole),
         ("PAGED", few.paged),
         ("CAPPED", few.cap > 0.0),
-        ("SINKS", few.sinks && whole),
-        ("LENS", few.lens),
-        ("CAUSAL", few.causal),
     ];
     for (name, value) in flags {
         launch.set_template(name, value.into());
@@ -190,12 +191,12 @@ fn merge(
     let kernel = made(
         &MERGE,
         "merge_attention",
-        &["found", "sinks", "like"],
+        &["found", "sinks", "like", "rule"],
         MERGE_SOURCE,
     )?;
-    let read = with_axes(&[found, sinks, q])?;
-    let read: Vec<&Array> = read.iter().map(|a| &**a).collect();
-    let mut launch: Launch<'_> = kernel.launch(&read);
+    let rule = number(i64::from(few.sinks))?;
+    let read = [found, sinks, q, &*rule];
+    let mut launch = kernel.launch(&read);
     let threads = if plan.gpu {
         ((width + 31) / 32 * 32).min(256)
     } else {
@@ -206,7 +207,6 @@ fn merge(
     launch.set_template("T", q.dtype().into());
     launch.set_template("TG", threads.into());
     launch.set_template("VEC", vec.into());
-    launch.set_template("SINKS", few.sinks.into());
     launch.set_threadgroup(threads);
     launch.set_grid(rows * i64::from(threads));
     Ok(launch.add::<1>()?.into())
@@ -225,7 +225,7 @@ const NAMES: [&str; 11] = [
     "sinks",
     "scale",
     "cap",
-    "window",
+    "rule",
 ];
 
 /// A kernel that reads arrays where they lie, views included.
@@ -247,8 +247,8 @@ fn made(
 const MERGE_SOURCE: &str = "\
 const int n = like_shape[3];
 const size_t row = threadgroup_position_in_grid.x;
-const float sink = SINKS ? float(sinks[row / like_shape[2] % like_shape[1] * sinks_strides[0]]) : 0.0f;
-kk_merge_row<SINKS, TG, VEC>(found + row * (found_shape[1] * (n + 2)), found_shape[1], n, sink, out + row * n,
+const float sink = rule != 0 ? float(sinks[row / like_shape[2] % like_shape[1] * sinks_strides[0]]) : -INFINITY;
+kk_merge_row<TG, VEC>(found + row * (found_shape[1] * (n + 2)), found_shape[1], n, sink, out + row * n,
                              thread_position_in_threadgroup.x);
 ";
 
@@ -262,7 +262,8 @@ const int first = int(group % chunks) * ROWS, head = int(group / chunks) % kv, b
 const uint part = threadgroup_position_in_grid.y, parts = threadgroups_per_grid.y;
 const long slots = PAGED ? keys_shape[1] : 1, columns = PAGED ? block_table_shape[1] : 0;
 const long most = PAGED ? columns * slots + 1 : long(keys_shape[2]);
-const long length = LENS ? metal::clamp(long(lens[b * lens_strides[0]]), long(0), most) : most;
+const long length = (rule >> 33 & 1) != 0 ? metal::clamp(long(lens[b * lens_strides[0]]), long(0), most) : most;
+const long window = rule & 0x7fffffff;
 float rows[ROWS * W];
 kk_seen seen[ROWS];
 long from = length, to = 0;
@@ -274,8 +275,8 @@ for (int r = 0; r < ROWS; ++r) {
     rows[r * W + k] = e < n ? float(p[e * q_strides[3]]) * (float(scale) * 1.44269504f) : 0.0f;
   }
   const long place = length - queries + i + 1;
-  seen[r].end = CAUSAL ? place : length;
-  seen[r].first = window > 0 ? metal::max(place - long(window), long(0)) : 0;
+  seen[r].end = (rule >> 32 & 1) != 0 ? place : length;
+  seen[r].first = window > 0 ? metal::max(place - window, long(0)) : 0;
   from = metal::min(from, seen[r].first);
   to = metal::max(to, seen[r].end);
 }
@@ -319,11 +320,12 @@ if (from < to) {
     kk_go<false, FORMAT, PAGED, CAPPED, C, ROWS, W, UNIT, TEAM, TG, U>(rows, k, v, table, column, columns, long(keys_shape[0]), slots,
         from, to, seen, float(cap) * 1.44269504f, n, index, lane, found);
 }
+const bool sunk = (rule >> 34 & 1) != 0;
 const size_t row = (size_t(b) * kv + head) * total + first;
 const long step = WHOLE ? n : long(parts) * (n + 2);
-kk_write_rows<WHOLE, SINKS, FORMAT, ROWS, W, UNIT, TEAM, TG, U>(found, total - first, out + (row * step + (WHOLE ? 0 : part * (n + 2))),
-    step, n, index, lane, simdgroup_index_in_threadgroup, shared, sinks + (SINKS ? head * each * sinks_strides[0] : 0),
-    SINKS ? sinks_strides[0] : 0, first, queries);
+kk_write_rows<WHOLE, FORMAT, ROWS, W, UNIT, TEAM, TG, U>(found, total - first, out + (row * step + (WHOLE ? 0 : part * (n + 2))),
+    step, n, index, lane, simdgroup_index_in_threadgroup, shared, sinks + (sunk ? head * each * sinks_strides[0] : 0),
+    sunk, sinks_strides[0], first, queries);
 ";
 
 /// The same by MLX's operations, with all tokens of all sequences side by side.

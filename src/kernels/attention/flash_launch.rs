@@ -154,7 +154,7 @@ fn made(
             "of_keys",
             "scale",
             "cap",
-            "window",
+            "rule",
         ];
         let text = format!("{HEAD}{source}");
         MetalKernel::new(name, [&all, more].concat(), outputs.to_vec())
@@ -176,11 +176,11 @@ fn launch<const N: usize>(
 ) -> Result<[Array; N]> {
     let q = &p[0];
     let gpu = tiles.threads > 1;
-    let window = i32::try_from(flash.window)
-        .unwrap_or(i32::MAX / 2)
-        .min(i32::MAX / 2);
+    // Values, not texts: causal or not compiles nothing.
+    let window = flash.window.min((1 << 30) - 1);
+    let rule = window | i64::from(flash.causal) << 32 | i64::from(flash.sinks) << 33;
+    let rule = number(rule)?;
     let numbers = [number(flash.scale)?, number(flash.cap)?];
-    let window = number(i64::from(window))?;
     let given = |i: usize, is: bool| if is { &p[i] } else { q };
     let mut inputs = vec![
         q,
@@ -192,7 +192,7 @@ fn launch<const N: usize>(
         given(6, flash.segments),
         &*numbers[0],
         &*numbers[1],
-        &*window,
+        &*rule,
     ];
     inputs.extend(more);
     let mut launch: Launch<'_> = kernel.launch(&inputs);
@@ -213,13 +213,7 @@ fn launch<const N: usize>(
     for (name, value) in numbers {
         launch.set_template(name, value.into());
     }
-    let flags = [
-        ("CAUSAL", flash.causal),
-        ("WINDOW", flash.window > 0),
-        ("CAPPED", flash.cap > 0.0),
-        ("SINKS", flash.sinks),
-        ("SEGMENTS", flash.segments),
-    ];
+    let flags = [("CAPPED", flash.cap > 0.0), ("SEGMENTS", flash.segments)];
     for (name, value) in flags {
         launch.set_template(name, value.into());
     }
@@ -236,7 +230,10 @@ const kk_tile_thread at = {thread_position_in_threadgroup.x, thread_index_in_sim
 const long group = long(threadgroup_position_in_grid.y) * (threads_per_grid.x / TG) + threadgroup_position_in_grid.x;
 const int heads = q_shape[1], queries = q_shape[2], d = q_shape[3], kv = k_shape[1], keys = k_shape[2], each = heads / kv;
 const float factor = float(scale) * 1.44269504f, most = float(cap) * 1.44269504f;
-typedef kk_flash_scores<CAUSAL, WINDOW, CAPPED, MASK, SEGMENTS, decltype(mask + 0), decltype(of_queries + 0),
+// Window, causal, sinks: see `rule` below.
+const int window = int(rule & 0x7fffffff), far = 1 << 30;
+const int ahead = (rule >> 32 & 1) != 0 ? keys - queries : far, behind = window > 0 ? keys - queries - window : -far;
+typedef kk_flash_scores<CAPPED, MASK, SEGMENTS, decltype(mask + 0), decltype(of_queries + 0),
                         decltype(of_keys + 0)> kk_F;
 ";
 
@@ -248,17 +245,17 @@ threadgroup S ks[STAGES * kk_tile_room<L, DP, BN, (TG != 1)>::size];
 threadgroup S vs[STAGES * kk_tile_room<L, BN, DP>::size];
 const int block = blocks - 1 - int(group % blocks), head = int(group / blocks) % heads, b = int(group / blocks / heads);
 const int shared = head / each;
-const kk_F f = {factor, most, block * BM, 0, queries, keys, keys - queries, int(window),
+const kk_F f = {factor, most, block * BM, 0, queries, keys, behind, ahead,
                 MASK == 0 ? mask + 0 : mask + (b * mask_strides[0] + head * mask_strides[1]),
                 MASK == 0 ? 0 : mask_strides[2], MASK == 0 ? 0 : mask_strides[3],
                 SEGMENTS ? of_queries + b * of_queries_strides[0] : of_queries + 0, of_queries_strides[1],
                 SEGMENTS ? of_keys + b * of_keys_strides[0] : of_keys + 0, of_keys_strides[1]};
 const size_t row = (size_t(b) * heads + head) * queries;
-kk_flash_rows<T, TG, BM, BN, DP, STAGES, SINKS, CAUSAL, WINDOW>(
+kk_flash_rows<T, TG, BM, BN, DP, STAGES>(
     q + (b * q_strides[0] + head * q_strides[1]), q_strides[2], q_strides[3],
     k + (b * k_strides[0] + shared * k_strides[1]), k_strides[2], k_strides[3],
     v + (b * v_strides[0] + shared * v_strides[1]), v_strides[2], v_strides[3],
-    out + row * d, lse + row, d, f, SINKS ? float(sinks[head * sinks_strides[0]]) * 1.44269504f : 0.0f,
+    out + row * d, lse + row, d, f, (rule >> 33 & 1) != 0 ? float(sinks[head * sinks_strides[0]]) * 1.44269504f : -INFINITY,
     qs, ks, vs, at);
 ";
 
@@ -272,7 +269,7 @@ threadgroup S kt[TG == 1 ? kk_tile_room<L, DP, BN, false>::size : 1];
 threadgroup S vt[kk_tile_room<L, DP, BN, (TG != 1)>::size];
 const int block = blocks - 1 - int(group % blocks), head = int(group / blocks) % heads, b = int(group / blocks / heads);
 const int shared = head / each;
-const kk_F f = {factor, most, block * BM, 0, queries, keys, keys - queries, int(window),
+const kk_F f = {factor, most, block * BM, 0, queries, keys, behind, ahead,
                 MASK == 0 ? mask + 0 : mask + (b * mask_strides[0] + head * mask_strides[1]),
                 MASK == 0 ? 0 : mask_strides[2], MASK == 0 ? 0 : mask_strides[3],
                 SEGMENTS ? of_queries + b * of_queries_strides[0] : of_queries + 0, of_queries_strides[1],
@@ -282,7 +279,7 @@ const kk_flash_column<decltype(of_lse + 0)> lse = {of_lse + (b * of_lse_strides[
                                                    of_lse_strides[2]};
 const kk_flash_column<decltype(of_delta + 0)> delta = {of_delta + (b * of_delta_strides[0] + head * of_delta_strides[1]),
                                                        of_delta_strides[1], of_delta_strides[2]};
-kk_flash_dq<T, TG, BM, BN, DP, CAUSAL, WINDOW>(
+kk_flash_dq<T, TG, BM, BN, DP>(
     q + (b * q_strides[0] + head * q_strides[1]), q_strides[2], q_strides[3],
     k + (b * k_strides[0] + shared * k_strides[1]), k_strides[2], k_strides[3],
     v + (b * v_strides[0] + shared * v_strides[1]), v_strides[2], v_strides[3],
@@ -300,7 +297,7 @@ threadgroup S vt[kk_tile_room<L, DP, BN, (TG != 1)>::size];
 threadgroup S ps[TG == 1 ? 1 : kk_tile_room<L, BM, BN>::size];
 threadgroup S ss[TG == 1 ? 1 : kk_tile_room<L, BM, BN>::size];
 const int block = int(group % blocks), shared = int(group / blocks) % kv, b = int(group / blocks / kv), head = shared * each;
-const kk_F f = {factor, most, 0, block * BN, queries, keys, keys - queries, int(window),
+const kk_F f = {factor, most, 0, block * BN, queries, keys, behind, ahead,
                 MASK == 0 ? mask + 0 : mask + (b * mask_strides[0] + head * mask_strides[1]),
                 MASK == 0 ? 0 : mask_strides[2], MASK == 0 ? 0 : mask_strides[3],
                 SEGMENTS ? of_queries + b * of_queries_strides[0] : of_queries + 0, of_queries_strides[1],
@@ -310,7 +307,7 @@ const kk_flash_column<decltype(of_lse + 0)> lse = {of_lse + (b * of_lse_strides[
                                                    of_lse_strides[2]};
 const kk_flash_column<decltype(of_delta + 0)> delta = {of_delta + (b * of_delta_strides[0] + head * of_delta_strides[1]),
                                                        of_delta_strides[1], of_delta_strides[2]};
-kk_flash_dkv<T, TG, BM, BN, DP, CAUSAL, WINDOW>(
+kk_flash_dkv<T, TG, BM, BN, DP>(
     q + (b * q_strides[0] + head * q_strides[1]), q_strides[1], q_strides[2], q_strides[3],
     k + (b * k_strides[0] + shared * k_strides[1]), k_strides[2], k_strides[3],
     v + (b * v_strides[0] + shared * v_strides[1]), v_strides[2], v_strides[3],

@@ -74,7 +74,7 @@ const FEW: i32 = 16;
 static RULE: [Line; 5] = [
     Line {
         when: "D is above 256 or no multiple of 8, with options that MLX has",
-        holds: |q| !q.only_ours && !(q.width <= 256 && q.width % 8 == 0),
+        holds: |q| !q.only_ours && (q.width > 256 || q.width % 8 != 0),
         choice: Implementation::Mlx,
     },
     Line {

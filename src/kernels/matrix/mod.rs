@@ -4,8 +4,10 @@
 //! with a reference BLAS that multiplies one number at a time; there the tile kernel of `kernels/matrix.metal` does the work.
 
 mod launch;
+mod linear;
 mod product;
 
+pub use linear::{Activation, Linear};
 pub use product::{Product, Way};
 
 use crate::{Array, Result};
@@ -37,4 +39,24 @@ pub fn matmul(a: &Array, b: &Array) -> Result<Array> {
 /// [`matmul`] with options: factors that are given as their transposes, and who computes it.
 pub fn product<'a>(a: &'a Array, b: &'a Array) -> Product<'a> {
     Product::new(a, b)
+}
+
+/// `x w^T`, and what follows it, by one kernel where nothing is differentiated: a bias, an activation, a residual.
+///
+/// `x`: (..., K); `w`: (N, K); float32, float16 or bfloat16 each. The result is (..., N), in the dtype of `x`. Computed in float32 and rounded
+/// once where it is one kernel; within a transform, and on a GPU, the steps are operations of their own that round to the dtype
+/// between them. Differentiable any number of times in all arrays.
+///
+/// ```
+/// use zmlx::{Array, Dtype, kernels::matrix::{Activation, linear}};
+/// # fn main() -> zmlx::Result<()> {
+/// let (x, w) = (Array::ones((2, 3), Dtype::Float32)?, Array::ones((4, 3), Dtype::Float32)?);
+/// let bias = Array::full(4, -3.0, Dtype::Float32)?;
+/// let y = linear(&x, &w).bias(&bias).activation(Activation::Silu).residual(&Array::from(1.0f32)).call()?;
+/// assert_eq!(y.to_vec::<f32>()?, [1.0; 8]);
+/// # Ok(())
+/// # }
+/// ```
+pub fn linear<'a>(x: &'a Array, w: &'a Array) -> Linear<'a> {
+    Linear::new(x, w)
 }

@@ -1,6 +1,6 @@
 //! The product as an operation with derivatives.
 
-use super::launch;
+use super::launch::{self, End};
 use crate::kernels::arguments::check_float;
 use crate::transforms::rules::{Rules, apply, only, repeated};
 use crate::{Array, Dtype, Error, Result};
@@ -166,7 +166,14 @@ impl Rules for Multiply {
     }
 
     fn forward(&self, p: &[&Array]) -> Result<Vec<Array>> {
-        Ok(vec![launch::product(p[0], p[1], self.turned)?])
+        let dtype = widest(p[0].dtype(), p[1].dtype());
+        Ok(vec![launch::product(
+            p[0],
+            p[1],
+            self.turned,
+            End::NONE,
+            dtype,
+        )?])
     }
 
     fn vjp(&self, p: &[Array], g: &[Array], _: &[Array]) -> Result<Vec<Array>> {
