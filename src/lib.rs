@@ -28,6 +28,7 @@
 //! | read and write files | [`io`], [`export_function`] |
 //! | build and train models | [`nn`], [`optimizers`] |
 //! | test and measure | [`testing`], [`mod@bench`] |
+//! | load and serve language models | `llm`, with the feature of that name |
 //! | use several threads | [`Frozen`], [`Worker`], [`stream`] |
 //! | use several machines | [`distributed`] |
 //!

@@ -1,4 +1,24 @@
-//! Language models: loading, generating text, and what a server of them needs.
+//! Language models: loading, generating text, and what a server of them needs. With the feature `llm`.
+//!
+//! [`load`] takes a GGUF file or a folder of safetensors with `config.json` and `tokenizer.json`, of a model of the Llama family:
+//! [`Config`] says which ones. [`Llm::generate`] gives text piece by piece. Below it stand, from the top:
+//!
+//! - [`Engine`]: many sequences through one model, a token of each at a time, with [`Sampling`] of their own;
+//! - [`Schedule`] and [`Pages`]: which tokens are next, which page of the cache is whose. Plain numbers;
+//! - [`Model`] and [`PagedCache`]: the computation, by the catalog's kernels over packed matrices as they lie in the file;
+//! - [`Plain`]: the same by MLX's operations with weights in float32, to compare with.
+//!
+//! ```no_run
+//! use zmlx::llm::{self, Message};
+//! # fn main() -> zmlx::Result<()> {
+//! let model = llm::load("SmolLM2-135M-Instruct.Q4_1.gguf")?;
+//! let answer = model.chat([Message::new("user", "What is a whale?")]).max_tokens(64).text()?;
+//! println!("{answer}");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `examples/generate` and `examples/server` use it; docs/SERVING.md tells of servers.
 
 mod chat;
 mod config;

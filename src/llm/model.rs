@@ -102,7 +102,11 @@ impl Projections {
             Projections::Together(all) => {
                 let y = all.apply(x, None)?;
                 let part = |from: i32, count: i32| y.index((.., from..from + count));
-                Ok([part(0, wide)?, part(wide, narrow)?, part(wide + narrow, narrow)?])
+                Ok([
+                    part(0, wide)?,
+                    part(wide, narrow)?,
+                    part(wide + narrow, narrow)?,
+                ])
             }
         }
     }
@@ -282,7 +286,9 @@ impl Model {
         let values = heads(&v, c.kv_heads, &None)?;
         let y = attend.attend(number, &queries, keys, values)?;
         let y = y.reshape((tokens, wide))?;
-        self.added(x, layer.after_attention.as_ref(), |x| layer.output.apply(&y, x))
+        self.added(x, layer.after_attention.as_ref(), |x| {
+            layer.output.apply(&y, x)
+        })
     }
 
     /// `x` plus the feed-forward part of its norm.

@@ -30,8 +30,20 @@ pub struct Batch {
     positions: Array,
     /// The pages of each token's sequence, (T, pages), -1 where there is none.
     table: Array,
-    /// How many tokens of its sequence each token sees, itself included, (T,).
+    /// Neighbouring tokens of one sequence, whose attention reads keys and values together: the first one and their number. A token
+    /// that is alone is a part of one; all tokens are, in order.
+    runs: Vec<Run>,
+}
+
+/// Tokens whose attention is one call.
+#[derive(Debug)]
+struct Run {
+    rows: std::ops::Range<i32>,
+    /// The pages of each sequence, and how many of its tokens are seen: one row, or one for each token.
+    table: Array,
     lengths: Array,
+    /// Whether they are neighbours in one sequence, in place of one token each of several.
+    of_one: bool,
 }
 
 impl Batch {
@@ -64,12 +76,49 @@ impl Batch {
         }
         let count = tokens.len();
         let lengths: Vec<i32> = positions.iter().map(|p| *p as i32 + 1).collect();
+        let widest = widest.max(1);
+        let mut runs = Vec::new();
+        for (rows, of_one) in runs_of(tokens) {
+            // Of neighbours the last one sees the most.
+            let told = if of_one {
+                rows.end - 1..rows.end
+            } else {
+                rows.clone()
+            };
+            let part = &table[told.start * widest..told.end * widest];
+            runs.push(Run {
+                table: Array::from_slice(part, (told.len(), widest))?,
+                lengths: Array::from_slice(&lengths[told.clone()], told.len())?,
+                rows: rows.start as i32..rows.end as i32,
+                of_one,
+            });
+        }
         Ok(Batch {
-            table: Array::from_slice(&table, (count, widest.max(1)))?,
-            lengths: Array::from_slice(&lengths, count)?,
+            runs,
+            table: Array::from_slice(&table, (count, widest))?,
             positions: Array::from_slice(&positions, count)?,
         })
     }
+}
+
+/// Neighbouring tokens of one sequence (true), and between them those of others (false).
+fn runs_of(tokens: &[(usize, &[u32])]) -> Vec<(std::ops::Range<usize>, bool)> {
+    let follows = |i: usize| {
+        let ((before, pages), (position, same)) = (tokens[i - 1], tokens[i]);
+        position == before + 1 && pages == same
+    };
+    let mut runs: Vec<(std::ops::Range<usize>, bool)> = Vec::new();
+    let mut at = 0;
+    while at < tokens.len() {
+        let more = (at + 1..tokens.len()).take_while(|&i| follows(i)).count();
+        let of_one = more > 0;
+        match runs.last_mut() {
+            Some((rows, false)) if !of_one => rows.end = at + 1,
+            _ => runs.push((at..at + 1 + more, of_one)),
+        }
+        at += 1 + more;
+    }
+    runs
 }
 
 impl PagedCache {
@@ -177,13 +226,48 @@ impl Attend for PagedAttend<'_> {
         );
         let update = update.traditional(c.rope_neighbours).dims(c.rope_dims);
         let [queries, k, v] = update.call()?;
-        let mut attention = paged_attention(&queries, &k, &v, &batch.table, &batch.lengths);
-        if let Some(window) = window {
-            attention = attention.window(window);
+        let mut parts = Vec::with_capacity(batch.runs.len());
+        for run in &batch.runs {
+            parts.push(run.attention(&queries, [&k, &v], window, c.attention_scale)?);
         }
-        let y = attention.scale(c.attention_scale).call()?;
+        let y = match &parts[..] {
+            [one] => one.clone(),
+            several => ops::concatenate(several, 0)?,
+        };
         // The arrays that were here go, so that the new ones may take their memory.
         cache.layers[layer] = [k, v];
         Ok(y)
+    }
+}
+
+impl Run {
+    /// Attention of its tokens among `queries` (T, heads, width of a head), in the shape of those.
+    #[track_caller]
+    fn attention(
+        &self,
+        queries: &Array,
+        [keys, values]: [&Array; 2],
+        window: Option<i32>,
+        scale: f32,
+    ) -> Result<Array> {
+        let whole = self.rows == (0..queries.shape()[0]);
+        let own = match whole {
+            true => queries.clone(),
+            false => queries.index(self.rows.clone())?,
+        };
+        let own = match self.of_one {
+            // (1, heads, tokens, width).
+            true => own.expand_dims(0)?.transpose([0, 2, 1, 3])?,
+            false => own,
+        };
+        let mut call = paged_attention(&own, keys, values, &self.table, &self.lengths);
+        if let Some(window) = window {
+            call = call.window(window);
+        }
+        if !self.of_one {
+            return call.scale(scale).call();
+        }
+        let y = call.causal().scale(scale).call()?;
+        y.transpose([0, 2, 1, 3])?.squeeze(0)
     }
 }

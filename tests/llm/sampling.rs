@@ -91,7 +91,9 @@ fn repetition_is_punished() {
         ..Sampling::default()
     };
     let mut sampler = Sampler::new(sampling, &[2]);
-    let tokens: Vec<u32> = (0..3).map(|_| sampler.choose(&logits, None).token).collect();
+    let tokens: Vec<u32> = (0..3)
+        .map(|_| sampler.choose(&logits, None).token)
+        .collect();
     // 2.0 becomes 1.0, then 1.5 becomes 0.75, and 1.0 is the best again.
     assert_eq!(tokens, [0, 1, 0]);
 }

@@ -167,7 +167,11 @@ impl Frame {
             let told = |token: u32, value: Option<f32>| json!({"token": text(token), "logprob": value, "bytes": language.tokenizer.bytes(token)});
             let content = tokens.iter().map(|t| {
                 let mut one = told(t.token, t.log_probability);
-                one["top_logprobs"] = t.top.iter().map(|&(token, p)| told(token, Some(p))).collect();
+                one["top_logprobs"] = t
+                    .top
+                    .iter()
+                    .map(|&(token, p)| told(token, Some(p)))
+                    .collect();
                 one
             });
             return json!({"content": content.collect::<Vec<_>>()});
