@@ -1,5 +1,9 @@
 //! Zeros and ones, eight in a byte.
 
+mod table;
+
+pub(super) use table::TABLE;
+
 use super::moving::{only, over};
 use super::selection::{check_ordered, no_derivative};
 use crate::array::IntoShape;

@@ -36,7 +36,7 @@ mod split;
 pub mod transformer;
 pub mod vlsp;
 
-pub use catalog::{Axes, Entry, Function, Input, Kind, Other};
+pub use catalog::{Axes, Entry, Function, Input, Kind, Other, Values};
 
 /// All kernels, family by family, as data: tests, benchmarks and docs/KERNELS.md are made from it.
 pub fn catalog() -> impl Iterator<Item = &'static Entry> {
@@ -49,6 +49,7 @@ pub fn catalog() -> impl Iterator<Item = &'static Entry> {
         attention::TABLES[0],
         attention::TABLES[1],
         reductions::SUMS,
+        reductions::CHOICES,
         transformer::TABLE,
         transformer::RANDOM,
         vlsp::TABLE,
@@ -60,8 +61,16 @@ pub fn catalog() -> impl Iterator<Item = &'static Entry> {
         attention::PAGED,
         linear::TABLE,
         quant::TABLE,
+        moe::TABLE,
         image::TABLE,
+        indexing::TABLE,
+        bits::TABLE,
         optimizers::TABLE,
     ];
     families.into_iter().flatten()
+}
+
+/// Further names of functions of the catalog, each with the name in the table.
+pub fn other_names() -> &'static [(&'static str, &'static str)] {
+    activations::OTHER_NAMES
 }

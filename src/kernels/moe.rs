@@ -1,5 +1,9 @@
 //! Mixtures of experts: which experts a token goes to, the tokens in the order of their experts, and back.
 
+mod table;
+
+pub(super) use table::TABLE;
+
 use super::arguments::{check_float, check_shape, number};
 use super::choose::{self, Give};
 use super::indexing::check_integers;
