@@ -3,6 +3,7 @@
 //!
 //! `cargo run --release --example bench_catalog -- --help` tells the options.
 
+mod lines;
 mod options;
 mod plot;
 mod report;
@@ -33,7 +34,8 @@ fn main() -> Result<()> {
 }
 
 fn run(options: &Options) -> Result<Vec<Row>> {
-    let mut json = report::Json::create(options.json.as_deref())?;
+    let mut json = lines::Json::create(options.json.as_deref())?;
+    let mut csv = lines::Csv::create(options.csv.as_deref())?;
     let mut rows = Vec::new();
     for &dtype in &options.dtypes {
         for (leading, width) in &options.shapes {
@@ -48,6 +50,7 @@ fn run(options: &Options) -> Result<Vec<Row>> {
                 }
                 println!("{}", report::line(&row));
                 json.add(&row)?;
+                csv.add(&row)?;
                 rows.push(row);
             }
         }

@@ -18,6 +18,7 @@ bench_catalog [options]
   --fastest                 only the fastest tenth of the samples counts: for a machine that others use, too
   --alone                   without MLX's ways, which can take a hundred times as long
   --json FILE               a line for each contender: kernel, dtype, shape, engine, contender, us, gb_s, ...
+  --csv FILE                a line for each kernel, dtype and shape, which docs/BENCHMARKS.md is made from
   --plot FILE               draws each kernel's share of a copy as SVG";
 
 pub struct Options {
@@ -31,6 +32,7 @@ pub struct Options {
     pub fastest: bool,
     pub alone: bool,
     pub json: Option<PathBuf>,
+    pub csv: Option<PathBuf>,
     pub plot: Option<PathBuf>,
 }
 
@@ -61,6 +63,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Option<Options>, Stri
         fastest: false,
         alone: false,
         json: None,
+        csv: None,
         plot: None,
     };
     while let Some(option) = args.next() {
@@ -75,6 +78,7 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Option<Options>, Stri
             "--time" => options.time = Duration::from_millis(number(&value()?)?),
             "--fastest" => options.fastest = true,
             "--alone" => options.alone = true,
+            "--csv" => options.csv = Some(value()?.into()),
             "--plot" => options.plot = Some(value()?.into()),
             "--json" => options.json = Some(value()?.into()),
             "--help" | "-h" => {

@@ -4,6 +4,7 @@ mod table;
 
 pub(super) use table::TABLE;
 
+use super::arguments::two_axes;
 use super::moving::{only, over};
 use super::selection::{check_ordered, no_derivative};
 use crate::array::IntoShape;
@@ -120,16 +121,16 @@ impl Rules for Bits {
 
     fn forward(&self, inputs: &[&Array]) -> Result<Vec<Array>> {
         static MADE: [Made<MetalKernel>; 2] = [const { Made::new() }; 2];
-        let x = inputs[0].reshape(-1)?;
+        let x = inputs[0].reshape(two_axes(inputs[0].size()))?;
         // A byte is unpacked into eight at once.
         let (bytes, count, statement, dtype) = match self {
             Bits::Pack => {
-                let count = "x_shape[0] / 8";
+                let count = "size_t(x_shape[0]) * x_shape[1] / 8";
                 (x.size() / 8, count, "kk_pack_byte(x + 8 * i)", Dtype::Uint8)
             }
             Bits::Unpack => (
                 x.size(),
-                "x_shape[0]",
+                "size_t(x_shape[0]) * x_shape[1]",
                 "kk_unpack_byte(x[i])",
                 Dtype::Uint64,
             ),
@@ -147,12 +148,16 @@ impl Rules for Bits {
             )
         })?;
         let inputs = [&x];
-        let shape = [bytes as i32];
+        let shape = two_axes(bytes);
         let mut launch = kernel.launch(&inputs);
         launch.set_output(&shape, dtype);
         over(&mut launch, bytes);
         let [out] = launch.add()?;
-        Ok(vec![out.view(Dtype::Uint8)?])
+        let out = out.view(Dtype::Uint8)?;
+        Ok(vec![match self {
+            Bits::Pack => out.reshape(bytes as i32)?,
+            Bits::Unpack => out,
+        }])
     }
 
     fn vjp(&self, _: &[Array], _: &[Array], _: &[Array]) -> Result<Vec<Array>> {

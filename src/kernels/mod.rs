@@ -1,8 +1,17 @@
 //! The catalog: ready kernels, each differentiable, in float32, float16 and bfloat16, over any
 //! shape.
 //!
-//! Arithmetic is in float32 and results have the dtype of the first input. A function is a row program, from which its
-//! kernels and derivatives are generated; where no program can say it, its Metal text stands in `kernels/*.metal`.
+//! Arithmetic is in float32. A result of floats has the dtype of the first input of floats; functions of [`quant`] give float32
+//! unless their option `dtype` asks for another, and [`attention::attention_tile_proto`] always does. Places, counts and bits are integers, and so are sums of integers. A function is a
+//! row program, from which its kernels and derivatives are generated; where no program can say it, its Metal text stands
+//! in `kernels/*.metal`.
+//!
+//! One rule for calls: a function with options takes its arrays, has a method for each option, and ends in `call()`, as in
+//! `rmsnorm(&x, &weight).eps(1e-5).call()`. A function without options gives its result at once, as in `softmax_lastdim(&x)`. What has no
+//! value that would do for everybody is no option but an argument: `dropout(&x, p, seed)`, `topk_lastdim(&x, k)`.
+//!
+//! Squares and products are taken in float32, too. So where elements of float32 or bfloat16 are beyond 1.8e19, which float16 does not hold,
+//! squares of norms and variances are infinite, as they are in MLX.
 
 pub mod activations;
 mod arguments;

@@ -1,13 +1,12 @@
 //! The rows of the catalog's table: eight experts, of which each token goes to two.
 
 use super::{moe_combine, moe_dispatch, top2_gating_softmax};
-use crate::kernels::catalog::{
-    Axes, Entry, Kind, Other, few_roundings, floats, input, integers, other,
-};
+use crate::kernels::catalog::{Axes, Entry, Other, few_roundings, floats, integers, other};
 use crate::{Array, Dtype, Ellipsis, Result};
 
 const EXPERTS: i32 = 8;
 
+static LOGITS: Other = floats("(..., E)", &[Axes::Leading, Axes::Width]);
 static TOKENS: Other = floats("(..., D)", &[Axes::Leading, Axes::Width]);
 static INDICES: Other = integers(
     "(..., K), integers",
@@ -55,7 +54,7 @@ pub(in crate::kernels) static TABLE: &[Entry] = &[
         name: "moe::top2_gating_softmax",
         formula: "softmax of the two largest of x, and their places",
         file: "selection.metal",
-        inputs: &[input("x", Kind::Ordered)],
+        inputs: &[other("x", &LOGITS)],
         call: |p| {
             let (weights, places) = top2_gating_softmax(&p[0])?;
             Ok(vec![weights, places])

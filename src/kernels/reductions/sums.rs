@@ -159,8 +159,8 @@ pub fn var_lastdim(x: &Array) -> Result<Array> {
 
 /// The standard deviation of each row: the root of [`var_lastdim`], whose variance is not rounded to the dtype of `x` in between.
 ///
-/// The original adds 1e-6 to the variance; here that is an option, as the deviation of equal numbers is 0. There the gradient
-/// is 0, too.
+/// The original rounds the variance to the dtype of `x` and adds 1e-6 to it, so that equal numbers deviate by 0.001. Here `eps` is an
+/// option that is 0 unless asked for, as the deviation of equal numbers is 0. There the gradient is 0, too.
 ///
 /// ```
 /// use zmlx::{Array, kernels::reductions};
