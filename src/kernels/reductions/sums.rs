@@ -293,8 +293,9 @@ pub(in crate::kernels) static TABLE: &[Entry] = &[
         composite: |p| SUM.reference(p, &[]),
         mlx: Some(|p| Ok(vec![p[0].sum(-1)?])),
         bytes: |rows, width, size| SUM.bytes(rows, width, size),
-        // Parts of the sum are as large as the root of the width, and the whole may be near 0.
-        roundings: |width| 16.0 + (width as f64).sqrt(),
+        // The whole may be near 0, where only a term is left to compare with, four times the spread of normal numbers. Parts of the sum
+        // are as large as the root of the width times the spread: one rounding of the largest.
+        roundings: |width| 16.0 + (width as f64).sqrt() / 4.0,
     },
     Entry {
         name: "reductions::mean_lastdim",
