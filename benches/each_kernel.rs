@@ -5,7 +5,7 @@
 
 use std::process::ExitCode;
 
-use zmlx::kernels::{Entry, Kind, catalog};
+use zmlx::kernels::{Entry, catalog};
 use zmlx::prelude::*;
 use zmlx::{Result, eval, random, vjp};
 
@@ -28,9 +28,7 @@ fn main() -> ExitCode {
     for entry in catalog().filter(|e| e.name.contains(&only)) {
         for dtype in [F32, BF16] {
             for (leading, width) in SHAPES {
-                // Tables are for pairs of elements.
-                let pairs = entry.inputs.iter().any(|i| i.kind == Kind::Table);
-                let width = width + i32::from(pairs && width % 2 == 1);
+                let width = entry.width(width);
                 launches += 1;
                 if let Err(e) = once(entry, leading, width, dtype) {
                     failed += 1;

@@ -146,6 +146,56 @@ inline float kk_taps(P x, W w, size_t line, size_t channels, bool above, bool be
   return sum;
 }
 
+// The pixels of a row that have all neighbours, in COUNT channels whose weights stay in registers: of float32, which needs no
+// conversions.
+template <int COUNT, typename P, typename W, typename T>
+inline void kk_depthwise_channels(P x, W w, device T* out, size_t line, size_t channels, size_t width) {
+  float taps[9][COUNT];
+  for (int t = 0; t < 9; ++t)
+    for (int k = 0; k < COUNT; ++k) taps[t][k] = float(w[t * channels + k]);
+  const P above = x - line;
+  const P below = x + line;
+  for (size_t i = 1; i + 1 < width; ++i) {
+    const size_t at = (i - 1) * channels;
+    float sum[COUNT];
+    for (int k = 0; k < COUNT; ++k) sum[k] = 0.0f;
+    for (int d = 0; d < 3; ++d)
+      for (int k = 0; k < COUNT; ++k) sum[k] += float(above[at + d * channels + k]) * taps[d][k];
+    for (int d = 0; d < 3; ++d)
+      for (int k = 0; k < COUNT; ++k) sum[k] += float(x[at + d * channels + k]) * taps[3 + d][k];
+    for (int d = 0; d < 3; ++d)
+      for (int k = 0; k < COUNT; ++k) sum[k] += float(below[at + d * channels + k]) * taps[6 + d][k];
+    for (int k = 0; k < COUNT; ++k) out[at + channels + k] = kk_pixel(sum[k], T(0));
+  }
+}
+
+// The same pixels by pieces of three lines that become floats once, beside as many repeated weights: for elements of less than 32 bits
+// and up to MOST channels.
+template <int MOST, typename P, typename W, typename T>
+inline void kk_depthwise_lines(P x, W w, device T* out, size_t channels, size_t n) {
+  float taps[9][MOST];
+  const size_t step = MOST / channels * channels;
+  for (int t = 0; t < 9; ++t)
+    for (size_t j = 0; j < step; j += channels)
+      for (size_t c = 0; c < channels; ++c) taps[t][j + c] = float(w[t * channels + c]);
+  float a[3 * MOST], b[3 * MOST], d[3 * MOST], sums[MOST];
+  for (size_t at = channels; at + channels < n; at += step) {
+    const size_t count = metal::min(step, n - channels - at), all = count + 2 * channels;
+    const P middle = x + (at - channels);
+    const P above = middle - n;
+    const P below = middle + n;
+    for (size_t j = 0; j < all; ++j) a[j] = float(above[j]);
+    for (size_t j = 0; j < all; ++j) b[j] = float(middle[j]);
+    for (size_t j = 0; j < all; ++j) d[j] = float(below[j]);
+    for (size_t j = 0; j < count; ++j) {
+      const size_t k = j + channels, l = k + channels;
+      sums[j] = a[j] * taps[0][j] + a[k] * taps[1][j] + a[l] * taps[2][j] + b[j] * taps[3][j] + b[k] * taps[4][j] +
+                b[l] * taps[5][j] + d[j] * taps[6][j] + d[k] * taps[7][j] + d[l] * taps[8][j];
+    }
+    for (size_t j = 0; j < count; ++j) out[at + j] = kk_pixel(sums[j], T(0));
+  }
+}
+
 template <bool WHOLE, typename P, typename W, typename S, typename T>
 inline void kk_depthwise_row(P x, W w, S shape, device T* out, size_t row, size_t place, size_t step) {
   const size_t channels = shape[3], width = shape[2], n = width * channels;
@@ -154,10 +204,21 @@ inline void kk_depthwise_row(P x, W w, S shape, device T* out, size_t row, size_
   const P from = x + row * n;
   device T* to = out + row * n;
   if (WHOLE) {
+    // Which channels of pixels with all neighbours are done at once; the rest of the row is left to the loop.
+    constexpr bool floats = sizeof(T) == 4;
+    const bool inside = above && below;
+    size_t done = 0;
+    if (inside && floats) {
+      for (; done + 16 <= channels; done += 16) kk_depthwise_channels<16>(from + done, w + done, to + done, n, channels, width);
+    }
+    if (inside && !floats && channels <= 512 && width > 2) {
+      kk_depthwise_lines<512>(from, w, to, channels, n);
+      done = channels;
+    }
     for (size_t i = 0; i < width; ++i) {
       const bool left = i > 0, right = i + 1 < width;
-      if (above && below && left && right) {
-        for (size_t c = 0; c < channels; ++c) {
+      if (inside && left && right) {
+        for (size_t c = done; c < channels; ++c) {
           const float v = kk_taps<true>(from + i * channels + c, w + c, n, channels, true, true, true, true);
           to[i * channels + c] = kk_pixel(v, T(0));
         }

@@ -38,3 +38,14 @@ constant float kk_nf4_table[16] = {
 inline float kk_nf4(uint code) { return kk_nf4_table[code & 15u]; }
 
 inline float kk_int4(uint code) { return float(code); }
+
+// Both codes of the bytes [from, to), by a table of all bytes: a load and a store for two elements.
+template <typename O, typename P>
+inline void kk_nf4_pairs(P x, device O* out, float scale, size_t from, size_t to) {
+  kk_block<O, 2> pairs[256];
+  for (uint code = 0; code < 256u; ++code) {
+    pairs[code].v[0] = O(kk_nf4(code & 15u) * scale);
+    pairs[code].v[1] = O(kk_nf4(code >> 4) * scale);
+  }
+  for (size_t i = from; i < to; ++i) kk_store_block(out, i, pairs[x[i]]);
+}

@@ -3,11 +3,13 @@
 //!
 //! `cargo run --release --example bench_catalog -- --help` tells the options.
 
+mod lines;
 mod options;
+mod plot;
 mod report;
 
 use zmlx::bench::{Case, Racing, Row, Settings, race};
-use zmlx::kernels::{Entry, Kind, catalog};
+use zmlx::kernels::{Entry, catalog};
 use zmlx::prelude::*;
 use zmlx::{Result, eval, vjp, with_device};
 
@@ -25,17 +27,21 @@ fn main() -> Result<()> {
     };
     let rows = with_device(options.device, || run(&options))?;
     report::totals(&rows);
+    if let Some(path) = &options.plot {
+        plot::draw(&rows, path)?;
+    }
     Ok(())
 }
 
 fn run(options: &Options) -> Result<Vec<Row>> {
-    let mut json = report::Json::create(options.json.as_deref())?;
+    let mut json = lines::Json::create(options.json.as_deref())?;
+    let mut csv = lines::Csv::create(options.csv.as_deref())?;
     let mut rows = Vec::new();
     for &dtype in &options.dtypes {
         for (leading, width) in &options.shapes {
-            for entry in catalog().filter(|e| e.name.contains(&options.kernel)) {
-                if entry.inputs.iter().any(|i| i.kind == Kind::Table) && width % 2 != 0 {
-                    println!("{}: no table for an odd width", entry.name);
+            for entry in catalog().filter(|e| options.wants(e.name)) {
+                if entry.width(*width) != *width {
+                    println!("{}: no rows of {width}", entry.name);
                     continue;
                 }
                 let row = measure(options, entry, dtype, leading, *width)?;
@@ -44,6 +50,7 @@ fn run(options: &Options) -> Result<Vec<Row>> {
                 }
                 println!("{}", report::line(&row));
                 json.add(&row)?;
+                csv.add(&row)?;
                 rows.push(row);
             }
         }
@@ -86,14 +93,16 @@ fn measure(
         outputs.truncate(visible);
         Ok(outputs)
     };
-    if let Some(mlx) = entry.mlx {
+    if let (Some(mlx), false) = (entry.mlx, options.alone) {
         contenders.push(("MLX op", call(mlx, entry, options.grad)));
         let compiled = compile(call(mlx, entry, options.grad))?;
         contenders.push(("MLX op, compiled", Box::new(move |p| compiled.call(p))));
     }
-    contenders.push(("composite", call(composite, entry, options.grad)));
-    let compiled = compile(call(composite, entry, options.grad))?;
-    contenders.push(("composite, compiled", Box::new(move |p| compiled.call(p))));
+    if !options.alone {
+        contenders.push(("composite", call(composite, entry, options.grad)));
+        let compiled = compile(call(composite, entry, options.grad))?;
+        contenders.push(("composite, compiled", Box::new(move |p| compiled.call(p))));
+    }
 
     let shape = [leading, &[width]].concat();
     let rows: i32 = leading.iter().product();
@@ -171,6 +180,7 @@ fn call(
 
 fn settings(options: &Options, gpu: bool) -> Settings {
     let settings = Settings::default().time(options.time);
+    let settings = settings.fastest(options.fastest);
     match options.batch {
         Some(calls) => settings.batch(calls),
         // The wait for a GPU is long beside one launch.

@@ -8,24 +8,32 @@ use zmlx::prelude::*;
 const HELP: &str = "\
 bench_catalog [options]
   --engine cpu|cuda|metal   where to run (the default device)
-  --kernel TEXT             only kernels whose name contains TEXT (all)
+  --kernel TEXT,...         only kernels whose name contains one of these (all)
   --shape 2048x4096,...     leading axes and the width of a row (2048x4096; 8192x4096 on a GPU)
   --dtype f32,f16,bf16      (f32)
   --grad                    outputs and gradients of all inputs, for random cotangents; bytes are those of
                             all these arrays once
   --batch N                 calls in one evaluation (a GPU: 30; a CPU: as many as last 0.1 ms)
   --time MS                 how long each contender is sampled (300)
-  --json FILE               a line for each contender: kernel, dtype, shape, engine, contender, us, gb_s, ...";
+  --fastest                 only the fastest tenth of the samples counts: for a machine that others use, too
+  --alone                   without MLX's ways, which can take a hundred times as long
+  --json FILE               a line for each contender: kernel, dtype, shape, engine, contender, us, gb_s, ...
+  --csv FILE                a line for each kernel, dtype and shape, which docs/BENCHMARKS.md is made from
+  --plot FILE               draws each kernel's share of a copy as SVG";
 
 pub struct Options {
     pub device: Device,
-    pub kernel: String,
+    pub kernels: Vec<String>,
     pub shapes: Vec<(Vec<i32>, i32)>,
     pub dtypes: Vec<Dtype>,
     pub grad: bool,
     pub batch: Option<usize>,
     pub time: Duration,
+    pub fastest: bool,
+    pub alone: bool,
     pub json: Option<PathBuf>,
+    pub csv: Option<PathBuf>,
+    pub plot: Option<PathBuf>,
 }
 
 impl Options {
@@ -46,24 +54,32 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Option<Options>, Stri
     let mut shapes = Vec::new();
     let mut options = Options {
         device,
-        kernel: String::new(),
+        kernels: Vec::new(),
         shapes: Vec::new(),
         dtypes: vec![F32],
         grad: false,
         batch: None,
         time: Duration::from_millis(300),
+        fastest: false,
+        alone: false,
         json: None,
+        csv: None,
+        plot: None,
     };
     while let Some(option) = args.next() {
         let mut value = || args.next().ok_or(format!("{option}: a value is missing"));
         match option.as_str() {
             "--engine" => device = engine(&value()?)?,
-            "--kernel" => options.kernel = value()?,
+            "--kernel" => options.kernels = list(&value()?, |name| Ok(name.to_owned()))?,
             "--shape" => shapes = list(&value()?, shape)?,
             "--dtype" => options.dtypes = list(&value()?, dtype)?,
             "--grad" => options.grad = true,
             "--batch" => options.batch = Some(number(&value()?)? as usize),
             "--time" => options.time = Duration::from_millis(number(&value()?)?),
+            "--fastest" => options.fastest = true,
+            "--alone" => options.alone = true,
+            "--csv" => options.csv = Some(value()?.into()),
+            "--plot" => options.plot = Some(value()?.into()),
             "--json" => options.json = Some(value()?.into()),
             "--help" | "-h" => {
                 println!("{HELP}");
@@ -81,6 +97,12 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Option<Options>, Stri
         shapes,
         ..options
     }))
+}
+
+impl Options {
+    pub fn wants(&self, kernel: &str) -> bool {
+        self.kernels.is_empty() || self.kernels.iter().any(|k| kernel.contains(k))
+    }
 }
 
 fn engine(name: &str) -> Result<Device, String> {

@@ -1,12 +1,7 @@
-//! The table, its totals and the file of JSON lines.
-
-use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::Path;
+//! The table and its totals.
 
 use zmlx::bench::Row;
 use zmlx::prelude::*;
-use zmlx::{Error, Result};
 
 /// The columns of MLX: title, and the contenders of which the fastest counts.
 const COLUMNS: [(&str, &[&str]); 3] = [
@@ -86,7 +81,7 @@ fn ratio(row: &Row, names: &[&str]) -> Option<f64> {
 }
 
 /// How many times as long MLX's best way takes.
-fn over_best(row: &Row) -> Option<f64> {
+pub fn over_best(row: &Row) -> Option<f64> {
     let all: Vec<&str> = row.results[1..].iter().map(|r| r.name.as_str()).collect();
     ratio(row, &all)
 }
@@ -112,58 +107,33 @@ pub fn totals(rows: &[Row]) {
             mean(part().filter_map(over_best))
         );
     }
-    let gradients = |r: &&Row| r.kernel.contains(' ');
-    let floor = rows.iter().filter(|r| r.engine == "host" && r.dtype == F32);
-    let floor = floor.filter(|r| r.shape == [2048, 4096] && !gradients(r));
-    let floor: Vec<&Row> = floor.collect();
-    if floor.is_empty() {
+    for (dtype, least) in [(F32, 0.6), (F16, 0.45), (BF16, 0.45)] {
+        floors(rows, dtype, least);
+    }
+}
+
+/// What the CPU's kernels have to reach at 2048x4096, and which do not.
+fn floors(rows: &[Row], dtype: Dtype, least: f64) {
+    let here = |r: &&Row| r.engine == "host" && r.dtype == dtype && r.shape == [2048, 4096];
+    let values = |r: &&Row| !r.kernel.contains(' ');
+    let rows: Vec<&Row> = rows.iter().filter(here).filter(values).collect();
+    if rows.is_empty() {
         return;
     }
     let names = |bad: &dyn Fn(&Row) -> bool| {
-        let bad: Vec<&str> = floor
-            .iter()
-            .filter(|r| bad(r))
-            .map(|r| &*r.kernel)
-            .collect();
+        let bad: Vec<&str> = rows.iter().filter(|r| bad(r)).map(|r| &*r.kernel).collect();
         match bad.is_empty() {
             true => "holds".to_owned(),
             false => format!("missed by {}", bad.join(", ")),
         }
     };
-    let least = |r: &Row| {
-        if r.kernel.contains("cumsum") {
-            0.3
-        } else {
-            0.4
-        }
-    };
-    let times = mean(floor.iter().filter_map(|r| over_best(r)));
-    println!("\nfloors of the CPU, float32 2048x4096:");
-    println!(
-        "  share of copy 0.4, cumsum 0.3: {}",
-        names(&|r| share(r) < least(r))
-    );
-    let slower = |r: &Row| over_best(r).is_none_or(|times| times < 1.0);
-    println!("  none slower than MLX's best: {}", names(&slower));
-    let verdict = if times >= 10.0 { "holds" } else { "missed" };
-    println!("  10x MLX's best in the geometric mean: {verdict} ({times:.1}x)");
-}
-
-/// The file of JSON lines, if one is asked for.
-pub struct Json(Option<BufWriter<File>>);
-
-impl Json {
-    pub fn create(path: Option<&Path>) -> Result<Self> {
-        let file = path.map(File::create).transpose().map_err(Error::other)?;
-        Ok(Json(file.map(BufWriter::new)))
-    }
-
-    pub fn add(&mut self, row: &Row) -> Result<()> {
-        if let Some(file) = &mut self.0 {
-            file.write_all(row.json_lines().as_bytes())
-                .map_err(Error::other)?;
-            file.flush().map_err(Error::other)?;
-        }
-        Ok(())
+    println!("\nfloors of the CPU, {dtype} 2048x4096:");
+    println!("  share of copy {least}: {}", names(&|r| share(r) < least));
+    if rows.iter().any(|r| over_best(r).is_some()) {
+        let slower = |r: &Row| over_best(r).is_some_and(|times| times < 1.0);
+        println!("  none slower than MLX's best: {}", names(&slower));
+        let times = mean(rows.iter().filter_map(|r| over_best(r)));
+        let verdict = if times >= 15.0 { "holds" } else { "missed" };
+        println!("  15x MLX's best in the geometric mean: {verdict} ({times:.1}x)");
     }
 }

@@ -11,6 +11,18 @@ pub use self::{
     tanh as tanh_grad,
 };
 
+pub(super) static OTHER_NAMES: &[(&str, &str)] = &[
+    ("activations::exp_grad", "activations::exp"),
+    ("activations::tanh_grad", "activations::tanh"),
+    ("activations::sigmoid_grad", "activations::sigmoid"),
+    ("activations::relu_grad", "activations::relu"),
+    ("activations::silu_grad", "activations::silu"),
+    ("activations::gelu_tanh_grad", "activations::gelu_tanh"),
+    ("activations::softplus_grad", "activations::softplus"),
+    ("activations::mish_grad", "activations::mish"),
+    ("activations::elu_grad", "activations::elu"),
+];
+
 family! { TABLE of "activations":
 
 /// GELU by the hyperbolic tangent (D. Hendrycks and K. Gimpel, "Gaussian Error Linear Units", 2016); 0 at minus infinity.

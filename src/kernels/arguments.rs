@@ -146,3 +146,9 @@ pub(crate) fn check_broadcast(name: &str, x: &Array, shape: &[i32]) -> Result<()
         x.shape()
     )))
 }
+
+/// So many elements as two axes, as no axis of MLX has more than 2^31 - 1.
+pub(super) fn two_axes(elements: usize) -> [i32; 2] {
+    let columns = 1 << elements.trailing_zeros().min(20);
+    [(elements / columns) as i32, columns as i32]
+}

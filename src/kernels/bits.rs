@@ -1,5 +1,10 @@
 //! Zeros and ones, eight in a byte.
 
+mod table;
+
+pub(super) use table::TABLE;
+
+use super::arguments::two_axes;
 use super::moving::{only, over};
 use super::selection::{check_ordered, no_derivative};
 use crate::array::IntoShape;
@@ -22,8 +27,7 @@ use crate::{Array, Dtype, Error, MetalKernel, Result};
 /// ```
 ///
 /// # Errors
-/// [`Error::Shape`] for another number of elements, [`Error::Dtype`] for float64 and complex64, [`Error::Argument`] in a gradient,
-/// and for 2^34 elements or more.
+/// [`Error::Shape`] for another number of elements, [`Error::Dtype`] for float64 and complex64, [`Error::Argument`] in a gradient.
 #[track_caller]
 pub fn pack_bits(x: &Array) -> Result<Array> {
     check_ordered("x", x)?;
@@ -73,8 +77,7 @@ impl UnpackBits<'_> {
     /// The zeros and ones.
     ///
     /// # Errors
-    /// [`Error::Dtype`] unless `x` is uint8, [`Error::Shape`] for a shape of another number of elements, [`Error::Argument`] for
-    /// 2^31 bytes or more, and for 2^31 bits or more without a shape.
+    /// [`Error::Dtype`] unless `x` is uint8, [`Error::Shape`] for a shape of another number of elements.
     #[track_caller]
     pub fn call(self) -> Result<Array> {
         let x = self.x;
@@ -121,12 +124,20 @@ impl Rules for Bits {
 
     fn forward(&self, inputs: &[&Array]) -> Result<Vec<Array>> {
         static MADE: [Made<MetalKernel>; 2] = [const { Made::new() }; 2];
-        // A line a byte: one axis would be too short for all bits. A byte is unpacked into eight at once.
-        let (each, statement, dtype) = match self {
-            Bits::Pack => (8, "kk_pack_byte(x + 8 * i)", Dtype::Uint8),
-            Bits::Unpack => (1, "kk_unpack_byte(x[i])", Dtype::Uint64),
+        let x = inputs[0].reshape(two_axes(inputs[0].size()))?;
+        // A byte is unpacked into eight at once.
+        let (bytes, count, statement, dtype) = match self {
+            Bits::Pack => {
+                let count = "size_t(x_shape[0]) * x_shape[1] / 8";
+                (x.size() / 8, count, "kk_pack_byte(x + 8 * i)", Dtype::Uint8)
+            }
+            Bits::Unpack => (
+                x.size(),
+                "size_t(x_shape[0]) * x_shape[1]",
+                "kk_unpack_byte(x[i])",
+                Dtype::Uint64,
+            ),
         };
-        let bytes = inputs[0].size() / each;
         if bytes == 0 {
             return Ok(vec![Array::zeros(0, Dtype::Uint8)?]);
         }
@@ -134,25 +145,25 @@ impl Rules for Bits {
             let expected = "what has fewer than 2^31 bytes of bits";
             return Err(Error::argument("x", expected, bytes));
         };
-        let x = inputs[0].reshape((lines, each as i32))?;
         let made = &MADE[*self as usize];
         let kernel = build_once(made, self.name(), &["x"], &["out"], || {
             format!(
-                "const size_t count = x_shape[0];\n\
+                "const size_t count = {count};\n\
                  const size_t i = size_t(thread_position_in_grid.y) * threads_per_grid.x + thread_position_in_grid.x;\n\
                  if (i >= count) return;\n\
                  out[i] = {statement};"
             )
         })?;
         let inputs = [&x];
-        let shape = [lines, 1];
+        let shape = two_axes(bytes);
         let mut launch = kernel.launch(&inputs);
         launch.set_output(&shape, dtype);
         over(&mut launch, bytes);
         let [out] = launch.add()?;
+        let out = out.view(Dtype::Uint8)?;
         Ok(vec![match self {
             Bits::Pack => out.reshape(lines)?,
-            Bits::Unpack => out.view(Dtype::Uint8)?,
+            Bits::Unpack => out,
         }])
     }
 

@@ -71,6 +71,12 @@ pub enum Kind {
     Squares,
     /// (..., D), unsigned integers of 8 bits.
     Codes,
+    /// (..., D), normal, also integers, of which some are chosen.
+    Ordered,
+    /// The same where only their places are told, which have no derivatives.
+    Choices,
+    /// The same as zeros and others, without derivatives; D is divisible by 8.
+    Truths,
     /// (), one number for all rows.
     Scale,
     /// One number for each 128 elements of all rows.
@@ -88,8 +94,19 @@ pub struct Other {
     pub shape: &'static str,
     /// The axes.
     pub axes: &'static [Axes],
-    /// Integers from 0 to below this one; otherwise floats, normal.
-    pub below: Option<i32>,
+    /// What the elements are.
+    pub values: Values,
+}
+
+/// Elements of such an input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Values {
+    /// Floats, normal.
+    Normal,
+    /// Integers from 0 to below this one.
+    Below(i32),
+    /// Numbers of rows.
+    Rows,
 }
 
 /// Axes of such an input.
@@ -138,6 +155,7 @@ impl Kind {
             Kind::Other(other) => other.shape,
             Kind::Squares => "(..., D), not negative",
             Kind::Codes => "(..., D), integers",
+            Kind::Ordered | Kind::Choices | Kind::Truths => "(..., D), also integers",
             Kind::Scale => "one number",
             Kind::Scales => "one number a block",
             Kind::Image => "(N, H, W, C)",
@@ -148,15 +166,16 @@ impl Kind {
     /// Whether the input follows the rows, so that what holds for functions over rows can be tested with it. Functions of
     /// other inputs have tests of their own.
     pub fn follows_rows(self) -> bool {
-        use Kind::{Codes, Image, Scale, Scales, Taps};
-        !matches!(self, Codes | Scale | Scales | Image | Taps | Kind::Other(_))
+        use Kind::{Choices, Codes, Image, Ordered, Other, Scale, Scales, Taps, Truths};
+        let chosen = matches!(self, Ordered | Choices | Truths);
+        !chosen && !matches!(self, Codes | Scale | Scales | Image | Taps | Other(_))
     }
 
     /// Whether there is a gradient with respect to it.
     pub fn differentiable(self) -> bool {
         match self {
-            Kind::Targets | Kind::Mask | Kind::Codes => false,
-            Kind::Other(other) => other.below.is_none(),
+            Kind::Targets | Kind::Mask | Kind::Codes | Kind::Choices | Kind::Truths => false,
+            Kind::Other(other) => other.values == Values::Normal,
             _ => true,
         }
     }
@@ -180,7 +199,7 @@ pub(super) const fn floats(shape: &'static str, axes: &'static [Axes]) -> Other 
     Other {
         shape,
         axes,
-        below: None,
+        values: Values::Normal,
     }
 }
 
@@ -189,7 +208,16 @@ pub(super) const fn integers(shape: &'static str, axes: &'static [Axes], below: 
     Other {
         shape,
         axes,
-        below: Some(below),
+        values: Values::Below(below),
+    }
+}
+
+/// Numbers of rows, of such a shape.
+pub(super) const fn row_numbers(shape: &'static str, axes: &'static [Axes]) -> Other {
+    Other {
+        shape,
+        axes,
+        values: Values::Rows,
     }
 }
 
@@ -199,6 +227,22 @@ pub(super) const fn input(name: &'static str, kind: Kind) -> Input {
 }
 
 impl Entry {
+    /// The nearest width, from this one on, that the function takes: pairs and bytes of bits want whole ones.
+    pub fn width(&self, width: i32) -> i32 {
+        let whole = |input: &Input| match input.kind {
+            Kind::Table => 2,
+            Kind::Truths => 8,
+            _ => 1,
+        };
+        let whole = self.inputs.iter().map(whole).max().unwrap_or(1);
+        (width + whole - 1) / whole * whole
+    }
+
+    /// Whether all its inputs follow the rows: see [`Kind::follows_rows`].
+    pub fn follows_rows(&self) -> bool {
+        self.inputs.iter().all(|i| i.kind.follows_rows())
+    }
+
     /// Random inputs for rows of `width` with leading axes `leading`.
     ///
     /// # Errors
@@ -216,7 +260,9 @@ impl Entry {
             let draw = random::with_key(&key);
             let rows = |last: i32| [leading, &[last]].concat();
             inputs.push(match input.kind {
-                Kind::Rows | Kind::Numbers => draw.normal(rows(width))?.astype(dtype)?,
+                Kind::Rows | Kind::Numbers | Kind::Ordered | Kind::Choices | Kind::Truths => {
+                    draw.normal(rows(width))?.astype(dtype)?
+                }
                 // Of three in four elements, and of the first of each row.
                 Kind::Mask => {
                     let first = Array::arange(width)?.equal(0)?;
@@ -234,9 +280,11 @@ impl Entry {
                 }
                 Kind::Other(other) => {
                     let shape = other.shape(leading, width);
-                    match other.below {
-                        Some(below) => draw.randint(0, below, shape)?,
-                        None => draw.normal(shape)?.astype(dtype)?,
+                    let rows = leading.iter().product::<i32>();
+                    match other.values {
+                        Values::Normal => draw.normal(shape)?.astype(dtype)?,
+                        Values::Below(below) => draw.randint(0, below, shape)?,
+                        Values::Rows => draw.randint(0, rows.max(1), shape)?,
                     }
                 }
                 Kind::Squares => {

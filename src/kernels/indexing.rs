@@ -1,5 +1,9 @@
 //! Rows that indices choose, and rows that are added up where indices say.
 
+mod table;
+
+pub(super) use table::TABLE;
+
 use super::arguments::check_float;
 use super::moving::{self, SHARE, gather, only, scatter, share, sizes};
 use crate::array::IntoShape;

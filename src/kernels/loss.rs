@@ -1,7 +1,12 @@
 //! Losses over the last axis.
 
-use super::catalog::{Entry, Input, Kind, few_roundings, input};
-use super::recipe::Kernel;
+mod programs;
+mod table;
+
+pub(super) use table::TABLE;
+
+use programs::{CAPPED, PLAIN, SLOPE, SMOOTH, WEIGHTED, WEIGHTED_CAPPED};
+
 use crate::{Array, Dtype, Error, Result};
 
 /// `log(sum(exp(logits))) - logits[target]` for each row, or the sum or mean of that over all rows.
@@ -271,145 +276,3 @@ impl Ignored {
         }
     }
 }
-
-/// The names of [`Ignored::words`].
-const WORDS: &[&str] = &["index", "counts"];
-
-/// A program of a loss. A row that does not count is one of zeros, so that nothing in it reaches a derivative. The
-/// largest element is taken off first, of which the result does not depend. Differences from it are exact where they
-/// count; those from the logarithm of the sum would not be. A denormal exponential does not count beside the sum, so the
-/// fast one is exact enough.
-macro_rules! program {
-    ($logits:literal, $($results:literal),+) => {
-        concat!(
-            "ignored = counts != 0 && targets == index;
-            counted = when(!ignored, logits);
-            x = ",
-            $logits,
-            ";
-            most = max(x);
-            shift = stop(most == -INFINITY ? 0.0f : most);
-            above = x - shift;
-            power = metal::fast::exp(above);
-            ",
-            $($results),+
-        )
-    };
-}
-
-/// One of [`softmax_cross_entropy`]. What a number of 0 takes away is not computed, as it may be infinite. A target
-/// outside of the row makes the loss NaN by a factor, so that the row's gradient is, too.
-macro_rules! loss {
-    ($logits:literal, $loss:literal $(, $more:literal)?) => {
-        program!(
-            $logits,
-            "total = log(sum(power));
-            all = total + shift;
-            square = z == 0.0f ? 0.0f : z * all * all;
-            own = total - at(above, targets);
-            ignored ? 0.0f : (",
-            $loss,
-            " + square) * at(1.0f, targets)"
-            $(, $more)?
-        )
-    };
-}
-
-macro_rules! smooth {
-    ($logits:literal) => {
-        loss!(
-            $logits,
-            "(1.0f - smoothing) * own + (smoothing == 0.0f ? 0.0f : smoothing * (total - mean(above)))"
-        )
-    };
-}
-
-macro_rules! weighted {
-    ($logits:literal) => {
-        loss!(
-            $logits,
-            "(1.0f - smoothing) * at(weight, targets) * own
-            + (smoothing == 0.0f ? 0.0f : smoothing * (mean(weight) * total - mean(weight * above)))",
-            ", ignored ? 0.0f : at(weight, targets)"
-        )
-    };
-}
-
-const LOGITS: Input = input("logits", Kind::Rows);
-const TARGETS: Input = input("targets", Kind::Targets);
-const WEIGHT: Input = input("weight", Kind::Weight);
-const COTAN: Input = input("cotan", Kind::Scalars);
-
-static PLAIN: Kernel = kernel(&[LOGITS, TARGETS], &["z"], loss!("counted", "own"));
-static SMOOTH: Kernel = kernel(&[LOGITS, TARGETS], &["z", "smoothing"], smooth!("counted"));
-static CAPPED: Kernel = kernel(
-    &[LOGITS, TARGETS],
-    &["z", "smoothing", "cap"],
-    smooth!("cap * tanh(counted / cap)"),
-);
-static WEIGHTED: Kernel = kernel(
-    &[LOGITS, TARGETS, WEIGHT],
-    &["z", "smoothing"],
-    weighted!("counted"),
-);
-static WEIGHTED_CAPPED: Kernel = kernel(
-    &[LOGITS, TARGETS, WEIGHT],
-    &["z", "smoothing", "cap"],
-    weighted!("cap * tanh(counted / cap)"),
-);
-
-/// The loss without options, which is what the table compares.
-const ENTROPY: &str =
-    "above = logits - max(stop(logits)); log(sum(exp(above))) - at(above, targets)";
-
-const fn kernel(
-    inputs: &'static [Input],
-    numbers: &'static [&'static str],
-    program: &'static str,
-) -> Kernel {
-    let name = "loss::softmax_cross_entropy";
-    Kernel::new(name, inputs, numbers, program, ENTROPY).with_words(WORDS)
-}
-
-static SLOPE: Kernel = Kernel::new(
-    "loss::softmax_cross_entropy_grad",
-    &[LOGITS, TARGETS, COTAN],
-    &[],
-    program!(
-        "counted",
-        "(power / sum(power) - (j == targets ? 1.0f : 0.0f)) * (ignored ? 0.0f : cotan * at(1.0f, targets))"
-    ),
-    SLOPE_FORMULA,
-)
-.with_words(WORDS);
-
-const SLOPE_FORMULA: &str = "shift = max(stop(logits));
-    (exp(logits - shift) / sum(exp(logits - shift)) - onehot(logits, targets)) * cotan";
-
-pub(super) static TABLE: &[Entry] = &[
-    Entry {
-        name: "loss::softmax_cross_entropy",
-        formula: "log(sum(exp(logits))) - logits[target]",
-        file: "",
-        inputs: &[LOGITS, TARGETS],
-        call: |p| Ok(vec![softmax_cross_entropy(&p[0], &p[1]).call()?]),
-        composite: |p| PLAIN.reference(p, &[]),
-        mlx: Some(|p| Ok(vec![crate::fast::cross_entropy(&p[0], &p[1])?])),
-        bytes: |rows, width, size| PLAIN.bytes(rows, width, size),
-        roundings: few_roundings,
-    },
-    Entry {
-        name: "loss::softmax_cross_entropy_grad",
-        formula: "(softmax(logits) - onehot(target)) cotan",
-        file: "",
-        inputs: &[LOGITS, TARGETS, COTAN],
-        call: |p| {
-            let slope = softmax_cross_entropy_grad(&p[0], &p[1], &p[2]).call()?;
-            Ok(vec![slope])
-        },
-        composite: |p| SLOPE.reference(p, &[]),
-        mlx: None,
-        bytes: |rows, width, size| SLOPE.bytes(rows, width, size),
-        roundings: few_roundings,
-    },
-];

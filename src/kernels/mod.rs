@@ -1,8 +1,17 @@
 //! The catalog: ready kernels, each differentiable, in float32, float16 and bfloat16, over any
 //! shape.
 //!
-//! Arithmetic is in float32 and results have the dtype of the first input. A function is a row program, from which its
-//! kernels and derivatives are generated; where no program can say it, its Metal text stands in `kernels/*.metal`.
+//! Arithmetic is in float32. A result of floats has the dtype of the first input of floats; functions of [`quant`] give float32
+//! unless their option `dtype` asks for another, and [`attention::attention_tile_proto`] always does. Places, counts and bits are integers, and so are sums of integers. A function is a
+//! row program, from which its kernels and derivatives are generated; where no program can say it, its Metal text stands
+//! in `kernels/*.metal`.
+//!
+//! One rule for calls: a function with options takes its arrays, has a method for each option, and ends in `call()`, as in
+//! `rmsnorm(&x, &weight).eps(1e-5).call()`. A function without options gives its result at once, as in `softmax_lastdim(&x)`. What has no
+//! value that would do for everybody is no option but an argument: `dropout(&x, p, seed)`, `topk_lastdim(&x, k)`.
+//!
+//! Squares and products are taken in float32, too. So where elements of float32 or bfloat16 are beyond 1.8e19, which float16 does not hold,
+//! squares of norms and variances are infinite, as they are in MLX.
 
 pub mod activations;
 mod arguments;
@@ -37,7 +46,7 @@ mod split;
 pub mod transformer;
 pub mod vlsp;
 
-pub use catalog::{Axes, Entry, Function, Input, Kind, Other};
+pub use catalog::{Axes, Entry, Function, Input, Kind, Other, Values};
 
 /// All kernels, family by family, as data: tests, benchmarks and docs/KERNELS.md are made from it.
 pub fn catalog() -> impl Iterator<Item = &'static Entry> {
@@ -50,6 +59,7 @@ pub fn catalog() -> impl Iterator<Item = &'static Entry> {
         attention::TABLES[0],
         attention::TABLES[1],
         reductions::SUMS,
+        reductions::CHOICES,
         transformer::TABLE,
         transformer::RANDOM,
         vlsp::TABLE,
@@ -63,8 +73,16 @@ pub fn catalog() -> impl Iterator<Item = &'static Entry> {
         attention::FLASH,
         linear::TABLE,
         quant::TABLE,
+        moe::TABLE,
         image::TABLE,
+        indexing::TABLE,
+        bits::TABLE,
         optimizers::TABLE,
     ];
     families.into_iter().flatten()
+}
+
+/// Further names of functions of the catalog, each with the name in the table.
+pub fn other_names() -> &'static [(&'static str, &'static str)] {
+    activations::OTHER_NAMES
 }

@@ -1,12 +1,18 @@
 //! Mixtures of experts: which experts a token goes to, the tokens in the order of their experts, and back.
 
+mod gate;
+mod table;
+
+pub(super) use table::TABLE;
+
+use gate::Gate;
+
 use super::arguments::{check_float, check_shape, number};
-use super::choose::{self, Give};
 use super::indexing::check_integers;
 use super::moving::{self, SHARE, gather, only, over, scatter, share, sizes};
-use super::selection::{check_width, over_leading, two};
+use super::selection::{check_width, two};
 use crate::metal::{Made, build_once};
-use crate::ops::{concatenate, where_};
+use crate::ops::concatenate;
 use crate::transforms::rules::{Rules, apply, each};
 use crate::{Array, Dtype, Error, MetalKernel, Result};
 
@@ -65,8 +71,10 @@ pub struct Dispatch {
 /// `x`: (..., D), float32, float16 or bfloat16; `indices`: (..., K), integers of any dtype, K of at least 1: the experts of each
 /// token, from 0 to `experts` - 1. A slot with another number goes to no expert, and [`Dispatch::combine`] adds nothing for it.
 ///
-/// The original gives (..., K, D) and never looks at the values of `indices`, so that what follows cannot tell which expert a
-/// row is for. Here the rows are grouped by expert, as products of experts want them.
+/// The original's `moe_dispatch(x, indices)` gives (..., K, D) and never looks at the values of `indices`, so that what follows cannot
+/// tell which expert a row is for. Here the rows are grouped by expert, as products of experts want them. How many experts there
+/// are is an argument of its own, as the length of [`starts`](Dispatch::starts) follows from it, and no shape depends on
+/// values that are not computed yet.
 ///
 /// Differentiable any number of times in `x`; gradients of slots are added in float32, in order.
 ///
@@ -247,62 +255,6 @@ fn slots_of(keys: &Array, k: i32, experts: usize) -> Result<[Array; 3]> {
 
 fn wide(a: &Array) -> Result<Array> {
     a.astype(Dtype::Float32)
-}
-
-#[derive(Clone)]
-struct Gate;
-
-impl Gate {
-    /// The weights of the values of two in float32: sigmoids of their difference.
-    fn weights(values: &Array) -> Result<Array> {
-        let halves = values.split(2, -1)?;
-        let (first, second) = (&halves[0], &halves[1]);
-        // The difference of equal infinities is no number.
-        let both = first.equal(second)?.multiply(first.isinf()?)?;
-        let zero = first.zeros_like()?;
-        let difference = where_(&both, &zero, first)?.subtract(&where_(&both, &zero, second)?)?;
-        concatenate(
-            [difference.sigmoid()?, difference.negative()?.sigmoid()?],
-            -1,
-        )
-    }
-}
-
-impl Rules for Gate {
-    fn name(&self) -> &str {
-        "top2_gating_softmax"
-    }
-
-    fn forward(&self, inputs: &[&Array]) -> Result<Vec<Array>> {
-        Ok(choose::topk(inputs[0], 2, Give::Weights)?.into())
-    }
-
-    fn vjp(&self, p: &[Array], g: &[Array], outputs: &[Array]) -> Result<Vec<Array>> {
-        let (x, indices) = (&p[0], &outputs[1].stop_gradient()?);
-        let weights = Gate::weights(&wide(&x.take_along_axis(indices, -1)?)?)?;
-        let g = wide(&g[0])?;
-        let mean = weights.multiply(&g)?.sum(crate::keepdims(-1))?;
-        let chosen = weights.multiply(&g.subtract(&mean)?)?.astype(x.dtype())?;
-        Ok(vec![x.zeros_like()?.put_along_axis(indices, &chosen, -1)?])
-    }
-
-    fn jvp(&self, p: &[Array], tangents: &[Option<&Array>]) -> Result<Vec<Array>> {
-        let x = &p[0];
-        let (values, indices) = two(apply(self, &[x])?)?;
-        let Some(t) = tangents[0] else {
-            return Ok(vec![values.zeros_like()?, indices.zeros_like()?]);
-        };
-        let held = indices.stop_gradient()?;
-        let weights = Gate::weights(&wide(&x.take_along_axis(&held, -1)?)?)?;
-        let t = wide(&t.take_along_axis(&held, -1)?)?;
-        let mean = weights.multiply(&t)?.sum(crate::keepdims(-1))?;
-        let tangent = weights.multiply(&t.subtract(&mean)?)?.astype(x.dtype())?;
-        Ok(vec![tangent, indices.zeros_like()?])
-    }
-
-    fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<Vec<Array>> {
-        over_leading(inputs, axes, |x| apply(self, &[x]))
-    }
 }
 
 /// Rows (R, D), weights (T, K), and places (T, K) unless slot k of token t is row t K + k.

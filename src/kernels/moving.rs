@@ -37,6 +37,9 @@ pub(super) fn share(
             1
         };
         (vec, vec)
+    } else if sums && width.is_multiple_of(64) {
+        // Loops of 16 elements are unrolled before they could become vectors: they take three to five times as long.
+        (64, SPAN)
     } else if sums && width >= 32 && width.is_multiple_of(16) {
         (16, SPAN)
     } else {

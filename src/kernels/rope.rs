@@ -7,6 +7,7 @@ mod tables;
 use self::rotate::{Form, ROTATE};
 use super::arguments::{check_float, check_shape};
 use super::catalog::{Axes, Entry, Kind, Other, few_roundings, floats, input, other};
+use super::indexing::check_integers;
 use crate::{Array, Dtype, Error, Result};
 
 pub(super) use cache::TABLE as CACHES;
@@ -246,17 +247,6 @@ fn check_tables(cos: &Array, sin: &Array, least: i32, pairs: i32) -> Result<()> 
             cos.shape()
         ))),
     }
-}
-
-#[track_caller]
-fn check_integers(name: &str, a: &Array) -> Result<()> {
-    if a.dtype().is_integral() {
-        return Ok(());
-    }
-    let got = a.dtype();
-    Err(Error::dtype(format!(
-        "`{name}`: expected integers, got {got}"
-    )))
 }
 
 /// Rows of tables at positions that only the evaluation knows.

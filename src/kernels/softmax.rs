@@ -68,8 +68,9 @@ fn log_softmax_lastdim(x: Rows) {
 fn softmax_grad(y: Rows, cotan: Rows) {
     formula: "y * (cotan - sum(cotan * y))",
     program: "y * (cotan - sum(cotan * y))",
-    // Parts of the sum are as large as the root of the width, and the whole may be near 0.
-    roundings: |width| 16.0 + (width as f64).sqrt(),
+    // The whole may be near 0, where only a term is left to compare with, four times the spread of normal numbers. Parts of the sum
+    // are as large as the root of the width times the spread: one rounding of the largest.
+    roundings: |width| 16.0 + (width as f64).sqrt() / 4.0,
 }
 
 }

@@ -66,7 +66,7 @@ impl Case {
             entry,
             dtype,
             leading: leading.to_vec(),
-            width: if table { width + width % 2 } else { width },
+            width: entry.width(width),
             // Different numbers in each shape.
             seed: seed ^ ((width as u64) << 8) ^ ((leading.len() as u64) << 4),
         })

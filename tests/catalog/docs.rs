@@ -2,21 +2,35 @@
 
 use std::fmt::Write as _;
 
-use zmlx::kernels::catalog;
+use zmlx::kernels::{Entry, catalog, other_names};
+use zmlx::prelude::*;
 
+use crate::cases::deep;
 use crate::common::root;
+use crate::speeds::{MEASURED, Speeds};
 
 const COMMAND: &str = "ZMLX_WRITE=1 cargo test --test catalog docs";
 
 const HEAD: &str = "\
 # Kernels
 
-The functions of `zmlx::kernels`, by family. Each takes float32, float16 and bfloat16, computes in float32 and gives the
-dtype of its first input; it has gradients of any order, forward-mode derivatives and `vmap`.
+The functions of `zmlx::kernels`, by family. Floats are float32, float16 or bfloat16, and arithmetic is in float32. A result of
+floats has the dtype of the first input of floats, T below; functions of `quant` give float32 unless their option `dtype` asks for
+another, and `attention_tile_proto` always does. Places, counts and bits are integers of a dtype of their own, and sums of integers are integers. Each function has
+derivatives of any order, forward and backward, with respect to the inputs named under \"derivatives\", and `vmap`; where none
+is named, asking for one is an error.
 
 D is the width of a row, R the number of rows, S the axis before the last; `...` are any leading axes. Bytes are the fewest
 that a call must read and write, with e bytes an element: what docs and benchmarks count GB/s of. A kernel comes from a
 program beside its formula or from a Metal file in `kernels/`; [CATALOG.md](CATALOG.md) tells how to add one.
+
+\"Tested\" says how the tests of `tests/catalog` come to a function, each against MLX's operations in float64 or a closed form.
+*All*: values, derivatives of both orders and `vmap` over widths from 0 to 1,000,003, all layouts and dtypes, checked mode, threads, odd numbers.
+*Family*: the same texts as the first of the family, so values and derivatives over the widths in float32 and bfloat16, layouts, odd numbers,
+extremes. *Own*: values, dtypes, layouts and refusals in a common table, the rest in a file of its own.
+
+\"Speed\" is the share of a copy's speed in float32 / float16 / bfloat16 where it was measured; [BENCHMARKS.md](BENCHMARKS.md) has
+the machines, shapes and commands.
 
 ";
 
@@ -38,13 +52,16 @@ fn docs_kernels_md_is_fresh() {
 fn page() -> String {
     let mut text = format!("<!-- Made by `{COMMAND}`; do not edit. -->\n{HEAD}");
     let mut family = "";
+    let speeds = MEASURED.map(|(file, _)| Speeds::read(file));
     for entry in catalog() {
         let (of, name) = entry.name.split_once("::").unwrap_or(("", entry.name));
         if of != family {
             let _ = write!(
                 text,
-                "{}## {of}\n\n| function | value | inputs | gradients | from | bytes |\n|---|---|---|---|---|---|\n",
+                "{}## {of}\n\n| function | value | inputs | results | derivatives | from | bytes | tested | speed: {} |\n{}\n",
                 if family.is_empty() { "" } else { "\n" },
+                MEASURED.map(|(_, title)| title).join(" | "),
+                "|---".repeat(8 + MEASURED.len()) + "|",
             );
             family = of;
         }
@@ -54,21 +71,51 @@ fn page() -> String {
             .collect();
         let with = entry.inputs.iter().filter(|i| i.kind.differentiable());
         let gradients: Vec<String> = with.map(|i| format!("`{}`", i.name)).collect();
-        let cells = [
-            format!("`{name}`"),
+        let also: Vec<String> = other_names()
+            .iter()
+            .filter(|(_, of)| *of == entry.name)
+            .filter_map(|(name, _)| Some(format!(", `{}`", name.split_once("::")?.1)))
+            .collect();
+        let mut cells = vec![
+            format!("`{name}`{}", also.concat()),
             format!("`{}`", entry.formula),
             inputs.join(", "),
-            gradients.join(", "),
+            results(entry),
+            match gradients.is_empty() {
+                true => "none".to_owned(),
+                false => gradients.join(", "),
+            },
             match entry.file {
                 "" => "program".to_owned(),
                 file => format!("`{file}`"),
             },
             bytes(entry.bytes),
+            match (entry.follows_rows(), deep(entry)) {
+                (true, true) => "all".to_owned(),
+                (true, false) => "family".to_owned(),
+                (false, _) => "own".to_owned(),
+            },
         ];
-        let cells = cells.map(|c| c.replace('|', "\\|"));
+        cells.extend(speeds.iter().map(|s| s.shares(entry.name)));
+        let cells: Vec<String> = cells.iter().map(|c| c.replace('|', "\\|")).collect();
         let _ = writeln!(text, "| {} |", cells.join(" | "));
     }
     text
+}
+
+/// The dtypes of the results, T for that of the inputs. Nothing is computed for it.
+fn results(entry: &Entry) -> String {
+    let of = |dtype| {
+        let inputs = entry.inputs(&[2], entry.width(32), dtype, 0).unwrap();
+        let outputs = (entry.call)(&inputs).unwrap();
+        outputs.iter().map(Array::dtype).collect::<Vec<_>>()
+    };
+    let names = of(F32).into_iter().zip(of(BF16)).map(
+        |(one, other)| {
+            if one == other { one.name() } else { "T" }
+        },
+    );
+    names.collect::<Vec<_>>().join(", ")
 }
 
 /// The formula behind `Entry::bytes`, which is linear in each of rows, width and size.

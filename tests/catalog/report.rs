@@ -118,8 +118,7 @@ fn of_those(
     let pool = worker::shared().expect("threads");
     let mut jobs = Vec::new();
     // Functions of other inputs than rows have tests of their own.
-    let of_rows = |e: &Entry| e.inputs.iter().all(|i| i.kind.follows_rows());
-    for entry in catalog().filter(|e| e.name.contains(&wanted) && of_rows(e)) {
+    for entry in catalog().filter(|e| e.name.contains(&wanted) && e.follows_rows()) {
         for &dtype in dtypes {
             if !chosen(entry, dtype) {
                 continue;

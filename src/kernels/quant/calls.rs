@@ -59,8 +59,8 @@ impl<'a> Dequantize<'a> {
     /// [`Error::Argument`] for another `dtype` of the result.
     #[track_caller]
     pub fn call(self) -> Result<Array> {
-        let place = place_of(self.dtype)?;
         let scale = one("scale", self.scale)?;
+        let place = place_of(self.dtype)?;
         let op = match self.codes {
             Codes::Nibbles(format) => {
                 check_codes("x", self.x, &[Dtype::Uint8])?;
@@ -111,8 +111,8 @@ impl DequantizeFp8<'_> {
     /// [`Error::Argument`] for another `dtype` of the result.
     #[track_caller]
     pub fn call(self) -> Result<Array> {
-        let place = place_of(self.dtype)?;
         let scale = one("scale", self.scale)?;
+        let place = place_of(self.dtype)?;
         check_codes("x", self.x, &[Dtype::Uint8])?;
         let op = match self.variant {
             Fp8::E4m3 => &E4M3[place],
@@ -159,7 +159,6 @@ impl DequantizeBlockwise<'_> {
     /// dtype, [`Error::Argument`] for a block size below 1, other `bits`, or another `dtype` of the result.
     #[track_caller]
     pub fn call(self) -> Result<Array> {
-        let place = place_of(self.dtype)?;
         let (codes, each): (&[Dtype], usize) = match self.bits {
             8 => (&BYTES, 1),
             4 => (&[Dtype::Uint8], 2),
@@ -168,6 +167,7 @@ impl DequantizeBlockwise<'_> {
         check_codes("x", self.x, codes)?;
         let blocks = Blocks::new(self.block_size, each * self.x.size())?;
         let scales = blocks.scales("scales", self.scales)?;
+        let place = place_of(self.dtype)?;
         if self.bits == 4 {
             let nibbles = Nibbles {
                 format: Format::Int4,
@@ -213,7 +213,6 @@ impl FusedSwigluQuant<'_> {
     /// or scales of another dtype; [`Error::Argument`] for a block size below 1, or another `dtype` of the result.
     #[track_caller]
     pub fn call(self) -> Result<Array> {
-        let place = place_of(self.dtype)?;
         let [x1, x2] = self.codes;
         check_codes("x1", x1, &BYTES)?;
         check_codes("x2", x2, &BYTES)?;
@@ -221,6 +220,7 @@ impl FusedSwigluQuant<'_> {
         let blocks = Blocks::new(self.block_size, x1.size())?;
         let [s1, s2] = self.scales;
         let (s1, s2) = (blocks.scales("scales1", s1)?, blocks.scales("scales2", s2)?);
+        let place = place_of(self.dtype)?;
         let inputs = [
             &blocks.rows(&*held("x1", x1)?)?,
             &s1,

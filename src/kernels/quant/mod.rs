@@ -58,8 +58,8 @@ pub fn dequantize_silu_int8<'a>(x: &'a Array, scale: &'a Array) -> Dequantize<'a
 
 /// Codes of 4 bits, from 0 to 15, times the scale.
 ///
-/// `x`: (..., D), uint8, two codes each; `scale`: one element, float32, float16 or bfloat16. The result is (..., 2 D), where the
-/// original flattens it.
+/// `x`: (..., D), uint8, two codes each; `scale`: one element, float32, float16 or bfloat16. The result is (..., 2 D), so that rows stay
+/// rows; the original gives (2 n,) of n bytes in any shape, which are the same elements in the same order: `reshape(-1)` makes it that.
 ///
 /// ```
 /// use zmlx::{Array, kernels::quant::dequantize_int4};
