@@ -397,8 +397,7 @@ static COPY: RowKernel = RowKernel::new(
     "const int from = source[row];\n\
      if (from >= 0) kk_map(n, g, out + row * n, kk_read(tokens + from * n));\n\
      else kk_map(n, g, out + row * n, kk_read(cache + row * n))",
-)
-.reduces(0);
+);
 
 // In benchmarks: four heads of queries and two of keys, 16 slots a sequence.
 static QUERY: Other = floats("(B, H, D)", &[Axes::Rows(1), Axes::Size(4), Axes::Width]);
