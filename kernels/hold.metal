@@ -96,6 +96,18 @@ inline auto kk_hold(P p, uint n, uint index) {
   return kk_hold_as<TG, VEC, ITEMS>(p, n, index, *p);
 }
 
+// A row in registers as a function of places.
+template <typename R>
+struct kk_kept {
+  R row;
+  float operator()(kk_at at) const { return float(row.at(at.slot)); }
+};
+template <int TG, int VEC, int ITEMS, typename P>
+inline auto kk_keep(P p, size_t n, kk_group<TG, VEC, ITEMS> g) {
+  const auto row = kk_hold<TG, VEC, ITEMS>(p, uint(n), g.index);
+  return kk_kept<decltype(row)>{row};
+}
+
 // Puts the results of the threads of a row together; every thread has the outcome. Rows of less than a simdgroup's
 // threads stay among themselves. `shared` is read once and must not be written before the next barrier.
 template <int TG, typename T>

@@ -43,98 +43,16 @@ inline kk_row<P> kk_read(P p) {
   return kk_row<P>{p};
 }
 
-// A row in registers, by elements or by words.
-template <int ITEMS>
-struct kk_kept_row {
-  float v[ITEMS];
-  float operator()(kk_at at) const { return v[at.slot]; }
-};
-template <typename T>
-inline float kk_of_word(uint word, int which, T) {
-  return float(as_type<T>(ushort(word >> (16 * which))));
-}
-inline float kk_of_word(uint word, int, float) { return as_type<float>(word); }
-template <typename T, int WORDS>
-struct kk_kept_words {
-  uint v[WORDS];
-  float operator()(kk_at at) const {
-    const int each = 4 / sizeof(T);
-    return kk_of_word(v[at.slot / each], at.slot % each, T(0.0f));
-  }
-};
-
-// A row that several passes read.
+// A row that is read more than once; in registers, see hold.metal.
 template <int TG, int VEC, typename P>
 inline kk_row<P> kk_keep(P p, size_t, kk_group<TG, VEC, 0>) {
   return kk_row<P>{p};
 }
-template <int TG, int ITEMS, typename P>
-inline kk_kept_row<ITEMS> kk_keep(P p, size_t n, kk_group<TG, 1, ITEMS> g) {
-  kk_kept_row<ITEMS> row;
-  for (int k = 0; k < ITEMS; ++k) {
-    const size_t i = size_t(k) * TG + g.index;
-    row.v[k] = i < n ? float(p[i]) : 0.0f;
-  }
-  return row;
-}
-
-// Blocks as words, so that nothing has to be taken apart, and waited for, where aligned and other rows
-// meet again: all loads of all rows that a kernel keeps are under way together. A block beyond the row's
-// end is the last one once more, and nobody looks at it: a branch would be waited for too.
-template <typename P, typename T>
-inline uint kk_to_word(P p, T) {
-  return uint(as_type<ushort>(p[0])) | uint(as_type<ushort>(p[1])) << 16;
-}
-template <typename P>
-inline uint kk_to_word(P p, float) {
-  return as_type<uint>(p[0]);
-}
-template <int TG, int VEC, int ITEMS, typename P, typename T>
-inline auto kk_keep_as(P p, size_t n, kk_group<TG, VEC, ITEMS> g, T) {
-  const int each = 4 / sizeof(T), words = VEC / each;
-  kk_kept_words<T, ITEMS * words> row;
-  const uint last = uint(n) / VEC - 1;
-  if (reinterpret_cast<size_t>(p) % (sizeof(T) * VEC) == 0) {
-    for (int k = 0; k < ITEMS; ++k) {
-      const uint block = metal::min(uint(k) * TG + g.index, last);
-      const kk_block<uint, words> b =
-          reinterpret_cast<const device kk_block<uint, words>*>(p)[block];
-      for (int j = 0; j < words; ++j) row.v[k * words + j] = b.v[j];
-    }
-  } else {
-    for (int k = 0; k < ITEMS; ++k) {
-      const uint block = metal::min(uint(k) * TG + g.index, last);
-      for (int j = 0; j < words; ++j)
-        row.v[k * words + j] = kk_to_word(p + block * VEC + j * each, T(0.0f));
-    }
-  }
-  return row;
-}
-template <int TG, int VEC, int ITEMS, typename P>
-inline auto kk_keep(P p, size_t n, kk_group<TG, VEC, ITEMS> g) {
-  return kk_keep_as(p, n, g, *p);
-}
-
-// Whether passes read memory again.
-template <int TG, int VEC>
-inline bool kk_streams(kk_group<TG, VEC, 0>) {
-  return true;
-}
-template <int TG, int VEC, int ITEMS>
-inline bool kk_streams(kk_group<TG, VEC, ITEMS>) {
-  return false;
-}
-
 // Whether the thread writes what a row has but once.
 template <int TG, int VEC, int ITEMS>
 inline bool kk_first(kk_group<TG, VEC, ITEMS> g) {
   return g.index == 0;
 }
-
-struct kk_constant {
-  float v;
-  float operator()(kk_at) const { return v; }
-};
 
 // Up to 16 simdgroups, each thread adds their sums up by itself: that is sooner done than another exchange
 // within the simdgroup.
@@ -231,69 +149,6 @@ inline float kk_with_rest(float sum, float rest) {
 // How many blocks in a row one accumulator takes in. A large element swallows the small ones that come after it in the
 // same accumulator, so these are few.
 constant constexpr int kk_run = 8;
-
-// The sum of f over a row, the same for every thread of the group.
-template <int TG, int VEC, typename F>
-inline float kk_sum(size_t n, kk_group<TG, VEC, 0> g, F f) {
-  float all[VEC], rest[VEC];
-  for (int k = 0; k < VEC; ++k) all[k] = rest[k] = 0.0f;
-  const size_t blocks = n / VEC;
-  for (size_t from = 0; from < blocks; from += kk_run * TG) {
-    const size_t to = metal::min(blocks, from + kk_run * TG);
-    float part[VEC];
-    for (int k = 0; k < VEC; ++k) part[k] = 0.0f;
-    for (size_t b = from + g.index; b < to; b += TG)
-      for (int k = 0; k < VEC; ++k) part[k] += f(kk_at{b * VEC + k, 0});
-    for (int k = 0; k < VEC; ++k) kk_two_sum(all[k], rest[k], part[k]);
-  }
-  float v = 0.0f;
-  for (size_t i = blocks * VEC + g.index; i < n; i += TG) v += f(kk_at{i, 0});
-  for (int half_vec = VEC / 2; half_vec > 0; half_vec /= 2)
-    for (int k = 0; k < half_vec; ++k) {
-      all[k] += all[k + half_vec];
-      rest[k] += rest[k + half_vec];
-    }
-  return kk_group_sum(kk_with_rest(v + all[0], rest[0]), g);
-}
-template <typename F>
-struct kk_add {
-  F f;
-  thread float* sum;
-  void operator()(kk_at at) const { *sum += f(at); }
-};
-template <int TG, int VEC, int ITEMS, typename F>
-inline float kk_sum(size_t n, kk_group<TG, VEC, ITEMS> g, F f) {
-  float v = 0.0f;
-  kk_for(n, g, kk_add<F>{f, &v});
-  return kk_group_sum(v, g);
-}
-
-// The largest f over a row, minus infinity if it is empty. NaN does not count.
-template <int TG, int VEC, typename F>
-inline float kk_max(size_t n, kk_group<TG, VEC, 0> g, F f) {
-  float most[VEC];
-  for (int k = 0; k < VEC; ++k) most[k] = -INFINITY;
-  const size_t blocks = n / VEC;
-  for (size_t b = g.index; b < blocks; b += TG)
-    for (int k = 0; k < VEC; ++k) most[k] = metal::max(most[k], f(kk_at{b * VEC + k, 0}));
-  float v = -INFINITY;
-  for (size_t i = blocks * VEC + g.index; i < n; i += TG) v = metal::max(v, f(kk_at{i, 0}));
-  for (int half_vec = VEC / 2; half_vec > 0; half_vec /= 2)
-    for (int k = 0; k < half_vec; ++k) most[k] = metal::max(most[k], most[k + half_vec]);
-  return kk_group_max(metal::max(v, most[0]), g);
-}
-template <typename F>
-struct kk_raise {
-  F f;
-  thread float* most;
-  void operator()(kk_at at) const { *most = metal::max(*most, f(at)); }
-};
-template <int TG, int VEC, int ITEMS, typename F>
-inline float kk_max(size_t n, kk_group<TG, VEC, ITEMS> g, F f) {
-  float v = -INFINITY;
-  kk_for(n, g, kk_raise<F>{f, &v});
-  return kk_group_max(v, g);
-}
 
 // Sums over rows: out[i] is the sum of rows.row(r)(i) over the rows r of this group's share,
 // so that the sum of all groups' outputs is the whole. On a CPU the row is the inner loop, in order of

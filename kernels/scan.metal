@@ -168,9 +168,8 @@ inline void kk_cumsum_row(P p, device T* out, size_t n, kk_group<TG, VEC, ITEMS>
 }
 
 // A part of a row, after what comes before it, which the group adds up by itself.
-template <bool REVERSE, int TG, int VEC, int ITEMS, int PASS, int PASSES, typename P, typename T>
-inline void kk_cumsum_row(P p, device T* out, size_t width,
-                          kk_chunk<TG, VEC, ITEMS, PASS, PASSES> g) {
+template <bool REVERSE, int TG, int VEC, int ITEMS, typename P, typename T>
+inline void kk_cumsum_row(P p, device T* out, size_t width, kk_chunk<TG, VEC, ITEMS> g) {
   const uint n = uint(width);
   const uint each = ((n + VEC - 1) / VEC + g.parts - 1) / g.parts * VEC;
   const uint from = metal::min(n, g.part * each);

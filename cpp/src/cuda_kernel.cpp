@@ -5,6 +5,7 @@
 // equality for `compile`.
 #include "mlx/primitives.h"
 #include "zmlx/kernel.h"
+#include "zmlx/ruled.h"
 
 #include "zmlx/src/bridge/kernel.rs.h"
 
@@ -14,7 +15,7 @@ namespace {
 
 using PrimitivePtr = std::shared_ptr<mx::Primitive>;
 
-class GpuKernel : public mx::Primitive {
+class GpuKernel : public Ruled {
  public:
   GpuKernel(
       mx::Stream s,
@@ -22,14 +23,13 @@ class GpuKernel : public mx::Primitive {
       PrimitivePtr inner,
       const Geometry& geometry,
       Outputs outputs)
-      : Primitive(s),
+      : Ruled(s),
         plan_(std::move(plan)),
         inner_(std::move(inner)),
         geometry_(geometry),
         outputs_(std::move(outputs)) {}
 
-  // The outputs of one launch.
-  const Outputs& outputs() const {
+  const Outputs& outputs() const override {
     return outputs_;
   }
 
@@ -45,20 +45,30 @@ class GpuKernel : public mx::Primitive {
     }
   }
 
-  ArrayVec vjp(
-      const ArrayVec&,
-      const ArrayVec&,
-      const std::vector<int>&,
-      const ArrayVec&) override {
-    no_derivative(plan_ ? plan_->kernel() : std::string());
+  const char* name() const override {
+    return plan_ ? "ZmlxCudaKernel" : "ZmlxMetalKernel";
   }
 
-  ArrayVec jvp(const ArrayVec&, const ArrayVec&, const std::vector<int>&) override {
-    no_derivative(plan_ ? plan_->kernel() : std::string());
+  // Lets `compile` merge equal launches.
+  bool is_equivalent(const Primitive& other) const override {
+    auto* o = dynamic_cast<const GpuKernel*>(&other);
+    if (!o) {
+      return false;
+    }
+    const auto& g = o->geometry_;
+    return plan_ && plan_ == o->plan_ && geometry_.grid == g.grid &&
+        geometry_.threadgroup == g.threadgroup &&
+        geometry_.has_init == g.has_init &&
+        (!g.has_init || geometry_.init == g.init) && outputs_ == o->outputs_;
   }
 
-  // The kernel runs once for each element of the mapped axes, on views.
-  std::pair<ArrayVec, std::vector<int>> vmap(
+ protected:
+  std::string kernel() const override {
+    return plan_ ? plan_->kernel() : std::string();
+  }
+
+  // On views.
+  std::pair<ArrayVec, std::vector<int>> each(
       const ArrayVec& inputs,
       const std::vector<int>& axes) override {
     int size = 1;
@@ -105,23 +115,6 @@ class GpuKernel : public mx::Primitive {
       }
     }
     return {results, std::vector<int>(results.size(), 0)};
-  }
-
-  const char* name() const override {
-    return plan_ ? "ZmlxCudaKernel" : "ZmlxMetalKernel";
-  }
-
-  // Lets `compile` merge equal launches.
-  bool is_equivalent(const Primitive& other) const override {
-    auto* o = dynamic_cast<const GpuKernel*>(&other);
-    if (!o) {
-      return false;
-    }
-    const auto& g = o->geometry_;
-    return plan_ && plan_ == o->plan_ && geometry_.grid == g.grid &&
-        geometry_.threadgroup == g.threadgroup &&
-        geometry_.has_init == g.has_init &&
-        (!g.has_init || geometry_.init == g.init) && outputs_ == o->outputs_;
   }
 
  private:

@@ -13,6 +13,7 @@
 #include "mlx/backend/cpu/encoder.h"
 #include "mlx/primitives.h"
 #include "zmlx/kernel.h"
+#include "zmlx/ruled.h"
 #include "zmlx/run.h"
 #include "zmlx/strided.h"
 
@@ -130,7 +131,7 @@ mx::allocator::Data allocate(size_t bytes) {
 
 std::atomic<bool> poison{false};
 
-class HostKernel : public mx::Primitive {
+class HostKernel : public Ruled {
  public:
   HostKernel(
       mx::Stream s,
@@ -138,14 +139,13 @@ class HostKernel : public mx::Primitive {
       const Geometry& geometry,
       Outputs outputs,
       std::vector<Level> levels = {})
-      : Primitive(s),
+      : Ruled(s),
         plan_(std::move(plan)),
         geometry_(geometry),
         outputs_(std::move(outputs)),
         levels_(std::move(levels)) {}
 
-  // The outputs of one launch.
-  const Outputs& outputs() const {
+  const Outputs& outputs() const override {
     return outputs_;
   }
 
@@ -175,20 +175,30 @@ class HostKernel : public mx::Primitive {
     throw std::runtime_error("[zmlx] a CPU kernel was given to a GPU stream");
   }
 
-  ArrayVec vjp(
-      const ArrayVec&,
-      const ArrayVec&,
-      const std::vector<int>&,
-      const ArrayVec&) override {
-    no_derivative(plan_->name);
+  const char* name() const override {
+    return "ZmlxHostKernel";
   }
 
-  ArrayVec jvp(const ArrayVec&, const ArrayVec&, const std::vector<int>&) override {
-    no_derivative(plan_->name);
+  // Lets `compile` merge equal launches.
+  bool is_equivalent(const Primitive& other) const override {
+    auto* o = dynamic_cast<const HostKernel*>(&other);
+    if (!o) {
+      return false;
+    }
+    const auto& g = o->geometry_;
+    return plan_ == o->plan_ && geometry_.grid == g.grid &&
+        geometry_.threadgroup == g.threadgroup &&
+        geometry_.has_init == g.has_init &&
+        (!g.has_init || geometry_.init == g.init) &&
+        outputs_ == o->outputs_ && levels_ == o->levels_;
   }
 
-  // The kernel runs once for each element of the mapped axes.
-  std::pair<ArrayVec, std::vector<int>> vmap(
+ protected:
+  std::string kernel() const override {
+    return plan_->name;
+  }
+
+  std::pair<ArrayVec, std::vector<int>> each(
       const ArrayVec& inputs,
       const std::vector<int>& axes) override {
     Level level{1, {}};
@@ -219,24 +229,6 @@ class HostKernel : public mx::Primitive {
             stream(), plan_, geometry_, outputs_, std::move(levels)),
         moved);
     return {outputs, std::vector<int>(outputs.size(), 0)};
-  }
-
-  const char* name() const override {
-    return "ZmlxHostKernel";
-  }
-
-  // Lets `compile` merge equal launches.
-  bool is_equivalent(const Primitive& other) const override {
-    auto* o = dynamic_cast<const HostKernel*>(&other);
-    if (!o) {
-      return false;
-    }
-    const auto& g = o->geometry_;
-    return plan_ == o->plan_ && geometry_.grid == g.grid &&
-        geometry_.threadgroup == g.threadgroup &&
-        geometry_.has_init == g.has_init &&
-        (!g.has_init || geometry_.init == g.init) &&
-        outputs_ == o->outputs_ && levels_ == o->levels_;
   }
 
  private:

@@ -14,6 +14,7 @@
 #include "mlx/transforms.h"
 #include "zmlx/ops/truth.h"
 #include "mlx/transforms_impl.h"
+#include "zmlx/given.h"
 #include "zmlx/seen.h"
 #include "zmlx/src/bridge/transforms.rs.h"
 
@@ -206,83 +207,6 @@ size_t depth(const ArrayVec& outputs) {
 
 namespace {
 
-// What a custom function gave when it was called, which its rules have to match.
-struct Given {
-  std::vector<mx::Shape> shapes;
-  std::vector<mx::Dtype> dtypes;
-
-  void take(const ArrayVec& outputs) {
-    for (const auto& out : outputs) {
-      shapes.push_back(out.shape());
-      dtypes.push_back(out.dtype());
-    }
-  }
-
-  // Throws when a rule's outputs are other ones.
-  void check(const char* rule, const ArrayVec& got, const std::vector<mx::Shape>& want)
-      const {
-    for (size_t i = 0; i < got.size(); ++i) {
-      if (got[i].shape() != want[i]) {
-        std::ostringstream msg;
-        msg << "`" << rule << "`: expected shape " << want[i] << " for output " << i
-            << ", got " << got[i].shape();
-        throw std::invalid_argument(msg.str());
-      }
-      if (got[i].dtype() != dtypes[i]) {
-        std::ostringstream msg;
-        msg << "`" << rule << "`: expected dtype " << dtypes[i] << " for output " << i
-            << ", got dtype " << got[i].dtype();
-        throw std::invalid_argument(msg.str());
-      }
-    }
-  }
-
-  void count(const char* rule, const char* what, size_t got) const {
-    if (got != shapes.size()) {
-      std::ostringstream msg;
-      msg << "`" << rule << "`: expected " << shapes.size() << " " << what
-          << ", one for each output, got " << got;
-      throw std::invalid_argument(msg.str());
-    }
-  }
-
-  // Checks what a vmap rule gave. An output that is not mapped is repeated: MLX would
-  // take its axis for the last one.
-  void mapped(ArrayVec& outputs, std::vector<int>& axes, int size) const {
-    count("vmap", "outputs", outputs.size());
-    count("vmap", "output axes", axes.size());
-    for (size_t i = 0; i < outputs.size(); ++i) {
-      auto ndim = static_cast<int>(shapes[i].size());
-      if (axes[i] < -1 || axes[i] > ndim) {
-        std::ostringstream msg;
-        msg << "`vmap`: expected an axis between 0 and " << ndim
-            << ", or -1 for none, for output " << i << ", got " << axes[i];
-        throw std::invalid_argument(msg.str());
-      }
-    }
-    auto want = shapes;
-    for (size_t i = 0; i < outputs.size(); ++i) {
-      if (axes[i] >= 0) {
-        want[i].insert(want[i].begin() + axes[i], size);
-      }
-    }
-    check("vmap", outputs, want);
-    for (size_t i = 0; i < outputs.size(); ++i) {
-      if (axes[i] < 0) {
-        auto s = outputs[i].has_primitive()
-            ? outputs[i].primitive().stream()
-            : mx::default_stream(mx::default_device());
-        outputs[i] = mx::repeat(mx::expand_dims(outputs[i], 0, s), size, 0, s);
-        axes[i] = 0;
-      }
-    }
-  }
-};
-
-} // namespace
-
-namespace {
-
 // MLX's function for one call, as the rules have to know what the call gave.
 Fn with_rules(const std::shared_ptr<rust::Box<CustomRules>>& rules) {
   using Lists = const ArrayVec&;
@@ -312,13 +236,7 @@ Fn with_rules(const std::shared_ptr<rust::Box<CustomRules>>& rules) {
       rust::Vec<int32_t> out_axes;
       auto outputs = std::move(*(*rules)->vmap(inputs, view(axes), out_axes));
       std::vector<int> at(out_axes.begin(), out_axes.end());
-      int size = 1;
-      for (size_t i = 0; i < axes.size(); ++i) {
-        if (axes[i] >= 0) {
-          size = inputs[i].shape(axes[i]);
-        }
-      }
-      given->mapped(outputs, at, size);
+      given->mapped(outputs, at, mapped_size(inputs, axes));
       return std::make_pair(std::move(outputs), std::move(at));
     };
   }

@@ -197,7 +197,7 @@ impl CustomRules {
             let rule = present(&self.0.get()?.vjp)?;
             rule(primals, cotangents, outputs)
         })?;
-        found(check_gradients(primals, &grads))?;
+        found(check_gradients(primals.len(), primals, &grads))?;
         Ok(grads)
     }
 
@@ -228,12 +228,48 @@ fn present<T: ?Sized>(rule: &Option<Rc<T>>) -> Result<&T> {
         .ok_or_else(|| Error::Other("a transformation rule that was not given was called".into()))
 }
 
-/// One gradient for each primal, of its shape and dtype.
-fn check_gradients(primals: &List, grads: &List) -> Result<()> {
-    if primals.len() != grads.len() {
+/// The rules of one node that is a launch of a kernel.
+pub(crate) trait OfNode {
+    /// How many of the node's inputs are the function's; sizes may follow.
+    fn inputs(&self) -> usize;
+    /// One gradient for each of the function's inputs.
+    fn vjp(&self, inputs: &List, cotangents: &List, outputs: &List) -> Result<Arrays>;
+    /// One tangent for each output; `tangents[i]` belongs to input `argnums[i]`.
+    fn jvp(&self, inputs: &List, tangents: &List, argnums: &[i32]) -> Result<Arrays>;
+    /// The outputs, with the mapped axis in front; an axis of -1 among `axes` means that the input is not mapped.
+    fn vmap(&self, inputs: &List, axes: &[i32]) -> Result<Arrays>;
+}
+
+/// [`OfNode`] as a node holds it.
+pub(crate) struct NodeRules(Pinned<dyn OfNode>);
+
+impl NodeRules {
+    pub(crate) fn new(rules: Box<dyn OfNode>) -> Box<Self> {
+        Box::new(NodeRules(Pinned::new(rules)))
+    }
+
+    pub(crate) fn vjp(&self, inputs: &List, cotangents: &List, outputs: &List) -> Failed<Arrays> {
+        let grads = guarded(|| self.0.get()?.vjp(inputs, cotangents, outputs))?;
+        let count = found(self.0.get())?.inputs();
+        found(check_gradients(count, inputs, &grads))?;
+        Ok(grads)
+    }
+
+    pub(crate) fn jvp(&self, inputs: &List, tangents: &List, argnums: &[i32]) -> Failed<Arrays> {
+        guarded(|| self.0.get()?.jvp(inputs, tangents, argnums))
+    }
+
+    pub(crate) fn vmap(&self, inputs: &List, axes: &[i32]) -> Failed<Arrays> {
+        guarded(|| self.0.get()?.vmap(inputs, axes))
+    }
+}
+
+/// One gradient for each of so many primals, of its shape and dtype.
+fn check_gradients(count: usize, primals: &List, grads: &List) -> Result<()> {
+    if count != grads.len() {
         return Err(Error::argument(
             "vjp",
-            format_args!("{} gradients, one for each primal", primals.len()),
+            format_args!("{count} gradients, one for each primal"),
             grads.len(),
         ));
     }

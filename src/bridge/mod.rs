@@ -20,6 +20,7 @@ pub(crate) mod kernel;
 pub(crate) mod linalg;
 pub(crate) mod ops;
 pub(crate) mod random;
+pub(crate) mod ruled;
 pub(crate) mod stream;
 pub(crate) mod transforms;
 pub(crate) mod types;

@@ -1,6 +1,6 @@
 //! The text of operations without rows, whose arrays all have the result's shape or are single numbers.
 
-use super::layout::Access;
+use super::pattern::Access;
 use super::program::Span;
 use super::text::{Place, Writer, is_zero};
 

@@ -314,21 +314,27 @@ pub(super) fn between_threads(w: &mut Writer<'_>, reductions: &[(usize, &Reducti
     for (_, r) in reductions {
         in_simdgroup(w, r);
     }
+    let side = if w.takes_sides() { "zk_side + " } else { "" };
+    let cell = |i: usize, at: &str| format!("zk_s{i}[{side}{at}]");
     w.line("if (TG > 32) {");
     for (i, r) in reductions {
-        w.line(format!("if (zk_lane == 0) zk_s{i}[zk_simd] = {};", r.name));
+        let place = cell(*i, "zk_simd");
+        w.line(format!("if (zk_lane == 0) {place} = {};", r.name));
     }
     w.line("metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);");
     for (i, r) in reductions {
         let name = &r.name;
         match &r.fold {
             Fold::Custom(_) => {
-                w.line(format!("{name} = zk_s{i}[0];"));
+                w.line(format!("{name} = {};", cell(*i, "0")));
                 w.line("for (int zk_l = 1; zk_l < TG / 32; ++zk_l) {");
-                join(w, &r.fold, name, &format!("zk_s{i}[zk_l]"));
+                join(w, &r.fold, name, &cell(*i, "zk_l"));
                 w.line("}");
             }
-            fold => w.line(format!("{name} = kk_simds_{}<TG>(zk_s{i});", word(fold))),
+            fold => w.line(format!(
+                "{name} = kk_simds_{}<TG>({side}zk_s{i});",
+                word(fold)
+            )),
         }
     }
     w.line("}");

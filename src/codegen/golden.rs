@@ -5,8 +5,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::layout::{Access, Form, Pattern, Walk};
 use super::op::Operation;
+use super::pattern::{Access, Form, Pattern, Walk};
 use super::program::{InputKind, Program, Span};
 use super::text::text;
 use crate::api::{self, Pass};

@@ -1,6 +1,6 @@
 //! How the threads of a GPU share rows out.
 
-use super::layout::Walk;
+use super::pattern::Walk;
 
 /// What the threads of a group do with a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,17 +47,20 @@ pub(crate) struct Facts {
 /// So many bytes of a row in a thread's registers leave enough of them for the rest; 1024 threads have half as many. Groups that
 /// go from row to row need fewer of them on a processor.
 const HELD: u64 = 320;
-const HELD_FOR_MANY_ROWS: u64 = 384;
+const HELD_FOR_MANY_ROWS: u64 = 448;
 const HELD_BY_MANY: u64 = 144;
 
-/// Elements of a thread: 16 of 4 bytes, 32 of 2.
+/// Elements of a thread: 16 of 4 bytes, 32 of 2; no more than 16 where each has sums in registers besides.
 const BYTES: u64 = 64;
+const SUMMED: u64 = 16;
 
 /// So many groups, each of which reads a whole row, get all that a large GPU's cache gives; more would wait for it.
-const READERS: u64 = 64;
+const READERS: u64 = 128;
 
-/// Threads that fill a large GPU when each holds much.
-const FILL: u64 = 1 << 17;
+/// Processors of a large GPU, and threads on each that go from row to row: as many as its registers hold at once. With more,
+/// some groups would begin when others end, and the last ones would have the GPU for themselves.
+const PROCESSORS: u64 = 132;
+const RESIDENT: u64 = 512;
 
 impl Group {
     pub(crate) fn of(f: &Facts) -> Group {
@@ -76,7 +79,13 @@ impl Group {
             _ if f.sums_rows => HELD_FOR_MANY_ROWS / held,
             _ => HELD / held,
         };
-        let elements = (BYTES / f.size.max(2)).clamp(1, 32).min(most(256).max(1));
+        let elements = match f.sums_rows {
+            true => SUMMED,
+            false => 32,
+        };
+        let elements = (BYTES / f.size.max(2))
+            .clamp(1, elements)
+            .min(most(256).max(1));
         let threads = f.threads.unwrap_or_else(|| {
             let least = f.width.div_ceil(block).next_power_of_two().min(32);
             let threads = f.width.div_ceil(elements).next_power_of_two();
@@ -93,12 +102,11 @@ impl Group {
             };
         }
         // Long loops want more on the way than rows that are loaded once.
-        let threads = f.threads.unwrap_or(match f.passes {
-            0 => 256,
-            _ if f.size >= 4 => 1024,
-            _ => 512,
-        });
-        let on_the_way = if threads == 512 { 32 } else { 16 };
+        let (threads, on_the_way) = match f.passes {
+            0 => (256, 16),
+            _ => (1024, (BYTES / f.size.max(2)).clamp(16, 32)),
+        };
+        let threads = f.threads.unwrap_or(threads);
         let items = (most(threads).clamp(1, on_the_way) / block).max(1);
         let items = 1 << items.ilog2();
         let step = f.width.div_ceil(threads * block * items).max(1);
@@ -126,7 +134,8 @@ impl Group {
 
     /// How many groups add up this many rows.
     pub(crate) fn adders(&self, rows: u64) -> u64 {
-        (FILL / self.threads).clamp(1, rows.div_ceil(4).max(1))
+        let groups = PROCESSORS * (RESIDENT / self.threads).max(1);
+        groups.clamp(1, rows.div_ceil(4).max(1))
     }
 }
 
@@ -182,9 +191,28 @@ mod tests {
     }
 
     #[test]
+    fn groups_that_add_up_rows_are_there_at_once() {
+        let sums = |size, held| {
+            let f = Facts {
+                held,
+                sums_rows: true,
+                ..facts(8192, 4096, size)
+            };
+            let g = Group::of(&f);
+            (g.walk, g.threads, g.block * g.items, g.adders(8192))
+        };
+        // rmsnorm's gradient: two rows and the next two, the weight, its sum.
+        assert_eq!(sums(4, 24), (Walk::Held, 256, 16, 264));
+        assert_eq!(sums(2, 14), (Walk::Held, 256, 16, 264));
+        // That of layer norm has two sums.
+        assert_eq!(sums(4, 28), (Walk::Held, 256, 16, 264));
+        assert_eq!(Group::of(&facts(8192, 4096, 4)).adders(8), 2);
+    }
+
+    #[test]
     fn long_rows_go_by_pieces() {
         let parts = |f: &Facts| (Group::of(f).walk, Group::of(f).parts);
-        assert_eq!(parts(&facts(16, 151_936, 4)), (Walk::Pieces, 4));
+        assert_eq!(parts(&facts(16, 151_936, 4)), (Walk::Pieces, 8));
         assert_eq!(parts(&facts(1, 151_936, 4)), (Walk::Pieces, 10));
         assert_eq!(parts(&facts(4096, 151_936, 4)), (Walk::Pieces, 1));
         let reduces = Facts {

@@ -6,7 +6,7 @@
 use crate::expr::Expr;
 
 use super::folds::{self, by_level};
-use super::layout::{Access, Walk};
+use super::pattern::{Access, Walk};
 use super::program::{Fold, Output, Reduction, Span};
 use super::scaled::Scaled;
 use super::text::{Place, Writer, behind, is_zero, part_of, wide_name};

@@ -1,12 +1,13 @@
 //! Kernels from expressions.
 //!
 //! An operation is a [`program::Program`]: what it reads, what it reduces along a row, what it writes. A call's
-//! shapes decide on a [`layout::Pattern`], and [`text`] writes a kernel for the two. [`derive`] makes
+//! shapes decide on a [`pattern::Pattern`], and [`text`] writes a kernel for the two. [`derive`] makes
 //! programs of programs: their derivatives. [`op::Operation`] ties this together and has the rules that
 //! transforms ask for.
 
 mod agree;
 pub(crate) mod blocks;
+mod by_row;
 pub(crate) mod classify;
 pub(crate) mod derive;
 mod derived;
@@ -20,6 +21,7 @@ mod golden;
 pub(crate) mod group;
 mod held;
 mod keep;
+mod kernels;
 mod kinds;
 pub(crate) mod layout;
 #[cfg(test)]
@@ -29,8 +31,11 @@ pub(crate) mod make;
 pub(crate) mod names;
 pub(crate) mod op;
 mod partial;
+pub(crate) mod pattern;
 pub(crate) mod places;
 pub(crate) mod program;
+mod recorded;
+mod remade;
 mod rules;
 mod saved;
 mod scaled;

@@ -11,8 +11,10 @@ use crate::{Array, Dtype, Error, Result};
 use super::blocks;
 use super::derived::Derived;
 use super::explicit::{Explicit, Gradients};
-use super::layout::{Form, Layout, MOST_BUFFERS, Pattern};
+use super::kernels::{Kernels, output_type};
+use super::layout::Layout;
 use super::partial;
+use super::pattern::{Form, MOST_BUFFERS, Pattern};
 use super::program::{Output, OutputDtype, Program, Span};
 use super::sizes::Sizes;
 use super::text;
@@ -174,6 +176,12 @@ impl Operation {
     pub(super) fn another(&self, addition: &str, program: Program) -> Result<Operation> {
         let name = format!("{}{addition}", self.inner.name);
         Operation::with_checks(&name, program, None, self.inner.checked)
+    }
+
+    /// Whether a call is one launch that reads all inputs and gives all outputs.
+    pub(super) fn reads_and_writes_all(&self) -> bool {
+        let Inner { used, zero, .. } = &*self.inner;
+        !self.inner.program.sums_rows() && used.iter().all(|u| *u) && !zero.contains(&true)
     }
 
     /// Which inputs the kernel reads.
@@ -381,53 +389,9 @@ impl Operation {
     }
 }
 
-/// Kernels of an operation, a few at most. The list only grows, so launches read it without a lock.
-#[derive(Default)]
-struct Kernels(OnceLock<Box<Made>>);
-
-struct Made {
-    pattern: Pattern,
-    kernel: MetalKernel,
-    rest: Kernels,
-}
-
-impl Kernels {
-    fn iter(&self) -> impl Iterator<Item = &Made> {
-        std::iter::successors(self.0.get(), |made| made.rest.0.get()).map(Box::as_ref)
-    }
-
-    /// The kernel at the end of the list, unless another thread was faster.
-    fn keep(&self, pattern: Pattern, kernel: MetalKernel) -> &MetalKernel {
-        let mut at = self;
-        loop {
-            let made = at.0.get_or_init(|| {
-                Box::new(Made {
-                    pattern,
-                    kernel: kernel.clone(),
-                    rest: Kernels::default(),
-                })
-            });
-            if made.pattern == pattern {
-                return &made.kernel;
-            }
-            at = &made.rest;
-        }
-    }
-}
-
 impl std::fmt::Debug for Operation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let names: Vec<_> = self.inner.program.inputs.iter().map(|i| &i.name).collect();
         write!(f, "`{}` of {names:?}", self.inner.name)
     }
-}
-
-/// The template parameter with the type of the output of this number.
-fn output_type(n: usize) -> &'static str {
-    const NAMES: [&str; MOST_BUFFERS] = [
-        "O0", "O1", "O2", "O3", "O4", "O5", "O6", "O7", "O8", "O9", "O10", "O11", "O12", "O13",
-        "O14", "O15", "O16", "O17", "O18", "O19", "O20", "O21", "O22", "O23", "O24", "O25", "O26",
-        "O27", "O28", "O29",
-    ];
-    NAMES.get(n).copied().unwrap_or("O")
 }

@@ -4,9 +4,14 @@
 //! Where a gradient is under way, the call's kernel writes them, one float32 a row, and the gradient's kernel reads
 //! them and does not walk the row for them once more. They are exactly what the kernel used. Users do not
 //! see them.
+//!
+//! A GPU that has the whole row in its registers reduces it again in less time than it would wait for the values, and a gradient
+//! whose value nobody asks for then needs no kernel but its own.
 
 use crate::{Array, Dtype};
 
+use super::group::{Facts, Group};
+use super::pattern::Walk;
 use super::program::{Input, InputKind, Output, OutputDtype, Program, Span};
 use super::terms::variable;
 
@@ -22,6 +27,44 @@ pub(super) fn may_save(program: &Program) -> bool {
 pub(super) fn is_floating(used: &[bool], inputs: &[&Array]) -> bool {
     let mut read = inputs.iter().zip(used).filter(|(_, u)| **u);
     read.any(|(a, _)| a.dtype().is_floating())
+}
+
+/// Whether the gradient's kernel on a GPU has all of a row in its registers.
+pub(super) fn is_reduced_again(program: &Program, inputs: &[&Array]) -> bool {
+    let rows = inputs.iter().max_by_key(|a| a.size());
+    let Some((&width, lead)) = rows.and_then(|a| a.shape().split_last()) else {
+        return false;
+    };
+    let shares = |a: &Array| a.size() == width as usize && !lead.is_empty();
+    let (mut held, mut size, mut shortest) = (0, 1, 4);
+    let elements = program.inputs.iter().zip(inputs);
+    let elements = elements.filter(|(input, _)| input.span != Span::Row);
+    let sums_rows = elements.clone().any(|(_, a)| shares(a));
+    let ahead = if sums_rows { 2 } else { 1 };
+    for (_, a) in elements {
+        let bytes = a.dtype().size() as u64;
+        size = bytes.max(size);
+        shortest = bytes.min(shortest);
+        held += if shares(a) { bytes + 4 } else { bytes * ahead };
+    }
+    // A cotangent has the dtype of its output, which is no wider than the inputs'.
+    let outputs = program.outputs.iter().filter(|o| o.span == Span::Element);
+    held += outputs.count() as u64 * size * ahead;
+    let group = Group::of(&Facts {
+        rows: lead.iter().map(|&d| d as u64).product(),
+        width: width as u64,
+        size,
+        shortest,
+        blocks: size <= 4,
+        held,
+        passes: 1,
+        maps: true,
+        sums_rows,
+        load: 16,
+        threads: program.threads.map(|t| u64::from(t.count)),
+        cut: false,
+    });
+    group.walk == Walk::Held
 }
 
 /// The author's gradients with the call's reductions as inputs, of those that they mention. They have no others.

@@ -8,7 +8,7 @@ use crate::Dtype;
 use crate::expr::{Expr, Part};
 
 use super::folds;
-use super::layout::Walk;
+use super::pattern::Walk;
 use super::program::{Fold, Reduction};
 use super::text::Writer;
 

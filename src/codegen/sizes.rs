@@ -4,7 +4,8 @@ use smallvec::{SmallVec, smallvec};
 
 use super::blocks::as_on_gpu;
 use super::group::{Facts, Group};
-use super::layout::{Access, Form, Layout, Walk};
+use super::layout::Layout;
+use super::pattern::{Access, Form, Walk};
 use super::program::{Fold, Program, Span};
 use crate::Dtype;
 use crate::metal::{LONGEST, lines};

@@ -1,6 +1,7 @@
 //! Strides of broadcast arrays, and the table of sizes that kernels read where patterns do not do.
 
-use super::layout::{Access, FLAT_LIMIT, PART};
+use super::layout::{FLAT_LIMIT, PART};
+use super::pattern::Access;
 
 /// Row-major strides of `own` within `shape`, 0 where it is broadcast.
 pub(super) fn strides(own: &[i32], shape: &[i32]) -> Vec<i64> {

@@ -3,7 +3,7 @@
 //! Each group of threads works on some rows, one after the other, and adds up what they contribute: in registers where it holds
 //! whole rows there, otherwise in its own row of the output. A launch after it adds the rows of all groups.
 
-use super::layout::Walk;
+use super::pattern::Walk;
 use super::program::{Output, Span};
 use super::text::{Writer, behind, is_zero, part_of, times};
 
@@ -18,6 +18,12 @@ impl Writer<'_> {
     /// Whether an output of the program is summed over all rows.
     pub(super) fn sums_rows(&self) -> bool {
         self.program.adds_rows()
+    }
+
+    /// Whether a row's results go where those of the row before it do not, so that no barrier has to keep the two apart: a thread
+    /// that is two rows ahead has met all others in between.
+    pub(super) fn takes_sides(&self) -> bool {
+        self.sums_rows() && !self.is_serial()
     }
 
     fn summed(&self) -> impl Iterator<Item = &Output> {
@@ -80,6 +86,9 @@ impl Writer<'_> {
         }
         self.hold_for_all_rows();
         self.line("for (uint row = zk_top; row < zk_end; ++row) {");
+        if self.takes_sides() && !self.program.reductions.is_empty() {
+            self.line("const uint zk_side = row % 2 * 32;");
+        }
         if self.loads_ahead() {
             // The last row is loaded once more, which is sooner done than a branch.
             self.line("zk_then = metal::min(row + 1, zk_end - 1);");
@@ -88,12 +97,6 @@ impl Writer<'_> {
 
     /// The end of that loop, and what the group has in registers.
     pub(super) fn close_rows(&mut self) {
-        if !self.program.reductions.is_empty() && !self.is_serial() {
-            // The next row's results go where this one's are still read.
-            self.line(
-                "if (TG > 32) metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);",
-            );
-        }
         self.line("}");
         if self.pattern.walk != Walk::Held {
             return;

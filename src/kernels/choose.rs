@@ -6,7 +6,7 @@ use super::arguments::{number, rows_of};
 use super::group::block_bytes;
 use crate::codegen::blocks::as_on_gpu;
 use crate::codegen::group::{Facts, Group};
-use crate::codegen::layout::Walk;
+use crate::codegen::pattern::Walk;
 use crate::metal::{LONGEST, Launch, lines};
 use crate::metal::{Made, build_once};
 use crate::{Array, Dtype, MetalKernel, Result};

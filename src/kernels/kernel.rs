@@ -41,7 +41,7 @@ impl RowKernel {
             outputs,
             call,
             vec_on_cpu: [64; 2],
-            shared: split::Sharing::Maps(1),
+            shared: split::Sharing::Maps,
             made: Made::new(),
             made_split: Made::new(),
             made_in_lines: Made::new(),
@@ -53,13 +53,6 @@ impl RowKernel {
     pub(crate) const fn scans(mut self, four: i32, two: i32) -> Self {
         self.vec_on_cpu = [four, two];
         self.shared = split::Sharing::Scans;
-        self
-    }
-
-    /// A kernel whose row function has so many reductions (`kk_sum`, `kk_max` and the like) before `kk_map`, where
-    /// that is not one: how often a row that no group holds in registers is read.
-    pub(crate) const fn reduces(mut self, times: u8) -> Self {
-        self.shared = split::Sharing::Maps(times);
         self
     }
 

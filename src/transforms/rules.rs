@@ -8,7 +8,9 @@
 use crate::error::Here;
 use crate::{Array, Error, Result};
 
-use super::{alone, custom_function, pulling};
+use super::{alone, custom_function, exporting, pulling};
+
+mod node;
 
 /// An operation on arrays with rules for `vjp`, `jvp` and `vmap`.
 pub(crate) trait Rules: Clone + 'static {
@@ -28,6 +30,12 @@ pub(crate) trait Rules: Clone + 'static {
 
     /// The outputs for inputs with a further axis each, which comes first in all outputs.
     fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<Vec<Array>>;
+
+    /// Whether the value is one launch, which reads all inputs, in their order, and gives all outputs. Then its node has the
+    /// rules itself, and there is no custom function around it.
+    fn is_one_launch(&self) -> bool {
+        false
+    }
 }
 
 /// Whether a transform sees any of the arrays.
@@ -41,26 +49,45 @@ pub(crate) fn apply<R: Rules>(op: &R, inputs: &[&Array]) -> Result<Vec<Array>> {
     if alone() || !traced(inputs) {
         return op.forward(inputs).here();
     }
+    if op.is_one_launch() && !exporting() {
+        let outputs = op.forward(inputs).here()?;
+        if node::give(op, inputs.len(), &outputs).here()? {
+            return Ok(outputs);
+        }
+    }
     let [forward, vjp, jvp, vmap] = std::array::from_fn(|_| op.clone());
     custom_function(move |p: &[Array]| forward.forward(&p.iter().collect::<Vec<_>>()))
         .with_vjp(move |p, cotangents, outputs| pulling(|| vjp.vjp(p, cotangents, outputs)))
         .with_jvp(move |p, tangents, argnums| {
-            let mut all = vec![None; p.len()];
-            for (tangent, &i) in tangents.iter().zip(argnums) {
-                let slot = usize::try_from(i).ok().and_then(|i| all.get_mut(i));
-                *slot.ok_or_else(|| Error::argument("argnums", "indices of primals", i))? =
-                    Some(tangent);
-            }
-            jvp.jvp(p, &all)
+            let moved = tangents.iter().collect::<Vec<_>>();
+            jvp.jvp(p, &for_each(p.len(), &moved, argnums)?)
         })
         .with_vmap(move |inputs, axes| {
-            let axes: Vec<_> = axes.iter().map(|&a| usize::try_from(a).ok()).collect();
-            let outputs = vmap.vmap(inputs, &axes)?;
+            let outputs = vmap.vmap(inputs, &known(axes))?;
             let front = vec![0; outputs.len()];
             Ok((outputs, front))
         })
         .call(inputs)
         .here()
+}
+
+/// The tangent of each of so many primals; `tangents[i]` belongs to primal `argnums[i]`.
+fn for_each<'a>(
+    primals: usize,
+    tangents: &[&'a Array],
+    argnums: &[i32],
+) -> Result<Vec<Option<&'a Array>>> {
+    let mut all = vec![None; primals];
+    for (&tangent, &i) in tangents.iter().zip(argnums) {
+        let slot = usize::try_from(i).ok().and_then(|i| all.get_mut(i));
+        *slot.ok_or_else(|| Error::argument("argnums", "indices of primals", i))? = Some(tangent);
+    }
+    Ok(all)
+}
+
+/// The mapped axis of each input, if there is one.
+fn known(axes: &[i32]) -> Vec<Option<usize>> {
+    axes.iter().map(|&a| usize::try_from(a).ok()).collect()
 }
 
 /// The one output of what has to have one.

@@ -150,7 +150,7 @@ inline T kk_simds_sum(threadgroup T* shared) {
   return v[0];
 }
 typedef float T;
-threadgroup float zk_s0[32];
+threadgroup float zk_s0[64];
 const uint zk_tid = thread_position_in_threadgroup.x;
 const uint zk_lane = thread_index_in_simdgroup;
 const uint zk_simd = simdgroup_index_in_threadgroup;
@@ -163,6 +163,7 @@ const uint zk_end = uint(zk_rows * (zk_group + 1) / zk_groups);
 const auto y_sum = y_out + zk_group * zk_n;
 for (uint j = zk_tid; j < zk_n; j += TG) y_sum[j] = 0.0f;
 for (uint row = zk_top; row < zk_end; ++row) {
+  const uint zk_side = row % 2 * 32;
   const float D = float(zk_n);
   const auto x_row = x_in + size_t(row) * zk_n;
   const auto w_row = w_in;
@@ -200,9 +201,9 @@ for (uint row = zk_top; row < zk_end; ++row) {
   }
   s1 = kk_lanes_sum<TG>(s1);
   if (TG > 32) {
-    if (zk_lane == 0) zk_s0[zk_simd] = s1;
+    if (zk_lane == 0) zk_s0[zk_side + zk_simd] = s1;
     metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
-    s1 = kk_simds_sum<TG>(zk_s0);
+    s1 = kk_simds_sum<TG>(zk_side + zk_s0);
   }
   const auto zk_h0 = metal::rsqrt(s1 / D + 1e-06f);
   const uint zk_whole = zk_n / VEC;
@@ -222,7 +223,6 @@ for (uint row = zk_top; row < zk_end; ++row) {
     const T w = T(w_row[j]);
     y_sum[j] += float(x * zk_h0 * w);
   }
-  if (TG > 32) metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
 }
 
 // blocks: (x_in) -> (y_out)

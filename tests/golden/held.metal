@@ -362,7 +362,7 @@ inline T kk_simds_sum(threadgroup T* shared) {
   return v[0];
 }
 typedef float T;
-threadgroup float zk_s0[32];
+threadgroup float zk_s0[64];
 const uint zk_tid = thread_position_in_threadgroup.x;
 const uint zk_lane = thread_index_in_simdgroup;
 const uint zk_simd = simdgroup_index_in_threadgroup;
@@ -375,6 +375,7 @@ const uint zk_end = uint(zk_rows * (zk_group + 1) / zk_groups);
 const auto y_sum = y_out + zk_group * zk_n;
 for (uint j = zk_tid; j < zk_n; j += TG) y_sum[j] = 0.0f;
 for (uint row = zk_top; row < zk_end; ++row) {
+  const uint zk_side = row % 2 * 32;
   const float D = float(zk_n);
   const auto x_row = x_in + size_t(row) * zk_n;
   const auto w_row = w_in;
@@ -412,9 +413,9 @@ for (uint row = zk_top; row < zk_end; ++row) {
   }
   s1 = kk_lanes_sum<TG>(s1);
   if (TG > 32) {
-    if (zk_lane == 0) zk_s0[zk_simd] = s1;
+    if (zk_lane == 0) zk_s0[zk_side + zk_simd] = s1;
     metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
-    s1 = kk_simds_sum<TG>(zk_s0);
+    s1 = kk_simds_sum<TG>(zk_side + zk_s0);
   }
   const auto zk_h0 = metal::rsqrt(s1 / D + 1e-06f);
   for (uint j = zk_tid; j < zk_n; j += TG) {
@@ -422,7 +423,6 @@ for (uint row = zk_top; row < zk_end; ++row) {
     const T w = T(w_row[j]);
     y_sum[j] += float(x * zk_h0 * w);
   }
-  if (TG > 32) metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
 }
 
 // summed, whole: (x_in, w_in) -> (y_out)
@@ -526,7 +526,7 @@ inline T kk_simds_sum(threadgroup T* shared) {
   return v[0];
 }
 typedef float T;
-threadgroup float zk_s0[32];
+threadgroup float zk_s0[64];
 const uint zk_tid = thread_position_in_grid.x % TG;
 const uint zk_lane = thread_index_in_simdgroup;
 const uint zk_simd = simdgroup_index_in_threadgroup;
@@ -542,6 +542,7 @@ const auto zk_of_w = kk_hold<TG, VEC, ITEMS>(w_in, zk_n, zk_tid);
 uint zk_then = zk_top;
 auto zk_next_x = kk_hold<TG, VEC, ITEMS>(x_in + (size_t(zk_then) * 1 + 0) * zk_n, zk_n, zk_tid);
 for (uint row = zk_top; row < zk_end; ++row) {
+  const uint zk_side = row % 2 * 32;
   zk_then = metal::min(row + 1, zk_end - 1);
   const float D = float(zk_n);
   const auto x_row = x_in + size_t(row) * zk_n;
@@ -562,9 +563,9 @@ for (uint row = zk_top; row < zk_end; ++row) {
   }
   s1 = kk_lanes_sum<TG>(s1);
   if (TG > 32) {
-    if (zk_lane == 0) zk_s0[zk_simd] = s1;
+    if (zk_lane == 0) zk_s0[zk_side + zk_simd] = s1;
     metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
-    s1 = kk_simds_sum<TG>(zk_s0);
+    s1 = kk_simds_sum<TG>(zk_side + zk_s0);
   }
   const auto zk_h0 = metal::rsqrt(s1 / D + 1e-06f);
   for (int zk_k = 0; zk_k < ITEMS; ++zk_k) {
@@ -577,7 +578,6 @@ for (uint row = zk_top; row < zk_end; ++row) {
       }
     }
   }
-  if (TG > 32) metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
 }
 for (int zk_k = 0; zk_k < ITEMS; ++zk_k) {
   const uint zk_b = (uint(zk_k) * TG + zk_tid) * VEC;
@@ -698,7 +698,7 @@ inline T kk_simds_sum(threadgroup T* shared) {
   return v[0];
 }
 typedef float T;
-threadgroup float zk_s0[32];
+threadgroup float zk_s0[64];
 const uint zk_tid = thread_position_in_threadgroup.x;
 const uint zk_lane = thread_index_in_simdgroup;
 const uint zk_simd = simdgroup_index_in_threadgroup;
@@ -712,6 +712,7 @@ const auto y_sum = y_out + zk_group * zk_n;
 for (uint zk_b = zk_tid * VEC; zk_b < zk_n; zk_b += TG * VEC)
   for (uint zk_l = 0; zk_l < VEC; ++zk_l) y_sum[zk_b + zk_l] = 0.0f;
 for (uint row = zk_top; row < zk_end; ++row) {
+  const uint zk_side = row % 2 * 32;
   const float D = float(zk_n);
   const auto x_row = x_in + size_t(row) * zk_n;
   const auto w_row = w_in;
@@ -737,9 +738,9 @@ for (uint row = zk_top; row < zk_end; ++row) {
   }
   s1 = kk_lanes_sum<TG>(s1);
   if (TG > 32) {
-    if (zk_lane == 0) zk_s0[zk_simd] = s1;
+    if (zk_lane == 0) zk_s0[zk_side + zk_simd] = s1;
     metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
-    s1 = kk_simds_sum<TG>(zk_s0);
+    s1 = kk_simds_sum<TG>(zk_side + zk_s0);
   }
   const auto zk_h0 = metal::rsqrt(s1 / D + 1e-06f);
   for (uint zk_from = 0; zk_from < zk_n; zk_from += TG * VEC * ITEMS) {
@@ -757,6 +758,5 @@ for (uint row = zk_top; row < zk_end; ++row) {
       }
     }
   }
-  if (TG > 32) metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
 }
 

@@ -181,8 +181,7 @@ macro_rules! rotation {
                  const size_t at = (place / steps / more % batches * steps + place % steps) * pairs;\n",
                 $call
             ),
-        )
-        .reduces(0);
+        );
     };
 }
 rotation!(
@@ -233,5 +232,4 @@ static TABLES: RowKernel = RowKernel::new(
      kk_rope_position<false>(x + row * n, dy + row * n, half_n, step));\n\
      kk_sum_rows(rows, 0, 1, half_n, dsin + at, g, \
      kk_rope_position<true>(x + row * n, dy + row * n, half_n, step))",
-)
-.reduces(0);
+);

@@ -94,5 +94,4 @@ static COPY: RowKernel = RowKernel::new(
     "const int from = source[row];\n\
      if (from >= 0) kk_map(n, g, out + row * n, kk_read(tokens + from * n));\n\
      else kk_map(n, g, out + row * n, kk_read(cache + row * n))",
-)
-.reduces(0);
+);
