@@ -12,6 +12,9 @@ use zmlx::prelude::*;
 
 type C = Complex64;
 
+/// A name, a transform, whether it is an inverse, and its axes.
+type Case = (&'static str, fn(&Array) -> Fft<'_>, bool, Vec<usize>);
+
 fn complex(a: &Array) -> Vec<C> {
     let values = a
         .astype(C64)
@@ -79,10 +82,7 @@ fn sizes(shape: &[i32]) -> Vec<usize> {
 fn random(rng: &mut Rng, shape: &[i32]) -> Array {
     let i = Array::from_slice(&[num_complex::Complex32::new(0.0, 1.0)], ()).unwrap();
     let (a, b) = (rng.array(shape, -1.0, 1.0), rng.array(shape, -1.0, 1.0));
-    a.astype(C64)
-        .unwrap()
-        .add(&b.multiply(&i).unwrap())
-        .unwrap()
+    a.astype(C64).unwrap().add(b.multiply(&i).unwrap()).unwrap()
 }
 
 #[rstest]
@@ -95,7 +95,7 @@ fn complex_transforms(
         let a = random(&mut rng, shape);
         let (x, ndim) = (complex(&a), shape.len());
         let all: Vec<usize> = (0..ndim).collect();
-        let mut cases: Vec<(&str, fn(&Array) -> Fft<'_>, bool, Vec<usize>)> = vec![
+        let mut cases: Vec<Case> = vec![
             ("fft", fft::fft, false, vec![ndim - 1]),
             ("ifft", fft::ifft, true, vec![ndim - 1]),
             ("fftn", fft::fftn, false, all.clone()),

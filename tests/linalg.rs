@@ -45,7 +45,7 @@ fn random(rng: &mut Rng, shape: &[i32], dtype: Dtype) -> Array {
             let imaginary = rng.array(shape, -1.0, 1.0).astype(C64).unwrap();
             real.astype(C64)
                 .unwrap()
-                .add(&imaginary.multiply(&i).unwrap())
+                .add(imaginary.multiply(&i).unwrap())
                 .unwrap()
         }
         _ => real.astype(dtype).unwrap(),
@@ -153,7 +153,7 @@ fn singular_values(
         let scaled = u
             .take(&first, -1)
             .unwrap()
-            .multiply(&s.expand_dims(-2).unwrap())
+            .multiply(s.expand_dims(-2).unwrap())
             .unwrap();
         same(
             &scaled.matmul(&vt.take(&first, -2).unwrap()).unwrap(),
@@ -294,7 +294,7 @@ fn eigenvalues(
         let left = a.astype(C64).unwrap().matmul(&v).unwrap();
         same(
             &left,
-            &v.multiply(&w.expand_dims(-2).unwrap()).unwrap(),
+            &v.multiply(w.expand_dims(-2).unwrap()).unwrap(),
             2e-5,
         );
         let alone = linalg::eigvals(&a).unwrap();
@@ -308,7 +308,7 @@ fn eigenvalues(
             .unwrap();
         same(&alone.sum(-1).unwrap(), &trace, 2e-5);
 
-        let hermitian = a.add(&adjoint(&a)).unwrap();
+        let hermitian = a.add(adjoint(&a)).unwrap();
         for triangle in [Triangle::Lower, Triangle::Upper] {
             // The other half is not read.
             let half = match triangle {
@@ -322,7 +322,7 @@ fn eigenvalues(
                 (if dtype == C64 { F32 } else { dtype }, dtype)
             );
             let right = v
-                .multiply(&w.expand_dims(-2).unwrap().astype(dtype).unwrap())
+                .multiply(w.expand_dims(-2).unwrap().astype(dtype).unwrap())
                 .unwrap();
             same(&hermitian.matmul(&v).unwrap(), &right, 4.0 * e);
             same(
