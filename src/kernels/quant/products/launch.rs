@@ -143,8 +143,9 @@ fn share_out(launch: &mut Launch<'_>, way: Way, slots: i64, n: i64) {
         }
         Way::Fragments => {
             let (columns, blocks, simds) = match slots {
-                ..=8 => (1, 1, 8),
-                9..=16 => (2, 1, 8),
+                ..=1 => (1, 1, 4),
+                2..=8 => (1, 2, 4),
+                9..=16 => (2, 2, 4),
                 17..=32 => (4, 2, 4),
                 _ => (8, 2, 4),
             };
