@@ -27,7 +27,8 @@ impl Data {
 
     /// The pieces of a step, and for each byte the one behind it: both (batch, context), uint32.
     pub fn batch(&self, step: u64) -> Result<(Array, Array)> {
-        let mut state = step.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        // Mixed: neighbouring steps would otherwise draw the same pieces.
+        let mut state = splitmix(&mut step.clone());
         let (mut tokens, mut targets) = (Vec::new(), Vec::new());
         for _ in 0..self.batch {
             let at = splitmix(&mut state) as usize % (self.bytes.len() - self.context - 1);
