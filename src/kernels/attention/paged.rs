@@ -1,7 +1,7 @@
 //! Attention of one query a sequence over keys and values in blocks.
 
 use crate::codegen::blocks::as_on_gpu;
-use crate::kernels::arguments::{check_float, number, with_axes};
+use crate::kernels::arguments::{check_float, number, places, with_axes};
 use crate::kernels::catalog::{Axes, Entry, Other, few_roundings, floats, integers, other};
 use crate::kernels::op::{Op, reverse_mode};
 use crate::metal::{Made, build_once};
@@ -173,7 +173,8 @@ static PAGED: Op<f32> = Op {
         }
         let [batch, heads, width] = [0, 1, 2].map(|i| q.shape()[i]);
         let [blocks, slots, kv] = [0, 1, 2].map(|i| keys.shape()[i]);
-        let most = table.shape()[1] * slots;
+        let most = places("block_table", table.shape()[1], slots)?;
+        let all = places("k_cache", blocks, slots)?;
         let lens = lens.astype(Dtype::Int64)?.reshape((batch, 1))?;
         let token = Array::arange(most)?.astype(Dtype::Int64)?;
         let counts = lens.greater(&token)?;
@@ -191,7 +192,7 @@ static PAGED: Op<f32> = Op {
         let seen = counts.reshape((batch, most, 1, 1))?;
         // (B, KV, tokens, D), without what stands in slots that do not count.
         let gathered = |cache: &Array| {
-            let rows = cache.reshape((blocks * slots, kv, width))?.take(&at, 0)?;
+            let rows = cache.reshape((all, kv, width))?.take(&at, 0)?;
             ops::where_(&seen, rows, 0.0)?.transpose([0, 2, 1, 3])
         };
         let (keys, values) = (gathered(keys)?, gathered(values)?);

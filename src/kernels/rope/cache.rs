@@ -2,7 +2,7 @@
 
 use super::rotate::{Form, ROTATE};
 use super::{Offset, Rows, check_integers, check_tables, pairs_of};
-use crate::kernels::arguments::{check_float, check_shape};
+use crate::kernels::arguments::{check_float, check_shape, places};
 use crate::kernels::catalog::{Axes, Entry, Other, few_roundings, floats, integers, other};
 use crate::kernels::kernel::RowKernel;
 use crate::kernels::op::{Op, reverse_mode};
@@ -253,7 +253,7 @@ impl CacheUpdate<'_> {
         Ok(Place {
             there,
             slot,
-            slots: blocks * slots,
+            slots: places("k_cache", blocks, slots)?,
         })
     }
 
