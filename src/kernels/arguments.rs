@@ -64,6 +64,20 @@ pub(super) fn count(name: &str, a: &Array) -> Result<i32> {
     }
 }
 
+/// So many parts of a size, as the size of a single axis that has room for one more.
+#[track_caller]
+pub(super) fn places(name: &str, parts: i32, size: i32) -> Result<i32> {
+    match parts.checked_mul(size) {
+        Some(all) if all < i32::MAX => Ok(all),
+        _ => {
+            let expected =
+                "fewer than 2^31 - 1 places in all, for this derivative or this way to compute it";
+            let found = format!("{parts} times {size}");
+            Err(Error::argument(name, expected, found))
+        }
+    }
+}
+
 /// Numbers that can be told apart.
 pub(crate) trait Bits: Element + Copy {
     fn bits(self) -> u64;

@@ -1,6 +1,7 @@
 //! Sizes that no axis, no array or no memory has: one clear error with this file's line, at once, and what fits is taken. Nothing
 //! here is evaluated unless it is small.
 
+use zmlx::kernels::attention::paged_attention;
 use zmlx::kernels::indexing::{fused_gather_add, fused_scatter_add};
 use zmlx::kernels::{bits, moe, quant, rope};
 use zmlx::prelude::*;
@@ -132,6 +133,30 @@ fn a_block_beyond_the_array() {
             let each = quant::dequantize_int4(&codes, &Array::ones((), F32)?).call()?;
             let want = each.sum(..)?.item::<f32>()?;
             assert_eq!(slope(&scale)?.to_vec::<f32>()?, [want]);
+        }
+        Ok(())
+    })
+    .unwrap();
+}
+
+/// Blocks of a cache: the kernel counts in 64 bits, operations need an axis of all places.
+#[test]
+fn caches_of_many_places() {
+    on_worker(|| -> Result<()> {
+        for [columns, blocks, slots, name] in [
+            [65_536, 3, 65_536, 0],
+            [3, 65_536, 65_536, 1],
+            // 2^32 + 3 places, of which 32 bits would leave 3.
+            [1_431_655_767, 1, 3, 0],
+        ] {
+            let name = ["`block_table`", "`k_cache`"][name as usize];
+            let q = large(&[1, 2, 4], F32);
+            let cache = large(&[blocks, slots, 1, 4], F32);
+            let (table, lens) = (large(&[1, columns], I32), large(&[1], I32));
+            let call = |q: &Array| paged_attention(q, &cache, &cache, &table, &lens).call();
+            assert_eq!(call(&q)?.shape(), [1, 2, 4]);
+            let slope = grad(|q| call(q)?.sum(..))(&q);
+            refused(slope, &[name, "2^31"]);
         }
         Ok(())
     })

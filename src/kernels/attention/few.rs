@@ -2,7 +2,7 @@
 
 use super::cache::dequantized;
 use crate::codegen::blocks::as_on_gpu;
-use crate::kernels::arguments::number;
+use crate::kernels::arguments::{number, places};
 use crate::kernels::op::{Op, reverse_mode};
 use crate::metal::Made;
 use crate::{Array, Dtype, Error, MetalKernel, Result, ops};
@@ -346,7 +346,7 @@ fn composite(few: &Few, p: &[Array]) -> Result<Vec<Array>> {
     let [batch, heads, queries, width] = [0, 1, 2, 3].map(|i| q.shape()[i]);
     let all: Vec<&Array> = p.iter().collect();
     let (kv, length, _) = cache_of(few, &all);
-    let most = length as i32;
+    let most = places("block_table", 1, i32::try_from(length).unwrap_or(i32::MAX))?;
     let floats = |codes: &Array, scales: &Array| match few.format {
         0 => codes.astype(q.dtype()),
         _ => dequantized(codes, scales)?.astype(q.dtype()),
@@ -370,6 +370,7 @@ fn composite(few: &Few, p: &[Array]) -> Result<Vec<Array>> {
     // (B, KV, tokens, D), without what does not count.
     let (keys, values) = if few.paged {
         let [blocks, slots] = [0, 1].map(|i| keys.shape()[i]);
+        let all = places("k_cache", blocks, slots)?;
         let block = table
             .astype(Dtype::Int64)?
             .take(&token.floor_divide(slots)?, 1)?;
@@ -385,7 +386,7 @@ fn composite(few: &Few, p: &[Array]) -> Result<Vec<Array>> {
         let at = at.add(token.remainder(slots)?)?;
         let seen = there.reshape((batch, most, 1, 1))?;
         let gathered = |cache: Array| {
-            let rows = cache.reshape((blocks * slots, kv, width))?.take(&at, 0)?;
+            let rows = cache.reshape((all, kv, width))?.take(&at, 0)?;
             ops::where_(&seen, rows, 0.0)?.transpose([0, 2, 1, 3])
         };
         (

@@ -8,7 +8,7 @@ use write::{Place, WRITE, in_place};
 
 use super::rotate::{Form, ROTATE};
 use super::{Offset, Rows, check_integers, check_tables, pairs_of};
-use crate::kernels::arguments::{check_float, check_shape};
+use crate::kernels::arguments::{check_float, check_shape, places};
 use crate::transforms::rules::traced;
 use crate::{Array, Dtype, Error, Result};
 
@@ -256,7 +256,7 @@ impl CacheUpdate<'_> {
         Ok(Place {
             there,
             slot,
-            slots: blocks * slots,
+            slots: places("k_cache", blocks, slots)?,
         })
     }
 
