@@ -55,7 +55,7 @@ const BYTES: u64 = 64;
 const SUMMED: u64 = 16;
 
 /// So many groups, each of which reads a whole row, get all that a large GPU's cache gives; more would wait for it.
-const READERS: u64 = 128;
+const READERS: u64 = 64;
 
 /// Processors of a large GPU, and threads on each that go from row to row: as many as its registers hold at once. With more,
 /// some groups would begin when others end, and the last ones would have the GPU for themselves.
@@ -104,7 +104,8 @@ impl Group {
         // Long loops want more on the way than rows that are loaded once.
         let (threads, on_the_way) = match f.passes {
             0 => (256, 16),
-            _ => (1024, (BYTES / f.size.max(2)).clamp(16, 32)),
+            _ if f.size >= 4 => (1024, 16),
+            _ => (512, 32),
         };
         let threads = f.threads.unwrap_or(threads);
         let items = (most(threads).clamp(1, on_the_way) / block).max(1);
@@ -212,7 +213,7 @@ mod tests {
     #[test]
     fn long_rows_go_by_pieces() {
         let parts = |f: &Facts| (Group::of(f).walk, Group::of(f).parts);
-        assert_eq!(parts(&facts(16, 151_936, 4)), (Walk::Pieces, 8));
+        assert_eq!(parts(&facts(16, 151_936, 4)), (Walk::Pieces, 4));
         assert_eq!(parts(&facts(1, 151_936, 4)), (Walk::Pieces, 10));
         assert_eq!(parts(&facts(4096, 151_936, 4)), (Walk::Pieces, 1));
         let reduces = Facts {
