@@ -31,7 +31,7 @@ const ON_THE_WAY: usize = 16;
 
 /// So many groups, each of which reads a whole row, get all that a large GPU's cache gives; more would wait for it. On average
 /// a group that scans reads half of one.
-const READERS: usize = 64;
+const READERS: usize = 128;
 
 /// Rows that leave processors of a large GPU idle, a group each.
 const FEW_ROWS: usize = 128;
