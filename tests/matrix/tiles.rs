@@ -72,7 +72,11 @@ fn exact(q: &[f64], k: &[f64], v: &[f64], start: &[f64]) -> (Vec<f64>, Vec<f64>)
     let (rows, keys) = (q.len() / 32, k.len() / 32);
     let (mut out, mut back) = (vec![0.0; q.len()], start.to_vec());
     for r in 0..rows {
-        let dot = |key: usize| (0..32).map(|i| q[r * 32 + i] * k[key * 32 + i]).sum::<f64>();
+        let dot = |key: usize| {
+            (0..32)
+                .map(|i| q[r * 32 + i] * k[key * 32 + i])
+                .sum::<f64>()
+        };
         let scores: Vec<f64> = (0..keys).map(dot).collect();
         let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let p: Vec<f64> = scores.iter().map(|s| (s - most).exp()).collect();
