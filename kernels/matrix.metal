@@ -39,10 +39,10 @@ inline long kk_matrix_offset(long index, S shape, D strides, int ndim) {
 }
 
 // What becomes of a sum: a bias of its column, a function, a residual.
-template <bool BIAS, int FUNCTION, bool RESIDUAL, typename B, typename R>
+template <bool BIAS, int FUNCTION, bool RESIDUAL, typename X, typename Y>
 struct kk_matrix_end {
-  B bias;
-  R residual;
+  X bias;
+  Y residual;
   long step;
   float operator()(float x, int r, int c) const {
     if (BIAS) x += float(bias[c]);
@@ -53,9 +53,9 @@ struct kk_matrix_end {
     return x;
   }
 };
-template <bool BIAS, int FUNCTION, bool RESIDUAL, typename B, typename R>
-inline kk_matrix_end<BIAS, FUNCTION, RESIDUAL, B, R> kk_matrix_with(B bias, R residual, long step) {
-  return kk_matrix_end<BIAS, FUNCTION, RESIDUAL, B, R>{bias, residual, step};
+template <bool BIAS, int FUNCTION, bool RESIDUAL, typename X, typename Y>
+inline kk_matrix_end<BIAS, FUNCTION, RESIDUAL, X, Y> kk_matrix_with(X bias, Y residual, long step) {
+  return kk_matrix_end<BIAS, FUNCTION, RESIDUAL, X, Y>{bias, residual, step};
 }
 template <typename E>
 struct kk_matrix_part {
