@@ -26,7 +26,7 @@ pub(super) enum Codes {
     Nibbles(Format),
 }
 
-/// A call of a function with one scale, such as [`dequantize_int8`].
+/// A call of a function with one scale, such as [`dequantize_int8`](super::dequantize_int8).
 #[must_use = "does nothing until `call`"]
 #[derive(Clone, Copy, Debug)]
 pub struct Dequantize<'a> {
@@ -81,7 +81,7 @@ impl<'a> Dequantize<'a> {
     }
 }
 
-/// A call of [`dequantize_fp8`].
+/// A call of [`dequantize_fp8`](super::dequantize_fp8).
 #[must_use = "does nothing until `call`"]
 #[derive(Clone, Copy, Debug)]
 pub struct DequantizeFp8<'a> {
@@ -122,7 +122,7 @@ impl DequantizeFp8<'_> {
     }
 }
 
-/// A call of [`dequantize_blockwise`].
+/// A call of [`dequantize_blockwise`](super::dequantize_blockwise).
 #[must_use = "does nothing until `call`"]
 #[derive(Clone, Copy, Debug)]
 pub struct DequantizeBlockwise<'a> {
@@ -183,7 +183,7 @@ impl DequantizeBlockwise<'_> {
     }
 }
 
-/// A call of [`fused_swiglu_quant`].
+/// A call of [`fused_swiglu_quant`](super::fused_swiglu_quant).
 #[must_use = "does nothing until `call`"]
 #[derive(Clone, Copy, Debug)]
 pub struct FusedSwigluQuant<'a> {

@@ -2,7 +2,7 @@
 //!
 //! Results are float32 unless `dtype` asks for float16 or bfloat16. They are linear in their scales, or smooth: scales
 //! have derivatives of every order. Codes are integers and have none: asking for one is an
-//! [`Error::Argument`].
+//! [`Error::Argument`](crate::Error::Argument).
 //!
 //! Codes of 4 bits lie two in a byte, the lower half first. Their arrays keep their shape, with a last axis of twice as
 //! many elements.
