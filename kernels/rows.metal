@@ -31,6 +31,13 @@ struct kk_block {
   alignas(sizeof(T) * VEC) T v[VEC];
 };
 
+// A number of a word of memory, which holds two of 16 bits or one float.
+template <typename T>
+inline float kk_of_word(uint word, int which, T) {
+  return float(as_type<T>(ushort(word >> (16 * which))));
+}
+inline float kk_of_word(uint word, int, float) { return as_type<float>(word); }
+
 // A row that is read as floats.
 template <typename P>
 struct kk_row {
