@@ -118,6 +118,8 @@ pub enum Axes {
     Rows(i32),
     /// D.
     Width,
+    /// D of a head, a multiple of 8 up to 256.
+    Head,
     /// D / 2.
     Half,
     /// A size that is always the same.
@@ -130,7 +132,7 @@ impl Other {
         let axes = self.axes.iter().flat_map(|a| match *a {
             Axes::Leading => leading.to_vec(),
             Axes::Rows(each) => vec![each * rows],
-            Axes::Width => vec![width],
+            Axes::Width | Axes::Head => vec![width],
             Axes::Half => vec![width / 2],
             Axes::Size(n) => vec![n],
         });
@@ -227,8 +229,13 @@ pub(super) const fn input(name: &'static str, kind: Kind) -> Input {
 }
 
 impl Entry {
-    /// The nearest width, from this one on, that the function takes: pairs and bytes of bits want whole ones.
+    /// The nearest width, from this one on, that the function takes: pairs and bytes of bits want whole ones. Heads have 256 at most.
     pub fn width(&self, width: i32) -> i32 {
+        let head =
+            |input: &Input| matches!(input.kind, Kind::Other(o) if o.axes.contains(&Axes::Head));
+        if self.inputs.iter().any(head) {
+            return (width + 7).min(256) / 8 * 8;
+        }
         let whole = |input: &Input| match input.kind {
             Kind::Table => 2,
             Kind::Truths => 8,

@@ -76,7 +76,7 @@ impl Tree {
                 names.map(|n| format!("`{n}`")).collect::<Vec<_>>()
             };
             let names = [lone(self, other), lone(other, self)].concat().join(", ");
-            let got = format_args!("one in which these have no partner: {names}");
+            let got = format!("one in which these have no partner: {names}");
             return Err(Error::argument("other", "a tree with the same names", got));
         }
         let pairs = self.arrays.iter().zip(other.arrays.values());

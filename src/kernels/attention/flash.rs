@@ -225,11 +225,11 @@ impl<'a> FlashAttention<'a> {
 // In benchmarks: four heads of queries and two of keys, 64 tokens a sequence.
 static QUERY: Other = floats(
     "(B, H, N, D)",
-    &[Axes::Rows(1), Axes::Size(4), Axes::Size(64), Axes::Width],
+    &[Axes::Rows(1), Axes::Size(4), Axes::Size(64), Axes::Head],
 );
 static KEYS: Other = floats(
     "(B, KV, L, D)",
-    &[Axes::Rows(1), Axes::Size(2), Axes::Size(64), Axes::Width],
+    &[Axes::Rows(1), Axes::Size(2), Axes::Size(64), Axes::Head],
 );
 
 pub(in crate::kernels) static TABLE: &[Entry] = &[Entry {

@@ -102,10 +102,10 @@ impl Nibbles {
         static MADE: Made<MetalKernel> = Made::new();
         let kernel = build_once(&MADE, "dequantize_pairs", &["x", "scale"], &["out"], || {
             "const size_t from = size_t(thread_position_in_grid.x) * SPAN;\n\
-             kk_nf4_pairs(x, out, float(scale[0]), from, metal::min(from + SPAN, size_t(x_shape[0])));\n"
+             kk_nf4_pairs(x, out, float(scale[0]), from, metal::min(from + SPAN, size_t(x_shape[0]) * x_shape[1]));\n"
                 .into()
         })?;
-        let inputs = [x.reshape(-1)?, scale.reshape(-1)?];
+        let inputs = [x.reshape(two_axes(x.shape()))?, scale.reshape(-1)?];
         let read = [&inputs[0], &inputs[1]];
         let mut launch = kernel.launch(&read);
         launch.set_template("SPAN", SPAN.into());
