@@ -32,7 +32,8 @@ use crate::Array;
 /// let x = Array::ones((2, 64), Dtype::Float32)?;
 /// let bias = Array::full(4, -64.0, Dtype::Float32)?;
 /// assert_eq!(quantized_matmul(&x, &w).call()?.to_vec::<f32>()?, [64.0; 8]);
-/// let y = quantized_matmul(&x, &w).bias(&bias).residual(&bias).call()?;
+/// let residual = Array::full((2, 4), -64.0, Dtype::Float32)?;
+/// let y = quantized_matmul(&x, &w).bias(&bias).residual(&residual).call()?;
 /// assert_eq!(y.to_vec::<f32>()?, [-64.0; 8]);
 /// # Ok(())
 /// # }
