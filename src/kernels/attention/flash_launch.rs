@@ -240,9 +240,9 @@ typedef kk_flash_scores<CAPPED, MASK, SEGMENTS, decltype(mask + 0), decltype(of_
 const FORWARD: &str = "\
 const int blocks = (queries + BM - 1) / BM;
 if (group >= long(q_shape[0]) * heads * blocks) return;
-threadgroup S qs[kk_tile_room<L, BM, DP>::size];
-threadgroup S ks[STAGES * kk_tile_room<L, DP, BN, (TG != 1)>::size];
-threadgroup S vs[STAGES * kk_tile_room<L, BN, DP>::size];
+threadgroup kk_tile_line qs[kk_tile_lines<S>(kk_tile_room<L, BM, DP>::size)];
+threadgroup kk_tile_line ks[kk_tile_lines<S>(STAGES * kk_tile_room<L, DP, BN, (TG != 1)>::size)];
+threadgroup kk_tile_line vs[kk_tile_lines<S>(STAGES * kk_tile_room<L, BN, DP>::size)];
 const int block = blocks - 1 - int(group % blocks), head = int(group / blocks) % heads, b = int(group / blocks / heads);
 const int shared = head / each;
 const kk_F f = {factor, most, block * BM, 0, queries, keys, behind, ahead,
@@ -256,17 +256,17 @@ kk_flash_rows<T, TG, BM, BN, DP, STAGES>(
     k + (b * k_strides[0] + shared * k_strides[1]), k_strides[2], k_strides[3],
     v + (b * v_strides[0] + shared * v_strides[1]), v_strides[2], v_strides[3],
     out + row * d, lse + row, d, f, (rule >> 33 & 1) != 0 ? float(sinks[head * sinks_strides[0]]) * 1.44269504f : -INFINITY,
-    qs, ks, vs, at);
+    (threadgroup S*)(qs), (threadgroup S*)(ks), (threadgroup S*)(vs), at);
 ";
 
 const DQ: &str = "\
 const int blocks = (queries + BM - 1) / BM;
 if (group >= long(q_shape[0]) * heads * blocks) return;
-threadgroup S qs[kk_tile_room<L, BM, DP>::size];
-threadgroup S gs[kk_tile_room<L, BM, DP>::size];
-threadgroup S ks[kk_tile_room<L, BN, DP>::size];
-threadgroup S kt[TG == 1 ? kk_tile_room<L, DP, BN, false>::size : 1];
-threadgroup S vt[kk_tile_room<L, DP, BN, (TG != 1)>::size];
+threadgroup kk_tile_line qs[kk_tile_lines<S>(kk_tile_room<L, BM, DP>::size)];
+threadgroup kk_tile_line gs[kk_tile_lines<S>(kk_tile_room<L, BM, DP>::size)];
+threadgroup kk_tile_line ks[kk_tile_lines<S>(kk_tile_room<L, BN, DP>::size)];
+threadgroup kk_tile_line kt[TG == 1 ? kk_tile_lines<S>(kk_tile_room<L, DP, BN, false>::size) : 1];
+threadgroup kk_tile_line vt[kk_tile_lines<S>(kk_tile_room<L, DP, BN, (TG != 1)>::size)];
 const int block = blocks - 1 - int(group % blocks), head = int(group / blocks) % heads, b = int(group / blocks / heads);
 const int shared = head / each;
 const kk_F f = {factor, most, block * BM, 0, queries, keys, behind, ahead,
@@ -284,18 +284,20 @@ kk_flash_dq<T, TG, BM, BN, DP>(
     k + (b * k_strides[0] + shared * k_strides[1]), k_strides[2], k_strides[3],
     v + (b * v_strides[0] + shared * v_strides[1]), v_strides[2], v_strides[3],
     g + (b * g_strides[0] + head * g_strides[1]), g_strides[2], g_strides[3], lse, delta,
-    out + row * d, d, float(scale), f, qs, gs, ks, kt, vt, at);
+    out + row * d, d, float(scale), f,
+    (threadgroup S*)(qs), (threadgroup S*)(gs), (threadgroup S*)(ks), (threadgroup S*)(kt),
+    (threadgroup S*)(vt), at);
 ";
 
 const DKV: &str = "\
 const int blocks = (keys + BN - 1) / BN;
 if (group >= long(q_shape[0]) * kv * blocks) return;
-threadgroup S qs[kk_tile_room<L, BM, DP>::size];
-threadgroup S gs[kk_tile_room<L, BM, DP>::size];
-threadgroup S kt[kk_tile_room<L, DP, BN, (TG != 1)>::size];
-threadgroup S vt[kk_tile_room<L, DP, BN, (TG != 1)>::size];
-threadgroup S ps[TG == 1 ? 1 : kk_tile_room<L, BM, BN>::size];
-threadgroup S ss[TG == 1 ? 1 : kk_tile_room<L, BM, BN>::size];
+threadgroup kk_tile_line qs[kk_tile_lines<S>(kk_tile_room<L, BM, DP>::size)];
+threadgroup kk_tile_line gs[kk_tile_lines<S>(kk_tile_room<L, BM, DP>::size)];
+threadgroup kk_tile_line kt[kk_tile_lines<S>(kk_tile_room<L, DP, BN, (TG != 1)>::size)];
+threadgroup kk_tile_line vt[kk_tile_lines<S>(kk_tile_room<L, DP, BN, (TG != 1)>::size)];
+threadgroup kk_tile_line ps[TG == 1 ? 1 : kk_tile_lines<S>(kk_tile_room<L, BM, BN>::size)];
+threadgroup kk_tile_line ss[TG == 1 ? 1 : kk_tile_lines<S>(kk_tile_room<L, BM, BN>::size)];
 const int block = int(group % blocks), shared = int(group / blocks) % kv, b = int(group / blocks / kv), head = shared * each;
 const kk_F f = {factor, most, 0, block * BN, queries, keys, behind, ahead,
                 MASK == 0 ? mask + 0 : mask + (b * mask_strides[0] + head * mask_strides[1]),
@@ -312,5 +314,7 @@ kk_flash_dkv<T, TG, BM, BN, DP>(
     k + (b * k_strides[0] + shared * k_strides[1]), k_strides[2], k_strides[3],
     v + (b * v_strides[0] + shared * v_strides[1]), v_strides[2], v_strides[3],
     g + (b * g_strides[0] + head * g_strides[1]), g_strides[1], g_strides[2], g_strides[3], lse, delta, each,
-    dk + key * d, dv + key * d, d, float(scale), f, MASK == 0 ? 0 : mask_strides[1], qs, gs, kt, vt, ps, ss, at);
+    dk + key * d, dv + key * d, d, float(scale), f, MASK == 0 ? 0 : mask_strides[1],
+    (threadgroup S*)(qs), (threadgroup S*)(gs), (threadgroup S*)(kt), (threadgroup S*)(vt),
+    (threadgroup S*)(ps), (threadgroup S*)(ss), at);
 ";
