@@ -1,4 +1,4 @@
-//! Runs the listings of `docs/book` with the other documentation tests: a struct for each chapter, whose name the test has.
+//! Runs the listings of `docs/book`, and of what stands beside it, with the other documentation tests: a struct for each chapter, whose name the test has.
 
 macro_rules! chapters {
     ($($name:ident $file:literal)*) => {$(
@@ -21,4 +21,5 @@ chapters! {
     Models "models.md"
     Deploying "deploying.md"
     Machines "machines.md"
+    ComingFrom "../../COMING_FROM.md"
 }
