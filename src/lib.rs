@@ -109,6 +109,9 @@ pub mod prelude {
     };
 }
 
+#[cfg(doctest)]
+mod book;
+
 /// Runs the README's example with the other documentation tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
