@@ -10,6 +10,15 @@ use rustix::fs::OFlags;
 
 use crate::{Error, Result};
 
+/// The path as text, which is what MLX takes.
+#[track_caller]
+pub(crate) fn utf8(path: &Path) -> Result<&str> {
+    match path.to_str() {
+        Some(text) => Ok(text),
+        None => Err(Error::argument("path", "a path in UTF-8", path.display())),
+    }
+}
+
 /// Opens a plain file to read. Anything else is refused at once: opening a FIFO would wait
 /// for somebody to write to it, and devices have no end.
 pub(crate) fn open(path: &Path) -> io::Result<(File, Metadata)> {

@@ -161,8 +161,28 @@ pub(crate) fn check_broadcast(name: &str, x: &Array, shape: &[i32]) -> Result<()
     )))
 }
 
-/// So many elements as two axes, as no axis of MLX has more than 2^31 - 1.
-pub(super) fn two_axes(elements: usize) -> [i32; 2] {
-    let columns = 1 << elements.trailing_zeros().min(20);
-    [(elements / columns) as i32, columns as i32]
+/// As many elements in two axes, each of which may have fewer than 2^31.
+pub(super) fn two_axes(shape: &[i32]) -> [i32; 2] {
+    let mut sizes = [1i32; 2];
+    for &n in shape.iter().rev() {
+        match (sizes[0], sizes[1].checked_mul(n)) {
+            (1, Some(inner)) => sizes[1] = inner,
+            _ => sizes[0] = sizes[0].saturating_mul(n),
+        }
+    }
+    sizes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::two_axes;
+
+    #[test]
+    fn two_axes_hold_what_one_does_not() {
+        assert_eq!(two_axes(&[]), [1, 1]);
+        assert_eq!(two_axes(&[2, 3, 4]), [1, 24]);
+        assert_eq!(two_axes(&[65_536, 32_768]), [65_536, 32_768]);
+        assert_eq!(two_axes(&[65_536, 32_768, 2]), [65_536, 65_536]);
+        assert_eq!(two_axes(&[2, 5, 65_536, 32_768, 3]), [655_360, 98_304]);
+    }
 }

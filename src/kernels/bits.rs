@@ -124,7 +124,7 @@ impl Rules for Bits {
 
     fn forward(&self, inputs: &[&Array]) -> Result<Vec<Array>> {
         static MADE: [Made<MetalKernel>; 2] = [const { Made::new() }; 2];
-        let x = inputs[0].reshape(two_axes(inputs[0].size()))?;
+        let x = inputs[0].reshape(two_axes(inputs[0].shape()))?;
         // A byte is unpacked into eight at once.
         let (bytes, count, statement, dtype) = match self {
             Bits::Pack => {
@@ -155,7 +155,8 @@ impl Rules for Bits {
             )
         })?;
         let inputs = [&x];
-        let shape = two_axes(bytes);
+        // A line a byte, or a word of eight: the last axis grows when words are seen as bytes.
+        let shape = [lines, 1];
         let mut launch = kernel.launch(&inputs);
         launch.set_output(&shape, dtype);
         over(&mut launch, bytes);

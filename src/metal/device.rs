@@ -2,15 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::Result;
 use crate::bridge::graph::ffi;
 use crate::error::Lift as _;
+use crate::io::place::utf8;
 use crate::stream::enter;
-use crate::{Error, Result};
 
 /// Writes what the GPU does, until [`stop_capture`], to a `.gputrace` file, which Xcode opens. The program has to run with `MTL_CAPTURE_ENABLED=1`.
 ///
 /// # Errors
-/// [`Error::Argument`] for a path that is not UTF-8, [`Error::Mlx`] where there is no Metal or no such file can be made.
+/// [`Error::Argument`](crate::Error::Argument) for a path that is not UTF-8, [`Error::Mlx`](crate::Error::Mlx) where there is no Metal or no such file can be made.
 #[track_caller]
 pub fn start_capture(path: impl AsRef<Path>) -> Result<()> {
     enter();
@@ -20,7 +21,7 @@ pub fn start_capture(path: impl AsRef<Path>) -> Result<()> {
 /// Ends what [`start_capture`] began.
 ///
 /// # Errors
-/// [`Error::Mlx`] where there is no Metal.
+/// [`Error::Mlx`](crate::Error::Mlx) where there is no Metal.
 #[track_caller]
 pub fn stop_capture() -> Result<()> {
     enter();
@@ -30,7 +31,7 @@ pub fn stop_capture() -> Result<()> {
 /// Where MLX looks for `mlx.metallib` first, if not beside its library. It counts before the first use of a GPU.
 ///
 /// # Errors
-/// [`Error::Argument`] for a path that is not UTF-8.
+/// [`Error::Argument`](crate::Error::Argument) for a path that is not UTF-8.
 #[track_caller]
 pub fn set_metallib_path(path: impl AsRef<Path>) -> Result<()> {
     ffi::set_metallib_path(utf8(path.as_ref())?).lift()
@@ -43,12 +44,4 @@ pub fn set_metallib_path(path: impl AsRef<Path>) -> Result<()> {
 #[track_caller]
 pub fn metallib_path() -> Result<PathBuf> {
     Ok(ffi::metallib_path().lift()?.into())
-}
-
-#[track_caller]
-fn utf8(path: &Path) -> Result<&str> {
-    match path.to_str() {
-        Some(text) => Ok(text),
-        None => Err(Error::argument("path", "a path in UTF-8", path.display())),
-    }
 }

@@ -18,7 +18,7 @@
 //! kernels, also outside the array. Here such an index is an [`Error::Argument`] when the
 //! index values are known at the call (evaluated, and not traced by a transformation);
 //! otherwise operations in the graph clamp it to the nearest valid one. Dividing integers
-//! by zero, which ends the process on x86, gives 0 here, as in NumPy.
+//! by zero gives 0 here, as in NumPy; some of MLX's divisions end the process on x86.
 //!
 //! # Numbers and their types
 //! A number that the integers of an array do not reach (`256` and uint8) is an [`Error::Argument`]

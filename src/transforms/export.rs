@@ -10,7 +10,7 @@ use crate::bridge::deep::on_deep_stack;
 use crate::bridge::transforms::ffi;
 use crate::error::{Here, Lift};
 use crate::io::NewFile;
-use crate::io::place::{self, named};
+use crate::io::place::{self, named, utf8};
 use crate::{Array, Error, Result};
 
 use super::closures::lend;
@@ -117,11 +117,4 @@ impl ImportedFunction {
         }
         one_list(self.made.call(&refs(inputs.as_ref())))
     }
-}
-
-#[track_caller]
-fn utf8(path: &Path) -> Result<&str> {
-    let text = path.to_str();
-    text.ok_or_else(|| Error::argument("path", "a path in UTF-8", path.display()))
-        .here()
 }

@@ -2,7 +2,10 @@
 
 use super::cache::Cache;
 use super::few::{FEW, Few};
-use super::options::{cap_of, check_integers, scale_of, window_of, wrong_shape};
+use super::options::{
+    cache_options, cap_of, check_integers, check_sinks, scale_of, score_options, window_of,
+    wrong_shape,
+};
 use crate::kernels::arguments::{check_float, check_shape};
 use crate::kernels::catalog::{Axes, Entry, Other, few_roundings, floats, other};
 use crate::{Array, Error, Result};
@@ -68,40 +71,13 @@ pub struct DecodeAttention<'a> {
     pub(super) sinks: Option<&'a Array>,
 }
 
-impl<'a> DecodeAttention<'a> {
-    /// The factor on the products of query and key (default `1 / sqrt(D)`).
-    pub fn scale(mut self, scale: f32) -> Self {
-        self.scale = Some(scale);
-        self
-    }
+score_options!(DecodeAttention, "");
+cache_options!(DecodeAttention);
 
+impl<'a> DecodeAttention<'a> {
     /// How many tokens of each sequence count: (B,), integers. One below 0 is 0, one above L is L (also the default).
     pub fn lens(mut self, lens: &'a Array) -> Self {
         self.lens = Some(lens);
-        self
-    }
-
-    /// The queries are those of a sequence's last N tokens, and each sees the tokens up to its own.
-    pub fn causal(mut self) -> Self {
-        self.causal = true;
-        self
-    }
-
-    /// A query sees no token further back than the last `tokens` up to its own, which are counted as [`causal`](Self::causal) does.
-    pub fn window(mut self, tokens: i32) -> Self {
-        self.window = Some(tokens);
-        self
-    }
-
-    /// Scores become `cap * tanh(score / cap)`.
-    pub fn softcap(mut self, cap: f32) -> Self {
-        self.softcap = Some(cap);
-        self
-    }
-
-    /// A score of each head, (H,), that takes part in the softmax without a value.
-    pub fn sinks(mut self, sinks: &'a Array) -> Self {
-        self.sinks = Some(sinks);
         self
     }
 
@@ -130,10 +106,7 @@ impl<'a> DecodeAttention<'a> {
             check_integers("lens", lens)?;
             check_shape("lens", lens, &[batch])?;
         }
-        if let Some(sinks) = self.sinks {
-            check_float("sinks", sinks)?;
-            check_shape("sinks", sinks, &[heads])?;
-        }
+        check_sinks(self.sinks, heads)?;
         let few = Few {
             scale: scale_of(self.scale, width)?,
             cap: cap_of(self.softcap)?,

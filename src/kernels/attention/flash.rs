@@ -1,7 +1,9 @@
 //! Attention of many queries: what it takes, and the checks.
 
 use super::flash_op::{FLASH, Flash, Mask};
-use super::options::{cap_of, check_integers, scale_of, window_of, wrong_shape};
+use super::options::{
+    cap_of, check_integers, check_sinks, scale_of, score_options, window_of, wrong_shape,
+};
 use crate::kernels::arguments::{check_broadcast, check_float, check_shape, number};
 use crate::kernels::catalog::{Axes, Entry, Other, few_roundings, floats, other};
 use crate::{Array, Dtype, Error, Result};
@@ -65,13 +67,9 @@ pub struct FlashAttention<'a> {
     pub(super) segments: Option<[&'a Array; 2]>,
 }
 
-impl<'a> FlashAttention<'a> {
-    /// The factor on the products of query and key (default `1 / sqrt(D)`).
-    pub fn scale(mut self, scale: f32) -> Self {
-        self.scale = Some(scale);
-        self
-    }
+score_options!(FlashAttention, ", before a mask is added");
 
+impl<'a> FlashAttention<'a> {
     /// Each query sees the keys up to its own; the last query is aligned with the last key.
     pub fn causal(mut self) -> Self {
         self.causal = true;
@@ -88,18 +86,6 @@ impl<'a> FlashAttention<'a> {
     /// What broadcasts to (B, H, N, L): bools, true where a query sees a key, or floats to add to the scores, minus infinity included.
     pub fn mask(mut self, mask: &'a Array) -> Self {
         self.mask = Some(mask);
-        self
-    }
-
-    /// Scores become `cap * tanh(score / cap)`, before a mask is added.
-    pub fn softcap(mut self, cap: f32) -> Self {
-        self.softcap = Some(cap);
-        self
-    }
-
-    /// A score of each head, (H,), that takes part in the softmax without a value.
-    pub fn sinks(mut self, sinks: &'a Array) -> Self {
-        self.sinks = Some(sinks);
         self
     }
 
@@ -160,10 +146,7 @@ impl<'a> FlashAttention<'a> {
             }
             check_broadcast("mask", mask, &[batch, heads, queries, keys])?;
         }
-        if let Some(sinks) = self.sinks {
-            check_float("sinks", sinks)?;
-            check_shape("sinks", sinks, &[heads])?;
-        }
+        check_sinks(self.sinks, heads)?;
         if let Some([of_queries, of_keys]) = self.segments {
             check_integers("of_queries", of_queries)?;
             check_shape("of_queries", of_queries, &[batch, queries])?;

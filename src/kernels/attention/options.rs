@@ -1,6 +1,61 @@
-//! What options of attention may be.
+//! Options that calls of attention share, and what they may be.
 
+use crate::kernels::arguments::{check_float, check_shape};
 use crate::{Array, Error, Result};
+
+/// Options of scores. `$cap` is what else their documentation says of the cap.
+macro_rules! score_options {
+    ($call:ident, $cap:literal) => {
+        impl<'a> $call<'a> {
+            /// The factor on the products of query and key (default `1 / sqrt(D)`).
+            pub fn scale(mut self, scale: f32) -> Self {
+                self.scale = Some(scale);
+                self
+            }
+
+            #[doc = concat!("Scores become `cap * tanh(score / cap)`", $cap, ".")]
+            pub fn softcap(mut self, cap: f32) -> Self {
+                self.softcap = Some(cap);
+                self
+            }
+
+            /// A score of each head, (H,), that takes part in the softmax without a value.
+            pub fn sinks(mut self, sinks: &'a Array) -> Self {
+                self.sinks = Some(sinks);
+                self
+            }
+        }
+    };
+}
+pub(super) use score_options;
+
+/// Which tokens of a cache a query sees.
+macro_rules! cache_options {
+    ($call:ident) => {
+        impl $call<'_> {
+            /// The queries are those of a sequence's last N tokens, and each sees the tokens up to its own.
+            pub fn causal(mut self) -> Self {
+                self.causal = true;
+                self
+            }
+
+            /// A query sees no token further back than the last `tokens` up to its own, which are counted as [`causal`](Self::causal) does.
+            pub fn window(mut self, tokens: i32) -> Self {
+                self.window = Some(tokens);
+                self
+            }
+        }
+    };
+}
+pub(super) use cache_options;
+
+/// Refuses scores that are not one for each head.
+#[track_caller]
+pub(super) fn check_sinks(sinks: Option<&Array>, heads: i32) -> Result<()> {
+    let Some(sinks) = sinks else { return Ok(()) };
+    check_float("sinks", sinks)?;
+    check_shape("sinks", sinks, &[heads])
+}
 
 /// The factor on products: `1 / sqrt(D)` by default.
 #[track_caller]

@@ -26,6 +26,25 @@ pub(super) enum Codes {
     Nibbles(Format),
 }
 
+/// The dtype that all these calls can give.
+macro_rules! result_dtype {
+    ($($call:ident),*) => {$(
+        impl $call<'_> {
+            /// The dtype of the result: float32 (the default), float16 or bfloat16.
+            pub fn dtype(mut self, dtype: Dtype) -> Self {
+                self.dtype = dtype;
+                self
+            }
+        }
+    )*};
+}
+result_dtype!(
+    Dequantize,
+    DequantizeFp8,
+    DequantizeBlockwise,
+    FusedSwigluQuant
+);
+
 /// A call of a function with one scale, such as [`dequantize_int8`](super::dequantize_int8).
 #[must_use = "does nothing until `call`"]
 #[derive(Clone, Copy, Debug)]
@@ -44,12 +63,6 @@ impl<'a> Dequantize<'a> {
             scale,
             dtype: Dtype::Float32,
         }
-    }
-
-    /// The dtype of the result: float32 (the default), float16 or bfloat16.
-    pub fn dtype(mut self, dtype: Dtype) -> Self {
-        self.dtype = dtype;
-        self
     }
 
     /// Adds it to the graph.
@@ -98,12 +111,6 @@ impl DequantizeFp8<'_> {
         self
     }
 
-    /// The dtype of the result: float32 (the default), float16 or bfloat16.
-    pub fn dtype(mut self, dtype: Dtype) -> Self {
-        self.dtype = dtype;
-        self
-    }
-
     /// Adds it to the graph.
     ///
     /// # Errors
@@ -143,12 +150,6 @@ impl DequantizeBlockwise<'_> {
     /// Bits of a code: 8 (the default) or 4.
     pub fn bits(mut self, bits: u8) -> Self {
         self.bits = bits;
-        self
-    }
-
-    /// The dtype of the result: float32 (the default), float16 or bfloat16.
-    pub fn dtype(mut self, dtype: Dtype) -> Self {
-        self.dtype = dtype;
         self
     }
 
@@ -197,12 +198,6 @@ impl FusedSwigluQuant<'_> {
     /// Elements of a scale (default 128).
     pub fn block_size(mut self, block_size: i32) -> Self {
         self.block_size = block_size;
-        self
-    }
-
-    /// The dtype of the result: float32 (the default), float16 or bfloat16.
-    pub fn dtype(mut self, dtype: Dtype) -> Self {
-        self.dtype = dtype;
         self
     }
 

@@ -1,7 +1,7 @@
 //! Two codes of 4 bits a byte as floats.
 
 use crate::codegen::blocks::as_on_gpu;
-use crate::kernels::arguments::number;
+use crate::kernels::arguments::{number, two_axes};
 use crate::metal::{LONGEST, lines};
 use crate::metal::{Made, build_once};
 use crate::ops::PadMode;
@@ -185,17 +185,6 @@ impl Rules for Nibbles {
     }
 }
 
-/// As many elements in two axes, each of which may have fewer than 2^31.
-fn two_axes(shape: &[i32]) -> [i32; 2] {
-    let mut sizes = [1i32; 2];
-    for &n in shape.iter().rev() {
-        match (sizes[0], sizes[1].checked_mul(n)) {
-            (1, Some(inner)) => sizes[1] = inner,
-            _ => sizes[0] = sizes[0].saturating_mul(n),
-        }
-    }
-    sizes
-}
 /// Bytes of a thread that makes a table of all bytes first.
 const SPAN: i32 = 8192;
 
@@ -242,18 +231,4 @@ fn source(value: &str, blocks: bool) -> String {
          out[2 * at] = O({value}(code & 15u) * float(scales[i]));\n\
          out[2 * at + 1] = O({value}(code >> 4) * float(scales[j]));\n"
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::two_axes;
-
-    #[test]
-    fn two_axes_hold_what_one_does_not() {
-        assert_eq!(two_axes(&[]), [1, 1]);
-        assert_eq!(two_axes(&[2, 3, 4]), [1, 24]);
-        assert_eq!(two_axes(&[65_536, 32_768]), [65_536, 32_768]);
-        assert_eq!(two_axes(&[65_536, 32_768, 2]), [65_536, 65_536]);
-        assert_eq!(two_axes(&[2, 5, 65_536, 32_768, 3]), [655_360, 98_304]);
-    }
 }
