@@ -23,3 +23,7 @@ inline void kk_put(thread B& block, int i, V v) {
 // The block goes to its place.
 template <int VEC, typename P, typename B>
 inline void kk_close(P, thread const B&) {}
+
+// VEC elements will be needed soon. A CPU's runtime fetches them (`runtime/host/ahead.h`); a GPU has other threads to go on with.
+template <int VEC, typename P>
+inline void kk_ahead(P) {}

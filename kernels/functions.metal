@@ -110,18 +110,36 @@ inline T kk_log1p(T x) {
   return T(d == 0.0f ? v : (u == INFINITY ? u : r));
 }
 
-// exp(x) - 1 without losing the digits of a small x: tanh(x / 2) (exp(x) + 1).
+// exp(x) - 1 without losing the digits of a small x: x = n ln(2) + r, and 2^n (exp(r) - 1) + (2^n - 1), where exp(r) - 1 is a polynomial
+// without a constant. All of it at half its size, as 2^128 is none of float's numbers. Beyond its bounds the result is -1 or infinity.
 template <typename T>
 inline T kk_expm1(T x) {
-  const float v = float(x);
-  return T(metal::tanh(0.5f * v) * (metal::exp(v) + 1.0f));
+  float v = float(x) < -20.0f ? -20.0f : float(x);
+  v = v > 89.0f ? 89.0f : v;
+  const float n = metal::rint(v * 1.4426950f);
+  // The high part of ln(2) has few digits, so that n times it is exact.
+  const float r = metal::fma(n, -1.4286068e-06f, metal::fma(n, -6.9314575e-01f, v));
+  float tail = metal::fma(1.3950696e-03f, r, 8.3690248e-03f);
+  tail = metal::fma(tail, r, 4.1666202e-02f);
+  tail = metal::fma(tail, r, 1.6666518e-01f);
+  tail = metal::fma(tail, r, 0.5f);
+  tail = metal::fma(r * r, tail, r);
+  const float scale = as_type<float>(uint(int(n) + 126) << 23);
+  return T(2.0f * metal::fma(scale, tail, scale - 0.5f));
 }
 
-// log(1 + exp(x)).
+// log(1 + exp(x)). The logarithm of 1 + e for e from 0 to 1 is twice the inverse hyperbolic tangent of e / (2 + e), an odd series
+// of at most 1/3.
 template <bool SHORT = false, typename T>
 inline T kk_softplus(T x) {
   const float v = float(x);
-  const float rest = kk_log1p(kk_exp<SHORT>(-metal::abs(v)));
+  const float e = kk_exp<SHORT>(-metal::abs(v));
+  const float s = kk_divide<SHORT>(e, 2.0f + e);
+  const float z = s * s;
+  float tail = metal::fma(1.4078889e-01f, z, 1.3982579e-01f);
+  tail = metal::fma(tail, z, 2.0012298e-01f);
+  tail = metal::fma(tail, z, 3.3333161e-01f);
+  const float rest = 2.0f * metal::fma(s * z, tail, s);
   return T(v < 0.0f ? rest : v + rest);
 }
 

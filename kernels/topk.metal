@@ -304,7 +304,7 @@ struct kk_to_row {
   }
 };
 template <typename P, typename T>
-inline kk_to_row<P, T> kk_put(P p, device T* values, device uint* indices) {
+inline kk_to_row<P, T> kk_to_row_of(P p, device T* values, device uint* indices) {
   return kk_to_row<P, T>{p, values, indices};
 }
 

@@ -24,6 +24,7 @@
 #include "common/pack.h"
 #include "host/simd.h"
 #include "host/floats.h"
+#include "host/ahead.h"
 #include "host/tiles.h"
 #include "host/quant.h"
 #include "host/simdgroup_matrix.h"

@@ -10,14 +10,16 @@ const BYTES: usize = 16;
 /// From so many elements on; smaller arrays also lie in another address space.
 const LEAST: u64 = 1024;
 
-/// Elements that a thread of a CPU takes where some have 16 bits: enough to fill vector registers on the way to floats and back.
+/// Elements that a thread of a CPU takes where some have 16 bits or are bool: enough to fill vector registers on the way to floats
+/// and back.
 const FLOATS: u64 = 64;
 
-/// Whether a CPU reads and writes such arrays by blocks of floats: it converts one element alone at a high price.
+/// Whether a CPU reads and writes such arrays by blocks of floats: it converts one element alone at a high price, and g++ makes no
+/// vectors of loads of bool.
 pub(crate) fn floats(gpu: bool, compute: Dtype, mut dtypes: impl Iterator<Item = Dtype>) -> bool {
     !as_on_gpu(gpu)
         && compute == Dtype::Float32
-        && dtypes.any(|d| matches!(d, Dtype::Float16 | Dtype::Bfloat16))
+        && dtypes.any(|d| matches!(d, Dtype::Float16 | Dtype::Bfloat16 | Dtype::Bool))
 }
 
 /// How many elements a thread takes of so many then; 1 where they are not made of whole blocks.

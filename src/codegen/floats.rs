@@ -5,6 +5,7 @@
 use crate::expr::Expr;
 
 use super::keep;
+use super::pattern::Access;
 use super::program::{Output, Span};
 use super::text::{Place, Writer, part_of};
 
@@ -15,6 +16,18 @@ impl Writer<'_> {
             true => format!("const auto {name}_at = kk_as_floats<VEC>({place});"),
             false => format!("const auto {name}_at = {place};"),
         });
+    }
+
+    /// Asks memory for the same block of the next row, of an input that has one.
+    pub(super) fn ahead(&mut self, name: &str, place: &str) {
+        let inputs = self.program.inputs.iter().enumerate();
+        let owner = inputs
+            .filter(|(i, _)| self.pattern.access(*i) == Access::Full)
+            .find(|(_, input)| input.variables().any(|v| v == name));
+        if let Some((_, input)) = owner {
+            let parts = input.count();
+            self.line(format!("kk_ahead<VEC>({place} + size_t(zk_n) * {parts});"));
+        }
     }
 
     /// Writes the outputs along the row by blocks. Gives where the elements begin that are left over.
@@ -36,8 +49,13 @@ impl Writer<'_> {
         });
         self.line(format!("const uint zk_j = {start}zk_b * VEC;"));
         let along = self.along(elements);
+        let ahead = self.pattern.ahead && self.passes == 1;
         for name in &along {
-            self.block(name, &format!("{name}_row + zk_j"));
+            let place = format!("{name}_row + zk_j");
+            self.block(name, &place);
+            if ahead {
+                self.ahead(name, &place);
+            }
         }
         let mut written = Vec::new();
         for o in outputs {

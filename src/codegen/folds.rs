@@ -164,8 +164,15 @@ fn pass(w: &mut Writer<'_>, reductions: &[(usize, &Reduction)], serial: bool, ke
             "for (uint zk_b = zk_c + {first}; zk_b < zk_e; zk_b += {step}) {{"
         ));
     }
+    // The first pass waits for memory and computes little, the second has the row in the cache.
+    let ahead = w.pattern.ahead && w.passes == 1;
+    w.passes += 1;
     for name in &along {
-        w.block(name, &format!("{name}_row + zk_b * VEC"));
+        let place = format!("{name}_row + zk_b * VEC");
+        w.block(name, &place);
+        if ahead {
+            w.ahead(name, &place);
+        }
     }
     let output = w.kept.as_ref().filter(|_| keeps);
     let output = output.map(|k| w.program.outputs[k.output].name.clone());

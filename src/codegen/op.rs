@@ -254,6 +254,7 @@ impl Operation {
             }
         }
         layout.pattern.floats = floats && layout.pattern.form != Form::Flat;
+        layout.pattern.ahead = !blocks::as_on_gpu(gpu) && layout.pattern.form == Form::Rows;
         let group = super::sizes::group(
             program,
             &layout,

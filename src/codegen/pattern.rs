@@ -86,6 +86,8 @@ pub(crate) struct Pattern {
     pub(crate) keeps: bool,
     /// Whether blocks are read as floats, and written from them, see `kernels/floats.metal`.
     pub(crate) floats: bool,
+    /// Whether the next row is asked of memory while this one is computed, as a CPU that takes one row after the other should.
+    pub(crate) ahead: bool,
 }
 
 impl Pattern {
@@ -105,6 +107,7 @@ impl Pattern {
             walk: Walk::Loop,
             keeps: false,
             floats: false,
+            ahead: false,
         }
     }
 

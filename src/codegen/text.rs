@@ -64,6 +64,7 @@ pub(crate) fn text(program: &Program, pattern: &Pattern) -> Text {
         pattern,
         kept: pattern.keeps.then(|| keep::kept(program)).flatten(),
         hoisted: 0,
+        passes: 0,
         out: String::new(),
         depth: 0,
     };
@@ -105,6 +106,8 @@ pub(super) struct Writer<'a> {
     own: HashSet<String>,
     /// Values that were taken out of loops.
     hoisted: usize,
+    /// How many passes over the row were written.
+    pub(super) passes: usize,
     out: String,
     depth: usize,
 }

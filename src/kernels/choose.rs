@@ -183,7 +183,7 @@ enum Way {
 impl Way {
     fn text(self, give: Give) -> String {
         let to = match give {
-            Give::Values => "kk_put",
+            Give::Values => "kk_to_row_of",
             Give::Weights => "kk_gate",
         };
         let put = format!("{to}(x + row * n, out + row * k, places + row * k)");

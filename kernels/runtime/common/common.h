@@ -52,8 +52,10 @@ template <class V> requires zmlx::vecish<V> ZMLX_FN zmlx::first_vec_t<V> saturat
 }
 template <class A> requires zmlx::scalar<A> ZMLX_FN zmlx::unalt_t<A> sign(A x) {
   typedef zmlx::unalt_t<A> R;
+  // By its bits: a chain of conditions keeps a loop from becoming vectors.
   float f = float(x);
-  return f > 0.0f ? R(1) : f < 0.0f ? R(-1) : f == 0.0f ? R(x) : R(0);
+  uint32_t one = (f > 0.0f) | (f < 0.0f) ? 0x3f800000u : 0u;
+  return R(zmlx::bits<float>((zmlx::bits<uint32_t>(f) & 0x80000000u) | one));
 }
 template <class V> requires zmlx::vecish<V> ZMLX_FN zmlx::first_vec_t<V> sign(V a) {
   typedef zmlx::first_vec_t<V> W;
@@ -122,6 +124,13 @@ ZMLX_FN constexpr bool any(vec<bool, 4> b) { return b.x | b.y | b.z | b.w; }
 template <class A, class B, class C> requires(zmlx::scalar<A> && zmlx::scalar<B> && !zmlx::vecish<C>)
 ZMLX_FN constexpr zmlx::common_t<A, B> select(A a, B b, C c) {
   typedef zmlx::common_t<A, B> R;
+#ifndef __CUDACC_RTC__
+  // The alternatives of floats on the bits: where a condition decides about much, the compiler makes a jump of it, and no vectors.
+  if constexpr (metal::is_same_v<R, float>) {
+    const uint32_t m = 0u - uint32_t(bool(c));
+    return zmlx::bits<float>((zmlx::bits<uint32_t>(R(b)) & m) | (zmlx::bits<uint32_t>(R(a)) & ~m));
+  }
+#endif
   return bool(c) ? R(b) : R(a);
 }
 template <class A, class B, int N> ZMLX_FN constexpr auto select(A a, B b, vec<bool, N> c) {

@@ -98,4 +98,12 @@ template <int VEC, class F> ZMLX_FN void close(F* p, const float_block<F, VEC>& 
   template <int VEC> ZMLX_FN void kk_close(F* p, const zmlx::float_block<F, VEC>& b) { zmlx::close(p, b); }
 ZMLX_FLOATS(half) ZMLX_FLOATS(bfloat)
 #undef ZMLX_FLOATS
+
+// g++ has no vectors of bool, but of the bytes that they are.
+template <int VEC> ZMLX_FN zmlx::float_block<bool, VEC> kk_as_floats(const bool* p) {
+  const unsigned char* bytes = reinterpret_cast<const unsigned char*>(p);
+  zmlx::float_block<bool, VEC> b;
+  for (int i = 0; i < VEC; ++i) b.v[i] = bytes[i] != 0 ? 1.0f : 0.0f;
+  return b;
+}
 #endif

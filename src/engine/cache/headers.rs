@@ -56,6 +56,7 @@ const FILES: &[(&str, &str)] = runtime![
     "host/checked_library.h",
     "host/convert.h",
     "host/floats.h",
+    "host/ahead.h",
     "host/math_exp.h",
     "host/math_log.h",
     "host/math_pow.h",

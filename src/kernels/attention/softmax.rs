@@ -47,12 +47,12 @@ fn masked_softmax(x: Rows, mask: Mask) {
     formula: "e = mask != 0 ? exp(x - max(stop(x))) : 0; mask != 0 ? e / sum(e) : 0",
     // What is masked has the exponential 0, so that no derivative multiplies 0 by infinity.
     program: "
-        z = mask != 0 ? x : -INFINITY;
+        z = select(-INFINITY, x, mask != 0);
         most = max(z);
         shift = most == -INFINITY ? 0.0f : kk_stop(most);
         e = metal::fast::exp(z - shift);
         total = sum(e);
-        mask != 0 ? e / (total == 0 ? 1.0f : total) : 0.0f",
+        select(0.0f, e / (total == 0 ? 1.0f : total), mask != 0)",
     mlx: |p| {
         let least = Array::from(f32::NEG_INFINITY).astype(p[0].dtype())?;
         Ok(vec![crate::ops::where_(&p[1], &p[0], &least)?.softmax(-1)?])
@@ -93,12 +93,12 @@ static SCALED: Kernel = Kernel::new(
     INPUTS,
     &["scale"],
     "
-    z = mask != 0 ? x * scale : -INFINITY;
+    z = select(-INFINITY, x * scale, mask != 0);
     most = max(z);
     shift = most == -INFINITY ? 0.0f : kk_stop(most);
     e = metal::fast::exp(z - shift);
     total = sum(e);
-    mask != 0 ? e / (total == 0 ? 1.0f : total) : 0.0f",
+    select(0.0f, e / (total == 0 ? 1.0f : total), mask != 0)",
     FORMULA,
 );
 const INPUTS: &[crate::kernels::Input] = &[input("x", Kind::Rows), input("mask", Kind::Mask)];

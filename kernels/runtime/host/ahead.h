@@ -1,0 +1,11 @@
+// Memory that is fetched before it is read (`kk_ahead` in `kernels/floats.metal`). A pass that computes much over a row in the cache
+// leaves the memory idle, and the first pass over the next row waits for it. An address beyond the array does no harm.
+#pragma once
+#include "../common/float16.h"
+
+#if defined(__GNUC__) && !defined(ZMLX_CHECKED)
+template <int VEC, class T> ZMLX_FN void kk_ahead(const T* p) {
+  constexpr int line = 64;
+  for (int i = 0; i < int(VEC * sizeof(T)); i += line) __builtin_prefetch(reinterpret_cast<const char*>(p) + i);
+}
+#endif
