@@ -37,6 +37,25 @@ inline uint kk_random_bits(uint a, uint b, I at) {
   return kk_random_word(high == 0 ? a : first, high == 0 ? b : second, uint(at));
 }
 
+// Element j of a row whose first element has the number `first`.
+struct kk_row_element {
+  ulong first;
+  uint j;
+};
+
+// The same for an element of a row, with numbers of 32 bits in the loop over it: what belongs to the upper half of the
+// position is that of the row's beginning or the next one.
+inline uint kk_random_bits(uint a, uint b, kk_row_element at) {
+  const uint low = uint(at.first);
+  const uint high = uint(at.first >> 32);
+  const uint first = high == 0 ? a : kk_mix(kk_mix(high + b) ^ a);
+  const uint second = high == 0 ? b : kk_mix(kk_mix(high ^ a) + b);
+  const uint next_first = kk_mix(kk_mix(high + 1 + b) ^ a);
+  const uint next_second = kk_mix(kk_mix((high + 1) ^ a) + b);
+  const uint place = low + at.j;
+  return kk_random_word(place < low ? next_first : first, place < low ? next_second : second, place);
+}
+
 // A number from 0 on and below 1: of the bits the upper 24, which a float holds.
 template <typename I>
 inline float kk_random(uint a, uint b, I at) {

@@ -239,6 +239,25 @@ mod tests {
 
     use super::*;
 
+    /// A kernel gets everything that has the name of what it uses. Two meanings of one name cost it a useless part, and
+    /// overloads of pointers into different address spaces turn all of its pointers into classes.
+    #[test]
+    fn a_name_has_one_meaning() {
+        // Forms for rows that threads share, which [`SHARED`] keeps apart.
+        let shared = ["kk_keep", "kk_map", "kk_sum_rows"];
+        let mut found: HashMap<String, &str> = HashMap::new();
+        for (file, text) in files() {
+            for name in items(text).into_iter().flat_map(|item| item.names) {
+                let first = *found.entry(name.clone()).or_insert(file);
+                assert!(
+                    first == *file || shared.contains(&name.as_str()),
+                    "{name} stands in {first} and in {file}"
+                );
+            }
+        }
+        assert!(found.len() > 100, "{}", found.len());
+    }
+
     #[test]
     fn what_is_used_comes_once_and_in_order() {
         let header = header_for("kk_gelu(x) + kk_erf(y) + kk_gelu(z)");

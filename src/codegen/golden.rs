@@ -130,7 +130,7 @@ fn floats() {
     let op = op.build().unwrap();
     let forward = op.op.program();
     let mut pattern = Pattern::new(Form::Rows, [Access::Full, Access::Shared]);
-    pattern.floats = true;
+    (pattern.floats, pattern.ahead) = (true, true);
     let mut summed = forward.clone();
     summed.outputs[0].span = Span::Summed;
     let unary = elementwise::unary("floats_silu", "kk_silu(x) + elem").unwrap();

@@ -142,9 +142,14 @@ impl Writer<'_> {
 
     /// The declaration of the element's number, where one of the expressions needs it.
     pub(super) fn number(&mut self, values: &[Expr]) {
-        if values.iter().any(|v| v.variables().contains("elem")) {
-            self.line("const ulong elem = ulong(row) * zk_n + j;");
+        if !values.iter().any(|v| v.variables().contains("elem")) {
+            return;
         }
+        let random = |v: &Expr| v.is_only_in("elem", &["kk_random_bits", "kk_random"]);
+        self.line(match values.iter().all(random) {
+            true => "const kk_row_element elem = {ulong(row) * zk_n, uint(j)};",
+            false => "const ulong elem = ulong(row) * zk_n + j;",
+        });
     }
 
     pub(super) fn typedef(&mut self) {

@@ -96,6 +96,16 @@ pub(super) fn called(
 }
 
 impl Expr {
+    /// Whether the variable stands nowhere but as an argument of these functions.
+    pub(crate) fn is_only_in(&self, variable: &str, functions: &[&str]) -> bool {
+        let is_it = |e: &Expr| matches!(&e.0.kind, Kind::Var(name, _) if &**name == variable);
+        !is_it(self)
+            && postorder([self]).iter().all(|node| {
+                let inside = matches!(&node.0.kind, Kind::Call(Callee::Known(f, _), _) if functions.contains(&f.name));
+                inside || !node.0.args.iter().any(is_it)
+            })
+    }
+
     /// The expression with what `by` gives in place of each call of a function that is not in the table, from the
     /// innermost on: from its name and the call.
     #[track_caller]

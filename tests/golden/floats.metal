@@ -23,6 +23,8 @@ inline void kk_put(thread B& block, int i, V v) {
 }
 template <int VEC, typename P, typename B>
 inline void kk_close(P, thread const B&) {}
+template <int VEC, typename P>
+inline void kk_ahead(P) {}
 template <int TG, typename T>
 inline T kk_lanes_sum(T v) {
   if (TG >= 32) return metal::simd_sum(v);
@@ -36,20 +38,6 @@ inline T kk_simds_sum(threadgroup T* shared) {
   for (int h = TG / 64; h > 0; h /= 2)
     for (int k = 0; k < h; ++k) v[k] += v[k + h];
   return v[0];
-}
-template <typename P, typename T>
-struct kk_to_row {
-  P p;
-  device T* values;
-  device uint* indices;
-  void operator()(uint rank, uint at) const {
-    values[rank] = p[at];
-    indices[rank] = at;
-  }
-};
-template <typename P, typename T>
-inline kk_to_row<P, T> kk_put(P p, device T* values, device uint* indices) {
-  return kk_to_row<P, T>{p, values, indices};
 }
 typedef float T;
 threadgroup float zk_s0[32];
@@ -105,6 +93,7 @@ const uint zk_whole = zk_n / VEC;
 for (uint zk_b = zk_tid; zk_b < zk_whole; zk_b += TG) {
   const uint zk_j = zk_b * VEC;
   const auto x_at = kk_as_floats<VEC>(x_row + zk_j);
+  kk_ahead<VEC>(x_row + zk_j + size_t(zk_n) * 1);
   const auto w_at = kk_as_floats<VEC>(w_row + zk_j);
   auto zk_to_y = kk_open<VEC>(y_to + zk_j);
   for (int zk_l = 0; zk_l < VEC; ++zk_l) {
@@ -135,6 +124,8 @@ template <int VEC, typename P>
 inline P kk_as_floats(P p) {
   return p;
 }
+template <int VEC, typename P>
+inline void kk_ahead(P) {}
 template <int TG, typename T>
 inline T kk_lanes_sum(T v) {
   if (TG >= 32) return metal::simd_sum(v);
@@ -210,6 +201,7 @@ for (uint row = zk_top; row < zk_end; ++row) {
   for (uint zk_b = zk_tid; zk_b < zk_whole; zk_b += TG) {
     const uint zk_j = zk_b * VEC;
     const auto x_at = kk_as_floats<VEC>(x_row + zk_j);
+    kk_ahead<VEC>(x_row + zk_j + size_t(zk_n) * 1);
     const auto w_at = kk_as_floats<VEC>(w_row + zk_j);
     const auto y_by = y_sum + zk_j;
     for (int zk_l = 0; zk_l < VEC; ++zk_l) {
@@ -259,20 +251,6 @@ inline void kk_put(thread B& block, int i, V v) {
 }
 template <int VEC, typename P, typename B>
 inline void kk_close(P, thread const B&) {}
-template <typename P, typename T>
-struct kk_to_row {
-  P p;
-  device T* values;
-  device uint* indices;
-  void operator()(uint rank, uint at) const {
-    values[rank] = p[at];
-    indices[rank] = at;
-  }
-};
-template <typename P, typename T>
-inline kk_to_row<P, T> kk_put(P p, device T* values, device uint* indices) {
-  return kk_to_row<P, T>{p, values, indices};
-}
 typedef float T;
 constexpr bool zk_short = sizeof(O0) == 2;
 const uint zk_i = thread_position_in_grid.x;
@@ -319,20 +297,6 @@ inline void kk_put(thread B& block, int i, V v) {
 }
 template <int VEC, typename P, typename B>
 inline void kk_close(P, thread const B&) {}
-template <typename P, typename T>
-struct kk_to_row {
-  P p;
-  device T* values;
-  device uint* indices;
-  void operator()(uint rank, uint at) const {
-    values[rank] = p[at];
-    indices[rank] = at;
-  }
-};
-template <typename P, typename T>
-inline kk_to_row<P, T> kk_put(P p, device T* values, device uint* indices) {
-  return kk_to_row<P, T>{p, values, indices};
-}
 typedef float T;
 constexpr bool zk_short = sizeof(O0) == 2;
 const uint zk_tid = thread_position_in_threadgroup.x;
