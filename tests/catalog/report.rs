@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use zmlx::Result;
 use zmlx::kernels::{Entry, catalog};
 use zmlx::prelude::*;
-use zmlx::{Result, worker};
 
 use crate::cases::{Case, DTYPES, deep};
-use crate::common::Rng;
+use crate::common::{Rng, start};
 use crate::tolerance::Tolerance;
 
 /// How many failures of a kernel in a dtype are told.
@@ -115,7 +115,6 @@ fn of_those(
     let wanted = std::env::var("ZMLX_CATALOG").unwrap_or_default();
     let body = Arc::new(body);
     let mut rng = Rng::new();
-    let pool = worker::shared().expect("threads");
     let mut jobs = Vec::new();
     // Functions of other inputs than rows have tests of their own.
     for entry in catalog().filter(|e| e.name.contains(&wanted) && e.follows_rows()) {
@@ -124,7 +123,7 @@ fn of_those(
                 continue;
             }
             let (body, seed) = (Arc::clone(&body), rng.next());
-            let job = pool.run(move || {
+            let job = start(move || {
                 let mut report = Report {
                     seed,
                     checks: 0,
@@ -133,14 +132,14 @@ fn of_those(
                 if let Err(e) = body(&mut report, entry, dtype) {
                     report.failures.push(format!("{} {dtype}: {e}", entry.name));
                 }
-                Ok(report)
+                report
             });
             jobs.push((format!("{} {dtype}", entry.name), job));
         }
     }
     let (mut checks, mut failed) = (0, 0);
     for (name, job) in jobs {
-        let report = job.wait().expect(&name);
+        let report = job.finish();
         checks += report.checks;
         failed += report.failures.len();
         for failure in report.failures.iter().take(TOLD) {

@@ -6,21 +6,13 @@ pub mod kernels;
 pub mod ops;
 mod rng;
 mod root;
+mod worker;
 
 pub use rng::Rng;
 pub use root::root;
+pub use worker::{Running, on_worker, start};
 use zmlx::engine::{Engine, force};
-use zmlx::{Device, DeviceKind, Stream, with_device, worker};
-
-/// Runs the body of a test on a few long-lived threads.
-///
-/// The test harness starts a thread for each test, and a thread that touches MLX costs
-/// the process a stream and an operating system thread for good.
-#[track_caller]
-pub fn on_worker<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> T {
-    let pool = worker::shared().expect("threads");
-    pool.run(|| Ok(body())).wait().expect("the test's worker")
-}
+use zmlx::{Device, DeviceKind, Stream, with_device};
 
 /// Computes a reference in float64, which only the CPU has, whatever the default device is.
 ///
