@@ -29,8 +29,9 @@ fn fused_recurrent_step(h: Rows, w_norm: Weight, gate: Rows, alpha: Scalar) -> F
 ) {
     formula: "h + alpha * silu(h / sqrt(mean(h^2) + eps) * w_norm) * gate",
     program: "h + alpha * kk_silu(h * rsqrt(mean(h * h) + eps) * w_norm) * gate",
-    // The gradient of `alpha` is one sum over all elements, whose parts may be much larger than the sum.
-    roundings: |width| 16.0 + (width as f64).sqrt() / 4.0,
+    // The gradient of `alpha` is one sum over all elements, whose parts may be much larger than the sum: n parts that are rounded a
+    // few times each are off by about the root of n roundings.
+    roundings: |width| 16.0 + (width as f64).sqrt(),
 }
 
 /// A depth between 0 and `k_max` by the logistic function. It is a smooth function with its true derivative, no
