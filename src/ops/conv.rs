@@ -79,6 +79,16 @@ impl Conv {
     }
 
     /// Groups of channels convolved on their own.
+    ///
+    /// ```
+    /// use zmlx::{Array, ops};
+    /// // Each of the two channels has a filter of its own.
+    /// let x = Array::from_slice(&[1.0f32, 2.0, 3.0, 4.0], (1, 2, 2))?;
+    /// let w = Array::from_slice(&[10.0f32, 100.0], (2, 1, 1))?;
+    /// let y = x.conv1d(&w, ops::Conv::new().groups(2))?;
+    /// assert_eq!(y.to_vec::<f32>()?, [10.0, 200.0, 30.0, 400.0]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     pub fn groups(mut self, groups: i32) -> Self {
         self.groups = groups;
         self
@@ -166,21 +176,85 @@ convolutions! {
     conv1d convolve 1;
     /// Convolution of (batch, height, width, channels) with a weight
     /// (outputs, height, width, channels / groups).
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype, ops};
+    /// let x = Array::ones((1, 5, 5, 3), Dtype::Float32)?;
+    /// let w = Array::ones((8, 3, 3, 3), Dtype::Float32)?;
+    /// let y = x.conv2d(&w, ops::Conv::new())?;
+    /// assert_eq!(y.shape(), [1, 3, 3, 8]);
+    /// assert_eq!(y.max(..)?.item::<f32>()?, 27.0); // 3 * 3 * 3 products of ones
+    /// assert_eq!(x.conv2d(&w, ops::Conv::new().padding(1).stride(2))?.shape(), [1, 3, 3, 8]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     conv2d convolve 2;
     /// Convolution of (batch, depth, height, width, channels) with a weight
     /// (outputs, depth, height, width, channels). One group only.
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype, ops};
+    /// let x = Array::ones((1, 4, 4, 4, 1), Dtype::Float32)?;
+    /// let w = Array::ones((2, 2, 2, 2, 1), Dtype::Float32)?;
+    /// let y = x.conv3d(&w, ops::Conv::new())?;
+    /// assert_eq!(y.shape(), [1, 3, 3, 3, 2]);
+    /// assert_eq!(y.min(..)?.item::<f32>()?, 8.0);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     conv3d convolve 3;
     /// Transposed convolution (the gradient of one) in one dimension; shapes as in
     /// [`conv1d`](Array::conv1d).
+    ///
+    /// ```
+    /// use zmlx::{Array, ops};
+    /// let x = Array::from_slice(&[1.0f32, 2.0], (1, 2, 1))?;
+    /// let w = Array::from_slice(&[1.0f32, 10.0], (1, 2, 1))?;
+    /// let y = x.conv_transpose1d(&w, ops::Conv::new().stride(2))?;
+    /// assert_eq!(y.to_vec::<f32>()?, [1.0, 10.0, 2.0, 20.0]);
+    /// let longer = ops::Conv::new().stride(2).output_padding(1);
+    /// assert_eq!(x.conv_transpose1d(&w, longer)?.shape(), [1, 5, 1]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     conv_transpose1d convolve_back 1;
     /// Transposed convolution in two dimensions; shapes as in [`conv2d`](Array::conv2d).
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype, ops};
+    /// let x = Array::ones((1, 2, 2, 1), Dtype::Float32)?;
+    /// let w = Array::ones((1, 2, 2, 1), Dtype::Float32)?;
+    /// let y = x.conv_transpose2d(&w, ops::Conv::new())?;
+    /// assert_eq!(y.to_vec::<f32>()?, [1.0, 2.0, 1.0, 2.0, 4.0, 2.0, 1.0, 2.0, 1.0]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     conv_transpose2d convolve_back 2;
     /// Transposed convolution in three dimensions; shapes as in [`conv3d`](Array::conv3d).
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype, ops};
+    /// let x = Array::ones((1, 2, 2, 2, 1), Dtype::Float32)?;
+    /// let w = Array::ones((1, 2, 2, 2, 1), Dtype::Float32)?;
+    /// let y = x.conv_transpose3d(&w, ops::Conv::new())?;
+    /// assert_eq!(y.shape(), [1, 3, 3, 3, 1]);
+    /// assert_eq!(y.max(..)?.item::<f32>()?, 8.0);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     conv_transpose3d convolve_back 3;
 }
 
 impl Array {
     /// Convolution in 1 to 3 spatial dimensions with every setting there is.
+    ///
+    /// ```
+    /// use zmlx::{Array, ops};
+    /// let x = Array::from_slice(&[1.0f32, 2.0, 3.0], (1, 3, 1))?;
+    /// let w = Array::from_slice(&[1.0f32, 10.0], (1, 2, 1))?;
+    /// // The second element of the filter meets the element behind the one that the first meets.
+    /// assert_eq!(x.conv_general(&w, ops::Conv::new())?.to_vec::<f32>()?, [21.0, 32.0]);
+    /// let flipped = ops::Conv::new().flip(true).padding_lo_hi(1, 0);
+    /// assert_eq!(x.conv_general(&w, flipped)?.to_vec::<f32>()?, [1.0, 12.0, 23.0]);
+    /// let spread = ops::Conv::new().input_dilation(2).dilation(2);
+    /// assert_eq!(x.conv_general(&w, spread)?.to_vec::<f32>()?, [21.0, 0.0, 32.0]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`conv1d`](Array::conv1d).

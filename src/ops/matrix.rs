@@ -14,6 +14,15 @@ impl Array {
     /// (..., k, m) give (..., n, m). A vector counts as a row on the left, as a column on
     /// the right, and its axis of length 1 is dropped from the result.
     ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::from_slice(&[1.0f32, 2.0, 3.0, 4.0], (2, 2))?;
+    /// let v = Array::from_iter([1.0f32, 10.0])?;
+    /// assert_eq!(x.matmul(&x)?.to_vec::<f32>()?, [7.0, 10.0, 15.0, 22.0]);
+    /// assert_eq!(x.matmul(&v)?.to_vec::<f32>()?, [21.0, 43.0]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Shape`] for shapes that do not fit; [`Error::Dtype`] unless the common type
     /// is floating-point or complex.
@@ -30,6 +39,13 @@ impl Array {
     }
 
     /// Outer product of the flattened arrays, (n, m).
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let (x, y) = (Array::from_iter([1, 2])?, Array::from_iter([10, 20, 30])?);
+    /// assert_eq!(x.outer(&y)?.to_vec::<i32>()?, [10, 20, 30, 20, 40, 60]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Shape`] for arrays of more than 2147483647 elements.
@@ -48,6 +64,13 @@ impl Array {
 
     /// Inner product over the last axis of both; of a scalar and an array their product.
     ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let (x, y) = (Array::from_iter([1.0f32, 2.0])?, Array::from_iter([10.0f32, 20.0])?);
+    /// assert_eq!(x.inner(&y)?.item::<f32>()?, 50.0);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Shape`] unless the last axes have the same length.
     #[track_caller]
@@ -62,6 +85,13 @@ impl Array {
 product! {
     /// Kronecker product.
     ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let (x, y) = (Array::from_iter([1, 10])?, Array::from_iter([1, 2])?);
+    /// assert_eq!(x.kron(&y)?.to_vec::<i32>()?, [1, 2, 10, 20]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Argument`] for empty arrays.
     kron;
@@ -69,6 +99,13 @@ product! {
 
 impl Array {
     /// `sum(conj(self) * other)` along `axis`.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::from_slice(&[1.0f32, 2.0, 3.0, 4.0], (2, 2))?;
+    /// assert_eq!(x.vecdot(&x, -1)?.to_vec::<f32>()?, [5.0, 25.0]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     pub fn vecdot(&self, other: &Array, axis: i32) -> Result<Array> {
         if self.dim(axis)? != other.dim(axis)? {
@@ -84,6 +121,15 @@ impl Array {
     /// Sum of products over axes of both: `2` for the last two of `self` with the first two
     /// of `other`, or the axes of both as `([0], [1])`.
     ///
+    /// ```
+    /// use zmlx::{Array, Dtype};
+    /// let x = Array::arange(6)?.reshape((2, 3))?.astype(Dtype::Float32)?;
+    /// // Over both axes: the sum of all products.
+    /// assert_eq!(x.tensordot(&x, 2)?.item::<f32>()?, 55.0);
+    /// assert_eq!(x.tensordot(&x, ([0], [0]))?.shape(), [3, 3]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Argument`] for axes that are not there, or twice; [`Error::Shape`] unless their lengths are the same in
     /// both, or for more than 2147483647 elements; [`Error::Dtype`] unless the common type is floating-point or complex.
@@ -95,6 +141,15 @@ impl Array {
     }
 
     /// `beta * self + alpha * a @ b`, where `self` broadcasts to the product's shape.
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype};
+    /// let c = Array::from_iter([1.0f32, 2.0])?;
+    /// let a = Array::identity(2, Dtype::Float32)?;
+    /// let y = c.addmm(&a, &a, 10.0, 1.0)?;
+    /// assert_eq!(y.to_vec::<f32>()?, [11.0, 2.0, 1.0, 12.0]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     pub fn addmm(&self, a: &Array, b: &Array, alpha: f32, beta: f32) -> Result<Array> {
         done(ffi::addmm(
@@ -110,6 +165,18 @@ impl Array {
     /// Matrix product in square blocks (32 or 64), leaving out, or scaling, those that a mask
     /// says; a mask holds one value for each block of the output, of `self` and of `other`.
     /// Without masks the plain product. On the CPU float32 only.
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype};
+    /// let x = Array::ones((64, 32), Dtype::Float32)?;
+    /// let y = Array::ones((32, 64), Dtype::Float32)?;
+    /// // Of four blocks of the result two are wanted.
+    /// let wanted = Array::from_slice(&[true, false, false, true], (2, 2))?;
+    /// let z = x.block_masked_mm(&y, 32, Some(&wanted), None, None)?;
+    /// assert_eq!(z.index((0, 0))?.item::<f32>()?, 32.0);
+    /// assert_eq!(z.index((0, 63))?.item::<f32>()?, 0.0);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Argument`] for another size of blocks; [`Error::Shape`] for shapes that do not fit; [`Error::Dtype`]
@@ -151,6 +218,16 @@ impl Array {
     /// Products of matrices picked from two stacks: one for each pair of indices into the
     /// flattened leading axes. On the CPU float32 only.
     ///
+    /// ```
+    /// use zmlx::{Array, ops};
+    /// let x = Array::from_slice(&[1.0f32, 2.0], (2, 1, 1))?;
+    /// let w = Array::from_slice(&[10.0f32, 20.0, 30.0], (3, 1, 1))?;
+    /// let experts = Array::from_iter([2u32, 0])?;
+    /// let pick = ops::Pick { rhs: Some(&experts), ..Default::default() };
+    /// assert_eq!(x.gather_mm(&w, pick)?.to_vec::<f32>()?, [30.0, 20.0]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Dtype`] for another type on the CPU. Indices out of range as in [the module's notes](crate::ops).
     #[track_caller]
@@ -171,6 +248,15 @@ impl Array {
     /// For each pair (start, stop) of `segments` (..., 2): the product of columns start..stop
     /// of `self` and the same rows of `other`. Positions outside are cut to those inside; a stop that is not
     /// behind its start gives zeros.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::from_slice(&[1.0f32, 2.0, 3.0], (1, 3))?;
+    /// let y = Array::from_slice(&[10.0f32, 100.0, 1000.0], (3, 1))?;
+    /// let segments = Array::from_slice(&[0u32, 2, 2, 3], (2, 2))?;
+    /// assert_eq!(x.segmented_mm(&y, &segments)?.to_vec::<f32>()?, [210.0, 3000.0]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Shape`] unless both are matrices with the same inner length, and `segments` has pairs;
@@ -203,6 +289,14 @@ impl Array {
     }
 
     /// The `offset`th diagonal of two axes, as a new last axis.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::arange(6)?.reshape((2, 3))?;
+    /// assert_eq!(x.diagonal(0, 0, 1)?.to_vec::<i32>()?, [0, 4]);
+    /// assert_eq!(x.diagonal(1, 0, 1)?.to_vec::<i32>()?, [1, 5]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     pub fn diagonal(&self, offset: i32, axis1: i32, axis2: i32) -> Result<Array> {
         self.matrices("diagonal")?;
@@ -217,6 +311,14 @@ impl Array {
     }
 
     /// The `k`th diagonal of a matrix; from a vector the matrix with that diagonal.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::from_iter([1, 2])?.diag(0)?;
+    /// assert_eq!(x.to_vec::<i32>()?, [1, 0, 0, 2]);
+    /// assert_eq!(x.diag(0)?.to_vec::<i32>()?, [1, 2]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Shape`] for other dimensions, or a matrix too large.
@@ -233,6 +335,13 @@ impl Array {
     }
 
     /// Sum of the `offset`th diagonal of two axes.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::arange(4)?.reshape((2, 2))?;
+    /// assert_eq!(x.trace(0, 0, 1)?.item::<i32>()?, 3);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     pub fn trace(&self, offset: i32, axis1: i32, axis2: i32) -> Result<Array> {
         self.matrices("trace")?;
@@ -247,6 +356,13 @@ impl Array {
     }
 
     /// Matrices with zeros above their `k`th diagonal.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::from_slice(&[1, 2, 3, 4], (2, 2))?;
+    /// assert_eq!(x.tril(0)?.to_vec::<i32>()?, [1, 0, 3, 4]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     pub fn tril(&self, k: i32) -> Result<Array> {
         self.matrices("tril")?;
@@ -254,6 +370,13 @@ impl Array {
     }
 
     /// Matrices with zeros below their `k`th diagonal.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::from_slice(&[1, 2, 3, 4], (2, 2))?;
+    /// assert_eq!(x.triu(0)?.to_vec::<i32>()?, [1, 2, 0, 4]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     pub fn triu(&self, k: i32) -> Result<Array> {
         self.matrices("triu")?;
@@ -269,6 +392,13 @@ impl Array {
     /// The last axis multiplied by a Hadamard matrix and `scale`, 1 over the root of the
     /// length by default. The length is a power of two, times 12, 20 or 28 if need be. Rows of just
     /// 12, 20 or 28 are the CPU's on any device.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::from_iter([1.0f32, 2.0])?;
+    /// assert_eq!(x.hadamard_transform(Some(1.0))?.to_vec::<f32>()?, [3.0, -1.0]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Shape`] for another length or an empty array; [`Error::Dtype`] for float64 and complex64.
@@ -395,6 +525,14 @@ pub fn einsum<A: AsRef<Array>>(subscripts: &str, operands: impl AsRef<[A]>) -> R
 }
 
 /// The order of contractions [`einsum`] would choose, with its cost, for people to read.
+///
+/// ```
+/// use zmlx::{Array, Dtype, ops};
+/// let x = Array::ones((8, 8), Dtype::Float32)?;
+/// let text = ops::einsum_path("ij,jk,kl->il", [&x, &x, &x])?;
+/// assert!(!text.is_empty());
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 #[track_caller]
 pub fn einsum_path<A: AsRef<Array>>(subscripts: &str, operands: impl AsRef<[A]>) -> Result<String> {
     let operands = operands.as_ref();
