@@ -42,12 +42,26 @@ pub(crate) use self::sequence::next_number;
 pub use self::sequence::seed;
 
 /// A key from a number.
+///
+/// ```
+/// use zmlx::random;
+/// assert_eq!(random::key(7)?.to_vec::<u32>()?, [0, 7]);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 #[track_caller]
 pub fn key(seed: u64) -> Result<Array> {
     Array::from_slice(&[(seed >> 32) as u32, seed as u32], 2)
 }
 
 /// Two independent keys from one.
+///
+/// ```
+/// use zmlx::random;
+/// let key = random::key(7)?;
+/// let (a, b) = random::split(&key)?;
+/// assert_ne!(a.to_vec::<u32>()?, b.to_vec::<u32>()?);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 #[track_caller]
 pub fn split(key: &Array) -> Result<(Array, Array)> {
     let pair = done_list(ffi::split_pair(key.raw(), current()))?;
@@ -57,6 +71,16 @@ pub fn split(key: &Array) -> Result<(Array, Array)> {
 }
 
 /// `n` independent keys from one, as the rows of an array of shape `(n, 2)`.
+///
+/// ```
+/// use zmlx::random;
+/// let keys = random::split_into(&random::key(7)?, 3)?;
+/// assert_eq!(keys.shape(), [3, 2]);
+/// let first = random::with_key(&keys.index(0)?).uniform(4)?;
+/// let second = random::with_key(&keys.index(1)?).uniform(4)?;
+/// assert_ne!(first.to_vec::<f32>()?, second.to_vec::<f32>()?);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 #[track_caller]
 pub fn split_into(key: &Array, n: usize) -> Result<Array> {
     let shape = checked((n, 2))?;
@@ -66,6 +90,14 @@ pub fn split_into(key: &Array, n: usize) -> Result<Array> {
 /// Draws with this key instead of the thread's sequence.
 ///
 /// A key is an array of two uint32, from [`key`] or [`split`].
+///
+/// ```
+/// use zmlx::random;
+/// let key = random::key(7)?;
+/// let x = random::with_key(&key).normal(3)?.to_vec::<f32>()?;
+/// assert_eq!(random::with_key(&key).normal(3)?.to_vec::<f32>()?, x); // the same key again
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 pub fn with_key(key: &Array) -> Sampler<'_> {
     Sampler {
         key: Some(key),
@@ -74,6 +106,12 @@ pub fn with_key(key: &Array) -> Sampler<'_> {
 }
 
 /// Draws numbers of this dtype instead of float32 (int32 for [`Sampler::randint`]).
+///
+/// ```
+/// use zmlx::{Dtype, random};
+/// assert_eq!(random::of_type(Dtype::Float16).normal(3)?.dtype(), Dtype::Float16);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 pub fn of_type(dtype: Dtype) -> Sampler<'static> {
     Sampler {
         dtype: Some(dtype),
@@ -96,18 +134,71 @@ macro_rules! free {
 
 free! {
     /// Uniform float32 in `[0, 1)`.
+    ///
+    /// ```
+    /// use zmlx::random;
+    /// let x = random::uniform((100, 10))?;
+    /// assert!(x.min(..)?.item::<f32>()? >= 0.0 && x.max(..)?.item::<f32>()? < 1.0);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     uniform(shape: impl IntoShape);
     /// Standard normal float32.
+    ///
+    /// ```
+    /// use zmlx::random;
+    /// random::seed(1);
+    /// let x = random::normal(10_000)?;
+    /// assert!(x.mean(..)?.item::<f32>()?.abs() < 0.05);
+    /// assert!((x.std(.., 0)?.item::<f32>()? - 1.0).abs() < 0.05);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     normal(shape: impl IntoShape);
     /// Uniform int32 in `[low, high)`.
+    ///
+    /// ```
+    /// use zmlx::random;
+    /// let dice = random::randint(1, 7, 100)?;
+    /// assert!(dice.min(..)?.item::<i32>()? >= 1 && dice.max(..)?.item::<i32>()? <= 6);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     randint(low: impl Operand, high: impl Operand, shape: impl IntoShape);
     /// `true` with probability `p`.
+    ///
+    /// ```
+    /// use zmlx::random;
+    /// assert!(random::bernoulli(1.0, 10)?.all(..)?.item::<bool>()?);
+    /// assert!(!random::bernoulli(0.0, 10)?.any(..)?.item::<bool>()?);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     bernoulli(p: impl Operand, shape: impl IntoShape);
     /// Standard Gumbel float32.
+    ///
+    /// ```
+    /// use zmlx::random;
+    /// random::seed(1);
+    /// let mean = random::gumbel(10_000)?.mean(..)?.item::<f32>()?;
+    /// assert!((mean - 0.5772).abs() < 0.05); // Euler's constant
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     gumbel(shape: impl IntoShape);
     /// Indices along `axis`, each with the probability `softmax(logits)` gives it.
+    ///
+    /// ```
+    /// use zmlx::{Array, random};
+    /// let logits = Array::from_iter([f32::NEG_INFINITY, 0.0, f32::NEG_INFINITY])?;
+    /// assert_eq!(random::categorical(&logits, -1)?.item::<u32>()?, 1);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     categorical(logits: &Array, axis: i32);
     /// The elements of `x` along `axis` in random order.
+    ///
+    /// ```
+    /// use zmlx::{Array, random};
+    /// let x = Array::from_iter([3, 1, 2])?;
+    /// let y = random::permutation(&x, 0)?;
+    /// assert_eq!(y.sort(0)?.to_vec::<i32>()?, [1, 2, 3]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     permutation(x: &Array, axis: i32);
 }
 
@@ -122,6 +213,14 @@ pub struct Sampler<'k> {
 
 impl<'k> Sampler<'k> {
     /// The same with this key.
+    ///
+    /// ```
+    /// use zmlx::{Dtype, random};
+    /// let key = random::key(7)?;
+    /// let x = random::of_type(Dtype::Float16).with_key(&key).normal(3)?;
+    /// assert_eq!(x.dtype(), Dtype::Float16);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     pub fn with_key<'n>(self, key: &'n Array) -> Sampler<'n> {
         Sampler {
             key: Some(key),
@@ -130,6 +229,14 @@ impl<'k> Sampler<'k> {
     }
 
     /// The same with this dtype.
+    ///
+    /// ```
+    /// use zmlx::{Dtype, random};
+    /// let key = random::key(7)?;
+    /// let x = random::with_key(&key).of_type(Dtype::Uint8).randint(0, 256, 3)?;
+    /// assert_eq!(x.dtype(), Dtype::Uint8);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     pub fn of_type(self, dtype: Dtype) -> Self {
         Sampler {
             dtype: Some(dtype),
@@ -152,6 +259,13 @@ impl<'k> Sampler<'k> {
 
     /// Random bits: uint32, uint16 or uint8 by a width of 4, 2 or 1 bytes.
     ///
+    /// ```
+    /// use zmlx::{Dtype, random};
+    /// let x = random::with_key(&random::key(7)?).bits(2, 5)?;
+    /// assert_eq!((x.shape(), x.dtype()), (&[5][..], Dtype::Uint16));
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Argument`] for another width or a key that is none.
     #[track_caller]
@@ -161,12 +275,27 @@ impl<'k> Sampler<'k> {
     }
 
     /// Uniform in `[0, 1)`; float16, bfloat16 or float32.
+    ///
+    /// ```
+    /// use zmlx::{Dtype, random};
+    /// let x = random::of_type(Dtype::Bfloat16).uniform(3)?;
+    /// assert_eq!(x.dtype(), Dtype::Bfloat16);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     pub fn uniform(self, shape: impl IntoShape) -> Result<Array> {
         self.uniform_between(0.0, 1.0, shape)
     }
 
     /// Uniform in `[low, high)`; float16, bfloat16 or float32.
+    ///
+    /// ```
+    /// use zmlx::random;
+    /// let key = random::key(7)?;
+    /// let x = random::with_key(&key).uniform_between(-2.0, -1.0, 100)?;
+    /// assert!(x.min(..)?.item::<f32>()? >= -2.0 && x.max(..)?.item::<f32>()? < -1.0);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Shape`] when the bounds do not broadcast to the shape, [`Error::Dtype`] for
@@ -209,12 +338,27 @@ impl<'k> Sampler<'k> {
     }
 
     /// Standard normal; a float dtype or complex64.
+    ///
+    /// ```
+    /// use zmlx::{Dtype, random};
+    /// let z = random::of_type(Dtype::Complex64).normal(3)?;
+    /// assert_eq!(z.dtype(), Dtype::Complex64);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     pub fn normal(self, shape: impl IntoShape) -> Result<Array> {
         self.gaussian(None, None, checked(shape)?)
     }
 
     /// Normal with mean `loc` and standard deviation `scale`.
+    ///
+    /// ```
+    /// use zmlx::random;
+    /// let key = random::key(7)?;
+    /// let x = random::with_key(&key).normal_with(5.0, 0.0, 3)?;
+    /// assert_eq!(x.to_vec::<f32>()?, [5.0; 3]); // no deviation
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Argument`] for a scale that is known at the call and negative or NaN; [`Error::Dtype`]
@@ -258,6 +402,18 @@ impl<'k> Sampler<'k> {
     ///
     /// The result has the shape `shape` broadcast with the leading dimensions, then `n`. Float32
     /// only. MLX takes the root of the covariance by a decomposition that needs a CPU stream.
+    ///
+    /// ```
+    /// use zmlx::{Array, Device, Dtype, random, with_device};
+    /// let key = random::key(7)?;
+    /// let mean = Array::from_iter([1.0f32, 2.0])?;
+    /// let cov = Array::identity(2, Dtype::Float32)?;
+    /// let draw = || random::with_key(&key).multivariate_normal(&mean, &cov, 1000);
+    /// let x = with_device(Device::CPU, draw)?;
+    /// assert_eq!(x.shape(), [1000, 2]);
+    /// assert!(x.mean(0)?.allclose(&mean, (0.0, 0.2))?.item::<bool>()?);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     pub fn multivariate_normal(
         self,
@@ -285,6 +441,13 @@ impl<'k> Sampler<'k> {
     /// Bounds are numbers or arrays; with a fraction they stand for the next integer above. Where MLX's numbers, float32 rounded down, do not reach
     /// every integer between them, or the bounds are not known at the call and their dtype has more than 16 bits,
     /// the numbers are drawn from 64 random bits.
+    ///
+    /// ```
+    /// use zmlx::{Dtype, random};
+    /// let x = random::of_type(Dtype::Int64).randint(1i64 << 40, (1i64 << 40) + 2, 10)?;
+    /// assert_eq!(x.right_shift(40)?.min(..)?.item::<i64>()?, 1);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Argument`] for bounds that are known at the call and have no integer between them, are not
@@ -329,6 +492,15 @@ impl<'k> Sampler<'k> {
 
     /// `true` with probability `p`, a float or an array of floats. The dtype is bool.
     ///
+    /// ```
+    /// use zmlx::{Array, random};
+    /// let key = random::key(7)?;
+    /// let p = Array::from_iter([0.0f32, 1.0])?;
+    /// let x = random::with_key(&key).bernoulli(&p, 2)?;
+    /// assert_eq!(x.to_vec::<bool>()?, [false, true]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Argument`] for a probability that is known at the call and does not lie between 0 and 1;
     /// [`Error::Dtype`] for an array of another type.
@@ -349,6 +521,14 @@ impl<'k> Sampler<'k> {
 
     /// Standard normal, given that it lies between `lower` and `upper`. Computed in float32: of
     /// intervals that begin beyond 4 on either side, it gives only the ends.
+    ///
+    /// ```
+    /// use zmlx::random;
+    /// let key = random::key(7)?;
+    /// let x = random::with_key(&key).truncated_normal(-1.0, 1.0, 100)?;
+    /// assert!(x.abs()?.max(..)?.item::<f32>()? <= 1.0);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Argument`] for bounds that are known at the call and NaN, or in the other order.
@@ -379,6 +559,12 @@ impl<'k> Sampler<'k> {
     }
 
     /// Standard Gumbel.
+    ///
+    /// ```
+    /// use zmlx::{Dtype, random};
+    /// assert_eq!(random::of_type(Dtype::Float16).gumbel(3)?.dtype(), Dtype::Float16);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     pub fn gumbel(self, shape: impl IntoShape) -> Result<Array> {
         let (shape, dtype) = (checked(shape)?, self.float());
@@ -387,6 +573,14 @@ impl<'k> Sampler<'k> {
     }
 
     /// Laplace with mean `loc` and scale `scale`; mean absolute deviation is `scale`.
+    ///
+    /// ```
+    /// use zmlx::random;
+    /// let key = random::key(7)?;
+    /// let x = random::with_key(&key).laplace(5.0, 1.0, 10_000)?;
+    /// assert!((x.mean(..)?.item::<f32>()? - 5.0).abs() < 0.1);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Argument`] for a scale that is negative or NaN; [`Error::Dtype`] for other dtypes than
@@ -412,6 +606,15 @@ impl<'k> Sampler<'k> {
     ///
     /// The result has the shape of `logits` without `axis`.
     ///
+    /// ```
+    /// use zmlx::{Array, random};
+    /// let key = random::key(7)?;
+    /// let logits = Array::from_slice(&[0.0f32, 1000.0, 1000.0, 0.0], (2, 2))?;
+    /// let x = random::with_key(&key).categorical(&logits, -1)?;
+    /// assert_eq!(x.to_vec::<u32>()?, [1, 0]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Shape`] or [`Error::Argument`] when there is no such axis, or nothing along it.
     #[track_caller]
@@ -424,6 +627,16 @@ impl<'k> Sampler<'k> {
 
     /// As [`categorical`](Self::categorical), with a result of this shape, to which
     /// the shape of `logits` without `axis` must broadcast.
+    ///
+    /// ```
+    /// use zmlx::{Array, random};
+    /// let key = random::key(7)?;
+    /// let logits = Array::from_iter([0.0f32, 0.0])?;
+    /// let x = random::with_key(&key).categorical_shaped(&logits, -1, 1000)?;
+    /// assert_eq!(x.shape(), [1000]);
+    /// assert_eq!(x.max(..)?.item::<u32>()?, 1);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     pub fn categorical_shaped(
         self,
@@ -445,6 +658,15 @@ impl<'k> Sampler<'k> {
 
     /// The elements of `x` along `axis` in random order.
     ///
+    /// ```
+    /// use zmlx::{Array, random};
+    /// let key = random::key(7)?;
+    /// let x = Array::from_slice(&[1, 2, 3, 4], (2, 2))?;
+    /// let y = random::with_key(&key).permutation(&x, 0)?;
+    /// assert_eq!(y.sum(0)?.to_vec::<i32>()?, [4, 6]); // whole rows move
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Shape`] when there is no such axis.
     #[track_caller]
@@ -455,6 +677,14 @@ impl<'k> Sampler<'k> {
     }
 
     /// The numbers `0..n` in random order; uint32.
+    ///
+    /// ```
+    /// use zmlx::random;
+    /// let key = random::key(7)?;
+    /// let x = random::with_key(&key).permutation_of(5)?;
+    /// assert_eq!(x.sort(0)?.to_vec::<u32>()?, [0, 1, 2, 3, 4]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     pub fn permutation_of(self, n: usize) -> Result<Array> {
         let shape = checked((n,))?;

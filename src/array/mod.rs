@@ -85,6 +85,14 @@ impl Array {
 
     /// A new array with the values of `data` in row-major order.
     ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::from_slice(&[1, 2, 3, 4], (2, 2))?;
+    /// assert_eq!(x.index((1, 0))?.item::<i32>()?, 3);
+    /// assert!(Array::from_slice(&[1, 2, 3], (2, 2)).is_err());
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Shape`] when the shape does not hold exactly `data.len()` elements.
     #[track_caller]
@@ -105,6 +113,15 @@ impl Array {
     /// A new array of any dtype from raw bytes: dense, row-major, native endian. Of bools each byte but 0
     /// is true.
     ///
+    /// ```
+    /// use zmlx::{Array, Dtype};
+    /// let x = Array::from_bytes(&[1, 0, 2, 0], 2, Dtype::Uint8);
+    /// assert!(x.is_err()); // four bytes are four elements
+    /// let x = Array::from_bytes(&1.5f32.to_ne_bytes(), (), Dtype::Float32)?;
+    /// assert_eq!(x.item::<f32>()?, 1.5);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Shape`] when there are not exactly as many bytes as the shape and dtype need.
     #[track_caller]
@@ -123,6 +140,13 @@ impl Array {
     }
 
     /// A one-dimensional array of what the iterator yields.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::from_iter((1..4).map(|i| i * i))?;
+    /// assert_eq!(x.to_vec::<i32>()?, [1, 4, 9]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     #[expect(
         clippy::should_implement_trait,
@@ -135,6 +159,12 @@ impl Array {
     }
 
     /// A zero-dimensional array.
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype};
+    /// assert_eq!(Array::scalar(2.0f64)?.dtype(), Dtype::Float64);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     pub fn scalar<T: Element>(value: T) -> Result<Self> {
         Array::from_slice(&[value], ())
@@ -160,6 +190,13 @@ impl Array {
     /// Distance between neighbours along each dimension, in elements.
     ///
     /// Before evaluation these are the strides of a row-major array.
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype};
+    /// let x = Array::zeros((2, 3), Dtype::Float32)?;
+    /// assert_eq!(x.strides(), [3, 1]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     pub fn strides(&self) -> &[i64] {
         ffi::steps(self.raw())
     }
@@ -186,6 +223,13 @@ impl Array {
 
     /// Length of one dimension; negative counts from the last.
     ///
+    /// ```
+    /// use zmlx::{Array, Dtype};
+    /// let x = Array::zeros((2, 3), Dtype::Float32)?;
+    /// assert_eq!((x.dim(0)?, x.dim(-1)?), (2, 3));
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Shape`] when there is no such dimension.
     #[track_caller]
@@ -206,6 +250,15 @@ impl Array {
     }
 
     /// True when the values are computed and can be read without waiting.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::from(1.0f32).exp()?;
+    /// assert!(!x.is_ready()?);
+    /// x.eval()?;
+    /// assert!(x.is_ready()?);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     pub fn is_ready(&self) -> Result<bool> {
         ffi::ready(self.raw()).lift()
@@ -222,17 +275,43 @@ impl Array {
     }
 
     /// True when both are views of one buffer. Needs both evaluated.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::arange(4)?;
+    /// let y = x.reshape((2, 2))?;
+    /// y.eval()?;
+    /// assert!(x.shares_data_with(&y));
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     pub fn shares_data_with(&self, other: &Array) -> bool {
         ffi::same_data(self.raw(), other.raw())
     }
 
     /// Computes this array now and waits for it.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::from(2.0f32).square()?;
+    /// x.eval()?;
+    /// assert_eq!(x.as_slice::<f32>()?, [4.0]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     pub fn eval(&self) -> Result<()> {
         crate::eval([self])
     }
 
     /// Borrows the elements without a copy. Does not evaluate.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::arange(3)?;
+    /// x.eval()?;
+    /// assert_eq!(x.as_slice::<i32>()?, [0, 1, 2]);
+    /// assert!(x.as_slice::<f32>().is_err()); // another dtype
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Dtype`] when `T` is another type; [`Error::NotReady`] when the array
@@ -244,6 +323,13 @@ impl Array {
 
     /// The elements in row-major order. **Evaluates** the array.
     ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::from_slice(&[1, 2, 3, 4], (2, 2))?.transpose(..)?;
+    /// assert_eq!(x.to_vec::<i32>()?, [1, 3, 2, 4]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Dtype`] when `T` is another type, and whatever the evaluation fails with.
     #[track_caller]
@@ -252,6 +338,13 @@ impl Array {
     }
 
     /// The elements as raw bytes: dense, row-major, native endian. **Evaluates** the array.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::from_iter([1u8, 2])?;
+    /// assert_eq!(x.to_bytes()?, [1, 2]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         copied(element::view_bytes(self.dense()?.raw())?)
@@ -271,6 +364,13 @@ impl Array {
 
     /// The one element of an array of size 1. **Evaluates** the array.
     ///
+    /// ```
+    /// # use zmlx::Array;
+    /// assert_eq!(Array::arange(4)?.sum(..)?.item::<i32>()?, 6);
+    /// assert!(Array::arange(4)?.item::<i32>().is_err()); // four elements
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Shape`] for any other size, else as [`to_vec`](Self::to_vec).
     #[track_caller]
@@ -285,6 +385,12 @@ impl Array {
     }
 
     /// The text MLX prints for the values. **Evaluates** the array.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// assert_eq!(Array::arange(3)?.to_text()?, "array([0, 1, 2], dtype=int32)");
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     pub fn to_text(&self) -> Result<String> {
         self.eval()?;
