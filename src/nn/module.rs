@@ -81,6 +81,24 @@ pub enum Node<'a> {
 }
 
 /// A walk over a module; made by [`ModuleExt::each`](super::ModuleExt::each).
+///
+/// ```
+/// use zmlx::{Array, nn::{Buffer, Module, ModuleExt, Param, Visit, VisitMut}};
+/// struct Scale { by: Param, seen: Buffer }
+/// impl Module for Scale {
+///     fn visit<'a>(&'a self, to: &mut Visit<'a, '_>) {
+///         to.field("by", &self.by);
+///         to.field("seen", &self.seen);
+///     }
+///     fn visit_mut(&mut self, to: &mut VisitMut<'_>) {
+///         to.field("by", &mut self.by);
+///         to.field("seen", &mut self.seen);
+///     }
+/// }
+/// let scale = Scale { by: Param::new(2.0.into()), seen: Buffer::new(0.into()) };
+/// assert_eq!(scale.parameters().into_names().collect::<Vec<_>>(), ["by", "seen"]);
+/// assert_eq!(scale.trained().into_names().collect::<Vec<_>>(), ["by"]);
+/// ```
 pub struct Visit<'a, 'v> {
     path: String,
     each: &'v mut dyn FnMut(&str, Leaf<'a>),
