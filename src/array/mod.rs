@@ -3,8 +3,10 @@
 mod convert;
 pub(crate) mod fit;
 mod index;
+mod make;
 mod numbers;
 mod print;
+mod read;
 mod shape;
 
 use std::borrow::Cow;
@@ -81,105 +83,6 @@ impl Array {
 
     pub(crate) fn as_ref_arg(&self) -> ArrayRef<'_> {
         ArrayRef::new(self.raw())
-    }
-
-    /// A new array with the values of `data` in row-major order.
-    ///
-    /// ```
-    /// # use zmlx::Array;
-    /// let x = Array::from_slice(&[1, 2, 3, 4], (2, 2))?;
-    /// assert_eq!(x.index((1, 0))?.item::<i32>()?, 3);
-    /// assert!(Array::from_slice(&[1, 2, 3], (2, 2)).is_err());
-    /// # Ok::<(), zmlx::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`Error::Shape`] when the shape does not hold exactly `data.len()` elements.
-    #[track_caller]
-    pub fn from_slice<T: Element>(data: &[T], shape: impl IntoShape) -> Result<Self> {
-        let shape = shape.into_shape()?;
-        let want = shape::element_count(&shape)?;
-        if want != data.len() {
-            return Err(Error::shape(format!(
-                "`data`: expected {want} elements for shape {shape:?}, got {}",
-                data.len()
-            )));
-        }
-        ffi::from_bytes(element::bytes_of(data), &shape, T::DTYPE)
-            .lift()
-            .map(Array::wrap)
-    }
-
-    /// A new array of any dtype from raw bytes: dense, row-major, native endian. Of bools each byte but 0
-    /// is true.
-    ///
-    /// ```
-    /// use zmlx::{Array, Dtype};
-    /// let x = Array::from_bytes(&[1, 0, 2, 0], 2, Dtype::Uint8);
-    /// assert!(x.is_err()); // four bytes are four elements
-    /// let x = Array::from_bytes(&1.5f32.to_ne_bytes(), (), Dtype::Float32)?;
-    /// assert_eq!(x.item::<f32>()?, 1.5);
-    /// # Ok::<(), zmlx::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`Error::Shape`] when there are not exactly as many bytes as the shape and dtype need.
-    #[track_caller]
-    pub fn from_bytes(bytes: &[u8], shape: impl IntoShape, dtype: Dtype) -> Result<Self> {
-        let shape = shape.into_shape()?;
-        let want = shape::element_count(&shape)? * dtype.size();
-        if want != bytes.len() {
-            return Err(Error::shape(format!(
-                "`bytes`: expected {want} for {dtype} of shape {shape:?}, got {}",
-                bytes.len()
-            )));
-        }
-        ffi::from_bytes(bytes, &shape, dtype)
-            .lift()
-            .map(Array::wrap)
-    }
-
-    /// A one-dimensional array of what the iterator yields.
-    ///
-    /// ```
-    /// # use zmlx::Array;
-    /// let x = Array::from_iter((1..4).map(|i| i * i))?;
-    /// assert_eq!(x.to_vec::<i32>()?, [1, 4, 9]);
-    /// # Ok::<(), zmlx::Error>(())
-    /// ```
-    #[track_caller]
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "fallible, unlike FromIterator"
-    )]
-    pub fn from_iter<T: Element>(values: impl IntoIterator<Item = T>) -> Result<Self> {
-        let data: Vec<T> = values.into_iter().collect();
-        let len = data.len();
-        Array::from_slice(&data, (len,))
-    }
-
-    /// A zero-dimensional array.
-    ///
-    /// ```
-    /// use zmlx::{Array, Dtype};
-    /// assert_eq!(Array::scalar(2.0f64)?.dtype(), Dtype::Float64);
-    /// # Ok::<(), zmlx::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn scalar<T: Element>(value: T) -> Result<Self> {
-        Array::from_slice(&[value], ())
-    }
-
-    /// A scalar on a thread that has given MLX up. `None` when there is no memory for it.
-    fn plain<T: Element>(value: &T) -> Option<Self> {
-        let raw = ffi::plain(element::bytes_of(std::slice::from_ref(value)), T::DTYPE);
-        (!raw.is_null()).then(|| Array::wrap(raw))
-    }
-
-    /// An array without elements.
-    #[track_caller]
-    pub(crate) fn empty(shape: &[i32], dtype: Dtype) -> Result<Self> {
-        ffi::from_bytes(&[], shape, dtype).lift().map(Array::wrap)
     }
 
     /// Length of each dimension.
@@ -287,132 +190,6 @@ impl Array {
     pub fn shares_data_with(&self, other: &Array) -> bool {
         ffi::same_data(self.raw(), other.raw())
     }
-
-    /// Computes this array now and waits for it.
-    ///
-    /// ```
-    /// # use zmlx::Array;
-    /// let x = Array::from(2.0f32).square()?;
-    /// x.eval()?;
-    /// assert_eq!(x.as_slice::<f32>()?, [4.0]);
-    /// # Ok::<(), zmlx::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn eval(&self) -> Result<()> {
-        crate::eval([self])
-    }
-
-    /// Borrows the elements without a copy. Does not evaluate.
-    ///
-    /// ```
-    /// # use zmlx::Array;
-    /// let x = Array::arange(3)?;
-    /// x.eval()?;
-    /// assert_eq!(x.as_slice::<i32>()?, [0, 1, 2]);
-    /// assert!(x.as_slice::<f32>().is_err()); // another dtype
-    /// # Ok::<(), zmlx::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`Error::Dtype`] when `T` is another type; [`Error::NotReady`] when the array
-    /// is not evaluated or its storage is strided.
-    #[track_caller]
-    pub fn as_slice<T: Element>(&self) -> Result<&[T]> {
-        element::view(self.raw())
-    }
-
-    /// The elements in row-major order. **Evaluates** the array.
-    ///
-    /// ```
-    /// # use zmlx::Array;
-    /// let x = Array::from_slice(&[1, 2, 3, 4], (2, 2))?.transpose(..)?;
-    /// assert_eq!(x.to_vec::<i32>()?, [1, 3, 2, 4]);
-    /// # Ok::<(), zmlx::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`Error::Dtype`] when `T` is another type, and whatever the evaluation fails with.
-    #[track_caller]
-    pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
-        copied(self.dense()?.as_slice()?)
-    }
-
-    /// The elements as raw bytes: dense, row-major, native endian. **Evaluates** the array.
-    ///
-    /// ```
-    /// # use zmlx::Array;
-    /// let x = Array::from_iter([1u8, 2])?;
-    /// assert_eq!(x.to_bytes()?, [1, 2]);
-    /// # Ok::<(), zmlx::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        copied(element::view_bytes(self.dense()?.raw())?)
-    }
-
-    /// This array evaluated, or an evaluated copy where its storage is strided.
-    #[track_caller]
-    fn dense(&self) -> Result<Cow<'_, Array>> {
-        self.eval()?;
-        if self.size() == 0 || self.is_row_contiguous() {
-            return Ok(Cow::Borrowed(self));
-        }
-        let copy = self.contiguous()?;
-        copy.eval()?;
-        Ok(Cow::Owned(copy))
-    }
-
-    /// The one element of an array of size 1. **Evaluates** the array.
-    ///
-    /// ```
-    /// # use zmlx::Array;
-    /// assert_eq!(Array::arange(4)?.sum(..)?.item::<i32>()?, 6);
-    /// assert!(Array::arange(4)?.item::<i32>().is_err()); // four elements
-    /// # Ok::<(), zmlx::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`Error::Shape`] for any other size, else as [`to_vec`](Self::to_vec).
-    #[track_caller]
-    pub fn item<T: Element>(&self) -> Result<T> {
-        match self.size() {
-            1 => Ok(self.to_vec()?[0]),
-            n => Err(Error::shape(format!(
-                "`item`: expected an array of one element, got {n} (shape {:?})",
-                self.shape()
-            ))),
-        }
-    }
-
-    /// The text MLX prints for the values. **Evaluates** the array.
-    ///
-    /// ```
-    /// # use zmlx::Array;
-    /// assert_eq!(Array::arange(3)?.to_text()?, "array([0, 1, 2], dtype=int32)");
-    /// # Ok::<(), zmlx::Error>(())
-    /// ```
-    #[track_caller]
-    pub fn to_text(&self) -> Result<String> {
-        self.eval()?;
-        ffi::show(self.raw()).lift()
-    }
-}
-
-/// A copy, unless there is no memory for it.
-#[track_caller]
-fn copied<T: Copy>(values: &[T]) -> Result<Vec<T>> {
-    let mut copy = Vec::new();
-    if copy.try_reserve_exact(values.len()).is_err() {
-        return Err(Error::Memory {
-            message: format!(
-                "out of memory: there is no room for a copy of {} bytes",
-                size_of_val(values)
-            ),
-            at: std::panic::Location::caller(),
-        });
-    }
-    copy.extend_from_slice(values);
-    Ok(copy)
 }
 
 impl Clone for Array {

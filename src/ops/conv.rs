@@ -1,105 +1,12 @@
 //! Convolutions (cross-correlations, as in neural networks).
 
-use super::{IntoInts, done};
+use super::conv_settings::Conv;
+use super::done;
 use crate::bridge::ops::conv::ffi;
 use crate::stream::current;
 use crate::{Array, Dtype, Error, Result};
 
-/// Settings of a convolution. Each takes one number for all spatial dimensions or one for
-/// each: `Conv::new().stride(2).padding([1, 2])`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Conv {
-    stride: Vec<i32>,
-    low: Vec<i32>,
-    high: Vec<i32>,
-    dilation: Vec<i32>,
-    input_dilation: Vec<i32>,
-    output_padding: Vec<i32>,
-    groups: i32,
-    flip: bool,
-}
-
-impl Default for Conv {
-    fn default() -> Self {
-        Conv::new()
-    }
-}
-
 impl Conv {
-    /// Stride and dilations 1, no padding, one group.
-    pub fn new() -> Self {
-        Conv {
-            stride: vec![1],
-            low: vec![0],
-            high: vec![0],
-            dilation: vec![1],
-            input_dilation: vec![1],
-            output_padding: vec![0],
-            groups: 1,
-            flip: false,
-        }
-    }
-
-    /// Steps between positions of the filter, from 1.
-    pub fn stride(mut self, stride: impl IntoInts) -> Self {
-        self.stride = stride.into_ints();
-        self
-    }
-
-    /// Zeros added at both ends of each spatial dimension.
-    pub fn padding(mut self, padding: impl IntoInts) -> Self {
-        self.low = padding.into_ints();
-        self.high.clone_from(&self.low);
-        self
-    }
-
-    /// Zeros added before and after; a negative number cuts. Not for transposed convolutions.
-    pub fn padding_lo_hi(mut self, low: impl IntoInts, high: impl IntoInts) -> Self {
-        self.low = low.into_ints();
-        self.high = high.into_ints();
-        self
-    }
-
-    /// Steps between elements of the filter, from 1.
-    pub fn dilation(mut self, dilation: impl IntoInts) -> Self {
-        self.dilation = dilation.into_ints();
-        self
-    }
-
-    /// Steps between elements of the input, from 1. For [`Array::conv_general`] only.
-    pub fn input_dilation(mut self, dilation: impl IntoInts) -> Self {
-        self.input_dilation = dilation.into_ints();
-        self
-    }
-
-    /// Zeros added to one end of the output. For transposed convolutions only.
-    pub fn output_padding(mut self, padding: impl IntoInts) -> Self {
-        self.output_padding = padding.into_ints();
-        self
-    }
-
-    /// Groups of channels convolved on their own.
-    ///
-    /// ```
-    /// use zmlx::{Array, ops};
-    /// // Each of the two channels has a filter of its own.
-    /// let x = Array::from_slice(&[1.0f32, 2.0, 3.0, 4.0], (1, 2, 2))?;
-    /// let w = Array::from_slice(&[10.0f32, 100.0], (2, 1, 1))?;
-    /// let y = x.conv1d(&w, ops::Conv::new().groups(2))?;
-    /// assert_eq!(y.to_vec::<f32>()?, [10.0, 200.0, 30.0, 400.0]);
-    /// # Ok::<(), zmlx::Error>(())
-    /// ```
-    pub fn groups(mut self, groups: i32) -> Self {
-        self.groups = groups;
-        self
-    }
-
-    /// Whether the filter is mirrored, as in mathematics. For [`Array::conv_general`] only.
-    pub fn flip(mut self, flip: bool) -> Self {
-        self.flip = flip;
-        self
-    }
-
     /// One number for each of `n` dimensions, none below its least.
     #[track_caller]
     fn spread(&self, x: &Array, w: &Array, n: usize) -> Result<Conv> {

@@ -1,7 +1,8 @@
 //! Products of which both factors are quantized.
 
 use super::done;
-use super::quantized::{NVFP4_REACH, Pick, QuantMode, Quantized};
+use super::quantization::QuantMode;
+use super::quantized::{NVFP4_REACH, Pick, Quantized};
 use crate::array::maybe;
 use crate::bridge::ops::quantized::ffi;
 use crate::stream::current;
