@@ -140,19 +140,33 @@ fn implemented(line: &str) -> Option<String> {
     }
 }
 
+/// Whether the file declares this type for the crate alone.
+fn is_private(text: &str, owner: &str) -> bool {
+    text.lines().any(|line| {
+        let code = line.strip_prefix("pub").filter(|rest| rest.starts_with('('));
+        let code = code.and_then(|rest| rest.split_once(") "));
+        let code = code.map_or(line, |(_, rest)| rest);
+        let kind = ["struct ", "enum "].iter().find_map(|k| code.strip_prefix(k));
+        kind.is_some_and(|rest| name(rest) == owner)
+    })
+}
+
 /// The public functions of a file, those in the rows of tables included.
 fn functions(text: &str) -> Vec<Function> {
     let mut found = Vec::new();
     let (mut docs, mut owner, mut table, mut of_trait) = (Vec::new(), None, false, false);
     let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
     let lines: Vec<&str> = text.lines().collect();
+    let mut attribute = false;
     for (i, line) in lines.iter().enumerate() {
+        // Attributes stand between the documentation and the function.
+        if attribute || line.trim_start().starts_with("#[") {
+            attribute = !line.trim_end().ends_with(']');
+            continue;
+        }
         if let Some(said) = doc(line, "///") {
             docs.push(said.trim().to_owned());
             continue;
-        }
-        if line.trim_start().starts_with("#[") {
-            continue; // attributes stand between the documentation and the function
         }
         if let Some((head, _)) = line.split_once("! {") {
             table = TABLES.contains(&head);
@@ -180,7 +194,8 @@ fn functions(text: &str) -> Vec<Function> {
             (None, None) if row => name(code),
             _ => String::new(),
         };
-        if found_name.starts_with(char::is_lowercase) {
+        let hidden = owner.as_ref().is_some_and(|o| is_private(text, o));
+        if found_name.starts_with(char::is_lowercase) && !hidden {
             let rest = lines[i..].join("\n");
             let end = match of_family {
                 true => rest.find("\n}"),
@@ -208,15 +223,20 @@ fn calls(code: &str, name: &str) -> bool {
     })
 }
 
-fn shown(function: &Function, beside: &str) -> Shown {
+/// `beside` are the examples near the function, `of_module` all of its module.
+fn shown(function: &Function, beside: &str, of_module: &str) -> Shown {
     let own = function.docs.iter().any(|line| line.starts_with("```"));
     let in_table = function.signature.contains(" => ");
     if own || in_table {
         return Shown::Itself;
     }
     // An array has too many methods to look for them elsewhere.
-    let method = function.owner.as_deref().is_some_and(|o| o != "Array");
-    if method && calls(beside, &function.name) {
+    let owner = function.owner.as_deref();
+    let method = owner.is_some_and(|o| o != "Array");
+    // A type that a macro declares is documented where the macro is used.
+    let of_macro = owner.is_some_and(|o| o.starts_with('$'));
+    let near = if of_macro { of_module } else { beside };
+    if method && calls(near, &function.name) {
         return Shown::Beside;
     }
     let fallible = function.signature.contains("Result");
@@ -252,11 +272,13 @@ fn each_function_has_an_example() {
     let (mut counts, mut missing) = ([0; 3], Vec::new());
     for module in MODULES {
         let before = counts;
+        let texts = files(module).into_iter().map(|f| fs::read_to_string(f).unwrap());
+        let of_module: String = texts.map(|text| examples(&text)).collect();
         for file in files(module) {
             let text = fs::read_to_string(&file).unwrap();
             let beside = beside(&file, module);
             for function in functions(&text) {
-                match shown(&function, &beside) {
+                match shown(&function, &beside, &of_module) {
                     Shown::Itself => counts[0] += 1,
                     Shown::Beside => counts[1] += 1,
                     Shown::Plain => counts[2] += 1,
@@ -291,7 +313,7 @@ fn functions_are_found() {
     let names: Vec<&str> = all.iter().map(|f| f.name.as_str()).collect();
     assert_eq!(names, ["floor", "other", "scale", "len", "call"]);
     let beside = examples(text);
-    let how: Vec<Shown> = all.iter().map(|f| shown(f, &beside)).collect();
+    let how: Vec<Shown> = all.iter().map(|f| shown(f, &beside, "")).collect();
     assert_eq!(
         how,
         [

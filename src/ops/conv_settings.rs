@@ -4,6 +4,22 @@ use super::IntoInts;
 
 /// Settings of a convolution. Each takes one number for all spatial dimensions or one for
 /// each: `Conv::new().stride(2).padding([1, 2])`.
+///
+/// ```
+/// use zmlx::ops::Conv;
+/// # use zmlx::{Array, Dtype};
+/// let x = Array::ones((1, 8, 1), Dtype::Float32)?;
+/// let w = Array::ones((1, 3, 1), Dtype::Float32)?;
+/// let length = |conv: Conv| Ok::<_, zmlx::Error>(x.conv_general(&w, conv)?.shape()[1]);
+/// assert_eq!(length(Conv::new())?, 6);
+/// assert_eq!(length(Conv::new().stride(2).padding(1))?, 4);
+/// assert_eq!(length(Conv::new().dilation(2))?, 4); // the filter reaches over 5 elements
+/// assert_eq!(length(Conv::new().padding_lo_hi(2, 0).flip(true))?, 8);
+/// assert_eq!(length(Conv::new().input_dilation(2))?, 13); // 15 elements, every second one 0
+/// let longer = x.conv_transpose1d(&w, Conv::new().stride(2).output_padding(1))?;
+/// assert_eq!(longer.shape(), [1, 18, 1]);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conv {
     pub(super) stride: Vec<i32>,
