@@ -126,10 +126,10 @@ pub fn cross_entropy(logits: &Array, targets: &Array) -> Result<Array> {
 ///
 /// ```
 /// use zmlx::{Array, fast};
-/// let double = fast::metal_kernel("double", ["x"], ["out"])
+/// let twice = fast::metal_kernel("twice", ["x"], ["out"])
 ///     .source("uint i = thread_position_in_grid.x; out[i] = 2 * x[i];")
 ///     .build()?;
-/// let [y] = double.launch(&[&Array::from_iter([1.0f32, 2.0])?]).run()?;
+/// let [y] = twice.launch(&[&Array::from_iter([1.0f32, 2.0])?]).run()?;
 /// assert_eq!(y.to_vec::<f32>()?, [2.0, 4.0]);
 /// # Ok::<(), zmlx::Error>(())
 /// ```

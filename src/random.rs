@@ -32,8 +32,7 @@ mod choices;
 mod floats;
 mod sequence;
 
-use self::checks::{FINITE, FROM_0, checked, choices, single, without};
-use crate::array::maybe;
+use self::checks::checked;
 use crate::bridge::random::ffi;
 use crate::error::Here;
 use crate::ops::{done, done_list};

@@ -9,7 +9,6 @@ mod print;
 mod read;
 mod shape;
 
-use std::borrow::Cow;
 use std::marker::PhantomData;
 
 use cxx::{CxxVector, UniquePtr};
@@ -19,7 +18,7 @@ pub use self::index::{Ellipsis, IndexItem, IntoIndex, IntoIndexItem, NewAxis, st
 pub(crate) use self::shape::element_count;
 pub use self::shape::{Axes, IntoAxes, IntoShape, keepdims};
 use crate::bridge::array::ffi;
-use crate::bridge::{ArrayRef, element};
+use crate::bridge::ArrayRef;
 use crate::error::Lift;
 use crate::{Dtype, Error, Result};
 

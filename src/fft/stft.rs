@@ -189,7 +189,7 @@ impl Stft<'_> {
     /// ```
     /// use zmlx::{Array, Dtype, fft};
     /// let x = Array::ones(64, Dtype::Float32)?;
-    /// let zeros = fft::stft(&x, 16).hop(8).pad(fft::FramePad::Zeros).call()?;
+    /// let zeros = fft::stft(&x, 16).hop(8).pad(fft::FramePad::Constant).call()?;
     /// // The first frame has zeros in its first half, the fifth has none.
     /// let loudness = zeros.abs()?.index(0)?;
     /// assert!(loudness.index(0)?.item::<f32>()? < loudness.index(4)?.item::<f32>()?);

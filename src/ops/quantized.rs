@@ -185,11 +185,11 @@ impl Array {
     /// ```
     /// use zmlx::ops::{QuantMode, Quantization};
     /// # use zmlx::{Array, Dtype};
-    /// let w = Array::full((1, 16), 3.0f32, Dtype::Float32)?;
+    /// let w = Array::full((1, 32), 3.0f32, Dtype::Float32)?;
     /// // The scale is the largest absolute value of the whole.
     /// let scale = w.abs()?.max(..)?;
     /// let q = w.quantize_scaled(Quantization::of(QuantMode::Nvfp4), Some(&scale))?;
-    /// assert_eq!(q.dequantize()?.astype(Dtype::Float32)?.to_vec::<f32>()?, [3.0; 16]);
+    /// assert_eq!(q.dequantize()?.astype(Dtype::Float32)?.to_vec::<f32>()?, [3.0; 32]);
     /// # Ok::<(), zmlx::Error>(())
     /// ```
     #[track_caller]

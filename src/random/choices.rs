@@ -1,11 +1,9 @@
 //! Integers, truth values and choices among what is there.
 
-use super::checks::{FINITE, FROM_0, checked, choices, single, without};
-use super::{Sampler, bounds};
-use crate::array::maybe;
+use super::checks::{FINITE, checked, choices, without};
+use super::{Sampler, bounds, split};
 use crate::bridge::random::ffi;
-use crate::error::Here;
-use crate::ops::{done, done_list};
+use crate::ops::done;
 use crate::stream::current;
 use crate::{Array, Dtype, Error, IntoShape, Operand, Result};
 

@@ -1,11 +1,10 @@
 //! Real numbers: uniform, normal and further distributions.
 
-use super::checks::{FINITE, FROM_0, checked, choices, single, without};
+use super::checks::{FINITE, FROM_0, checked, single};
 use super::{Sampler, bounds};
 use crate::array::maybe;
 use crate::bridge::random::ffi;
-use crate::error::Here;
-use crate::ops::{done, done_list};
+use crate::ops::done;
 use crate::stream::current;
 use crate::{Array, Dtype, Error, IntoShape, Operand, Result};
 

@@ -1,9 +1,9 @@
 //! Factors multiply to the matrix, in float64; inverses and solutions.
 
 use rstest::rstest;
-use zmlx::linalg::{self, NormOrder, Triangle};
+use zmlx::Result;
+use zmlx::linalg::{self, Triangle};
 use zmlx::prelude::*;
-use zmlx::{Result, with_device};
 
 use super::support::*;
 use super::*;

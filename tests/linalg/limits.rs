@@ -1,9 +1,7 @@
 //! Matrices without elements, and what is refused.
 
-use rstest::rstest;
 use zmlx::linalg::{self, NormOrder, Triangle};
 use zmlx::prelude::*;
-use zmlx::{Result, with_device};
 
 use super::support::*;
 use super::*;

@@ -1,9 +1,7 @@
 //! Norms of vectors and matrices, and cross products.
 
-use rstest::rstest;
-use zmlx::linalg::{self, NormOrder, Triangle};
+use zmlx::linalg::{self, NormOrder};
 use zmlx::prelude::*;
-use zmlx::{Result, with_device};
 
 use super::support::*;
 use super::*;

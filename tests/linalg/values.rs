@@ -1,9 +1,8 @@
 //! Eigenvalues and determinants.
 
 use rstest::rstest;
-use zmlx::linalg::{self, NormOrder, Triangle};
+use zmlx::linalg::{self, Triangle};
 use zmlx::prelude::*;
-use zmlx::{Result, with_device};
 
 use super::support::*;
 use super::*;
