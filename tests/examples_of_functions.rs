@@ -143,10 +143,14 @@ fn implemented(line: &str) -> Option<String> {
 /// Whether the file declares this type for the crate alone.
 fn is_private(text: &str, owner: &str) -> bool {
     text.lines().any(|line| {
-        let code = line.strip_prefix("pub").filter(|rest| rest.starts_with('('));
+        let code = line
+            .strip_prefix("pub")
+            .filter(|rest| rest.starts_with('('));
         let code = code.and_then(|rest| rest.split_once(") "));
         let code = code.map_or(line, |(_, rest)| rest);
-        let kind = ["struct ", "enum "].iter().find_map(|k| code.strip_prefix(k));
+        let kind = ["struct ", "enum "]
+            .iter()
+            .find_map(|k| code.strip_prefix(k));
         kind.is_some_and(|rest| name(rest) == owner)
     })
 }
@@ -186,7 +190,9 @@ fn functions(text: &str) -> Vec<Function> {
             .strip_prefix("pub fn ")
             .or_else(|| code.strip_prefix("pub const fn "));
         let plain = line.trim_start().strip_prefix("fn ");
-        let of_family = lines.get(i + 1).is_some_and(|l| l.trim_start().starts_with("formula:"));
+        let of_family = lines
+            .get(i + 1)
+            .is_some_and(|l| l.trim_start().starts_with("formula:"));
         let row = table && !docs.is_empty();
         let found_name = match (public, plain) {
             (Some(rest), _) => name(rest),
@@ -272,7 +278,9 @@ fn each_function_has_an_example() {
     let (mut counts, mut missing) = ([0; 3], Vec::new());
     for module in MODULES {
         let before = counts;
-        let texts = files(module).into_iter().map(|f| fs::read_to_string(f).unwrap());
+        let texts = files(module)
+            .into_iter()
+            .map(|f| fs::read_to_string(f).unwrap());
         let of_module: String = texts.map(|text| examples(&text)).collect();
         for file in files(module) {
             let text = fs::read_to_string(&file).unwrap();

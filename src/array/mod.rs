@@ -17,8 +17,8 @@ pub use self::convert::Operand;
 pub use self::index::{Ellipsis, IndexItem, IntoIndex, IntoIndexItem, NewAxis, step};
 pub(crate) use self::shape::element_count;
 pub use self::shape::{Axes, IntoAxes, IntoShape, keepdims};
-use crate::bridge::array::ffi;
 use crate::bridge::ArrayRef;
+use crate::bridge::array::ffi;
 use crate::error::Lift;
 use crate::{Dtype, Error, Result};
 

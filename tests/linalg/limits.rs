@@ -3,7 +3,6 @@
 use zmlx::linalg::{self, NormOrder, Triangle};
 use zmlx::prelude::*;
 
-use super::support::*;
 use super::*;
 
 #[test]
@@ -120,7 +119,7 @@ fn refusals() {
                 "{i}: {error} lacks {text}"
             );
             assert!(
-                error.site().unwrap().file().ends_with("linalg.rs"),
+                error.site().unwrap().file().ends_with("limits.rs"),
                 "{i}: {error}"
             );
         }

@@ -13,7 +13,7 @@ use zmlx::prelude::*;
 use zmlx::with_device;
 
 /// The largest difference of two arrays, in float64 on the CPU.
-pub fn apart(a: &Array, b: &Array) -> f64 {
+pub(crate) fn apart(a: &Array, b: &Array) -> f64 {
     assert_eq!(a.shape(), b.shape());
     let difference = match a.dtype() == C64 || b.dtype() == C64 {
         true => a.subtract(b).unwrap().abs().unwrap(),
@@ -35,13 +35,13 @@ pub fn apart(a: &Array, b: &Array) -> f64 {
 }
 
 #[track_caller]
-pub fn same(a: &Array, b: &Array, bound: f64) {
+pub(crate) fn same(a: &Array, b: &Array, bound: f64) {
     let distance = apart(a, b);
     assert!(distance <= bound, "{distance} apart: {a:?} and {b:?}");
 }
 
 /// Numbers from -1 to 1 of this dtype.
-pub fn random(rng: &mut Rng, shape: &[i32], dtype: Dtype) -> Array {
+pub(crate) fn random(rng: &mut Rng, shape: &[i32], dtype: Dtype) -> Array {
     let real = rng.array(shape, -1.0, 1.0);
     match dtype {
         C64 => {
@@ -57,7 +57,7 @@ pub fn random(rng: &mut Rng, shape: &[i32], dtype: Dtype) -> Array {
 }
 
 /// The transposed matrices, conjugated.
-pub fn adjoint(a: &Array) -> Array {
+pub(crate) fn adjoint(a: &Array) -> Array {
     let t = a.swapaxes(-1, -2).unwrap();
     if a.dtype() == C64 {
         t.conjugate().unwrap()
@@ -66,7 +66,7 @@ pub fn adjoint(a: &Array) -> Array {
     }
 }
 
-pub fn identity(a: &Array, n: i32) -> Array {
+pub(crate) fn identity(a: &Array, n: i32) -> Array {
     let mut shape = a.shape().to_vec();
     let last = shape.len() - 2;
     shape[last..].fill(n);
@@ -77,10 +77,10 @@ pub fn identity(a: &Array, n: i32) -> Array {
 }
 
 /// A few roundings of products of up to twenty terms below 1, times what an inverse of a well-conditioned matrix adds.
-pub fn bound(dtype: Dtype) -> f64 {
+pub(crate) fn bound(dtype: Dtype) -> f64 {
     if dtype == F64 { 1e-12 } else { 2e-5 }
 }
 
-pub fn on_cpu(body: impl FnOnce() + Send + 'static) {
+pub(crate) fn on_cpu(body: impl FnOnce() + Send + 'static) {
     on_worker(|| with_device(Device::CPU, body));
 }

@@ -295,15 +295,22 @@ kk_flash_rows<T, TG, BM, BN, DP, STAGES>(
     (threadgroup S*)(qs), (threadgroup S*)(ks), (threadgroup S*)(vs), at);
 ");
 
-const DQ: &str = concat!(of_queries!(), "\
+const DQ: &str = concat!(
+    of_queries!(),
+    "\
 threadgroup kk_tile_line qs[kk_tile_lines<S>(kk_tile_room<L, BM, DP>::size)];
 threadgroup kk_tile_line gs[kk_tile_lines<S>(kk_tile_room<L, BM, DP>::size)];
 threadgroup kk_tile_line ks[kk_tile_lines<S>(kk_tile_room<L, BN, DP>::size)];
 threadgroup kk_tile_line kt[TG == 1 ? kk_tile_lines<S>(kk_tile_room<L, DP, BN, false>::size) : 1];
 threadgroup kk_tile_line vt[kk_tile_lines<S>(kk_tile_room<L, DP, BN, (TG != 1)>::size)];
-", place!(), scores!("block * BM", "0"), "\
+",
+    place!(),
+    scores!("block * BM", "0"),
+    "\
 const size_t row = (size_t(b) * heads + head) * queries;
-", columns!(), "\
+",
+    columns!(),
+    "\
 kk_flash_dq<T, TG, BM, BN, DP>(
     q + (b * q_strides[0] + head * q_strides[1]), q_strides[2], q_strides[3],
     k + (b * k_strides[0] + shared * k_strides[1]), k_strides[2], k_strides[3],
@@ -312,7 +319,8 @@ kk_flash_dq<T, TG, BM, BN, DP>(
     out + row * d, d, float(scale), f,
     (threadgroup S*)(qs), (threadgroup S*)(gs), (threadgroup S*)(ks), (threadgroup S*)(kt),
     (threadgroup S*)(vt), at);
-");
+"
+);
 
 const DKV: &str = concat!("\
 const int blocks = (keys + BN - 1) / BN;
