@@ -14,6 +14,7 @@ chapters! {
     Metal "metal.md"
     Derivatives "derivatives.md"
     Rows "rows.md"
+    Cookbook "cookbook.md"
     Autotuning "autotuning.md"
     Testing "testing.md"
     Debugging "debugging.md"

@@ -36,6 +36,16 @@ pub use self::rope::{Rope, rope};
 /// `x` has any shape `(.., n)`, `weight` the shape `(n,)`; `None` stands for ones. The
 /// result has the shape of `x` and the dtype both promote to.
 ///
+/// ```
+/// use zmlx::{Array, fast};
+/// let x = Array::from_iter([3.0f32, 4.0])?;
+/// let y = fast::rms_norm(&x, None, 0.0)?;
+/// // Divided by the root of 12.5.
+/// let want = Array::from_iter([0.848528f32, 1.131371])?;
+/// assert!(y.allclose(&want, (1e-4, 0.0))?.item::<bool>()?);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
+///
 /// # Errors
 /// [`Error::Shape`] for other shapes, [`Error::Dtype`] or [`Error::Argument`] when
 /// the dtype is not a float one.
@@ -49,6 +59,16 @@ pub fn rms_norm<'a>(x: &Array, weight: impl Into<Option<&'a Array>>, eps: f32) -
 ///
 /// `x` has any shape `(.., n)`, `weight` and `bias` the shape `(n,)`; `None` stands for ones and
 /// zeros. The result has the shape of `x` and the dtype all promote to.
+///
+/// ```
+/// use zmlx::{Array, fast};
+/// let x = Array::from_iter([1.0f32, 3.0])?;
+/// let weight = Array::from_iter([1.0f32, 10.0])?;
+/// let y = fast::layer_norm(&x, &weight, None, 0.0)?;
+/// let want = Array::from_iter([-1.0f32, 10.0])?;
+/// assert!(y.allclose(&want, (1e-4, 0.0))?.item::<bool>()?);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 ///
 /// # Errors
 /// [`Error::Shape`] for other shapes, [`Error::Dtype`] or [`Error::Argument`] when
@@ -69,6 +89,16 @@ pub fn layer_norm<'a, 'b>(
 /// `logits` has the shape `(.., classes)`, `targets` the shape before the last dimension and
 /// an integer dtype. The result has the shape of `targets`. A negative index counts from
 /// the last class; one out of range stands for the nearest class.
+///
+/// ```
+/// use zmlx::{Array, Dtype, fast};
+/// let logits = Array::zeros((2, 4), Dtype::Float32)?;
+/// let targets = Array::from_iter([0, 3])?;
+/// let loss = fast::cross_entropy(&logits, &targets)?;
+/// // All four classes are as likely.
+/// assert!((loss.index(0)?.item::<f32>()? - 4f32.ln()).abs() < 1e-5);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 ///
 /// # Errors
 /// [`Error::Shape`] for other shapes or no classes, [`Error::Dtype`] or [`Error::Argument`]
@@ -93,6 +123,16 @@ pub fn cross_entropy(logits: &Array, targets: &Array) -> Result<Array> {
 
 /// Starts the description of a custom kernel: [`MetalKernel::new`](crate::MetalKernel::new)
 /// under MLX's name.
+///
+/// ```
+/// use zmlx::{Array, fast};
+/// let twice = fast::metal_kernel("twice", ["x"], ["out"])
+///     .source("uint i = thread_position_in_grid.x; out[i] = 2 * x[i];")
+///     .build()?;
+/// let [y] = twice.launch(&[&Array::from_iter([1.0f32, 2.0])?]).run()?;
+/// assert_eq!(y.to_vec::<f32>()?, [2.0, 4.0]);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 pub fn metal_kernel<I, O>(name: &str, inputs: I, outputs: O) -> crate::metal::KernelBuilder
 where
     I: IntoIterator<Item: Into<String>>,

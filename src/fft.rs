@@ -94,28 +94,126 @@ macro_rules! transforms {
 transforms! {
     /// The discrete Fourier transform along one axis, the last by default: `y[k] = sum_j a[j] exp(-2 pi i j k / n)`. The result is
     /// complex64.
+    ///
+    /// ```
+    /// use zmlx::{Array, fft};
+    /// let x = Array::from_iter([1.0f32, 0.0, 0.0, 0.0])?;
+    /// // A pulse has all frequencies.
+    /// let y = fft::fft(&x).call()?;
+    /// assert_eq!(y.real()?.to_vec::<f32>()?, [1.0; 4]);
+    /// assert_eq!(fft::fft(&x).n(8).axis(0).norm(fft::FftNorm::Ortho).call()?.shape(), [8]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     fft: Complex, -1;
     /// The inverse of [`fft()`].
+    ///
+    /// ```
+    /// use zmlx::{Array, fft};
+    /// let x = Array::from_iter([4.0f32, 0.0, 0.0, 0.0])?;
+    /// assert_eq!(fft::ifft(&x).call()?.real()?.to_vec::<f32>()?, [1.0; 4]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ifft: ComplexInverse, -1;
     /// [`fft()`] along two axes, the last two by default.
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype, fft};
+    /// let x = Array::ones((2, 2), Dtype::Float32)?;
+    /// assert_eq!(fft::fft2(&x).call()?.real()?.to_vec::<f32>()?, [4.0, 0.0, 0.0, 0.0]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     fft2: Complex, [-2, -1];
     /// The inverse of [`fft2`].
+    ///
+    /// ```
+    /// use zmlx::{Array, fft};
+    /// let x = Array::from_slice(&[4.0f32, 0.0, 0.0, 0.0], (2, 2))?;
+    /// assert_eq!(fft::ifft2(&x).call()?.real()?.to_vec::<f32>()?, [1.0; 4]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ifft2: ComplexInverse, [-2, -1];
     /// [`fft()`] along several axes, all by default.
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype, fft};
+    /// let x = Array::ones((2, 2, 2), Dtype::Float32)?;
+    /// assert_eq!(fft::fftn(&x).call()?.real()?.index((0, 0, 0))?.item::<f32>()?, 8.0);
+    /// // Two of the axes, padded with zeros.
+    /// assert_eq!(fft::fftn(&x).axes([0, 2]).sizes((4, 4)).call()?.shape(), [4, 2, 4]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     fftn: Complex, ..;
     /// The inverse of [`fftn`].
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype, fft};
+    /// let x = Array::ones((2, 2, 2), Dtype::Float32)?;
+    /// let again = fft::ifftn(&fft::fftn(&x).call()?).call()?;
+    /// assert!(again.real()?.allclose(&x, (1e-5, 0.0))?.item::<bool>()?);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ifftn: ComplexInverse, ..;
     /// [`fft()`] of a real array: the first n / 2 + 1 elements, of which the others are the conjugates.
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype, fft};
+    /// let x = Array::ones(8, Dtype::Float32)?;
+    /// let y = fft::rfft(&x).call()?;
+    /// assert_eq!(y.real()?.to_vec::<f32>()?, [8.0, 0.0, 0.0, 0.0, 0.0]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     rfft: Real, -1;
     /// The inverse of [`rfft`], float32: n elements from n / 2 + 1. Without [`n`](Fft::n) the result has an even number, 2 (m - 1) of m.
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype, fft};
+    /// let x = Array::ones(5, Dtype::Float32)?;
+    /// let y = fft::irfft(&fft::rfft(&x).call()?).n(5).call()?; // an odd number is said
+    /// assert!(y.allclose(&x, (1e-5, 0.0))?.item::<bool>()?);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     irfft: RealInverse, -1;
     /// [`fft2`] of a real array; the last of the axes has half of the spectrum, as with [`rfft`].
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype, fft};
+    /// let x = Array::ones((4, 4), Dtype::Float32)?;
+    /// let y = fft::rfft2(&x).call()?;
+    /// assert_eq!(y.shape(), [4, 3]);
+    /// assert_eq!(y.real()?.index((0, 0))?.item::<f32>()?, 16.0);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     rfft2: Real, [-2, -1];
     /// The inverse of [`rfft2`].
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype, fft};
+    /// let x = Array::ones((4, 4), Dtype::Float32)?;
+    /// let y = fft::irfft2(&fft::rfft2(&x).call()?).call()?;
+    /// assert!(y.allclose(&x, (1e-5, 0.0))?.item::<bool>()?);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     irfft2: RealInverse, [-2, -1];
     /// [`fftn`] of a real array; the last of the axes has half of the spectrum, as with [`rfft`].
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype, fft};
+    /// let x = Array::ones((2, 4, 4), Dtype::Float32)?;
+    /// let y = fft::rfftn(&x).call()?;
+    /// assert_eq!(y.shape(), [2, 4, 3]);
+    /// assert_eq!(y.real()?.index((0, 0, 0))?.item::<f32>()?, 32.0);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     rfftn: Real, ..;
     /// The inverse of [`rfftn`].
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype, fft};
+    /// let x = Array::ones((2, 4, 4), Dtype::Float32)?;
+    /// let y = fft::irfftn(&fft::rfftn(&x).call()?).call()?;
+    /// assert!(y.allclose(&x, (1e-5, 0.0))?.item::<bool>()?);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     irfftn: RealInverse, ..;
 }
 

@@ -44,6 +44,13 @@ const FULL: IndexItem = IndexItem::Slice {
 
 /// A range by steps, in [`Array::index`]: `step(.., -1)` reverses, `step(1..9, 2)` takes
 /// every second. Backwards, a range goes from its start down to, and without, its stop.
+///
+/// ```
+/// use zmlx::{Array, step};
+/// let x = Array::arange(6)?;
+/// assert_eq!(x.index(step(.., -2))?.to_vec::<i32>()?, [5, 3, 1]);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 pub fn step(range: impl IntoIndexItem, by: i32) -> IndexItem {
     match range.into_item() {
         IndexItem::Slice {

@@ -3,11 +3,12 @@
 mod convert;
 pub(crate) mod fit;
 mod index;
+mod make;
 mod numbers;
 mod print;
+mod read;
 mod shape;
 
-use std::borrow::Cow;
 use std::marker::PhantomData;
 
 use cxx::{CxxVector, UniquePtr};
@@ -16,8 +17,8 @@ pub use self::convert::Operand;
 pub use self::index::{Ellipsis, IndexItem, IntoIndex, IntoIndexItem, NewAxis, step};
 pub(crate) use self::shape::element_count;
 pub use self::shape::{Axes, IntoAxes, IntoShape, keepdims};
+use crate::bridge::ArrayRef;
 use crate::bridge::array::ffi;
-use crate::bridge::{ArrayRef, element};
 use crate::error::Lift;
 use crate::{Dtype, Error, Result};
 
@@ -83,75 +84,6 @@ impl Array {
         ArrayRef::new(self.raw())
     }
 
-    /// A new array with the values of `data` in row-major order.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] when the shape does not hold exactly `data.len()` elements.
-    #[track_caller]
-    pub fn from_slice<T: Element>(data: &[T], shape: impl IntoShape) -> Result<Self> {
-        let shape = shape.into_shape()?;
-        let want = shape::element_count(&shape)?;
-        if want != data.len() {
-            return Err(Error::shape(format!(
-                "`data`: expected {want} elements for shape {shape:?}, got {}",
-                data.len()
-            )));
-        }
-        ffi::from_bytes(element::bytes_of(data), &shape, T::DTYPE)
-            .lift()
-            .map(Array::wrap)
-    }
-
-    /// A new array of any dtype from raw bytes: dense, row-major, native endian. Of bools each byte but 0
-    /// is true.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] when there are not exactly as many bytes as the shape and dtype need.
-    #[track_caller]
-    pub fn from_bytes(bytes: &[u8], shape: impl IntoShape, dtype: Dtype) -> Result<Self> {
-        let shape = shape.into_shape()?;
-        let want = shape::element_count(&shape)? * dtype.size();
-        if want != bytes.len() {
-            return Err(Error::shape(format!(
-                "`bytes`: expected {want} for {dtype} of shape {shape:?}, got {}",
-                bytes.len()
-            )));
-        }
-        ffi::from_bytes(bytes, &shape, dtype)
-            .lift()
-            .map(Array::wrap)
-    }
-
-    /// A one-dimensional array of what the iterator yields.
-    #[track_caller]
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "fallible, unlike FromIterator"
-    )]
-    pub fn from_iter<T: Element>(values: impl IntoIterator<Item = T>) -> Result<Self> {
-        let data: Vec<T> = values.into_iter().collect();
-        let len = data.len();
-        Array::from_slice(&data, (len,))
-    }
-
-    /// A zero-dimensional array.
-    #[track_caller]
-    pub fn scalar<T: Element>(value: T) -> Result<Self> {
-        Array::from_slice(&[value], ())
-    }
-
-    /// A scalar on a thread that has given MLX up. `None` when there is no memory for it.
-    fn plain<T: Element>(value: &T) -> Option<Self> {
-        let raw = ffi::plain(element::bytes_of(std::slice::from_ref(value)), T::DTYPE);
-        (!raw.is_null()).then(|| Array::wrap(raw))
-    }
-
-    /// An array without elements.
-    #[track_caller]
-    pub(crate) fn empty(shape: &[i32], dtype: Dtype) -> Result<Self> {
-        ffi::from_bytes(&[], shape, dtype).lift().map(Array::wrap)
-    }
-
     /// Length of each dimension.
     pub fn shape(&self) -> &[i32] {
         ffi::dims(self.raw())
@@ -160,6 +92,13 @@ impl Array {
     /// Distance between neighbours along each dimension, in elements.
     ///
     /// Before evaluation these are the strides of a row-major array.
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype};
+    /// let x = Array::zeros((2, 3), Dtype::Float32)?;
+    /// assert_eq!(x.strides(), [3, 1]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     pub fn strides(&self) -> &[i64] {
         ffi::steps(self.raw())
     }
@@ -186,6 +125,13 @@ impl Array {
 
     /// Length of one dimension; negative counts from the last.
     ///
+    /// ```
+    /// use zmlx::{Array, Dtype};
+    /// let x = Array::zeros((2, 3), Dtype::Float32)?;
+    /// assert_eq!((x.dim(0)?, x.dim(-1)?), (2, 3));
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Shape`] when there is no such dimension.
     #[track_caller]
@@ -206,6 +152,15 @@ impl Array {
     }
 
     /// True when the values are computed and can be read without waiting.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::from(1.0f32).exp()?;
+    /// assert!(!x.is_ready()?);
+    /// x.eval()?;
+    /// assert!(x.is_ready()?);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     pub fn is_ready(&self) -> Result<bool> {
         ffi::ready(self.raw()).lift()
@@ -222,91 +177,18 @@ impl Array {
     }
 
     /// True when both are views of one buffer. Needs both evaluated.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::arange(4)?;
+    /// let y = x.reshape((2, 2))?;
+    /// y.eval()?;
+    /// assert!(x.shares_data_with(&y));
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     pub fn shares_data_with(&self, other: &Array) -> bool {
         ffi::same_data(self.raw(), other.raw())
     }
-
-    /// Computes this array now and waits for it.
-    #[track_caller]
-    pub fn eval(&self) -> Result<()> {
-        crate::eval([self])
-    }
-
-    /// Borrows the elements without a copy. Does not evaluate.
-    ///
-    /// # Errors
-    /// [`Error::Dtype`] when `T` is another type; [`Error::NotReady`] when the array
-    /// is not evaluated or its storage is strided.
-    #[track_caller]
-    pub fn as_slice<T: Element>(&self) -> Result<&[T]> {
-        element::view(self.raw())
-    }
-
-    /// The elements in row-major order. **Evaluates** the array.
-    ///
-    /// # Errors
-    /// [`Error::Dtype`] when `T` is another type, and whatever the evaluation fails with.
-    #[track_caller]
-    pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
-        copied(self.dense()?.as_slice()?)
-    }
-
-    /// The elements as raw bytes: dense, row-major, native endian. **Evaluates** the array.
-    #[track_caller]
-    pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        copied(element::view_bytes(self.dense()?.raw())?)
-    }
-
-    /// This array evaluated, or an evaluated copy where its storage is strided.
-    #[track_caller]
-    fn dense(&self) -> Result<Cow<'_, Array>> {
-        self.eval()?;
-        if self.size() == 0 || self.is_row_contiguous() {
-            return Ok(Cow::Borrowed(self));
-        }
-        let copy = self.contiguous()?;
-        copy.eval()?;
-        Ok(Cow::Owned(copy))
-    }
-
-    /// The one element of an array of size 1. **Evaluates** the array.
-    ///
-    /// # Errors
-    /// [`Error::Shape`] for any other size, else as [`to_vec`](Self::to_vec).
-    #[track_caller]
-    pub fn item<T: Element>(&self) -> Result<T> {
-        match self.size() {
-            1 => Ok(self.to_vec()?[0]),
-            n => Err(Error::shape(format!(
-                "`item`: expected an array of one element, got {n} (shape {:?})",
-                self.shape()
-            ))),
-        }
-    }
-
-    /// The text MLX prints for the values. **Evaluates** the array.
-    #[track_caller]
-    pub fn to_text(&self) -> Result<String> {
-        self.eval()?;
-        ffi::show(self.raw()).lift()
-    }
-}
-
-/// A copy, unless there is no memory for it.
-#[track_caller]
-fn copied<T: Copy>(values: &[T]) -> Result<Vec<T>> {
-    let mut copy = Vec::new();
-    if copy.try_reserve_exact(values.len()).is_err() {
-        return Err(Error::Memory {
-            message: format!(
-                "out of memory: there is no room for a copy of {} bytes",
-                size_of_val(values)
-            ),
-            at: std::panic::Location::caller(),
-        });
-    }
-    copy.extend_from_slice(values);
-    Ok(copy)
 }
 
 impl Clone for Array {

@@ -153,6 +153,14 @@ pub trait IntoAxes {
 }
 
 /// Keeps reduced axes with length 1: `x.sum(keepdims(-1))`.
+///
+/// ```
+/// use zmlx::{Array, keepdims};
+/// let x = Array::arange(6)?.reshape((2, 3))?;
+/// assert_eq!(x.sum(-1)?.shape(), [2]);
+/// assert_eq!(x.sum(keepdims(-1))?.shape(), [2, 1]);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 pub fn keepdims(axes: impl IntoAxes) -> Axes {
     Axes {
         keepdims: true,

@@ -14,6 +14,17 @@ use crate::{Array, Error, Result};
 /// Queries and keys have the shape `(batch, tokens, key_heads, dk)`, values
 /// `(batch, tokens, heads, dv)`, gates and beta `(batch, tokens, heads)`. `heads` is a multiple of
 /// `key_heads`: neighbouring heads share a key head.
+///
+/// ```
+/// use zmlx::{Array, Dtype, fast};
+/// // One token, one head: the state is v k^T, and the output v (k . q).
+/// let x = Array::ones((1, 1, 1, 2), Dtype::Float32)?;
+/// let one = Array::ones((1, 1, 1), Dtype::Float32)?;
+/// let (y, state) = fast::gated_delta_update(&x, &x, &x, &one, &one).call()?;
+/// assert_eq!(y.to_vec::<f32>()?, [2.0, 2.0]);
+/// assert_eq!(state.to_vec::<f32>()?, [1.0; 4]);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 pub fn gated_delta_update<'a>(
     queries: &'a Array,
     keys: &'a Array,
@@ -53,6 +64,17 @@ impl<'a> GatedDelta<'a> {
     }
 
     /// Bools of shape `(batch, tokens)`: a token that is false leaves the state as it is.
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype, fast};
+    /// let x = Array::ones((1, 1, 1, 2), Dtype::Float32)?;
+    /// let one = Array::ones((1, 1, 1), Dtype::Float32)?;
+    /// let before = Array::full((1, 1, 2, 2), 7.0, Dtype::Float32)?;
+    /// let mask = Array::from_slice(&[false], (1, 1))?;
+    /// let call = fast::gated_delta_update(&x, &x, &x, &one, &one).state(&before).mask(&mask);
+    /// assert_eq!(call.call()?.1.to_vec::<f32>()?, [7.0; 4]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     pub fn mask(mut self, mask: &'a Array) -> Self {
         self.mask = Some(mask);
         self

@@ -13,6 +13,18 @@ use crate::{Array, Result};
 /// Pairs of features turn by the angle `(token + offset) * scale * base^(-2i / dims)`, `i`
 /// being the number of the pair. Pairs are `(i, i + dims / 2)`, or `(2i, 2i + 1)` if
 /// [`traditional`](Rope::traditional). Defaults: base 10000, scale 1, offset 0.
+///
+/// ```
+/// use zmlx::{Array, fast};
+/// let x = Array::from_slice(&[1.0f32, 0.0], (1, 1, 2))?;
+/// // The token at position 2 turns by two radians.
+/// let y = fast::rope(&x, 2).offset(2).call()?;
+/// let want = Array::from_slice(&[-0.416147f32, 0.909297], (1, 1, 2))?;
+/// assert!(y.allclose(&want, (1e-4, 1e-5))?.item::<bool>()?);
+/// let other = fast::rope(&x, 2).offset(1).scale(2.0).base(500.0).traditional(true);
+/// assert!(other.call()?.allclose(&want, (1e-4, 1e-5))?.item::<bool>()?);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 pub fn rope(x: &Array, dims: i32) -> Rope<'_> {
     Rope {
         x,
@@ -70,12 +82,32 @@ impl<'a> Rope<'a> {
     }
 
     /// The position of the first token as an integer array: one number, or one for each of the batch.
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype, fast};
+    /// let x = Array::ones((2, 1, 1, 4), Dtype::Float32)?;
+    /// let places = Array::from_iter([0, 5])?; // one for each of the batch
+    /// let y = fast::rope(&x, 4).offsets(&places).call()?;
+    /// assert_eq!(y.index(0)?.to_vec::<f32>()?, [1.0; 4]); // position 0 turns nothing
+    /// assert_ne!(y.index(1)?.to_vec::<f32>()?, [1.0; 4]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     pub fn offsets(mut self, offsets: &'a Array) -> Self {
         self.offset = Offset::Each(offsets);
         self
     }
 
     /// Periods instead of a base, shape `(dims / 2,)`: pair `i` turns by `position / freqs[i]`.
+    ///
+    /// ```
+    /// use zmlx::{Array, fast};
+    /// let x = Array::from_slice(&[1.0f32, 0.0], (1, 1, 2))?;
+    /// let period = Array::from_iter([2.0f32])?;
+    /// let y = fast::rope(&x, 2).offset(2).freqs(&period).call()?; // 2 / 2 radians
+    /// let want = Array::from_slice(&[0.540302f32, 0.841471], (1, 1, 2))?;
+    /// assert!(y.allclose(&want, (1e-4, 1e-5))?.item::<bool>()?);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     pub fn freqs(mut self, freqs: &'a Array) -> Self {
         self.freqs = Some(freqs);
         self

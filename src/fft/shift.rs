@@ -73,6 +73,14 @@ pub fn fftshift(a: &Array, axes: impl IntoAxes) -> Result<Array> {
 
 /// The inverse of [`fftshift`].
 ///
+/// ```
+/// use zmlx::{Array, fft};
+/// let x = Array::arange(5)?;
+/// let shifted = fft::fftshift(&x, ..)?;
+/// assert_eq!(fft::ifftshift(&shifted, ..)?.to_vec::<i32>()?, [0, 1, 2, 3, 4]);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
+///
 /// # Errors
 /// As [`fftshift`].
 #[track_caller]

@@ -137,6 +137,15 @@ macro_rules! shared_options {
             }
 
             /// The window, shape (win,), instead of a Hann window.
+            ///
+            /// ```
+            /// use zmlx::{Array, Dtype, fft, ops};
+            /// let x = Array::ones(64, Dtype::Float32)?;
+            /// let window = ops::hamming(8)?;
+            /// let stft = fft::stft(&x, 16).win(8).window(&window).center(false).onesided(false);
+            /// assert_eq!(stft.norm(fft::FftNorm::Ortho).call()?.shape(), [16, 13]);
+            /// # Ok::<(), zmlx::Error>(())
+            /// ```
             pub fn window(mut self, window: &'a Array) -> Self {
                 self.frames.window = Some(window);
                 self
@@ -176,6 +185,16 @@ shared_options!(Stft);
 
 impl Stft<'_> {
     /// What stands around the signal of centred frames.
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype, fft};
+    /// let x = Array::ones(64, Dtype::Float32)?;
+    /// let zeros = fft::stft(&x, 16).hop(8).pad(fft::FramePad::Constant).call()?;
+    /// // The first frame has zeros in its first half, the fifth has none.
+    /// let loudness = zeros.abs()?.index(0)?;
+    /// assert!(loudness.index(0)?.item::<f32>()? < loudness.index(4)?.item::<f32>()?);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     pub fn pad(mut self, pad: FramePad) -> Self {
         self.pad = pad;
         self

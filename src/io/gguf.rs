@@ -21,6 +21,14 @@ pub struct Gguf {
 
 impl Gguf {
     /// The arrays alone, as other formats give them.
+    ///
+    /// ```
+    /// use zmlx::{Array, io};
+    /// let mut model = io::Gguf::default();
+    /// model.arrays.insert("w".into(), Array::from(1.0f32));
+    /// assert_eq!(model.into_arrays().get("w")?.item::<f32>()?, 1.0);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     pub fn into_arrays(self) -> ArrayMap {
         self.arrays.into_iter().collect()
     }
@@ -44,6 +52,20 @@ pub enum GgufValue {
 /// F16, BF16, F32, F64, I8, I16, I32 and I64 as they are. Metadata has the dtype that it has in
 /// the file. Values are read at once.
 /// [`load_gguf_raw`](super::load_gguf_raw) leaves packed arrays as they lie in the file.
+///
+/// ```
+/// use zmlx::{Array, io};
+/// # let folder = tempfile::tempdir().map_err(zmlx::Error::other)?;
+/// # let path = folder.path().join("model.gguf");
+/// let mut model = io::Gguf::default();
+/// model.arrays.insert("w".into(), Array::from_iter([1.0f32, 2.0])?);
+/// model.metadata.insert("name".into(), io::GgufValue::Text("small".into()));
+/// io::save_gguf(&path, &model)?;
+/// let again = io::load_gguf(&path)?;
+/// assert_eq!(again.arrays["w"].to_vec::<f32>()?, [1.0, 2.0]);
+/// assert!(matches!(&again.metadata["name"], io::GgufValue::Text(t) if t == "small"));
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 ///
 /// # Errors
 /// [`Error::Io`] when there is no such file, it is damaged or big-endian, or it holds what is not read:
@@ -119,6 +141,17 @@ fn beyond(path: &Path, name: &str) -> Error {
 }
 
 /// Saves a `.gguf` file of exactly this name. **Evaluates** the arrays.
+///
+/// ```
+/// use zmlx::{Array, io};
+/// # let folder = tempfile::tempdir().map_err(zmlx::Error::other)?;
+/// # let path = folder.path().join("model.gguf");
+/// let mut model = io::Gguf::default();
+/// model.arrays.insert("w".into(), Array::from_iter([1.0f32, 2.0])?);
+/// io::save_gguf(&path, &model)?;
+/// assert!(path.is_file());
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 ///
 /// # Errors
 /// [`Error::Dtype`] for arrays of unsigned integers, bools and complex numbers, and for metadata in float16,

@@ -75,6 +75,13 @@ impl GgufType {
     }
 
     /// The name in GGUF's documentation.
+    ///
+    /// ```
+    /// use zmlx::{Dtype, io};
+    /// let q = io::GgufType::Q4_0;
+    /// assert_eq!((q.name(), q.block_elements(), q.block_bytes()), ("Q4_0", 32, 18));
+    /// assert_eq!(io::GgufType::F32.dtype(), Some(Dtype::Float32));
+    /// ```
     pub fn name(self) -> &'static str {
         self.entry().name
     }
@@ -126,6 +133,13 @@ pub struct GgufRaw {
 
 impl GgufRaw {
     /// The array called `name`.
+    ///
+    /// ```
+    /// use zmlx::io;
+    /// let file = io::GgufRaw::default();
+    /// let error = file.get("w").err().expect("there is no array");
+    /// assert!(error.to_string().contains("w"));
+    /// ```
     ///
     /// # Errors
     /// [`Error::Argument`] when there is none.

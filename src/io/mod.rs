@@ -63,6 +63,15 @@ pub struct ArrayMap {
 impl ArrayMap {
     /// The array called `name`.
     ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let mut weights = zmlx::ArrayMap::default();
+    /// weights.arrays.insert("w".into(), Array::from(1.0f32));
+    /// assert_eq!(weights.get("w")?.item::<f32>()?, 1.0);
+    /// assert!(weights.get("v").is_err());
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Argument`](crate::Error::Argument) when there is none.
     #[track_caller]
@@ -74,6 +83,16 @@ impl ArrayMap {
     }
 
     /// The arrays as values for other threads. **Evaluates** them.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let mut weights = zmlx::ArrayMap::default();
+    /// weights.arrays.insert("w".into(), Array::from(1.0f32));
+    /// let shared = weights.freeze()?;
+    /// let other = std::thread::spawn(move || shared.get("w")?.to_vec::<f32>());
+    /// assert_eq!(other.join().expect("no panic")?, [1.0]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// What [`Array::freeze`] fails with.

@@ -12,6 +12,15 @@ use crate::{Array, Dtype, Result};
 
 /// The array in a `.npy` file. A byte of a bool other than 0 and 1 counts as true, as in NumPy.
 ///
+/// ```
+/// use zmlx::{Array, io};
+/// # let folder = tempfile::tempdir().map_err(zmlx::Error::other)?;
+/// # let path = folder.path().join("x.npy");
+/// io::save_npy(&path, &Array::from_iter([1.0f32, 2.0])?)?;
+/// assert_eq!(io::load_npy(&path)?.to_vec::<f32>()?, [1.0, 2.0]);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
+///
 /// # Errors
 /// [`Error::Io`](crate::Error::Io) when there is no such file, it is damaged, or it holds
 /// a type that MLX has not.
@@ -21,6 +30,16 @@ pub fn load_npy(path: impl AsRef<Path>) -> Result<Array> {
 }
 
 /// Saves an array as a `.npy` file of exactly this name. **Evaluates** it.
+///
+/// ```
+/// use zmlx::{Array, io};
+/// # let folder = tempfile::tempdir().map_err(zmlx::Error::other)?;
+/// # let path = folder.path().join("x.npy");
+/// io::save_npy(&path, &Array::from_iter([1.0f32, 2.0])?)?;
+/// let bytes = std::fs::read(&path).map_err(zmlx::Error::other)?;
+/// assert!(bytes.starts_with(b"\x93NUMPY"));
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 ///
 /// # Errors
 /// [`Error::Io`](crate::Error::Io) when the file cannot be written; what was there before stays.
@@ -34,6 +53,14 @@ pub fn save_npy(path: impl AsRef<Path>, array: &Array) -> Result<()> {
 
 /// The array in the bytes of a `.npy` file. They are copied.
 ///
+/// ```
+/// use zmlx::{Array, io};
+/// let bytes = io::npy_to_bytes(&Array::from_iter([1, 2])?)?;
+/// assert_eq!(io::npy_from_bytes(&bytes)?.to_vec::<i32>()?, [1, 2]);
+/// assert!(io::npy_from_bytes(&bytes[..20]).is_err()); // cut short
+/// # Ok::<(), zmlx::Error>(())
+/// ```
+///
 /// # Errors
 /// As [`load_npy`].
 #[track_caller]
@@ -42,6 +69,13 @@ pub fn npy_from_bytes(bytes: &[u8]) -> Result<Array> {
 }
 
 /// The bytes of a `.npy` file with this array. **Evaluates** it.
+///
+/// ```
+/// use zmlx::{Array, io};
+/// let bytes = io::npy_to_bytes(&Array::from_iter([1u8, 2])?)?;
+/// assert!(bytes.starts_with(b"\x93NUMPY") && bytes.ends_with(&[1, 2]));
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 ///
 /// # Errors
 /// What the evaluation fails with.

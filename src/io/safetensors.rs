@@ -21,6 +21,17 @@ use crate::{Array, Dtype, Error, Result};
 ///
 /// Float8 values come as uint8, as MLX has them. A byte of a bool other than 0 and 1 counts as true.
 ///
+/// ```
+/// use zmlx::{Array, io};
+/// # let folder = tempfile::tempdir().map_err(zmlx::Error::other)?;
+/// # let path = folder.path().join("model.safetensors");
+/// let mut weights = zmlx::ArrayMap::default();
+/// weights.arrays.insert("w".into(), Array::from_iter([1.0f32, 2.0])?);
+/// io::save_safetensors(&path, &weights)?;
+/// assert_eq!(io::load_safetensors(&path)?.get("w")?.to_vec::<f32>()?, [1.0, 2.0]);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
+///
 /// # Errors
 /// [`Error::Io`] when there is no such file, it is damaged, or it holds a type
 /// that MLX has not (float64 among them).
@@ -30,6 +41,18 @@ pub fn load_safetensors(path: impl AsRef<Path>) -> Result<ArrayMap> {
 }
 
 /// Saves arrays and metadata as a `.safetensors` file of exactly this name. **Evaluates** them.
+///
+/// ```
+/// use zmlx::{Array, io};
+/// # let folder = tempfile::tempdir().map_err(zmlx::Error::other)?;
+/// # let path = folder.path().join("model.safetensors");
+/// let mut weights = zmlx::ArrayMap::default();
+/// weights.arrays.insert("w".into(), Array::from_iter([1.0f32, 2.0])?);
+/// weights.metadata.insert("format".into(), "mlx".into());
+/// io::save_safetensors(&path, &weights)?;
+/// assert_eq!(io::load_safetensors(&path)?.metadata["format"], "mlx");
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 ///
 /// # Errors
 /// [`Error::Dtype`] for float64, which the format's readers in MLX do not take; [`Error::Io`] when
@@ -44,6 +67,16 @@ pub fn save_safetensors(path: impl AsRef<Path>, arrays: &ArrayMap) -> Result<()>
 
 /// The arrays and the metadata in the bytes of a `.safetensors` file. They are copied.
 ///
+/// ```
+/// use zmlx::{Array, io};
+/// let mut weights = zmlx::ArrayMap::default();
+/// weights.arrays.insert("w".into(), Array::from_iter([1.0f32, 2.0])?);
+/// let bytes = io::safetensors_to_bytes(&weights)?;
+/// let again = io::safetensors_from_bytes(&bytes)?;
+/// assert_eq!(again.get("w")?.to_vec::<f32>()?, [1.0, 2.0]);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
+///
 /// # Errors
 /// As [`load_safetensors`].
 #[track_caller]
@@ -52,6 +85,14 @@ pub fn safetensors_from_bytes(bytes: &[u8]) -> Result<ArrayMap> {
 }
 
 /// The bytes of a `.safetensors` file with these arrays and metadata. **Evaluates** them.
+///
+/// ```
+/// use zmlx::{Array, io};
+/// let mut weights = zmlx::ArrayMap::default();
+/// weights.arrays.insert("w".into(), Array::from_iter([1u8, 2])?);
+/// assert!(io::safetensors_to_bytes(&weights)?.ends_with(&[1, 2]));
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 ///
 /// # Errors
 /// As [`save_safetensors`].

@@ -6,6 +6,16 @@ use crate::{Array, Dtype, Result, random};
 pub type Function = fn(&[Array]) -> Result<Vec<Array>>;
 
 /// A kernel of the catalog.
+///
+/// ```
+/// # use zmlx::Dtype;
+/// let entry = zmlx::kernels::catalog().find(|e| e.name == "activations::silu").expect("is there");
+/// assert_eq!(entry.width(7), 7);
+/// let inputs = entry.inputs(&[2], 7, Dtype::Float32, 1)?;
+/// assert_eq!(inputs[0].shape(), [2, 7]);
+/// assert_eq!((entry.call)(&inputs)?[0].shape(), [2, 7]);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 pub struct Entry {
     /// Path of the function below `zmlx::kernels`.
     pub name: &'static str,
@@ -43,6 +53,12 @@ pub struct Input {
 }
 
 /// Shape and values of an input.
+///
+/// ```
+/// use zmlx::kernels::Kind;
+/// assert_eq!(Kind::Rows.shape(), "(..., D)");
+/// assert!(Kind::Rows.follows_rows() && Kind::Rows.differentiable() && !Kind::Rows.is_shared());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// (..., D), normal.

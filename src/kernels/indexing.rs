@@ -98,6 +98,15 @@ pub struct FusedScatterAdd<'a, S> {
 
 impl<S: IntoShape> FusedScatterAdd<'_, S> {
     /// Whether the order of additions may differ from call to call (default false).
+    ///
+    /// ```
+    /// use zmlx::{Array, kernels};
+    /// let updates = Array::from_slice(&[1.0f32, 2.0], (2, 1))?;
+    /// let indices = Array::from_iter([0, 0])?;
+    /// let y = kernels::indexing::fused_scatter_add(&indices, &updates, (1, 1)).atomic(true).call()?;
+    /// assert_eq!(y.item::<f32>()?, 3.0);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     pub fn atomic(mut self, yes: bool) -> Self {
         self.atomic = yes;
         self

@@ -57,6 +57,22 @@ pub enum Reduction {
 }
 
 /// A call of [`softmax_cross_entropy`].
+///
+/// ```
+/// use zmlx::{Array, kernels::loss::{Reduction, softmax_cross_entropy}};
+/// let logits = Array::zeros((2, 4), zmlx::Dtype::Float32)?;
+/// let targets = Array::from_iter([0, 3])?;
+/// let weights = Array::from_iter([1.0f32, 1.0, 1.0, 3.0])?;
+/// let loss = softmax_cross_entropy(&logits, &targets)
+///     .label_smoothing(0.1)
+///     .z_loss(0.0)
+///     .soft_cap(30.0)
+///     .reduction(Reduction::Mean);
+/// assert!((loss.call()?.item::<f32>()? - 4f32.ln()).abs() < 1e-5);
+/// let weighted = softmax_cross_entropy(&logits, &targets).weight(&weights).call()?;
+/// assert!((weighted.index(1)?.item::<f32>()? - 3.0 * 4f32.ln()).abs() < 1e-5);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 #[must_use = "does nothing until `call`"]
 #[derive(Clone, Copy, Debug)]
 pub struct CrossEntropy<'a> {

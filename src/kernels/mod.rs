@@ -49,6 +49,12 @@ pub mod vlsp;
 pub use catalog::{Axes, Entry, Function, Input, Kind, Other, Values};
 
 /// All kernels, family by family, as data: tests, benchmarks and docs/KERNELS.md are made from it.
+///
+/// ```
+/// use zmlx::kernels;
+/// let names: Vec<_> = kernels::catalog().map(|entry| entry.name).collect();
+/// assert!(names.contains(&"softmax::softmax_lastdim"));
+/// ```
 pub fn catalog() -> impl Iterator<Item = &'static Entry> {
     let families = [
         activations::TABLE,
@@ -83,6 +89,12 @@ pub fn catalog() -> impl Iterator<Item = &'static Entry> {
 }
 
 /// Further names of functions of the catalog, each with the name in the table.
+///
+/// ```
+/// use zmlx::kernels;
+/// let names = kernels::other_names();
+/// assert!(names.iter().all(|(_, name)| kernels::catalog().any(|entry| entry.name == *name)));
+/// ```
 pub fn other_names() -> &'static [(&'static str, &'static str)] {
     activations::OTHER_NAMES
 }

@@ -95,6 +95,16 @@ pub fn adamw_step<'a>(
 }
 
 /// A call of [`adamw_step`].
+///
+/// ```
+/// use zmlx::{Array, kernels};
+/// let p = Array::from_iter([1.0f32])?;
+/// let (g, zero) = (Array::from_iter([4.0f32])?, Array::from_iter([0.0f32])?);
+/// let step = kernels::optimizers::adamw_step(&p, &g, &zero, &zero, 0.1, 1);
+/// let [_, m, v] = step.beta1(0.5).beta2(0.75).eps(1e-6).wd(0.1).call()?;
+/// assert_eq!((m.item::<f32>()?, v.item::<f32>()?), (2.0, 4.0));
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 #[must_use = "does nothing until `call`"]
 #[derive(Clone, Copy, Debug)]
 pub struct AdamwStep<'a> {

@@ -39,6 +39,17 @@ pub fn apply_rope(x: &Array, cos: &Array, sin: &Array) -> Result<Array> {
 }
 
 /// [`apply_rope`] with options.
+///
+/// ```
+/// use zmlx::{Array, kernels::rope::{rope, rope_tables}};
+/// let [cos, sin] = rope_tables(8, 2).call()?;
+/// let x = Array::from_slice(&[1.0f32, 0.0, 9.0], (1, 1, 3))?;
+/// // The first two elements, at position 2: by two radians.
+/// let y = rope(&x, &cos, &sin).dims(2).traditional(true).offset(2).call()?;
+/// let want = Array::from_slice(&[-0.416147f32, 0.909297, 9.0], (1, 1, 3))?;
+/// assert!(y.allclose(&want, (1e-5, 1e-6))?.item::<bool>()?);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 pub fn rope<'a>(x: &'a Array, cos: &'a Array, sin: &'a Array) -> Rope<'a> {
     Rope {
         x,
@@ -131,6 +142,16 @@ impl<'a> Rope<'a> {
     }
 
     /// Heads stand behind the positions, as in [`apply_gqa_rope`].
+    ///
+    /// ```
+    /// use zmlx::kernels::rope::{rope, rope_tables};
+    /// # use zmlx::prelude::*;
+    /// let [cos, sin] = rope_tables(3, 4).call()?;
+    /// let x = Array::ones((2, 3, 6, 4), F32)?; // six heads behind three positions
+    /// let y = rope(&x, &cos, &sin).gqa(2).call()?;
+    /// assert_eq!(y.index((0, 0))?.to_vec::<f32>()?, [1.0; 24]); // position 0 turns nothing
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     pub fn gqa(mut self, n_kv_heads: i32) -> Self {
         self.kv_heads = Some(n_kv_heads);
         self

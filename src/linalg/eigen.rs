@@ -43,6 +43,14 @@ pub fn eig(a: &Array) -> Result<(Array, Array)> {
 
 /// The eigenvalues of [`eig`], without vectors.
 ///
+/// ```
+/// use zmlx::{Array, Device, linalg, with_device};
+/// let a = Array::from_slice(&[2.0f32, 0.0, 0.0, 3.0], (2, 2))?;
+/// let w = with_device(Device::CPU, || linalg::eigvals(&a))?;
+/// assert_eq!(w.real()?.sort(-1)?.to_vec::<f32>()?, [2.0, 3.0]);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
+///
 /// # Errors
 /// As [`eig`].
 #[track_caller]
@@ -85,6 +93,15 @@ pub fn eigh(a: &Array, triangle: Triangle) -> Result<(Array, Array)> {
 }
 
 /// The eigenvalues of [`eigh`], without vectors.
+///
+/// ```
+/// use zmlx::{Array, Device, linalg, with_device};
+/// let a = Array::from_slice(&[2.0f32, 1.0, 1.0, 2.0], (2, 2))?;
+/// let w = with_device(Device::CPU, || linalg::eigvalsh(&a, linalg::Triangle::Upper))?;
+/// let want = Array::from_iter([1.0f32, 3.0])?;
+/// assert!(w.allclose(&want, (1e-5, 0.0))?.item::<bool>()?);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 ///
 /// # Errors
 /// As [`eig`].

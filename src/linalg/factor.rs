@@ -73,6 +73,14 @@ pub fn svd(a: &Array) -> Result<(Array, Array, Array)> {
 
 /// The singular values of `a` in falling order, without vectors; otherwise as [`svd`].
 ///
+/// ```
+/// use zmlx::{Array, Device, linalg, with_device};
+/// let a = Array::from_slice(&[3.0f32, 0.0, 0.0, -2.0], (2, 2))?;
+/// let s = with_device(Device::CPU, || linalg::singular_values(&a))?;
+/// assert_eq!(s.to_vec::<f32>()?, [3.0, 2.0]);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
+///
 /// # Errors
 /// As [`svd`].
 #[track_caller]
@@ -160,6 +168,15 @@ pub fn lu(a: &Array) -> Result<(Array, Array, Array)> {
 /// [`lu`] in LAPACK's compact form: both factors in one array of `a`'s shape, without the ones of `l`, and pivots.
 ///
 /// Pivots are (..., min(M, N)) in uint32: step `i` swapped the rows `i` and `pivots[i]`, counted from 0. On the CPU only.
+///
+/// ```
+/// use zmlx::{Array, Device, linalg, with_device};
+/// let a = Array::from_slice(&[1.0f32, 2.0, 4.0, 4.0], (2, 2))?;
+/// let (lu, pivots) = with_device(Device::CPU, || linalg::lu_factor(&a))?;
+/// assert_eq!(lu.to_vec::<f32>()?, [4.0, 4.0, 0.25, 1.0]);
+/// assert_eq!(pivots.to_vec::<u32>()?, [1, 1]);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 ///
 /// # Errors
 /// As [`qr`].

@@ -80,6 +80,15 @@ pub fn det(a: &Array) -> Result<Array> {
 /// Signs and logarithms of the absolute values of determinants, for those that would overflow; otherwise as [`det`]. A singular matrix has the
 /// sign 0 and the logarithm minus infinity.
 ///
+/// ```
+/// use zmlx::{Array, Device, linalg, with_device};
+/// let a = Array::from_slice(&[1.0f32, 2.0, 3.0, 4.0], (2, 2))?;
+/// let (sign, log) = with_device(Device::CPU, || linalg::slogdet(&a))?;
+/// assert_eq!(sign.item::<f32>()?, -1.0);
+/// assert!((log.item::<f32>()? - 2f32.ln()).abs() < 1e-6);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
+///
 /// # Errors
 /// As [`det`].
 #[track_caller]

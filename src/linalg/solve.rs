@@ -32,6 +32,14 @@ pub fn inv(a: &Array) -> Result<Array> {
 
 /// Inverses of triangular matrices: of each, the other half counts as zero. Otherwise as [`inv`].
 ///
+/// ```
+/// use zmlx::{Array, Device, linalg, with_device};
+/// let a = Array::from_slice(&[2.0f32, 0.0, 2.0, 4.0], (2, 2))?;
+/// let inverse = with_device(Device::CPU, || linalg::tri_inv(&a, linalg::Triangle::Lower))?;
+/// assert_eq!(inverse.to_vec::<f32>()?, [0.5, 0.0, -0.25, 0.25]);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
+///
 /// # Errors
 /// As [`inv`].
 #[track_caller]
@@ -43,6 +51,14 @@ pub fn tri_inv(a: &Array, triangle: Triangle) -> Result<Array> {
 }
 
 /// The inverse of a matrix from its [`cholesky`](super::cholesky) factor `l`: of `l l^T`, or of `u^T u` for the upper triangle. On the CPU only.
+///
+/// ```
+/// use zmlx::{Array, Device, linalg, with_device};
+/// let l = Array::from_slice(&[2.0f32, 0.0, 0.0, 1.0], (2, 2))?; // of the diagonal 4 and 1
+/// let inverse = with_device(Device::CPU, || linalg::cholesky_inv(&l, linalg::Triangle::Lower))?;
+/// assert_eq!(inverse.to_vec::<f32>()?, [0.25, 0.0, 0.0, 1.0]);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 ///
 /// # Errors
 /// As [`inv`].
@@ -84,6 +100,15 @@ pub fn pinv(a: &Array) -> Result<Array> {
 ///
 /// `a` is (..., N, N); `b` is (N,), one vector for all matrices, or (..., N, K); batches broadcast, and so do dtypes of
 /// float32 and float64. On the CPU only. See [the module](super) for an example.
+///
+/// ```
+/// use zmlx::{Array, Device, linalg, with_device};
+/// let a = Array::from_slice(&[2.0f32, 0.0, 0.0, 4.0], (2, 2))?;
+/// let b = Array::from_iter([2.0f32, 8.0])?;
+/// let x = with_device(Device::CPU, || linalg::solve(&a, &b))?;
+/// assert_eq!(x.to_vec::<f32>()?, [1.0, 2.0]);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 ///
 /// # Errors
 /// [`Error::Shape`] for shapes that do not fit, [`Error::Dtype`] for another dtype. A singular matrix is an error of the evaluation.

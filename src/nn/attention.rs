@@ -51,6 +51,25 @@ pub struct Attention {
 }
 
 /// Sizes and options of an [`Attention`].
+///
+/// ```
+/// use zmlx::nn;
+/// let config = nn::AttentionConfig::new(32, 4)
+///     .kv_heads(2)
+///     .head_dim(16)
+///     .scale(0.25)
+///     .bias(true)
+///     .output_bias(false)
+///     .head_norm(true)
+///     .rope_base(500_000.0)
+///     .causal(true)
+///     .window(128);
+/// let attention = nn::Attention::new(config, &mut nn::Init::seed(7))?;
+/// assert_eq!(attention.q.sizes(), (32, 4 * 16));
+/// assert_eq!(attention.k.sizes(), (32, 2 * 16));
+/// assert!(attention.k.bias.is_some() && attention.o.bias.is_none());
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct AttentionConfig {
     width: i32,
@@ -216,6 +235,17 @@ impl Attention {
     /// The same with a mask of your own in place of the causal one, which broadcasts to (batch, heads, positions, keys): bools, true
     /// where a position sees a key, or numbers that are added to the scores.
     ///
+    /// ```
+    /// use zmlx::{Array, Dtype, nn, random};
+    /// let attention = nn::Attention::new(nn::AttentionConfig::new(8, 2), &mut nn::Init::seed(7))?;
+    /// let x = random::normal((1, 3, 8))?;
+    /// // The mask that `forward` has by itself.
+    /// let mask = Array::tri(3, 3, 0, Dtype::Bool)?;
+    /// let y = attention.forward_masked(&x, None, Some(&mask))?;
+    /// assert!(y.allclose(&attention.forward(&x, None)?, (1e-4, 1e-5))?.item::<bool>()?);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`forward`](Self::forward), and for a mask that does not fit.
     #[track_caller]
@@ -273,6 +303,14 @@ impl Attention {
     }
 
     /// Queries, keys and values of (batch, positions, width): (batch, heads, positions, head_dim), normalized, not yet turned.
+    ///
+    /// ```
+    /// use zmlx::{nn, random};
+    /// let attention = nn::Attention::new(nn::AttentionConfig::new(8, 2), &mut nn::Init::seed(7))?;
+    /// let [q, k, v] = attention.heads_of(&random::normal((1, 3, 8))?)?;
+    /// assert_eq!([q.shape(), k.shape(), v.shape()], [&[1, 2, 3, 4]; 3]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Shape`] for another shape.

@@ -37,6 +37,13 @@ macro_rules! convolutions {
 
             /// The same in groups of channels that do not see each other.
             ///
+            /// ```
+            /// use zmlx::nn;
+            /// let layer = nn::Conv1d::grouped(4, 8, [3], 2, &mut nn::Init::seed(7))?;
+            /// assert_eq!(layer.weight.shape(), [8, 3, 2]); // each output sees two of the four channels
+            /// # Ok::<(), zmlx::Error>(())
+            /// ```
+            ///
             /// # Errors
             /// [`Error::Argument`] for sizes below 1 and groups that do not divide inputs and outputs.
             #[track_caller]

@@ -17,6 +17,13 @@ pub struct Counter {
 
 impl Counter {
     /// One more.
+    ///
+    /// ```
+    /// use zmlx::nn;
+    /// let mut steps = nn::Counter::default();
+    /// steps.advance();
+    /// assert_eq!(steps.count, 1);
+    /// ```
     pub fn advance(&mut self) {
         match self.traced {
             Some(_) => self.in_trace += 1,

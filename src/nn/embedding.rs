@@ -29,6 +29,14 @@ pub struct Embedding {
 impl Embedding {
     /// Normal numbers of variance `1 / width`.
     ///
+    /// ```
+    /// use zmlx::{Array, nn};
+    /// let embedding = nn::Embedding::new(100, 16, &mut nn::Init::seed(7))?;
+    /// let tokens = Array::from_iter([5, 99])?;
+    /// assert_eq!(embedding.forward(&tokens)?.shape(), [2, 16]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Shape`](crate::Error::Shape) for a negative size.
     #[track_caller]

@@ -12,16 +12,45 @@ use crate::{Array, ArrayMap, Dtype, Error, Result, io};
 /// What every [`Module`] can do.
 pub trait ModuleExt: Module {
     /// Shows each array with its name, in the order of fields.
+    ///
+    /// ```
+    /// use zmlx::nn::{self, ModuleExt};
+    /// let model = nn::Linear::new(4, 8, &mut nn::Init::seed(1))?;
+    /// let mut sizes = Vec::new();
+    /// model.each(|name, leaf| sizes.push(format!("{name}: {}", leaf.value.size())));
+    /// assert_eq!(sizes, ["weight: 32", "bias: 8"]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     fn each<'a>(&'a self, mut f: impl FnMut(&str, Leaf<'a>)) {
         self.visit(&mut Visit::new(&mut f));
     }
 
     /// Shows each array with its name, to change it, and other nodes ([`Node`]).
+    ///
+    /// ```
+    /// use zmlx::nn::{self, ModuleExt, Node};
+    /// let mut model = nn::Mlp::new(4, 8, &mut nn::Init::seed(1))?;
+    /// let mut layers = Vec::new();
+    /// model.each_mut(|name, node| {
+    ///     if let Node::Linear(layer) = node {
+    ///         layers.push((name.to_owned(), layer.sizes()));
+    ///     }
+    /// });
+    /// assert_eq!(layers, [("up".to_owned(), (4, 8)), ("down".to_owned(), (8, 4))]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     fn each_mut(&mut self, mut f: impl FnMut(&str, Node<'_>)) {
         self.visit_mut(&mut VisitMut::new(&mut f));
     }
 
     /// All arrays by name, buffers and what is frozen included.
+    ///
+    /// ```
+    /// use zmlx::nn::{self, ModuleExt};
+    /// let model = nn::Mlp::new(4, 8, &mut nn::Init::seed(1))?;
+    /// assert_eq!(model.parameters().get("up.weight")?.shape(), [8, 4]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     fn parameters(&self) -> Tree {
         let mut tree = Tree::new();
         self.each(|name, leaf| drop(tree.insert(name.to_owned(), leaf.value.clone())));
@@ -40,6 +69,13 @@ pub trait ModuleExt: Module {
     }
 
     /// How many elements all arrays have together. Those of a quantized weight count packed.
+    ///
+    /// ```
+    /// use zmlx::nn::{self, ModuleExt};
+    /// let model = nn::Linear::new(4, 8, &mut nn::Init::seed(1))?;
+    /// assert_eq!((model.size(), model.nbytes()), (4 * 8 + 8, 160));
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     fn size(&self) -> usize {
         let mut size = 0;
         self.each(|_, leaf| size += leaf.value.size());
@@ -69,11 +105,29 @@ pub trait ModuleExt: Module {
     }
 
     /// Has the parameters trained whose names `chosen` accepts. Gives their number.
+    ///
+    /// ```
+    /// use zmlx::nn::{self, ModuleExt};
+    /// let mut model = nn::Mlp::new(4, 8, &mut nn::Init::seed(1))?;
+    /// model.freeze(|_| true);
+    /// assert_eq!(model.unfreeze(|name| name.ends_with("bias")), 2);
+    /// assert_eq!(model.trained().into_names().collect::<Vec<_>>(), ["down.bias", "up.bias"]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     fn unfreeze(&mut self, chosen: impl Fn(&str) -> bool) -> usize {
         mark(self, chosen, true)
     }
 
     /// Tells all layers that do (as dropout) whether they are trained or used. A model is made for training.
+    ///
+    /// ```
+    /// use zmlx::{Array, nn::{self, ModuleExt}};
+    /// let mut model = nn::Sequential::new().then(nn::Dropout::new(0.5)?);
+    /// model.train(false);
+    /// let x = Array::from_iter([1.0f32, 2.0])?;
+    /// assert_eq!(model.forward(&x)?.to_vec::<f32>()?, [1.0, 2.0]); // nothing is dropped
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     fn train(&mut self, trained: bool) {
         self.each_mut(|_, node| {
             if let Node::Training(mode) = node {
@@ -83,6 +137,15 @@ pub trait ModuleExt: Module {
     }
 
     /// Puts arrays in place of those of the same name; others stay.
+    ///
+    /// ```
+    /// use zmlx::{Array, nn::{self, ModuleExt, Tree}};
+    /// let mut model = nn::Linear::new(2, 1, &mut nn::Init::seed(1))?;
+    /// let bias = Array::from_iter([5.0f32])?;
+    /// model.set(&Tree::from_iter([("bias".to_owned(), bias)]))?;
+    /// assert_eq!(model.parameters().get("bias")?.item::<f32>()?, 5.0);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Argument`] for names that the module has not, and for other shapes; all are listed, and nothing is changed.
@@ -115,6 +178,14 @@ pub trait ModuleExt: Module {
 
     /// Puts `f` of each array in its place.
     ///
+    /// ```
+    /// use zmlx::nn::{self, ModuleExt};
+    /// let mut model = nn::Linear::new(2, 1, &mut nn::Init::seed(1))?;
+    /// model.update(|_, x| x.zeros_like())?;
+    /// assert_eq!(model.parameters().get("bias")?.item::<f32>()?, 0.0);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// The first error of `f`, and [`Error::Shape`] where a shape would change; nothing is changed then.
     #[track_caller]
@@ -124,6 +195,14 @@ pub trait ModuleExt: Module {
     }
 
     /// Has all floating-point parameters in this dtype. What is quantized stays, its scales included.
+    ///
+    /// ```
+    /// use zmlx::{Dtype, nn::{self, ModuleExt}};
+    /// let mut model = nn::Linear::new(2, 1, &mut nn::Init::seed(1))?;
+    /// model.cast(Dtype::Bfloat16)?;
+    /// assert_eq!(model.parameters().get("weight")?.dtype(), Dtype::Bfloat16);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Argument`] unless it is a floating-point dtype.
@@ -186,6 +265,16 @@ pub trait ModuleExt: Module {
     /// Takes the values of all arrays from a map, as a file gives it. A weight for which the map has packed values and scales
     /// becomes quantized. Values keep the dtype that they have in the map.
     ///
+    /// ```
+    /// use zmlx::nn::{self, ModuleExt};
+    /// let trained = nn::Linear::new(2, 1, &mut nn::Init::seed(1))?;
+    /// let mut model = nn::Linear::new(2, 1, &mut nn::Init::zeros_only())?;
+    /// model.load_arrays(&trained.parameters())?;
+    /// let same = model.parameters().get("weight")?.array_equal(trained.parameters().get("weight")?, false)?;
+    /// assert!(same.item::<bool>()?);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Argument`] with every name that is missing, has another shape or is not the module's; nothing is changed then.
     #[track_caller]
@@ -205,6 +294,19 @@ pub trait ModuleExt: Module {
 
     /// Saves all arrays in a file: `.safetensors` or `.gguf`, which has no bfloat16 and no packed weights. **Evaluates** them.
     ///
+    /// ```
+    /// use zmlx::nn::{self, ModuleExt};
+    /// # let folder = tempfile::tempdir().map_err(zmlx::Error::other)?;
+    /// # let path = folder.path().join("model.safetensors");
+    /// let trained = nn::Linear::new(2, 1, &mut nn::Init::seed(1))?;
+    /// trained.save(&path)?;
+    /// let mut model = nn::Linear::new(2, 1, &mut nn::Init::zeros_only())?;
+    /// model.load(&path)?;
+    /// let same = model.parameters().get("bias")?.array_equal(trained.parameters().get("bias")?, false)?;
+    /// assert!(same.item::<bool>()?);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Io`] for a file that cannot be written, [`Error::Argument`] for another ending, [`Error::Dtype`] for a dtype that the
     /// format has not.
@@ -215,6 +317,19 @@ pub trait ModuleExt: Module {
     }
 
     /// [`save`](Self::save) as safetensors, whatever the file's ending.
+    ///
+    /// ```
+    /// use zmlx::nn::{self, ModuleExt};
+    /// # let folder = tempfile::tempdir().map_err(zmlx::Error::other)?;
+    /// # let path = folder.path().join("weights");
+    /// let trained = nn::Linear::new(2, 1, &mut nn::Init::seed(1))?;
+    /// trained.save_safetensors(&path)?;
+    /// let mut model = nn::Linear::new(2, 1, &mut nn::Init::zeros_only())?;
+    /// model.load_safetensors(&path)?;
+    /// let same = model.parameters().get("bias")?.array_equal(trained.parameters().get("bias")?, false)?;
+    /// assert!(same.item::<bool>()?);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Io`] for a file that cannot be written.

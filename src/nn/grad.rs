@@ -67,6 +67,13 @@ where
 
 /// The length of all arrays together as one vector: the root of the sum of squares, in float32.
 ///
+/// ```
+/// use zmlx::{Array, nn::{self, Tree}};
+/// let grads = Tree::from_iter([("w".to_owned(), Array::from_iter([3.0f32, 4.0])?)]);
+/// assert_eq!(nn::norm(&grads)?.item::<f32>()?, 5.0);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
+///
 /// # Errors
 /// [`Error::Dtype`] for arrays that are not floating-point.
 #[track_caller]

@@ -44,6 +44,13 @@ impl Init {
     }
 
     /// Zeros instead of random numbers, for a model that will be loaded. They cost nothing before they are evaluated.
+    ///
+    /// ```
+    /// use zmlx::nn;
+    /// let w = nn::Init::zeros_only().normal(&[2, 2], 1.0)?;
+    /// assert_eq!(w.to_vec::<f32>()?, [0.0; 4]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     pub fn zeros_only() -> Self {
         Init {
             source: Source::Zeros,
@@ -81,6 +88,13 @@ impl Init {
 
     /// Uniform in `[-bound, bound)`.
     ///
+    /// ```
+    /// use zmlx::nn;
+    /// let w = nn::Init::seed(7).uniform(&[100], 0.5)?;
+    /// assert!(w.abs()?.max(..)?.item::<f32>()? <= 0.5);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Shape`] for a negative size, [`Error::Argument`] for a bound that is negative or not finite.
     #[track_caller]
@@ -92,6 +106,13 @@ impl Init {
     }
 
     /// Normal with mean 0.
+    ///
+    /// ```
+    /// use zmlx::nn;
+    /// let w = nn::Init::seed(7).normal(&[10_000], 2.0)?;
+    /// assert!((w.std(.., 0)?.item::<f32>()? - 2.0).abs() < 0.1);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Shape`] for a negative size, [`Error::Argument`] for a deviation that is negative or not finite.
@@ -116,6 +137,13 @@ impl Init {
 
     /// Normal with variance `2 / (inputs + outputs)` (X. Glorot and Y. Bengio, 2010). Shape and errors as in
     /// [`glorot_uniform`](Self::glorot_uniform).
+    ///
+    /// ```
+    /// use zmlx::nn;
+    /// let w = nn::Init::seed(7).glorot_normal(&[100, 100])?;
+    /// assert!((w.std(.., 0)?.item::<f32>()? - 0.1).abs() < 0.01); // sqrt(2 / 200)
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     pub fn glorot_normal(&mut self, shape: &[i32]) -> Result<Array> {
         let fans = fans(shape)?;
@@ -124,6 +152,13 @@ impl Init {
 
     /// Uniform within `sqrt(6 / inputs)`, for layers with ReLU (K. He and others, "Delving Deep into Rectifiers", 2015). Shape and
     /// errors as in [`glorot_uniform`](Self::glorot_uniform).
+    ///
+    /// ```
+    /// use zmlx::nn;
+    /// let w = nn::Init::seed(7).he_uniform(&[100, 6])?;
+    /// assert!(w.abs()?.max(..)?.item::<f32>()? <= 1.0); // sqrt(6 / 6)
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     pub fn he_uniform(&mut self, shape: &[i32]) -> Result<Array> {
         let fans = fans(shape)?;
@@ -132,6 +167,13 @@ impl Init {
 
     /// Normal with variance `2 / inputs`, for layers with ReLU (K. He and others, 2015). Shape and errors as in
     /// [`glorot_uniform`](Self::glorot_uniform).
+    ///
+    /// ```
+    /// use zmlx::nn;
+    /// let w = nn::Init::seed(7).he_normal(&[100, 200])?;
+    /// assert!((w.std(.., 0)?.item::<f32>()? - 0.1).abs() < 0.01); // sqrt(2 / 200)
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     pub fn he_normal(&mut self, shape: &[i32]) -> Result<Array> {
         let fans = fans(shape)?;
@@ -140,6 +182,14 @@ impl Init {
 
     /// A matrix (rows, columns) with orthonormal rows, or columns where those are fewer (A. Saxe and others, "Exact solutions to
     /// the nonlinear dynamics of learning in deep linear neural networks", 2014). **Evaluates** its random numbers.
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype, nn};
+    /// let w = nn::Init::seed(7).orthogonal(2, 5)?;
+    /// let products = w.matmul(&w.transpose(..)?)?;
+    /// assert!(products.allclose(&Array::identity(2, Dtype::Float32)?, (0.0, 1e-5))?.item::<bool>()?);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Shape`] for a negative size.
@@ -180,6 +230,13 @@ impl Init {
 
     /// Ones.
     ///
+    /// ```
+    /// use zmlx::{Dtype, nn};
+    /// let init = nn::Init::seed(7).of_type(Dtype::Float16);
+    /// assert_eq!(init.ones(&[3])?.dtype(), Dtype::Float16);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Shape`] for a negative size.
     #[track_caller]
@@ -188,6 +245,12 @@ impl Init {
     }
 
     /// Zeros.
+    ///
+    /// ```
+    /// use zmlx::nn;
+    /// assert_eq!(nn::Init::seed(7).zeros(&[3])?.to_vec::<f32>()?, [0.0; 3]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Shape`] for a negative size.

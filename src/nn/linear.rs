@@ -47,6 +47,14 @@ impl Linear {
 
     /// The same without a bias.
     ///
+    /// ```
+    /// use zmlx::nn;
+    /// let layer = nn::Linear::without_bias(4, 8, &mut nn::Init::seed(7))?;
+    /// assert!(layer.bias.is_none());
+    /// assert_eq!(layer.sizes(), (4, 8));
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Shape`] for a negative size.
     #[track_caller]
@@ -145,6 +153,15 @@ impl QuantizedLinear {
     }
 
     /// A layer of parts, as a file has them.
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype, nn, ops};
+    /// let w = Array::ones((2, 64), Dtype::Float32)?.quantize(ops::Quantization::affine(64, 4))?;
+    /// let layer = nn::QuantizedLinear::from_parts(w, None)?;
+    /// let y = layer.forward(&Array::ones((1, 64), Dtype::Float32)?)?;
+    /// assert!(y.allclose(&Array::full((1, 2), 64, Dtype::Float32)?, (1e-3, 0.0))?.item::<bool>()?);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Shape`] unless the packed weight is a matrix.

@@ -45,6 +45,14 @@ impl Lora {
 
     /// The product that is added.
     ///
+    /// ```
+    /// use zmlx::{Array, Dtype, nn};
+    /// let lora = nn::Lora::new(8, 4, 2, 1.0, &mut nn::Init::seed(7))?;
+    /// let y = lora.forward(&Array::ones((1, 8), Dtype::Float32)?)?;
+    /// assert_eq!(y.to_vec::<f32>()?, [0.0; 4]); // a fresh one changes nothing
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Shape`] for rows of another width.
     #[track_caller]
@@ -114,6 +122,16 @@ impl Lora {
 
     /// Adds the product of each to the weight beside it, and takes it away. A quantized weight becomes dense. Gives the number
     /// of layers.
+    ///
+    /// ```
+    /// use zmlx::nn::{self, Lora, ModuleExt};
+    /// let mut init = nn::Init::seed(1);
+    /// let mut model = nn::Mlp::new(8, 32, &mut init)?;
+    /// Lora::add(&mut model, 4, 2.0, &mut init, |name| name == "up")?;
+    /// assert_eq!(Lora::merge(&mut model)?, 1);
+    /// assert!(model.parameters().into_names().all(|name| !name.contains("lora")));
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Shape`] where a product does not fit its layer; what dequantizing fails with.

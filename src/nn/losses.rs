@@ -27,6 +27,15 @@ pub fn cross_entropy(logits: &Array, targets: &Array) -> Result<Array> {
 
 /// Cross entropy of two classes, from logits: `softplus(x) - target x`, where targets are numbers from 0 to 1.
 ///
+/// ```
+/// use zmlx::{Array, nn};
+/// let logits = Array::from_iter([0.0f32, 100.0])?;
+/// let targets = Array::from_iter([1.0f32, 1.0])?;
+/// let loss = nn::losses::binary_cross_entropy(&logits, &targets)?.to_vec::<f32>()?;
+/// assert!((loss[0] - 2f32.ln()).abs() < 1e-6 && loss[1] < 1e-6);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
+///
 /// # Errors
 /// [`Error::Shape`] for other shapes than the logits', [`Error::Dtype`] unless float32, float16 or bfloat16.
 #[track_caller]
@@ -36,6 +45,13 @@ pub fn binary_cross_entropy(logits: &Array, targets: &Array) -> Result<Array> {
 }
 
 /// `(prediction - target)^2`.
+///
+/// ```
+/// use zmlx::{Array, nn};
+/// let (x, y) = (Array::from_iter([1.0f32, 5.0])?, Array::from_iter([2.0f32, 2.0])?);
+/// assert_eq!(nn::losses::mse(&x, &y)?.to_vec::<f32>()?, [1.0, 9.0]);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 ///
 /// # Errors
 /// [`Error::Shape`] for other shapes than the predictions'.
@@ -47,6 +63,13 @@ pub fn mse(predictions: &Array, targets: &Array) -> Result<Array> {
 
 /// `|prediction - target|`.
 ///
+/// ```
+/// use zmlx::{Array, nn};
+/// let (x, y) = (Array::from_iter([1.0f32, 5.0])?, Array::from_iter([2.0f32, 2.0])?);
+/// assert_eq!(nn::losses::l1(&x, &y)?.to_vec::<f32>()?, [1.0, 3.0]);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
+///
 /// # Errors
 /// [`Error::Shape`] for other shapes than the predictions'.
 #[track_caller]
@@ -57,6 +80,13 @@ pub fn l1(predictions: &Array, targets: &Array) -> Result<Array> {
 
 /// `d^2 / 2` up to `|d| = delta`, then `delta (|d| - delta / 2)`, of the difference `d` (P. Huber, "Robust Estimation of a Location
 /// Parameter", 1964).
+///
+/// ```
+/// use zmlx::{Array, nn};
+/// let (x, y) = (Array::from_iter([1.0f32, 5.0])?, Array::from_iter([2.0f32, 2.0])?);
+/// assert_eq!(nn::losses::huber(&x, &y, 1.0)?.to_vec::<f32>()?, [0.5, 2.5]);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 ///
 /// # Errors
 /// [`Error::Shape`] for other shapes than the predictions', [`Error::Argument`] unless `delta` is above 0.
@@ -73,6 +103,15 @@ pub fn huber(predictions: &Array, targets: &Array, delta: f32) -> Result<Array> 
 }
 
 /// `sum(exp(target) (target - input))` over the last axis, of logarithms of probabilities (S. Kullback and R. Leibler, 1951).
+///
+/// ```
+/// use zmlx::{Array, nn};
+/// let logs = Array::from_iter([0.5f32, 0.5])?.log()?;
+/// assert_eq!(nn::losses::kl_divergence(&logs, &logs)?.item::<f32>()?, 0.0);
+/// let sure = Array::from_iter([1.0f32, 1e-30])?.log()?;
+/// assert!((nn::losses::kl_divergence(&logs, &sure)?.item::<f32>()? - 2f32.ln()).abs() < 1e-5);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 ///
 /// # Errors
 /// [`Error::Shape`] for other shapes than the inputs' and for scalars.

@@ -96,6 +96,16 @@ impl SwiGlu {
     }
 
     /// Whether the gate is GELU by the hyperbolic tangent in place of SiLU.
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype, nn};
+    /// let mlp = nn::SwiGlu::new(8, 32, &mut nn::Init::seed(7))?;
+    /// let x = Array::ones((1, 8), Dtype::Float32)?;
+    /// let silu = mlp.forward(&x)?;
+    /// let gelu = mlp.gelu(true).forward(&x)?;
+    /// assert!(!silu.allclose(&gelu, (1e-5, 1e-6))?.item::<bool>()?);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     pub fn gelu(mut self, gelu: bool) -> Self {
         self.gelu = gelu;
         self

@@ -81,6 +81,47 @@ pub enum Node<'a> {
 }
 
 /// A walk over a module; made by [`ModuleExt::each`](super::ModuleExt::each).
+///
+/// A module that is written by hand shows its parts to it:
+///
+/// ```
+/// use zmlx::{Array, nn::{Module, ModuleExt, Node, RmsNorm, Visit, VisitMut}};
+///
+/// /// An array that is a module by itself: its name is that of the field that holds it.
+/// struct Scale(Array, bool);
+///
+/// impl Module for Scale {
+///     fn visit<'a>(&'a self, to: &mut Visit<'a, '_>) {
+///         to.leaf(&self.0, self.1);
+///     }
+///     fn visit_mut(&mut self, to: &mut VisitMut<'_>) {
+///         to.node(Node::Leaf { value: &mut self.0, trained: Some(&mut self.1) });
+///     }
+/// }
+///
+/// struct Layer { scale: Scale, offset: Array, seen: Array, norm: RmsNorm }
+///
+/// impl Module for Layer {
+///     fn visit<'a>(&'a self, to: &mut Visit<'a, '_>) {
+///         to.field("scale", &self.scale);
+///         to.trained("offset", &self.offset);
+///         to.buffer("seen", &self.seen);
+///         to.flat(&self.norm);
+///     }
+///     fn visit_mut(&mut self, to: &mut VisitMut<'_>) {
+///         to.field("scale", &mut self.scale);
+///         to.within("offset", Node::Leaf { value: &mut self.offset, trained: Some(&mut true) });
+///         to.buffer("seen", &mut self.seen);
+///         to.flat(&mut self.norm);
+///     }
+/// }
+///
+/// let norm = RmsNorm::from_weight(1.0.into());
+/// let layer = Layer { scale: Scale(2.0.into(), true), offset: 0.0.into(), seen: 0.into(), norm };
+/// let names: Vec<String> = layer.parameters().into_names().collect();
+/// assert_eq!(names, ["offset", "scale", "seen", "weight"]);
+/// assert_eq!(layer.trained().into_names().collect::<Vec<_>>(), ["offset", "scale", "weight"]);
+/// ```
 pub struct Visit<'a, 'v> {
     path: String,
     each: &'v mut dyn FnMut(&str, Leaf<'a>),

@@ -88,6 +88,13 @@ impl Moe {
 
     /// Applies the layer: (..., width) keeps its shape.
     ///
+    /// ```
+    /// use zmlx::{nn, random};
+    /// let moe = nn::Moe::new(16, 32, 4, 2, &mut nn::Init::seed(7))?;
+    /// assert_eq!(moe.forward(&random::normal((2, 5, 16))?)?.shape(), [2, 5, 16]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Shape`] for another width, [`Error::Dtype`] for a dtype that the device's products do not have.
     #[track_caller]

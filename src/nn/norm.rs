@@ -35,6 +35,14 @@ impl RmsNorm {
     }
 
     /// One with this weight, (width,).
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype, nn};
+    /// let norm = nn::RmsNorm::from_weight(Array::from_iter([1.0f32, 10.0])?).eps(0.0);
+    /// let y = norm.forward(&Array::ones((1, 2), Dtype::Float32)?)?;
+    /// assert!(y.allclose(&Array::from_iter([1.0f32, 10.0])?, (1e-5, 0.0))?.item::<bool>()?);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     pub fn from_weight(weight: Array) -> Self {
         let weight = weight.into();
         RmsNorm { weight, eps: 1e-5 }

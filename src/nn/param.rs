@@ -30,6 +30,14 @@ impl Param {
     }
 
     /// Other values in place of those it has.
+    ///
+    /// ```
+    /// use zmlx::{Array, nn};
+    /// let mut weight = nn::Param::new(Array::from(1.0f32));
+    /// weight.set(Array::from(2.0f32));
+    /// assert_eq!(weight.item::<f32>()?, 2.0);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     pub fn set(&mut self, value: Array) {
         self.value = value;
     }
@@ -53,6 +61,14 @@ impl Buffer {
     }
 
     /// Other values in place of those it has.
+    ///
+    /// ```
+    /// use zmlx::{Array, nn};
+    /// let mut count = nn::Buffer::new(Array::from(0));
+    /// count.set(count.add(1)?);
+    /// assert_eq!(count.item::<i32>()?, 1);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     pub fn set(&mut self, value: Array) {
         self.value = value;
     }

@@ -62,6 +62,15 @@ impl Rope {
     }
 
     /// The angle from one position to the next for each pair, `dims / 2` numbers, in place of what the base gives.
+    ///
+    /// ```
+    /// use zmlx::nn;
+    /// let rope = nn::Rope::new(4).frequencies(vec![1.0, 0.25]).scale(2.0).traditional(true);
+    /// let [cos, sin] = rope.tables(3)?;
+    /// assert!((sin.index((1, 1))?.item::<f32>()? - 0.5f32.sin()).abs() < 1e-6);
+    /// assert_eq!(cos.index(0)?.to_vec::<f32>()?, [1.0, 1.0]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     pub fn frequencies(mut self, frequencies: Vec<f32>) -> Self {
         self.frequencies = Some(frequencies);
         self.changed()
@@ -107,6 +116,16 @@ impl Rope {
 
     /// The same where each sequence of the batch has an offset of its own: integers, (batch,), all of them below `limit` less the
     /// positions of `x`. Where one is not, the result is NaN.
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype, nn};
+    /// let rope = nn::Rope::new(8);
+    /// let x = Array::ones((2, 1, 1, 8), Dtype::Float32)?;
+    /// let offsets = Array::from_iter([0, 5])?;
+    /// let y = rope.forward_each(&x, &offsets, 16)?;
+    /// assert!(y.index(1)?.allclose(&rope.forward(&x, 5)?.index(1)?, (1e-5, 1e-6))?.item::<bool>()?);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`forward`](Self::forward), and [`Error::Shape`] or [`Error::Dtype`] for other offsets.

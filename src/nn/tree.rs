@@ -28,6 +28,13 @@ pub struct Tree {
 
 impl Tree {
     /// A tree without arrays.
+    ///
+    /// ```
+    /// use zmlx::{Array, nn::Tree};
+    /// let mut tree = Tree::new();
+    /// tree.insert("w".to_owned(), Array::from(1.0f32));
+    /// assert_eq!(tree.into_names().collect::<Vec<_>>(), ["w"]);
+    /// ```
     pub fn new() -> Self {
         Tree::default()
     }
@@ -51,6 +58,14 @@ impl Tree {
 
     /// A tree of what `f` makes of each array.
     ///
+    /// ```
+    /// use zmlx::{Array, nn::Tree};
+    /// let tree = Tree::from_iter([("w".to_owned(), Array::from(2.0f32))]);
+    /// let doubled = tree.map(|_, x| x.multiply(2))?;
+    /// assert_eq!(doubled.get("w")?.item::<f32>()?, 4.0);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// The first error of `f`.
     pub fn map(&self, mut f: impl FnMut(&str, &Array) -> Result<Array>) -> Result<Tree> {
@@ -61,6 +76,14 @@ impl Tree {
     }
 
     /// A tree of what `f` makes of each array and that of the same name in `other`.
+    ///
+    /// ```
+    /// use zmlx::{Array, nn::Tree};
+    /// let tree = Tree::from_iter([("w".to_owned(), Array::from(2.0f32))]);
+    /// let sum = tree.zip(&tree, |_, x, y| x.add(y))?;
+    /// assert_eq!(sum.get("w")?.item::<f32>()?, 4.0);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Argument`] unless both have the same names; the first error of `f`.

@@ -10,6 +10,19 @@ use crate::{Array, Error, Result};
 ///
 /// Its names are those of the layer that has it: `weight`, and where it is quantized `scales` and, for affine, `biases`, as files of MLX
 /// and [`load_gguf`](crate::io::load_gguf) have them. What is quantized is not trained.
+///
+/// ```
+/// use zmlx::{Array, Dtype, nn, ops};
+/// let mut w = nn::Weight::new(&[8, 64], &mut nn::Init::seed(7))?;
+/// let x = Array::ones((1, 64), Dtype::Float32)?;
+/// let exact = w.product(&x)?;
+/// assert!(w.quantize(ops::Quantization::affine(64, 8))?);
+/// assert_eq!((w.is_quantized(), w.shape()), (true, vec![8, 64]));
+/// assert!(w.product(&x)?.allclose(&exact, (0.0, 0.05))?.item::<bool>()?);
+/// assert_eq!(w.rows(&Array::from_iter([3, 3])?)?.shape(), [2, 64]);
+/// assert_eq!(w.dense()?.shape(), [8, 64]);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub enum Weight {
     /// Numbers as they are.
@@ -102,6 +115,16 @@ impl Weight {
     }
 
     /// `x[i] W[picks[i]]^T` of a stack of matrices: rows (n, inputs) become rows (n, outputs). `picks` are in ascending order.
+    ///
+    /// ```
+    /// use zmlx::{Array, nn};
+    /// let w = Array::from_slice(&[1.0f32, 10.0], (2, 1, 1))?; // two matrices of one number
+    /// let x = Array::from_slice(&[3.0f32, 4.0], (2, 1))?;
+    /// let picks = Array::from_iter([0u32, 1])?;
+    /// let y = nn::Weight::from(w).picked(&x, &picks)?;
+    /// assert_eq!(y.to_vec::<f32>()?, [3.0, 40.0]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Shape`] for rows of another width; [`Error::Dtype`] on the CPU unless float32 or quantized.

@@ -1,95 +1,12 @@
 //! Convolutions (cross-correlations, as in neural networks).
 
-use super::{IntoInts, done};
+use super::conv_settings::Conv;
+use super::done;
 use crate::bridge::ops::conv::ffi;
 use crate::stream::current;
 use crate::{Array, Dtype, Error, Result};
 
-/// Settings of a convolution. Each takes one number for all spatial dimensions or one for
-/// each: `Conv::new().stride(2).padding([1, 2])`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Conv {
-    stride: Vec<i32>,
-    low: Vec<i32>,
-    high: Vec<i32>,
-    dilation: Vec<i32>,
-    input_dilation: Vec<i32>,
-    output_padding: Vec<i32>,
-    groups: i32,
-    flip: bool,
-}
-
-impl Default for Conv {
-    fn default() -> Self {
-        Conv::new()
-    }
-}
-
 impl Conv {
-    /// Stride and dilations 1, no padding, one group.
-    pub fn new() -> Self {
-        Conv {
-            stride: vec![1],
-            low: vec![0],
-            high: vec![0],
-            dilation: vec![1],
-            input_dilation: vec![1],
-            output_padding: vec![0],
-            groups: 1,
-            flip: false,
-        }
-    }
-
-    /// Steps between positions of the filter, from 1.
-    pub fn stride(mut self, stride: impl IntoInts) -> Self {
-        self.stride = stride.into_ints();
-        self
-    }
-
-    /// Zeros added at both ends of each spatial dimension.
-    pub fn padding(mut self, padding: impl IntoInts) -> Self {
-        self.low = padding.into_ints();
-        self.high.clone_from(&self.low);
-        self
-    }
-
-    /// Zeros added before and after; a negative number cuts. Not for transposed convolutions.
-    pub fn padding_lo_hi(mut self, low: impl IntoInts, high: impl IntoInts) -> Self {
-        self.low = low.into_ints();
-        self.high = high.into_ints();
-        self
-    }
-
-    /// Steps between elements of the filter, from 1.
-    pub fn dilation(mut self, dilation: impl IntoInts) -> Self {
-        self.dilation = dilation.into_ints();
-        self
-    }
-
-    /// Steps between elements of the input, from 1. For [`Array::conv_general`] only.
-    pub fn input_dilation(mut self, dilation: impl IntoInts) -> Self {
-        self.input_dilation = dilation.into_ints();
-        self
-    }
-
-    /// Zeros added to one end of the output. For transposed convolutions only.
-    pub fn output_padding(mut self, padding: impl IntoInts) -> Self {
-        self.output_padding = padding.into_ints();
-        self
-    }
-
-    /// Groups of channels convolved on their own.
-    pub fn groups(mut self, groups: i32) -> Self {
-        self.groups = groups;
-        self
-    }
-
-    /// Whether the filter is mirrored, as in mathematics. For [`Array::conv_general`] only.
-    pub fn flip(mut self, flip: bool) -> Self {
-        self.flip = flip;
-        self
-    }
-
     /// One number for each of `n` dimensions, none below its least.
     #[track_caller]
     fn spread(&self, x: &Array, w: &Array, n: usize) -> Result<Conv> {
@@ -166,21 +83,85 @@ convolutions! {
     conv1d convolve 1;
     /// Convolution of (batch, height, width, channels) with a weight
     /// (outputs, height, width, channels / groups).
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype, ops};
+    /// let x = Array::ones((1, 5, 5, 3), Dtype::Float32)?;
+    /// let w = Array::ones((8, 3, 3, 3), Dtype::Float32)?;
+    /// let y = x.conv2d(&w, ops::Conv::new())?;
+    /// assert_eq!(y.shape(), [1, 3, 3, 8]);
+    /// assert_eq!(y.max(..)?.item::<f32>()?, 27.0); // 3 * 3 * 3 products of ones
+    /// assert_eq!(x.conv2d(&w, ops::Conv::new().padding(1).stride(2))?.shape(), [1, 3, 3, 8]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     conv2d convolve 2;
     /// Convolution of (batch, depth, height, width, channels) with a weight
     /// (outputs, depth, height, width, channels). One group only.
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype, ops};
+    /// let x = Array::ones((1, 4, 4, 4, 1), Dtype::Float32)?;
+    /// let w = Array::ones((2, 2, 2, 2, 1), Dtype::Float32)?;
+    /// let y = x.conv3d(&w, ops::Conv::new())?;
+    /// assert_eq!(y.shape(), [1, 3, 3, 3, 2]);
+    /// assert_eq!(y.min(..)?.item::<f32>()?, 8.0);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     conv3d convolve 3;
     /// Transposed convolution (the gradient of one) in one dimension; shapes as in
     /// [`conv1d`](Array::conv1d).
+    ///
+    /// ```
+    /// use zmlx::{Array, ops};
+    /// let x = Array::from_slice(&[1.0f32, 2.0], (1, 2, 1))?;
+    /// let w = Array::from_slice(&[1.0f32, 10.0], (1, 2, 1))?;
+    /// let y = x.conv_transpose1d(&w, ops::Conv::new().stride(2))?;
+    /// assert_eq!(y.to_vec::<f32>()?, [1.0, 10.0, 2.0, 20.0]);
+    /// let longer = ops::Conv::new().stride(2).output_padding(1);
+    /// assert_eq!(x.conv_transpose1d(&w, longer)?.shape(), [1, 5, 1]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     conv_transpose1d convolve_back 1;
     /// Transposed convolution in two dimensions; shapes as in [`conv2d`](Array::conv2d).
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype, ops};
+    /// let x = Array::ones((1, 2, 2, 1), Dtype::Float32)?;
+    /// let w = Array::ones((1, 2, 2, 1), Dtype::Float32)?;
+    /// let y = x.conv_transpose2d(&w, ops::Conv::new())?;
+    /// assert_eq!(y.to_vec::<f32>()?, [1.0, 2.0, 1.0, 2.0, 4.0, 2.0, 1.0, 2.0, 1.0]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     conv_transpose2d convolve_back 2;
     /// Transposed convolution in three dimensions; shapes as in [`conv3d`](Array::conv3d).
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype, ops};
+    /// let x = Array::ones((1, 2, 2, 2, 1), Dtype::Float32)?;
+    /// let w = Array::ones((1, 2, 2, 2, 1), Dtype::Float32)?;
+    /// let y = x.conv_transpose3d(&w, ops::Conv::new())?;
+    /// assert_eq!(y.shape(), [1, 3, 3, 3, 1]);
+    /// assert_eq!(y.max(..)?.item::<f32>()?, 8.0);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     conv_transpose3d convolve_back 3;
 }
 
 impl Array {
     /// Convolution in 1 to 3 spatial dimensions with every setting there is.
+    ///
+    /// ```
+    /// use zmlx::{Array, ops};
+    /// let x = Array::from_slice(&[1.0f32, 2.0, 3.0], (1, 3, 1))?;
+    /// let w = Array::from_slice(&[1.0f32, 10.0], (1, 2, 1))?;
+    /// // The second element of the filter meets the element behind the one that the first meets.
+    /// assert_eq!(x.conv_general(&w, ops::Conv::new())?.to_vec::<f32>()?, [21.0, 32.0]);
+    /// let flipped = ops::Conv::new().flip(true).padding_lo_hi(1, 0);
+    /// assert_eq!(x.conv_general(&w, flipped)?.to_vec::<f32>()?, [1.0, 12.0, 23.0]);
+    /// let spread = ops::Conv::new().input_dilation(2).dilation(2);
+    /// assert_eq!(x.conv_general(&w, spread)?.to_vec::<f32>()?, [21.0, 0.0, 32.0]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`conv1d`](Array::conv1d).

@@ -2,7 +2,8 @@
 //! element of the filter.
 
 use super::PadMode;
-use super::conv::{Along, Conv};
+use super::conv::Along;
+use super::conv_settings::Conv;
 use crate::{Array, Dtype, Result, keepdims};
 
 /// `x`: (batch, spatial dimensions, channels), `w`: (outputs, spatial dimensions, channels of a group),

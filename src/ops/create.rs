@@ -9,12 +9,26 @@ use crate::{Array, Dtype, Error, IntoShape, Operand, Result};
 
 impl Array {
     /// Zeros of the given shape.
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype};
+    /// let x = Array::zeros((2, 3), Dtype::Float16)?;
+    /// assert_eq!((x.shape(), x.dtype()), (&[2, 3][..], Dtype::Float16));
+    /// assert!(!x.any(..)?.item::<bool>()?);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     pub fn zeros(shape: impl IntoShape, dtype: Dtype) -> Result<Array> {
         done(ffi::zeros(&shape.into_shape()?, dtype, current()))
     }
 
     /// Ones of the given shape.
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype};
+    /// assert_eq!(Array::ones((2, 2), Dtype::Int32)?.to_vec::<i32>()?, [1; 4]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     pub fn ones(shape: impl IntoShape, dtype: Dtype) -> Result<Array> {
         done(ffi::ones(&shape.into_shape()?, dtype, current()))
@@ -57,6 +71,13 @@ impl Array {
 
     /// An `n` by `m` matrix of zeros with ones on its `k`th diagonal (above the main one
     /// for positive `k`).
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype};
+    /// let x = Array::eye(2, 3, 1, Dtype::Int32)?;
+    /// assert_eq!(x.to_vec::<i32>()?, [0, 1, 0, 0, 0, 1]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     pub fn eye(n: i32, m: i32, k: i32, dtype: Dtype) -> Result<Array> {
         between("n", n, 0..=i32::MAX)?;
@@ -65,12 +86,26 @@ impl Array {
     }
 
     /// The `n` by `n` identity matrix.
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype};
+    /// let x = Array::identity(2, Dtype::Float32)?;
+    /// assert_eq!(x.to_vec::<f32>()?, [1.0, 0.0, 0.0, 1.0]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     pub fn identity(n: i32, dtype: Dtype) -> Result<Array> {
         Array::eye(n, n, 0, dtype)
     }
 
     /// An `n` by `m` matrix with ones on and below its `k`th diagonal, zeros above.
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype};
+    /// let x = Array::tri(2, 3, 0, Dtype::Int32)?;
+    /// assert_eq!(x.to_vec::<i32>()?, [1, 0, 0, 1, 1, 0]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     pub fn tri(n: i32, m: i32, k: i32, dtype: Dtype) -> Result<Array> {
         between("n", n, 0..=i32::MAX)?;
@@ -79,6 +114,13 @@ impl Array {
     }
 
     /// `value` in the shape and type of this array.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::from_iter([1.0f32, 2.0])?;
+    /// assert_eq!(x.full_like(7)?.to_vec::<f32>()?, [7.0, 7.0]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     pub fn full_like(&self, value: impl Operand) -> Result<Array> {
         let value = value.operand(self)?;
@@ -89,9 +131,9 @@ impl Array {
 
 unary! {
     /// Zeros in the shape and type of this array.
-    zeros_like;
+    zeros_like: [1, 2] => i32 [0, 0];
     /// Ones in the shape and type of this array.
-    ones_like;
+    ones_like: [5.0f32, 2.0] => f32 [1.0, 1.0];
 }
 
 /// Window functions of `n` points (float32): empty for `n < 1`, one for `n = 1`.
@@ -107,11 +149,39 @@ macro_rules! windows {
 
 windows! {
     /// Hann window, `0.5 - 0.5 cos(2 pi i / (n - 1))` for i from 0 to n - 1 (float32).
+    ///
+    /// ```
+    /// use zmlx::ops;
+    /// let w = ops::hanning(3)?.to_vec::<f32>()?;
+    /// assert!(w[0] == 0.0 && (w[1] - 1.0).abs() < 1e-6);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     hanning;
     /// Hamming window, `0.54 - 0.46 cos(2 pi i / (n - 1))` (float32).
+    ///
+    /// ```
+    /// use zmlx::ops;
+    /// let w = ops::hamming(3)?.to_vec::<f32>()?;
+    /// assert!((w[0] - 0.08).abs() < 1e-6 && (w[1] - 1.0).abs() < 1e-6);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     hamming;
     /// Bartlett (triangular) window, `1 - |2 i / (n - 1) - 1|` (float32).
+    ///
+    /// ```
+    /// use zmlx::ops;
+    /// let w = ops::bartlett(5)?.to_vec::<f32>()?;
+    /// assert_eq!(w, [0.0, 0.5, 1.0, 0.5, 0.0]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     bartlett;
     /// Blackman window, `0.42 - 0.5 cos(2 pi i / (n - 1)) + 0.08 cos(4 pi i / (n - 1))` (float32).
+    ///
+    /// ```
+    /// use zmlx::ops;
+    /// let w = ops::blackman(3)?.to_vec::<f32>()?;
+    /// assert!(w[0].abs() < 1e-6 && (w[1] - 1.0).abs() < 1e-6);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     blackman;
 }

@@ -1,6 +1,5 @@
 //! Arithmetic, comparison, logic and bit operations on two arrays, and choices between them.
 
-use std::borrow::Cow;
 use std::ops::{RangeFrom, RangeInclusive, RangeToInclusive};
 
 use super::macros::{binary, comparison};
@@ -13,47 +12,47 @@ use crate::{Array, Dtype, Error, Operand, Result};
 
 binary! {
     /// Sum, `self + other`.
-    add;
+    add: [1.0f32, 2.0], 0.5 => f32 [1.5, 2.5];
     /// Difference, `self - other`.
-    subtract;
+    subtract: [1.0f32, 2.0], 0.5 => f32 [0.5, 1.5];
     /// Product, `self * other`.
-    multiply;
+    multiply: [1.0f32, 2.0], 0.5 => f32 [0.5, 1.0];
     /// Quotient, `self / other`; integers give float32.
-    divide;
+    divide: [1, 3], 2 => f32 [0.5, 1.5];
     /// Power, `self ^ other`. Integers to a negative power give 0, but for 1 and -1.
-    power;
+    power: [2, 3], 3 => i32 [8, 27];
     /// The larger of the two; NaN if one is.
-    maximum;
+    maximum: [-1.0f32, 2.0], 0.0 => f32 [0.0, 2.0];
     /// The smaller of the two; NaN if one is.
-    minimum;
+    minimum: [-1.0f32, 2.0], 0.0 => f32 [-1.0, 0.0];
     /// `log(e^self + e^other)` without overflow.
-    logaddexp;
+    logaddexp: [0.0f32, 100.0], 0.0 => near [0.693147f32, 100.0];
     /// Angle of the point (`other`, `self`), in radians between -pi and pi.
-    arctan2;
+    arctan2: [1.0f32, -1.0], -1.0 => near [2.356194f32, -2.356194];
     /// Remainder of division with the sign of the divisor, as Python's `%`. Integers modulo
     /// 0 give 0.
-    remainder;
+    remainder: [7, -7], 3 => i32 [1, 2];
 }
 
 comparison! {
     /// True where the values are equal (bool).
-    equal;
+    equal: [1, 2, 3], 2 => bool [false, true, false];
     /// True where the values differ (bool).
-    not_equal;
+    not_equal: [1, 2, 3], 2 => bool [true, false, true];
     /// True where `self > other` (bool).
-    greater;
+    greater: [1, 2, 3], 2 => bool [false, false, true];
     /// True where `self >= other` (bool).
-    greater_equal;
+    greater_equal: [1, 2, 3], 2 => bool [false, true, true];
     /// True where `self < other` (bool).
-    less;
+    less: [1, 2, 3], 2 => bool [true, false, false];
     /// True where `self <= other` (bool).
-    less_equal;
+    less_equal: [1, 2, 3], 2 => bool [true, true, false];
     /// True where both are true or non-zero (bool).
-    logical_and;
+    logical_and: [true, false], true => bool [true, false];
     /// True where one at least is true or non-zero (bool).
-    logical_or;
+    logical_or: [true, false], false => bool [true, false];
     /// True where exactly one is true or non-zero (bool).
-    logical_xor;
+    logical_xor: [true, false], true => bool [false, true];
 }
 
 /// Operations on bits: MLX reports a wrong dtype as an unspecific error, so check first.
@@ -97,21 +96,63 @@ fn no_common_integer(a: Dtype, b: Dtype) -> bool {
 
 bits! {
     /// Bits set in both.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::from_iter([0b1100, 0b1010])?;
+    /// assert_eq!(x.bitwise_and(0b0110)?.to_vec::<i32>()?, [0b0100, 0b0010]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     bitwise_and;
     /// Bits set in one at least.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::from_iter([0b1100, 0b1010])?;
+    /// assert_eq!(x.bitwise_or(0b0110)?.to_vec::<i32>()?, [0b1110, 0b1110]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     bitwise_or;
     /// Bits set in exactly one.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::from_iter([0b1100, 0b1010])?;
+    /// assert_eq!(x.bitwise_xor(0b0110)?.to_vec::<i32>()?, [0b1010, 0b1100]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     bitwise_xor;
     /// Bits moved up by `other`. By a count that is negative or not below the number of bits all leave: 0.
     /// Bool becomes uint8.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::from_iter([1, 5])?;
+    /// assert_eq!(x.left_shift(2)?.to_vec::<i32>()?, [4, 20]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     left_shift;
     /// Bits moved down by `other`, keeping the sign: by a count that is negative or not below the number of
     /// bits 0, or -1 for a negative number. Bool becomes uint8.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::from_iter([20, -1])?;
+    /// assert_eq!(x.right_shift(2)?.to_vec::<i32>()?, [5, -1]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     right_shift;
 }
 
 impl Array {
     /// `floor(self / other)`; between integers in their own type. Integers divided by 0 give 0.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::from_iter([7, -7])?;
+    /// assert_eq!(x.floor_divide(2)?.to_vec::<i32>()?, [3, -4]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Dtype`] for complex arrays.
@@ -129,6 +170,14 @@ impl Array {
     }
 
     /// Floored quotient and remainder. Integers divided by 0 give 0 and 0.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let (q, r) = Array::from_iter([7, -7])?.divmod(2)?;
+    /// assert_eq!(q.to_vec::<i32>()?, [3, -4]);
+    /// assert_eq!(r.to_vec::<i32>()?, [1, 1]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Dtype`] for complex arrays.
@@ -169,38 +218,6 @@ impl Array {
             current(),
         ))
     }
-
-    /// One bool: whether both have the same shape and values; with `equal_nan` NaN equals NaN.
-    #[track_caller]
-    pub fn array_equal(&self, other: &Array, equal_nan: bool) -> Result<Array> {
-        done(ffi::array_equal(
-            self.raw(),
-            other.raw(),
-            equal_nan,
-            current(),
-        ))
-    }
-}
-
-macro_rules! closeness {
-    ($($(#[$doc:meta])* $name:ident;)*) => {
-        impl Array {$(
-            $(#[$doc])*
-            #[track_caller]
-            pub fn $name(&self, other: impl Operand, within: impl Into<Tolerance>) -> Result<Array> {
-                let other = near(&other, self)?;
-                let Tolerance { rtol, atol, equal_nan } = within.into();
-                done(ffi::$name(self.raw(), other.raw(), rtol, atol, equal_nan, current()))
-            }
-        )*}
-    };
-}
-
-closeness! {
-    /// True where the values are close, `|self - other| <= atol + rtol * |other|` (bool).
-    isclose;
-    /// One bool: whether all values are close, as in [`isclose`](Array::isclose).
-    allclose;
 }
 
 /// `x` where `condition` is true (or non-zero), `y` elsewhere: MLX's `where`, which is a
@@ -227,51 +244,6 @@ pub fn where_(condition: &Array, x: impl Operand, y: impl Operand) -> Result<Arr
         }
     };
     done(ffi::where_(condition.raw(), x.raw(), y.raw(), current()))
-}
-
-/// The other side of a comparison within a tolerance, which may reach from the integers of `like` to a float
-/// beyond them.
-#[track_caller]
-fn near<'a>(other: &'a impl Operand, like: &Array) -> Result<Cow<'a, Array>> {
-    let exact = other.compared(like)?;
-    let far = other.as_array().is_none()
-        && like.dtype().is_integral()
-        && matches!(Number::known(&exact), Some(Number::Real(v)) if v.is_infinite());
-    match far {
-        true => other.operand(like),
-        false => Ok(exact),
-    }
-}
-
-/// How close is close: see [`Array::isclose`]. A pair is (`rtol`, `atol`).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Tolerance {
-    /// Allowed difference relative to the other value; 1e-5 by default.
-    pub rtol: f64,
-    /// Allowed absolute difference; 1e-8 by default.
-    pub atol: f64,
-    /// Whether NaN is close to NaN; false by default.
-    pub equal_nan: bool,
-}
-
-impl Default for Tolerance {
-    fn default() -> Self {
-        Tolerance {
-            rtol: 1e-5,
-            atol: 1e-8,
-            equal_nan: false,
-        }
-    }
-}
-
-impl From<(f64, f64)> for Tolerance {
-    fn from((rtol, atol): (f64, f64)) -> Self {
-        Tolerance {
-            rtol,
-            atol,
-            ..Tolerance::default()
-        }
-    }
 }
 
 /// A range of values for [`Array::clip`]: `lo..=hi`, `lo..` or `..=hi`, of numbers or arrays.

@@ -11,6 +11,14 @@ impl Array {
     /// Negative positions count from the end, positions outside are cut, a negative stride
     /// goes backwards. [`index`](Array::index) says the same more shortly.
     ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::arange(6)?.reshape((2, 3))?;
+    /// // Of the rows all, of the columns every second.
+    /// assert_eq!(x.slice([0, 0], [2, 3], [1, 2])?.to_vec::<i32>()?, [0, 2, 3, 5]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Shape`] unless there is one of each for every axis; [`Error::Argument`] for
     /// a stride of 0.
@@ -30,6 +38,14 @@ impl Array {
 
     /// A slice of the given `sizes` that starts, along `axes`, where the integers in `start`
     /// say: positions that only the evaluation knows.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::arange(10)?;
+    /// let start = Array::from_iter([4])?;
+    /// assert_eq!(x.slice_at(&start, 0, 3)?.to_vec::<i32>()?, [4, 5, 6]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Argument`] or [`Error::Shape`] when numbers of axes, starts and sizes do not
@@ -81,6 +97,14 @@ impl Array {
     /// One element for each index, along `axis`: `y[i, j] = x[i, indices[i, j]]` for the last
     /// axis of two. The other axes broadcast.
     ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::from_slice(&[3, 1, 2, 7, 9, 8], (2, 3))?;
+    /// let order = x.argsort(-1)?;
+    /// assert_eq!(x.take_along_axis(&order, -1)?.to_vec::<i32>()?, [1, 2, 3, 7, 8, 9]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`take`](Array::take), and [`Error::Shape`] unless both have as many dimensions.
     #[track_caller]
@@ -96,6 +120,17 @@ impl Array {
     /// Blocks of `slice_sizes`, one for each position that the index arrays name together:
     /// `indices[k]` holds positions on axis `axes[k]`, and positions on other axes are 0.
     /// The result has the indices' common shape, then `slice_sizes`.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::arange(6)?.reshape((3, 2))?;
+    /// let rows = Array::from_iter([2, 0])?;
+    /// // A block of one row and two columns for each index.
+    /// let y = x.gather([&rows], 0, [1, 2])?;
+    /// assert_eq!(y.shape(), [2, 1, 2]);
+    /// assert_eq!(y.to_vec::<i32>()?, [4, 5, 0, 1]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`take`](Array::take), and when sizes, axes and arrays do not fit each other.

@@ -32,12 +32,28 @@ pub fn concatenate<A: AsRef<Array>>(arrays: impl AsRef<[A]>, axis: i32) -> Resul
 }
 
 /// The flattened arrays one after the other.
+///
+/// ```
+/// use zmlx::{Array, ops};
+/// let x = Array::arange(4)?.reshape((2, 2))?;
+/// let y = Array::from_iter([9])?;
+/// assert_eq!(ops::concatenate_flat([&x, &y])?.to_vec::<i32>()?, [0, 1, 2, 3, 9]);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 #[track_caller]
 pub fn concatenate_flat<A: AsRef<Array>>(arrays: impl AsRef<[A]>) -> Result<Array> {
     done(ffi::concatenate(&refs(arrays.as_ref()), &[], current()))
 }
 
 /// Arrays of one shape side by side along a new axis.
+///
+/// ```
+/// use zmlx::{Array, ops};
+/// let (x, y) = (Array::from_iter([1, 2])?, Array::from_iter([3, 4])?);
+/// assert_eq!(ops::stack([&x, &y], 0)?.to_vec::<i32>()?, [1, 2, 3, 4]);
+/// assert_eq!(ops::stack([&x, &y], 1)?.to_vec::<i32>()?, [1, 3, 2, 4]);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 ///
 /// # Errors
 /// [`Error::Shape`] unless all have the same shape; [`Error::Argument`] without arrays.
@@ -59,6 +75,15 @@ pub fn stack<A: AsRef<Array>>(arrays: impl AsRef<[A]>, axis: i32) -> Result<Arra
 
 /// Coordinates of a grid from one vector for each axis. With `sparse` each result keeps
 /// length 1 along the other axes.
+///
+/// ```
+/// use zmlx::{Array, ops};
+/// let (x, y) = (Array::from_iter([1, 2, 3])?, Array::from_iter([10, 20])?);
+/// let grid = ops::meshgrid([&x, &y], false, ops::Indexing::Xy)?;
+/// assert_eq!(grid[0].to_vec::<i32>()?, [1, 2, 3, 1, 2, 3]);
+/// assert_eq!(grid[1].to_vec::<i32>()?, [10, 10, 10, 20, 20, 20]);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 #[track_caller]
 pub fn meshgrid<A: AsRef<Array>>(
     vectors: impl AsRef<[A]>,
@@ -84,12 +109,31 @@ pub enum Indexing {
 }
 
 /// The arrays broadcast against each other.
+///
+/// ```
+/// use zmlx::{Array, ops};
+/// let (x, y) = (Array::from_slice(&[1, 2], (2, 1))?, Array::from_iter([10, 20, 30])?);
+/// let both = ops::broadcast_arrays([&x, &y])?;
+/// assert_eq!(both[0].to_vec::<i32>()?, [1, 1, 1, 2, 2, 2]);
+/// assert_eq!(both[1].shape(), [2, 3]);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 #[track_caller]
 pub fn broadcast_arrays<A: AsRef<Array>>(arrays: impl AsRef<[A]>) -> Result<Vec<Array>> {
     done_list(ffi::broadcast_arrays(&refs(arrays.as_ref()), current()))
 }
 
 /// The same `arrays`, computed only after `dependencies` are.
+///
+/// ```
+/// use zmlx::{Array, ops};
+/// let x = Array::from_iter([1.0f32, 2.0])?;
+/// let first = x.exp()?;
+/// let y = &ops::depends([&x], [&first])?[0];
+/// assert_eq!(y.to_vec::<f32>()?, [1.0, 2.0]);
+/// assert!(first.is_ready()?); // computed although nobody asked for it
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 ///
 /// # Errors
 /// [`Error::Argument`] without arrays.
@@ -142,6 +186,13 @@ impl Array {
     }
 
     /// The slices along `axis`, which they lose.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let rows = Array::arange(6)?.reshape((2, 3))?.unstack(0)?;
+    /// assert_eq!(rows[1].to_vec::<i32>()?, [3, 4, 5]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     pub fn unstack(&self, axis: i32) -> Result<Vec<Array>> {
         done_list(ffi::unstack(self.raw(), axis, current()))

@@ -1,11 +1,32 @@
 //! The wrapping patterns. An operation that fits one costs a doc comment and a
 //! name here, one declaration in `src/bridge/ops/` and one line in `cpp/include/zmlx/ops/`.
 
-/// Methods `fn name(&self) -> Result<Array>`.
+/// The documentation of an example in a table: `[1.5f32] => f32 [1.0]` for exact values, `[0.5f32] => near [0.479426f32]` for
+/// rounded ones, with a number behind the array for an operation of two.
+macro_rules! example {
+    ($name:ident $x:tt $($other:literal)? => near $y:tt) => {
+        concat!(
+            "\n```\n# use zmlx::Array;\nlet x = Array::from_iter(", stringify!($x), ")?;\n",
+            "let y = Array::from_iter(", stringify!($y), ")?;\n",
+            "assert!(x.", stringify!($name), "(", $(stringify!($other),)? ")?.allclose(&y, (1e-5, 1e-6))?.item::<bool>()?);\n",
+            "# Ok::<(), zmlx::Error>(())\n```"
+        )
+    };
+    ($name:ident $x:tt $($other:literal)? => $ty:ident $y:tt) => {
+        concat!(
+            "\n```\n# use zmlx::Array;\nlet x = Array::from_iter(", stringify!($x), ")?;\n",
+            "assert_eq!(x.", stringify!($name), "(", $(stringify!($other),)? ")?.to_vec::<", stringify!($ty), ">()?, ",
+            stringify!($y), ");\n# Ok::<(), zmlx::Error>(())\n```"
+        )
+    };
+}
+
+/// Methods `fn name(&self) -> Result<Array>`, with an example: `floor: [1.5f32] => f32 [1.0];`.
 macro_rules! unary {
-    ($($(#[$doc:meta])* $name:ident;)*) => {
+    ($($(#[$doc:meta])* $name:ident $(: $x:tt => $kind:ident $y:tt)?;)*) => {
         impl $crate::Array {$(
             $(#[$doc])*
+            $(#[doc = $crate::ops::macros::example!($name $x => $kind $y)])?
             #[track_caller]
             pub fn $name(&self) -> $crate::Result<$crate::Array> {
                 $crate::ops::done(ffi::$name(self.raw(), $crate::stream::current()))
@@ -14,11 +35,13 @@ macro_rules! unary {
     };
 }
 
-/// Methods `fn name(&self, other) -> Result<Array>`; `other` is an array or a number.
+/// Methods `fn name(&self, other) -> Result<Array>`; `other` is an array or a number. With an example:
+/// `add: [1.0f32], 0.5 => f32 [1.5];`.
 macro_rules! binary {
-    ($($(#[$doc:meta])* $name:ident;)*) => {
+    ($($(#[$doc:meta])* $name:ident $(: $x:tt, $other:literal => $kind:ident $y:tt)?;)*) => {
         impl $crate::Array {$(
             $(#[$doc])*
+            $(#[doc = $crate::ops::macros::example!($name $x $other => $kind $y)])?
             #[track_caller]
             pub fn $name(&self, other: impl $crate::Operand) -> $crate::Result<$crate::Array> {
                 let other = other.operand(self)?;
@@ -30,9 +53,10 @@ macro_rules! binary {
 
 /// As `binary`, for operations that give bool: a number need not fit the dtype.
 macro_rules! comparison {
-    ($($(#[$doc:meta])* $name:ident;)*) => {
+    ($($(#[$doc:meta])* $name:ident $(: $x:tt, $other:literal => $kind:ident $y:tt)?;)*) => {
         impl $crate::Array {$(
             $(#[$doc])*
+            $(#[doc = $crate::ops::macros::example!($name $x $other => $kind $y)])?
             #[track_caller]
             pub fn $name(&self, other: impl $crate::Operand) -> $crate::Result<$crate::Array> {
                 let other = other.compared(self)?;
@@ -123,4 +147,4 @@ macro_rules! scan {
     };
 }
 
-pub(super) use {along, binary, comparison, product, reduction, scan, unary};
+pub(in crate::ops) use {along, binary, comparison, example, product, reduction, scan, unary};

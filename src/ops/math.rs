@@ -9,30 +9,37 @@ use crate::{Array, Dtype, Error, Result};
 
 unary! {
     /// Absolute value; the magnitude of complex numbers (float32).
-    abs;
+    abs: [-1.5f32, 2.0] => f32 [1.5, 2.0];
     /// The same values, `+x`.
-    positive;
+    positive: [-1.5f32, 2.0] => f32 [-1.5, 2.0];
     /// Negated value, `-x`.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::from_iter([1.5f32, -2.0])?;
+    /// assert_eq!(x.negative()?.to_vec::<f32>()?, [-1.5, 2.0]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Argument`](crate::Error::Argument) for bool: use [`logical_not`](Array::logical_not).
     negative;
     /// -1, 0 or 1 by the sign; `z / |z|` for complex numbers.
-    sign;
+    sign: [-1.5f32, 0.0, 2.0] => f32 [-1.0, 0.0, 1.0];
     /// `1 / x`.
-    reciprocal;
+    reciprocal: [2.0f32, -4.0] => f32 [0.5, -0.25];
     /// Largest whole number not above `x`, in the same type.
-    floor;
+    floor: [1.5f32, -1.5] => f32 [1.0, -2.0];
     /// Smallest whole number not below `x`, in the same type.
-    ceil;
+    ceil: [1.5f32, -1.5] => f32 [2.0, -1.0];
     /// `x` without its fraction, in the same type.
-    trunc;
+    trunc: [1.5f32, -1.5] => f32 [1.0, -1.0];
     /// `x * x`.
-    square;
+    square: [-3, 5] => i32 [9, 25];
     /// Square root.
-    sqrt;
+    sqrt: [9.0f32, 0.25] => f32 [3.0, 0.5];
     /// `1 / sqrt(x)`.
-    rsqrt;
+    rsqrt: [4.0f32, 0.25] => near [0.5f32, 2.0];
     /// Exponential, `e^x`.
     ///
     /// ```
@@ -45,62 +52,69 @@ unary! {
     /// ```
     exp;
     /// `e^x - 1`, exact for small `x`.
-    expm1;
+    expm1: [0.0f32, 1e-6, 1.0] => near [0.0f32, 1e-6, 1.718282];
     /// Natural logarithm.
-    log;
+    log: [1.0f32, 10.0] => near [0.0f32, 2.302585];
     /// Logarithm to base 2.
-    log2;
+    log2: [1.0f32, 8.0] => near [0.0f32, 3.0];
     /// Logarithm to base 10.
-    log10;
+    log10: [1.0f32, 1000.0] => near [0.0f32, 3.0];
     /// `log(1 + x)`, exact for small `x`.
-    log1p;
+    log1p: [0.0f32, 1e-6, 1.0] => near [0.0f32, 1e-6, 0.693147];
     /// Sine of radians.
-    sin;
+    sin: [0.0f32, 0.5] => near [0.0f32, 0.479426];
     /// Cosine of radians.
-    cos;
+    cos: [0.0f32, 0.5] => near [1.0f32, 0.877583];
     /// Tangent of radians.
-    tan;
+    tan: [0.0f32, 0.5] => near [0.0f32, 0.546302];
     /// Inverse sine, in radians.
-    arcsin;
+    arcsin: [0.0f32, 1.0] => near [0.0f32, 1.570796];
     /// Inverse cosine, in radians.
-    arccos;
+    arccos: [1.0f32, 0.0] => near [0.0f32, 1.570796];
     /// Inverse tangent, in radians.
-    arctan;
+    arctan: [0.0f32, 1.0] => near [0.0f32, 0.785398];
     /// Hyperbolic sine.
-    sinh;
+    sinh: [0.0f32, 1.0] => near [0.0f32, 1.175201];
     /// Hyperbolic cosine.
-    cosh;
+    cosh: [0.0f32, 1.0] => near [1.0f32, 1.543081];
     /// Hyperbolic tangent.
-    tanh;
+    tanh: [0.0f32, 1.0] => near [0.0f32, 0.761594];
     /// Inverse hyperbolic sine.
-    arcsinh;
+    arcsinh: [0.0f32, 1.0] => near [0.0f32, 0.881374];
     /// Inverse hyperbolic cosine.
-    arccosh;
+    arccosh: [1.0f32, 2.0] => near [0.0f32, 1.316958];
     /// Inverse hyperbolic tangent.
-    arctanh;
+    arctanh: [0.0f32, 0.5] => near [0.0f32, 0.549306];
     /// Radians as degrees.
-    degrees;
+    degrees: [0.0f32, 3.141593] => near [0.0f32, 180.0];
     /// Degrees as radians.
-    radians;
+    radians: [0.0f32, 180.0] => near [0.0f32, 3.141593];
     /// Logistic sigmoid, `1 / (1 + e^-x)`.
-    sigmoid;
+    sigmoid: [0.0f32, 1.0] => near [0.5f32, 0.731059];
     /// Error function, `2/sqrt(pi)` times the integral of `e^(-t^2)` from 0 to `x`.
-    erf;
+    erf: [0.0f32, 1.0] => near [0.0f32, 0.842701];
     /// Inverse of the error function on (-1, 1).
-    erfinv;
+    erfinv: [0.0f32, 0.5] => near [0.0f32, 0.476936];
     /// True where `x` is NaN; false for integers.
-    isnan;
+    isnan: [1.0, f32::NAN] => bool [false, true];
     /// True where `x` is an infinity.
-    isinf;
+    isinf: [f32::NAN, f32::NEG_INFINITY] => bool [false, true];
     /// True where `x` is neither infinite nor NaN.
-    isfinite;
+    isfinite: [1.0, f32::NAN] => bool [true, false];
     /// True where `x` is positive infinity.
-    isposinf;
+    isposinf: [f32::INFINITY, f32::NEG_INFINITY] => bool [true, false];
     /// True where `x` is negative infinity.
-    isneginf;
+    isneginf: [f32::INFINITY, f32::NEG_INFINITY] => bool [false, true];
     /// True where `x` is zero or false.
-    logical_not;
+    logical_not: [0, 1, 2] => bool [true, false, false];
     /// All bits inverted; the opposite for bool.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::from_iter([0u8, 0b1111_0000])?;
+    /// assert_eq!(x.bitwise_invert()?.to_vec::<u8>()?, [255, 0b0000_1111]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Dtype`](crate::Error::Dtype) for floating-point and complex arrays.
@@ -109,6 +123,14 @@ unary! {
 
 impl Array {
     /// Rounded to `decimals` places (may be negative), halves to even.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::from_iter([2.5f32, 3.14159])?;
+    /// assert_eq!(x.round(0)?.to_vec::<f32>()?, [2.0, 3.0]);
+    /// assert_eq!(x.round(2)?.to_vec::<f32>()?, [2.5, 3.14]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     pub fn round(&self, decimals: i32) -> Result<Array> {
         done(ffi::round(self.raw(), decimals, current()))
@@ -116,6 +138,13 @@ impl Array {
 
     /// Finite numbers instead of NaN (`nan`) and the infinities. `None` stands for the
     /// type's largest and smallest finite number.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::from_iter([1.0, f32::NAN, f32::INFINITY])?;
+    /// assert_eq!(x.nan_to_num(0.0, Some(9.0), None)?.to_vec::<f32>()?, [1.0, 0.0, 9.0]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Dtype`](crate::Error::Dtype) for complex arrays; [`Error::Argument`](crate::Error::Argument) for a

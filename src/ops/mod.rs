@@ -41,9 +41,14 @@
 
 pub(crate) mod axes;
 mod cast;
+mod closeness;
+mod contraction;
 mod conv;
 mod conv64;
+mod conv_settings;
 mod create;
+mod diagonals;
+mod einsum;
 mod elementwise;
 mod index;
 mod join;
@@ -51,6 +56,8 @@ mod macros;
 mod math;
 mod matrix;
 mod operators;
+mod pad;
+mod quantization;
 mod quantized;
 mod quantized_double;
 mod range;
@@ -68,19 +75,22 @@ use crate::bridge::array::ffi;
 use crate::error::Lift;
 use crate::{Array, Axes, Error, Result};
 
-pub use self::conv::Conv;
+pub use self::closeness::Tolerance;
+pub use self::contraction::IntoContraction;
+pub use self::conv_settings::Conv;
 pub use self::create::{bartlett, blackman, hamming, hanning};
-pub use self::elementwise::{Bounds, Tolerance, where_};
+pub use self::einsum::{einsum, einsum_path};
+pub use self::elementwise::{Bounds, where_};
 pub(crate) use self::join::exactly;
 pub use self::join::{
     Indexing, Sections, broadcast_arrays, concatenate, concatenate_flat, depends, meshgrid, stack,
 };
-pub use self::matrix::{IntoContraction, einsum, einsum_path};
+pub use self::pad::{PadMode, PadWidths};
+pub use self::quantization::{QuantMode, Quantization};
 pub(crate) use self::quantized::NVFP4_REACH;
-pub use self::quantized::{Pick, QuantMode, Quantization, Quantized};
+pub use self::quantized::{Pick, Quantized};
 pub use self::range::{Arange, Span};
 pub use self::scan::Scan;
-pub use self::shape::{PadMode, PadWidths};
 pub use self::sort::{Unique, UniqueParts};
 pub use self::types::{broadcast_shapes, promote_types, result_type};
 

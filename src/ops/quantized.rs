@@ -1,97 +1,11 @@
 //! Quantized matrices: weights in a few bits each, with a scale for each group of a row.
 
+use super::quantization::{QuantMode, Quantization};
 use super::{done, done_list};
 use crate::array::maybe;
 use crate::bridge::ops::quantized::ffi;
 use crate::stream::current;
 use crate::{Array, Dtype, Error, Result};
-
-/// How numbers are quantized.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum QuantMode {
-    /// `scale * q + bias` with unsigned integers `q`; scales and biases in the weights' type.
-    #[default]
-    Affine,
-    /// 4-bit floats (E2M1) in groups of 32 with power-of-two scales.
-    Mxfp4,
-    /// 8-bit floats (E4M3) in groups of 32 with power-of-two scales.
-    Mxfp8,
-    /// 4-bit floats (E2M1) in groups of 16 with scales of 8-bit floats.
-    Nvfp4,
-}
-
-impl QuantMode {
-    /// MLX's name of the mode.
-    pub const fn name(self) -> &'static str {
-        match self {
-            QuantMode::Affine => "affine",
-            QuantMode::Mxfp4 => "mxfp4",
-            QuantMode::Mxfp8 => "mxfp8",
-            QuantMode::Nvfp4 => "nvfp4",
-        }
-    }
-}
-
-/// Mode, group size and bits of a quantization: 4 bits in groups of 64 by default.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Quantization {
-    /// How numbers become bits.
-    pub mode: QuantMode,
-    /// Elements of a row that share a scale: 32, 64 or 128 for affine.
-    pub group_size: i32,
-    /// Bits of an element: 2, 3, 4, 5, 6 or 8 for affine.
-    pub bits: i32,
-}
-
-impl Default for Quantization {
-    fn default() -> Self {
-        Quantization::affine(64, 4)
-    }
-}
-
-impl Quantization {
-    /// Affine with the given group size (32, 64, 128) and bits (2, 3, 4, 5, 6, 8).
-    pub const fn affine(group_size: i32, bits: i32) -> Self {
-        Quantization {
-            mode: QuantMode::Affine,
-            group_size,
-            bits,
-        }
-    }
-
-    /// The only form of a floating-point mode; for affine the default one.
-    pub const fn of(mode: QuantMode) -> Self {
-        let (group_size, bits) = match mode {
-            QuantMode::Affine => (64, 4),
-            QuantMode::Mxfp4 => (32, 4),
-            QuantMode::Mxfp8 => (32, 8),
-            QuantMode::Nvfp4 => (16, 4),
-        };
-        Quantization {
-            mode,
-            group_size,
-            bits,
-        }
-    }
-
-    #[track_caller]
-    fn check(self) -> Result<()> {
-        let ok = match self.mode {
-            QuantMode::Affine => {
-                matches!(self.group_size, 32 | 64 | 128) && matches!(self.bits, 2..=6 | 8)
-            }
-            mode => self == Quantization::of(mode),
-        };
-        if ok {
-            return Ok(());
-        }
-        Err(Error::argument(
-            "quantization",
-            format_args!("a group size and bits of mode {}", self.mode.name()),
-            format_args!("{} and {}", self.group_size, self.bits),
-        ))
-    }
-}
 
 /// A quantized matrix, or stack of them: (..., rows, columns packed into uint32).
 ///
@@ -137,6 +51,14 @@ pub struct Pick<'a> {
 
 impl Quantized {
     /// The numbers again, in the type of the scales (affine) or bfloat16.
+    ///
+    /// ```
+    /// use zmlx::{Array, ops};
+    /// let w = Array::from_slice(&[0.25f32; 64], (1, 64))?;
+    /// let q = w.quantize(ops::Quantization::default())?;
+    /// assert_eq!(q.dequantize()?.to_vec::<f32>()?, [0.25; 64]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Shape`] or [`Error::Dtype`] when the parts do not fit each other.
@@ -240,6 +162,15 @@ fn check_parts(weight: &Array, scales: &Array, q: Quantization) -> Result<()> {
 impl Array {
     /// A matrix (or stack of them) quantized along its rows.
     ///
+    /// ```
+    /// use zmlx::{Array, Dtype, ops};
+    /// let w = Array::ones((2, 64), Dtype::Float32)?;
+    /// let q = w.quantize(ops::Quantization::affine(64, 4))?;
+    /// assert_eq!(q.weight.shape(), [2, 8]); // eight elements of 4 bits in a uint32
+    /// assert_eq!(q.scales.shape(), [2, 1]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Dtype`] unless floating-point; [`Error::Shape`] unless there are two
     /// dimensions and the last divides into groups; [`Error::Argument`] for a group size or
@@ -250,6 +181,17 @@ impl Array {
     }
 
     /// [`quantize`](Array::quantize) with a scale of the whole (one float32; nvfp4 only).
+    ///
+    /// ```
+    /// use zmlx::ops::{QuantMode, Quantization};
+    /// # use zmlx::{Array, Dtype};
+    /// let w = Array::full((1, 32), 3.0f32, Dtype::Float32)?;
+    /// // The scale is the largest absolute value of the whole.
+    /// let scale = w.abs()?.max(..)?;
+    /// let q = w.quantize_scaled(Quantization::of(QuantMode::Nvfp4), Some(&scale))?;
+    /// assert_eq!(q.dequantize()?.astype(Dtype::Float32)?.to_vec::<f32>()?, [3.0; 32]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     pub fn quantize_scaled(
         &self,
@@ -283,6 +225,15 @@ impl Array {
     /// Product with a quantized matrix: `self @ w.T` with `transpose` (rows of `w` are the
     /// outputs, as in a linear layer), else `self @ w`.
     ///
+    /// ```
+    /// use zmlx::{Array, Dtype, ops};
+    /// let w = Array::ones((4, 64), Dtype::Float32)?.quantize(ops::Quantization::default())?;
+    /// let x = Array::ones((1, 64), Dtype::Float32)?;
+    /// let y = x.quantized_matmul(&w, true)?;
+    /// assert!(y.allclose(&Array::full((1, 4), 64, Dtype::Float32)?, (1e-3, 0.0))?.item::<bool>()?);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Shape`] or [`Error::Dtype`] when the parts or the factors do not fit.
     #[track_caller]
@@ -314,6 +265,20 @@ impl Array {
 
     /// Products of matrices picked from two stacks, the second one quantized (the experts of
     /// a mixture): see [`gather_mm`](Array::gather_mm).
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype, ops};
+    /// let w = Array::ones((3, 4, 64), Dtype::Float32)?; // three experts
+    /// let w = w.multiply(&Array::from_slice(&[1.0f32, 2.0, 3.0], (3, 1, 1))?)?;
+    /// let w = w.quantize(ops::Quantization::default())?;
+    /// let x = Array::ones((2, 1, 64), Dtype::Float32)?;
+    /// let experts = Array::from_iter([2u32, 0])?;
+    /// let pick = ops::Pick { rhs: Some(&experts), ..Default::default() };
+    /// let y = x.gather_qmm(&w, pick, true)?;
+    /// let want = Array::from_slice(&[192.0f32, 64.0], (2, 1, 1))?;
+    /// assert!(y.allclose(&want, (1e-3, 0.0))?.item::<bool>()?);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`quantized_matmul`](Array::quantized_matmul). Indices out of range as in

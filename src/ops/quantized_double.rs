@@ -1,7 +1,8 @@
 //! Products of which both factors are quantized.
 
 use super::done;
-use super::quantized::{NVFP4_REACH, Pick, QuantMode, Quantized};
+use super::quantization::QuantMode;
+use super::quantized::{NVFP4_REACH, Pick, Quantized};
 use crate::array::maybe;
 use crate::bridge::ops::quantized::ffi;
 use crate::stream::current;
@@ -32,6 +33,15 @@ impl Array {
     /// Product with `w` transposed in which `self` is quantized too (mxfp8 and nvfp4; a GPU
     /// operation, on the CPU for one row only). Global scales (nvfp4) are given for both
     /// or neither.
+    ///
+    /// ```
+    /// use zmlx::ops::{QuantMode, Quantization};
+    /// # use zmlx::{Array, Dtype};
+    /// let w = Array::ones((4, 64), Dtype::Float32)?.quantize(Quantization::of(QuantMode::Mxfp8))?;
+    /// let x = Array::ones((1, 64), Dtype::Float32)?;
+    /// assert_eq!(x.qqmm(&w, None)?.to_vec::<f32>()?, [64.0; 4]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`quantized_matmul`](Array::quantized_matmul); the evaluation fails where the device
@@ -83,6 +93,19 @@ impl Array {
     }
 
     /// [`qqmm`](Array::qqmm) of matrices picked from two stacks. Not on the CPU.
+    ///
+    /// ```
+    /// use zmlx::ops::{Pick, QuantMode, Quantization};
+    /// # use zmlx::{Array, Dtype};
+    /// let w = Array::ones((2, 4, 64), Dtype::Float32)?;
+    /// let w = w.quantize(Quantization::of(QuantMode::Mxfp8))?;
+    /// let x = Array::ones((2, 1, 64), Dtype::Float32)?;
+    /// // Only mxfp8 and nvfp4 are computed so.
+    /// let other = Array::ones((2, 4, 64), Dtype::Float32)?.quantize(Quantization::default())?;
+    /// assert!(x.gather_qqmm(&other, Pick::default(), None).is_err());
+    /// assert_eq!(x.gather_qqmm(&w, Pick::default(), None)?.shape(), [2, 1, 4]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     pub fn gather_qqmm(
         &self,

@@ -28,6 +28,13 @@ impl Scan {
     }
 
     /// Over the flattened array.
+    ///
+    /// ```
+    /// use zmlx::{Array, ops};
+    /// let x = Array::arange(4)?.reshape((2, 2))?;
+    /// assert_eq!(x.cumsum(ops::Scan::flat())?.to_vec::<i32>()?, [0, 1, 3, 6]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     pub fn flat() -> Self {
         Scan::default()
     }
@@ -76,17 +83,50 @@ scan! {
     /// ```
     cumsum;
     /// Running product.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// assert_eq!(Array::from_iter([2, 3, 4])?.cumprod(0)?.to_vec::<i32>()?, [2, 6, 24]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     cumprod;
     /// Running maximum.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// assert_eq!(Array::from_iter([2, 1, 4])?.cummax(0)?.to_vec::<i32>()?, [2, 2, 4]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     cummax;
     /// Running minimum.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// assert_eq!(Array::from_iter([2, 1, 4])?.cummin(0)?.to_vec::<i32>()?, [2, 1, 1]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     cummin;
     /// Running `log(sum(e^x))`.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let y = Array::from_iter([0.0f32, 0.0])?.logcumsumexp(0)?.to_vec::<f32>()?;
+    /// assert!(y[0] == 0.0 && (y[1] - 2f32.ln()).abs() < 1e-6);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     logcumsumexp;
 }
 
 impl Array {
     /// The `n`th difference between neighbours along `axis`, which gets shorter by `n`.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::from_iter([1, 4, 9, 16])?;
+    /// assert_eq!(x.diff(1, 0)?.to_vec::<i32>()?, [3, 5, 7]);
+    /// assert_eq!(x.diff(2, 0)?.to_vec::<i32>()?, [2, 2]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Argument`] for a negative `n`, [`Error::Shape`] for a bad axis.

@@ -12,24 +12,64 @@ use crate::{Array, Dtype, Error, IntoAxes, IntoShape, Result};
 
 unary! {
     /// The same values in new storage.
-    copy;
+    copy: [1, 2] => i32 [1, 2];
     /// The same values with row-major storage; no copy where they have it already.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::arange(6)?.reshape((2, 3))?.transpose(..)?.contiguous()?;
+    /// x.eval()?;
+    /// assert!(x.is_row_contiguous());
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     contiguous;
     /// The last two axes exchanged.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::from_slice(&[1, 2, 3, 4], (2, 2))?;
+    /// assert_eq!(x.matrix_transpose()?.to_vec::<i32>()?, [1, 3, 2, 4]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Shape`] with fewer than two dimensions.
     matrix_transpose;
     /// With one dimension at least.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// assert_eq!(Array::from(7).atleast_1d()?.shape(), [1]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     atleast_1d;
     /// With two dimensions at least: a vector becomes one row.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// assert_eq!(Array::arange(3)?.atleast_2d()?.shape(), [1, 3]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     atleast_2d;
     /// With three dimensions at least: a vector becomes (1, n, 1), a matrix (n, m, 1).
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// assert_eq!(Array::arange(3)?.atleast_3d()?.shape(), [1, 3, 1]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     atleast_3d;
 }
 
 along! {
     /// Each element `n` times in a row along one axis; `..` for the flattened array.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::from_iter([1, 2])?;
+    /// assert_eq!(x.repeat(2, 0)?.to_vec::<i32>()?, [1, 1, 2, 2]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Argument`] for a negative `n`, [`Error::Shape`] for a result too long.
@@ -52,6 +92,12 @@ impl Array {
     }
 
     /// One axis split into `shape`, of which one dimension may be -1.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// assert_eq!(Array::arange(6)?.unflatten(0, (2, -1))?.shape(), [2, 3]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     pub fn unflatten(&self, axis: i32, shape: impl IntoShape) -> Result<Array> {
         let dims = shape.into_dims()?;
@@ -65,6 +111,14 @@ impl Array {
 
     /// Several neighbouring axes as one: `..` for all, `1..` from the second on, `0..=-2` up
     /// to the last but one.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::arange(24)?.reshape((2, 3, 4))?;
+    /// assert_eq!(x.flatten(..)?.shape(), [24]);
+    /// assert_eq!(x.flatten(1..)?.shape(), [2, 12]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     pub fn flatten(&self, axes: impl RangeBounds<i32>) -> Result<Array> {
         let first = match axes.start_bound() {
@@ -94,6 +148,14 @@ impl Array {
     }
 
     /// Without the given axes of length 1; `..` for all of them.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::arange(3)?.reshape((1, 3, 1))?;
+    /// assert_eq!(x.squeeze(0)?.shape(), [3, 1]);
+    /// assert_eq!(x.squeeze(..)?.shape(), [3]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     pub fn squeeze(&self, axes: impl IntoAxes) -> Result<Array> {
         let axes = axes.into_axes().axes.unwrap_or_else(|| {
@@ -105,6 +167,12 @@ impl Array {
     }
 
     /// With new axes of length 1, numbered as in the result.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// assert_eq!(Array::arange(3)?.expand_dims([0, -1])?.shape(), [1, 3, 1]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     pub fn expand_dims(&self, axes: impl IntoAxes) -> Result<Array> {
         match axes.into_axes().axes {
@@ -117,6 +185,14 @@ impl Array {
     }
 
     /// Permuted dimensions; `..` reverses them.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::arange(6)?.reshape((2, 3))?;
+    /// assert_eq!(x.transpose(..)?.to_vec::<i32>()?, [0, 3, 1, 4, 2, 5]);
+    /// assert_eq!(x.expand_dims(0)?.transpose([1, 0, 2])?.shape(), [2, 1, 3]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     pub fn transpose(&self, axes: impl IntoAxes) -> Result<Array> {
         let axes = match axes.into_axes().axes {
@@ -129,18 +205,39 @@ impl Array {
     }
 
     /// Two axes exchanged.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::arange(24)?.reshape((2, 3, 4))?;
+    /// assert_eq!(x.swapaxes(0, -1)?.shape(), [4, 3, 2]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     pub fn swapaxes(&self, i: i32, j: i32) -> Result<Array> {
         done(ffi::swapaxes(self.raw(), i, j, current()))
     }
 
     /// One axis moved to another place, the others in their order.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::arange(24)?.reshape((2, 3, 4))?;
+    /// assert_eq!(x.moveaxis(0, -1)?.shape(), [3, 4, 2]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     pub fn moveaxis(&self, from: i32, to: i32) -> Result<Array> {
         done(ffi::moveaxis(self.raw(), from, to, current()))
     }
 
     /// Reversed along the given axes; `..` for all.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::from_slice(&[1, 2, 3, 4], (2, 2))?;
+    /// assert_eq!(x.flip(-1)?.to_vec::<i32>()?, [2, 1, 4, 3]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     pub fn flip(&self, axes: impl IntoAxes) -> Result<Array> {
         let axes = reduced(&axes.into_axes(), self.ndim())?;
@@ -148,6 +245,13 @@ impl Array {
     }
 
     /// Repeated to `shape` by the rules of broadcasting; no copy.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::from_iter([1, 2])?;
+    /// assert_eq!(x.broadcast_to((2, 2))?.to_vec::<i32>()?, [1, 2, 1, 2]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     pub fn broadcast_to(&self, shape: impl IntoShape) -> Result<Array> {
         done(ffi::broadcast_to(
@@ -208,6 +312,13 @@ impl Array {
     }
 
     /// Copies of the array side by side, so many for each axis.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::from_iter([1, 2])?;
+    /// assert_eq!(x.tile((2, 2))?.to_vec::<i32>()?, [1, 2, 1, 2, 1, 2, 1, 2]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     pub fn tile(&self, reps: impl IntoShape) -> Result<Array> {
         done(ffi::tile(self.raw(), &reps.into_shape()?, current()))
@@ -215,6 +326,13 @@ impl Array {
 
     /// Elements shifted along axes, those that leave coming in again on the other side; one
     /// shift for each axis, or one for all. `..` shifts the flattened array.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::arange(5)?;
+    /// assert_eq!(x.roll(2, 0)?.to_vec::<i32>()?, [3, 4, 0, 1, 2]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     #[track_caller]
     pub fn roll(&self, shift: impl IntoInts, axes: impl IntoAxes) -> Result<Array> {
         let mut shift = shift.into_ints();
@@ -232,59 +350,15 @@ impl Array {
         done(ffi::roll(self.raw(), &shift, &axes, current()))
     }
 
-    /// Padding before and after each axis: `1` (everywhere), `(1, 2)` (each axis) or
-    /// `[(0, 0), (1, 2)]` (one pair for each axis).
-    ///
-    /// ```
-    /// use zmlx::{Array, ops::PadMode};
-    /// # fn main() -> zmlx::Result<()> {
-    /// let x = Array::from_slice(&[1, 2, 3], 3)?;
-    /// let y = x.pad([(2, 1)], PadMode::Reflect)?;
-    /// assert_eq!(y.to_vec::<i32>()?, [3, 2, 1, 2, 3, 2]);
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// [`Error::Argument`] for negative widths, another number of pairs than of axes, or a constant
-    /// that the array's dtype does not hold;
-    /// an empty axis can be padded with a constant only.
-    #[track_caller]
-    pub fn pad(&self, widths: impl PadWidths, mode: PadMode) -> Result<Array> {
-        let widths = widths.widths(self.ndim());
-        let bad = widths.iter().any(|&(low, high)| low < 0 || high < 0);
-        if bad || widths.len() != self.ndim() {
-            return Err(Error::argument(
-                "widths",
-                format_args!("{} pairs of numbers from 0", self.ndim()),
-                format_args!("{widths:?}"),
-            ));
-        }
-        let (mode, value) = match mode {
-            PadMode::Constant(value) => {
-                Number::Real(value).check("mode", self.dtype(), false)?;
-                ("constant", value)
-            }
-            PadMode::Edge => ("edge", 0.0),
-            PadMode::Reflect => ("reflect", 0.0),
-            PadMode::Symmetric => ("symmetric", 0.0),
-        };
-        if mode != "constant"
-            && let Some(axis) = (0..widths.len()).find(|&i| self.shape()[i] == 0)
-            && widths[axis] != (0, 0)
-        {
-            return Err(Error::argument(
-                "mode",
-                "`Constant` for an empty axis",
-                mode,
-            ));
-        }
-        let (low, high): (Vec<_>, Vec<_>) = widths.into_iter().unzip();
-        done(ffi::pad(self.raw(), &low, &high, value, mode, current()))
-    }
-
     /// How many elements the given axes have together, or with `inverted` one divided by
     /// that, as a scalar that follows the shape in functions compiled for any shape.
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype};
+    /// let x = Array::zeros((2, 3, 4), Dtype::Float32)?;
+    /// assert_eq!(x.number_of_elements([0, 2], false, Dtype::Int32)?.item::<i32>()?, 8);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Shape`] when there is no such axis; [`Error::Dtype`] for integers divided by.
@@ -316,52 +390,5 @@ impl Array {
             dtype,
             current(),
         ))
-    }
-}
-
-/// What [`Array::pad`] puts around the array.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum PadMode {
-    /// This number.
-    Constant(f64),
-    /// The value at the edge.
-    Edge,
-    /// The array mirrored at its edge, which is not repeated.
-    Reflect,
-    /// The array mirrored with its edge repeated.
-    Symmetric,
-}
-
-/// Widths of padding before and after each axis.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` names no widths of padding",
-    note = "the same on all sides (i32), before and after all axes, or a pair for each axis: `1`, `(1, 2)`, `[(0, 0), (1, 2)]`"
-)]
-pub trait PadWidths {
-    /// One pair for each axis of an array with `ndim` dimensions.
-    fn widths(self, ndim: usize) -> Vec<(i32, i32)>;
-}
-
-impl PadWidths for i32 {
-    fn widths(self, ndim: usize) -> Vec<(i32, i32)> {
-        vec![(self, self); ndim]
-    }
-}
-
-impl PadWidths for (i32, i32) {
-    fn widths(self, ndim: usize) -> Vec<(i32, i32)> {
-        vec![self; ndim]
-    }
-}
-
-impl<const N: usize> PadWidths for [(i32, i32); N] {
-    fn widths(self, _ndim: usize) -> Vec<(i32, i32)> {
-        self.to_vec()
-    }
-}
-
-impl PadWidths for &[(i32, i32)] {
-    fn widths(self, _ndim: usize) -> Vec<(i32, i32)> {
-        self.to_vec()
     }
 }

@@ -58,6 +58,13 @@ pub fn promote_types(a: Dtype, b: Dtype) -> Result<Dtype> {
 
 /// The dtype of an operation of all these arrays.
 ///
+/// ```
+/// use zmlx::{Array, Dtype, ops};
+/// let (x, n) = (Array::zeros(2, Dtype::Float16)?, Array::arange(2)?);
+/// assert_eq!(ops::result_type([&x, &n])?, Dtype::Float16);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
+///
 /// # Errors
 /// [`Error::Argument`] without an array.
 #[track_caller]

@@ -39,14 +39,49 @@ macro_rules! slice_updates {
 
 slice_updates! {
     /// This array with `update` in place of a slice.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::arange(5)?;
+    /// assert_eq!(x.slice_update(9, 1, 3, 1)?.to_vec::<i32>()?, [0, 9, 9, 3, 4]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     slice_update;
     /// This array with `update` added to a slice.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::arange(5)?;
+    /// assert_eq!(x.slice_update_add(10, 1, 3, 1)?.to_vec::<i32>()?, [0, 11, 12, 3, 4]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     slice_update_add;
     /// This array with a slice multiplied by `update`.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::arange(5)?;
+    /// assert_eq!(x.slice_update_prod(10, 1, 3, 1)?.to_vec::<i32>()?, [0, 10, 20, 3, 4]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     slice_update_prod;
     /// This array with the larger of slice and `update`.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::arange(5)?;
+    /// assert_eq!(x.slice_update_max(2, 0, 5, 1)?.to_vec::<i32>()?, [2, 2, 2, 3, 4]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     slice_update_max;
     /// This array with the smaller of slice and `update`.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::arange(5)?;
+    /// assert_eq!(x.slice_update_min(2, 0, 5, 1)?.to_vec::<i32>()?, [0, 1, 2, 2, 2]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     slice_update_min;
 }
 
@@ -101,12 +136,48 @@ scatters! {
     ///
     scatter;
     /// This array with blocks of `updates` added.
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype};
+    /// let x = Array::zeros(3, Dtype::Int32)?;
+    /// let places = Array::from_iter([1, 1])?;
+    /// let updates = Array::from_slice(&[10, 5], (2, 1))?;
+    /// assert_eq!(x.scatter_add([&places], &updates, 0)?.to_vec::<i32>()?, [0, 15, 0]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     scatter_add;
     /// This array multiplied by blocks of `updates`.
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype};
+    /// let x = Array::ones(3, Dtype::Int32)?;
+    /// let places = Array::from_iter([1, 1])?;
+    /// let updates = Array::from_slice(&[10, 5], (2, 1))?;
+    /// assert_eq!(x.scatter_prod([&places], &updates, 0)?.to_vec::<i32>()?, [1, 50, 1]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     scatter_prod;
     /// This array with the larger of its elements and those of `updates`.
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype};
+    /// let x = Array::zeros(3, Dtype::Int32)?;
+    /// let places = Array::from_iter([1, 1])?;
+    /// let updates = Array::from_slice(&[10, 5], (2, 1))?;
+    /// assert_eq!(x.scatter_max([&places], &updates, 0)?.to_vec::<i32>()?, [0, 10, 0]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     scatter_max;
     /// This array with the smaller of its elements and those of `updates`.
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype};
+    /// let x = Array::full(3, 20, Dtype::Int32)?;
+    /// let places = Array::from_iter([1, 1])?;
+    /// let updates = Array::from_slice(&[10, 5], (2, 1))?;
+    /// assert_eq!(x.scatter_min([&places], &updates, 0)?.to_vec::<i32>()?, [20, 5, 20]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     scatter_min;
 }
 
@@ -133,16 +204,42 @@ along_axis! {
     /// This array with `values` where `indices` say along `axis`:
     /// `x[i, indices[i, j]] = values[i, j]` for the last axis of two.
     ///
+    /// ```
+    /// use zmlx::{Array, Dtype};
+    /// let x = Array::zeros((2, 3), Dtype::Int32)?;
+    /// let places = Array::from_slice(&[2, 0], (2, 1))?;
+    /// assert_eq!(x.put_along_axis(&places, 7, -1)?.to_vec::<i32>()?, [0, 0, 7, 7, 0, 0]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`take_along_axis`](Array::take_along_axis).
     put_along_axis;
     /// As [`put_along_axis`](Array::put_along_axis), adding to what is there.
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype};
+    /// let x = Array::ones((1, 3), Dtype::Int32)?;
+    /// let places = Array::from_slice(&[2, 2], (1, 2))?;
+    /// let values = Array::from_slice(&[10, 20], (1, 2))?;
+    /// assert_eq!(x.scatter_add_axis(&places, &values, -1)?.to_vec::<i32>()?, [1, 1, 31]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     scatter_add_axis;
 }
 
 impl Array {
     /// This array with `update` in place of a slice that starts, along `axes`, where the
     /// integers in `start` say: positions that only the evaluation knows.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::arange(5)?;
+    /// let start = Array::from_iter([3])?;
+    /// let update = Array::from_iter([7, 8])?;
+    /// assert_eq!(x.slice_update_at(&update, &start, 0)?.to_vec::<i32>()?, [0, 1, 2, 7, 8]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Argument`] or [`Error::Shape`] when axes, starts and update do not fit. Starts
@@ -170,6 +267,15 @@ impl Array {
     /// This array with the elements of `source`, in order, where `mask` is true. The mask has
     /// the shape of the array's leading axes; where it has fewer axes than the array, the source is one of the blocks
     /// that it chooses, or as many as the mask has, and broadcasts to them.
+    ///
+    /// ```
+    /// # use zmlx::Array;
+    /// let x = Array::arange(4)?;
+    /// let mask = Array::from_iter([true, false, true, false])?;
+    /// let source = Array::from_iter([10, 20])?;
+    /// assert_eq!(x.masked_scatter(&mask, &source)?.to_vec::<i32>()?, [10, 1, 20, 3]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Dtype`] unless the mask is bool, [`Error::Argument`] or [`Error::Shape`] for

@@ -11,6 +11,17 @@ use crate::{Array, Dtype, Result, keepdims};
 /// that, and the rate counts relative to that of the parameter.
 ///
 /// Of more than two axes, the last two are rows and columns.
+///
+/// ```
+/// use zmlx::{Array, nn::Tree, optim};
+/// let mut model = Tree::from_iter([("w".to_owned(), Array::from(1.0f32))]);
+/// let slope = Tree::from_iter([("w".to_owned(), Array::from(5.0f32))]);
+/// let mut optimizer = optim::Adafactor::new(0.125).relative(false).weight_decay(0.0);
+/// optimizer.update(&mut model, slope)?;
+/// // The first step is as long as the rate, whatever the gradient.
+/// assert!((model.get("w")?.item::<f32>()? - 0.875).abs() < 1e-5);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 pub type Adafactor = Optimizer<AdafactorRule>;
 
 /// The rule of [`Adafactor`].
@@ -40,6 +51,15 @@ impl Optimizer<AdafactorRule> {
     }
 
     /// At the rate of the paper, `min(0.01, 1 / sqrt(step))` of each parameter's root mean square.
+    ///
+    /// ```
+    /// use zmlx::{Array, nn::Tree, optim};
+    /// let mut model = Tree::from_iter([("w".to_owned(), Array::from(2.0f32))]);
+    /// let slope = Tree::from_iter([("w".to_owned(), Array::from(5.0f32))]);
+    /// optim::Adafactor::of_the_paper().update(&mut model, slope)?;
+    /// assert!((model.get("w")?.item::<f32>()? - 1.98).abs() < 1e-5); // a hundredth of 2
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     pub fn of_the_paper() -> Self {
         Self::new(1.0).schedule(inverse_root(0.01))
     }

@@ -12,9 +12,29 @@ use crate::{Array, Dtype, Result};
 
 /// AdamW (I. Loshchilov and F. Hutter, "Decoupled Weight Decay Regularization", 2019), with the bias correction of the paper. The
 /// arithmetic is [`adamw_step`]'s.
+///
+/// ```
+/// use zmlx::{Array, nn::Tree, optim};
+/// let mut model = Tree::from_iter([("w".to_owned(), Array::from(1.0f32))]);
+/// let slope = Tree::from_iter([("w".to_owned(), Array::from(5.0f32))]);
+/// let mut optimizer = optim::AdamW::new(0.125).betas(0.9, 0.99).eps(1e-8).weight_decay(0.5);
+/// optimizer.update(&mut model, slope)?;
+/// // The first step is as long as the rate, and 0.125 * 0.5 of the parameter goes away.
+/// assert!((model.get("w")?.item::<f32>()? - 0.8125).abs() < 1e-5);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 pub type AdamW = Optimizer<AdamWRule>;
 
 /// Adam (D. Kingma and J. Ba, "Adam: A Method for Stochastic Optimization", 2015): [`AdamW`] without decay.
+///
+/// ```
+/// use zmlx::{Array, nn::Tree, optim};
+/// let mut model = Tree::from_iter([("w".to_owned(), Array::from(1.0f32))]);
+/// let slope = Tree::from_iter([("w".to_owned(), Array::from(5.0f32))]);
+/// optim::Adam::new(0.125).update(&mut model, slope)?;
+/// assert!((model.get("w")?.item::<f32>()? - 0.875).abs() < 1e-5);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 pub type Adam = Optimizer<AdamRule>;
 
 /// The rule of [`AdamW`].

@@ -8,6 +8,16 @@ use crate::{Array, Result};
 /// Lion (X. Chen and others, "Symbolic Discovery of Optimization Algorithms", 2023):
 /// `p' = p - rate (sign(b1 m + (1 - b1) g) + decay p)`, `m' = b2 m + (1 - b2) g`. Its rate is to be three to ten times smaller than
 /// AdamW's, its decay as much larger.
+///
+/// ```
+/// use zmlx::{Array, nn::Tree, optim};
+/// let mut model = Tree::from_iter([("w".to_owned(), Array::from(1.0f32))]);
+/// let slope = Tree::from_iter([("w".to_owned(), Array::from(5.0f32))]);
+/// let mut optimizer = optim::Lion::new(0.125).betas(0.9, 0.99).weight_decay(0.0);
+/// optimizer.update(&mut model, slope)?;
+/// assert_eq!(model.get("w")?.item::<f32>()?, 0.875); // only the sign counts
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 pub type Lion = Optimizer<LionRule>;
 
 /// The rule of [`Lion`].

@@ -14,6 +14,22 @@ use crate::{Array, Result};
 ///
 /// Arrays of one axis, and those whose names [`adam_for`](Optimizer::adam_for) accepts (embeddings and output heads), are changed by
 /// AdamW, at a rate of their own. Of more than two axes, those behind the first count as one.
+///
+/// ```
+/// use zmlx::{Array, Dtype, nn::Tree, optim};
+/// let mut model = Tree::from_iter([("w".to_owned(), Array::zeros((2, 2), Dtype::Float32)?)]);
+/// let slope = Tree::from_iter([("w".to_owned(), Array::from_slice(&[5.0f32, 0.0, 0.0, 9.0], (2, 2))?)]);
+/// let mut optimizer = optim::Muon::new(0.1)
+///     .momentum(0.9)
+///     .nesterov(true)
+///     .weight_decay(0.0)
+///     .adam_for(|name| name == "head", 0.1);
+/// optimizer.update(&mut model, slope)?;
+/// // Both directions count about alike, although their slopes differ.
+/// let change = model.get("w")?.diag(0)?.to_vec::<f32>()?;
+/// assert!(change.iter().all(|c| (-0.13..-0.06).contains(c)));
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 pub type Muon = Optimizer<MuonRule>;
 
 /// The rule of [`Muon`].

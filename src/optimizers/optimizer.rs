@@ -57,6 +57,12 @@ impl<R: Rule> Optimizer<R> {
     }
 
     /// Another rate.
+    ///
+    /// ```
+    /// use zmlx::optim;
+    /// let optimizer = optim::Sgd::new(0.1).rate(0.5).schedule(optim::linear(10));
+    /// assert_eq!(optimizer.current_rate(), 0.5);
+    /// ```
     pub fn rate(mut self, rate: f64) -> Self {
         self.rate = rate;
         self
@@ -98,6 +104,15 @@ impl<R: Rule> Optimizer<R> {
 
     /// Makes what is kept for each trained parameter of a module, where it is not there yet. [`update`](Self::update) does so itself;
     /// a compiled step needs it before.
+    ///
+    /// ```
+    /// use zmlx::{nn, optim};
+    /// let model = nn::Linear::new(4, 2, &mut nn::Init::seed(7))?;
+    /// let mut optimizer = optim::AdamW::new(1e-3);
+    /// optimizer.prepare(&model)?;
+    /// assert_eq!(optimizer.state()?.get("weight.m")?.shape(), [2, 4]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// What making arrays fails with.
@@ -227,6 +242,20 @@ impl<R: Rule> Optimizer<R> {
     }
 
     /// [`state`](Self::state) as a safetensors file. **Evaluates** it.
+    ///
+    /// ```
+    /// use zmlx::{nn, optim};
+    /// # let folder = tempfile::tempdir().map_err(zmlx::Error::other)?;
+    /// # let path = folder.path().join("optimizer.safetensors");
+    /// let model = nn::Linear::new(4, 2, &mut nn::Init::seed(7))?;
+    /// let mut optimizer = optim::AdamW::new(1e-3);
+    /// optimizer.prepare(&model)?;
+    /// optimizer.save_state(&path)?;
+    /// let mut resumed = optim::AdamW::new(1e-3);
+    /// resumed.load_state_from(&model, &path)?;
+    /// assert!(resumed.state()?.contains_key("weight.v"));
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Io`] for a file that cannot be written.

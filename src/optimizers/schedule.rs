@@ -30,39 +30,72 @@ enum Shape {
 }
 
 /// The rate as it is.
+///
+/// ```
+/// assert_eq!(zmlx::optim::constant().factor(1000), 1.0);
+/// ```
 pub fn constant() -> Schedule {
     Shape::Constant.into()
 }
 
 /// In a line to 0, or to [`Schedule::to`], over so many steps; then constant.
+///
+/// ```
+/// let schedule = zmlx::optim::linear(10).to(0.5);
+/// assert_eq!((schedule.factor(0), schedule.factor(5), schedule.factor(99)), (1.0, 0.75, 0.5));
+/// ```
 pub fn linear(steps: u64) -> Schedule {
     let (steps, end) = (steps.max(1) as f64, 0.0);
     Shape::Linear { steps, end }.into()
 }
 
 /// Along half a cosine to 0, or to [`Schedule::to`], over so many steps; then constant (I. Loshchilov and F. Hutter, "SGDR", 2017).
+///
+/// ```
+/// let schedule = zmlx::optim::cosine(10);
+/// assert!((schedule.factor(5) - 0.5).abs() < 1e-12 && schedule.factor(10).abs() < 1e-12);
+/// ```
 pub fn cosine(steps: u64) -> Schedule {
     let (steps, end) = (steps.max(1) as f64, 0.0);
     Shape::Cosine { steps, end }.into()
 }
 
 /// `factor^step`.
+///
+/// ```
+/// assert_eq!(zmlx::optim::exponential(0.5).factor(3), 0.125);
+/// ```
 pub fn exponential(factor: f64) -> Schedule {
     Shape::Exponential { factor }.into()
 }
 
 /// `factor^floor(step / every)`.
+///
+/// ```
+/// let schedule = zmlx::optim::steps(10, 0.5);
+/// assert_eq!((schedule.factor(9), schedule.factor(10), schedule.factor(25)), (1.0, 0.5, 0.25));
+/// ```
 pub fn steps(every: u64, factor: f64) -> Schedule {
     let every = every.max(1) as f64;
     Shape::Steps { every, factor }.into()
 }
 
 /// `min(most, 1 / sqrt(step + 1))`: with 0.01 the relative rate of Adafactor.
+///
+/// ```
+/// let schedule = zmlx::optim::inverse_root(0.1);
+/// assert_eq!((schedule.factor(0), schedule.factor(399)), (0.1, 0.05));
+/// ```
 pub fn inverse_root(most: f64) -> Schedule {
     Shape::Root { most }.into()
 }
 
 /// In a line up to the rate, which the last of so many steps reaches; what comes [`then`](Schedule::then) counts its steps from there.
+///
+/// ```
+/// let schedule = zmlx::optim::warmup(4);
+/// assert_eq!((schedule.factor(0), schedule.factor(3), schedule.factor(99)), (0.25, 1.0, 1.0));
+/// ```
 pub fn warmup(steps: u64) -> Schedule {
     let (steps, then) = (steps as f64, Box::new(constant()));
     Shape::Warmup { steps, then }.into()

@@ -8,6 +8,17 @@ use crate::{Array, Result};
 /// Gradient descent, with momentum if asked for: `v' = momentum v + g + decay p`, `p' = p - rate v'` (I. Sutskever and others, "On the
 /// importance of initialization and momentum in deep learning", 2013, in PyTorch's form); with Nesterov's form
 /// `p' = p - rate (g + decay p + momentum v')`.
+///
+/// ```
+/// use zmlx::{Array, nn::Tree, optim};
+/// let mut model = Tree::from_iter([("w".to_owned(), Array::from(1.0f32))]);
+/// let slope = Tree::from_iter([("w".to_owned(), Array::from(2.0f32))]);
+/// let mut optimizer = optim::Sgd::new(0.125).momentum(0.5).nesterov(false).weight_decay(0.0);
+/// optimizer.update(&mut model, slope.clone())?; // by 0.125 * 2
+/// optimizer.update(&mut model, slope)?; // by 0.125 * (0.5 * 2 + 2)
+/// assert_eq!(model.get("w")?.item::<f32>()?, 0.375);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 pub type Sgd = Optimizer<SgdRule>;
 
 /// The rule of [`Sgd`].

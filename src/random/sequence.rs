@@ -21,6 +21,15 @@ thread_local! {
 ///
 /// The numbers that follow are those that MLX for Python draws after
 /// `mx.random.seed` of the same number. Other threads are not affected.
+///
+/// ```
+/// use zmlx::random;
+/// random::seed(7);
+/// let x = random::uniform(3)?.to_vec::<f32>()?;
+/// random::seed(7);
+/// assert_eq!(random::uniform(3)?.to_vec::<f32>()?, x);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 pub fn seed(seed: u64) {
     KEY.set(Some([(seed >> 32) as u32, seed as u32]));
 }

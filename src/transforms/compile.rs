@@ -98,6 +98,15 @@ impl Compiled {
 }
 
 /// Turns compilation off, or on again, for the process; off, compiled functions run as written.
+///
+/// ```
+/// use zmlx::{Array, compile, set_compile_enabled};
+/// set_compile_enabled(false)?;
+/// let double = compile(|x: &[Array]| Ok(vec![x[0].multiply(2)?]))?;
+/// assert_eq!(double.call([&Array::from(3)])?[0].item::<i32>()?, 6); // as written
+/// set_compile_enabled(true)?;
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 #[track_caller]
 pub fn set_compile_enabled(enabled: bool) -> Result<()> {
     ffi::set_compile_enabled(enabled).lift()
@@ -117,6 +126,15 @@ pub enum CompileMode {
 }
 
 /// Chooses for the process what compilation does to functions that are traced from now on.
+///
+/// ```
+/// use zmlx::{Array, CompileMode, compile, set_compile_mode};
+/// set_compile_mode(CompileMode::NoFuse)?;
+/// let double = compile(|x: &[Array]| Ok(vec![x[0].multiply(2)?]))?;
+/// assert_eq!(double.call([&Array::from(3)])?[0].item::<i32>()?, 6);
+/// set_compile_mode(CompileMode::Enabled)?;
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 #[track_caller]
 pub fn set_compile_mode(mode: CompileMode) -> Result<()> {
     crate::bridge::graph::ffi::set_compile_mode(mode as u8).lift()

@@ -54,6 +54,16 @@ pub struct CustomFunction {
 impl CustomFunction {
     /// `rule(primals, cotangents, outputs)` gives one gradient for each primal, of its shape and, where
     /// numbers have a derivative, its dtype. Anything else is an error of the transform.
+    ///
+    /// ```
+    /// use zmlx::{Array, custom_function, grad};
+    /// // Backward as if it were the identity: a straight-through estimator.
+    /// let round = custom_function(|x: &[Array]| Ok(vec![x[0].round(0)?]))
+    ///     .with_vjp(|_, cotangents, _| Ok(vec![cotangents[0].clone()]));
+    /// let slope = grad(|x: &Array| round.call1(x))(&Array::from(1.4f32))?;
+    /// assert_eq!(slope.item::<f32>()?, 1.0);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     pub fn with_vjp<F>(mut self, rule: F) -> Self
     where
         F: Fn(&[Array], &[Array], &[Array]) -> Result<Vec<Array>> + 'static,
@@ -65,6 +75,16 @@ impl CustomFunction {
 
     /// `rule(primals, tangents, argnums)` gives one tangent for each output, of its shape and dtype;
     /// `tangents[i]` belongs to primal `argnums[i]`. Anything else is an error of the transform.
+    ///
+    /// ```
+    /// use zmlx::{Array, custom_function, jvp};
+    /// let square = custom_function(|x: &[Array]| Ok(vec![x[0].square()?]))
+    ///     .with_jvp(|x, tangents, _| Ok(vec![(&x[0] * &tangents[0])?.multiply(2)?]));
+    /// let (one, x) = (Array::from(1.0f32), Array::from(3.0f32));
+    /// let (_, slope) = jvp(|x| square.call(x), [&x], [&one])?;
+    /// assert_eq!(slope[0].item::<f32>()?, 6.0);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     pub fn with_jvp<F>(mut self, rule: F) -> Self
     where
         F: Fn(&[Array], &[Array], &[i32]) -> Result<Vec<Array>> + 'static,
@@ -77,6 +97,16 @@ impl CustomFunction {
     /// `rule(inputs, axes)` gives the outputs and the axis of each; an axis of -1 means that
     /// the array is not mapped. An output has the shape that the function gave it, with the length of the
     /// mapped axes at its axis, and the same dtype. Anything else is an error of the transform.
+    ///
+    /// ```
+    /// use zmlx::{Array, custom_function, vmap};
+    /// // A function of rows that takes a whole matrix at once.
+    /// let sum = custom_function(|x: &[Array]| Ok(vec![x[0].sum(-1)?]))
+    ///     .with_vmap(|x, axes| Ok((vec![x[0].moveaxis(axes[0], 0)?.sum(-1)?], vec![0])));
+    /// let x = Array::from_slice(&[1, 2, 3, 4], (2, 2))?;
+    /// assert_eq!(vmap(|x| sum.call(x)).call([&x])?[0].to_vec::<i32>()?, [3, 7]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     pub fn with_vmap<F>(mut self, rule: F) -> Self
     where
         F: Fn(&[Array], &[i32]) -> Result<(Vec<Array>, Vec<i32>)> + 'static,
@@ -116,6 +146,14 @@ impl CustomFunction {
 
     /// Calls a function of one array that gives one array.
     ///
+    /// ```
+    /// use zmlx::{Array, custom_function};
+    /// let double = custom_function(|x: &[Array]| Ok(vec![x[0].multiply(2)?]));
+    /// assert_eq!(double.call1(&Array::from(3))?.item::<i32>()?, 6);
+    /// assert_eq!(double.call([&Array::from(3)])?.len(), 1);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`call`](Self::call), and [`Error::Argument`](crate::Error::Argument) when it gives
     /// another number of arrays.
@@ -127,6 +165,14 @@ impl CustomFunction {
 
 /// A function that keeps nothing between its inputs and outputs for the gradient, but
 /// computes it again when the gradient needs it: less memory, more time.
+///
+/// ```
+/// use zmlx::{Array, checkpoint, grad};
+/// let wide = checkpoint(|x: &[Array]| Ok(vec![x[0].exp()?.square()?]))?;
+/// let slope = grad(|x: &Array| Ok(wide(&[x.clone()])?.remove(0)))(&Array::from(0.0f32))?;
+/// assert_eq!(slope.item::<f32>()?, 2.0);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 ///
 /// # Errors
 /// The function returned gives what `f` returns as an error, unchanged.

@@ -34,6 +34,16 @@ pub(crate) fn exporting() -> bool {
 /// With `shapeless`, the file says that the function accepts other shapes of the same rank.
 /// Whether its operations do is up to you: MLX does not check it when the file is run.
 ///
+/// ```
+/// use zmlx::{Array, export_function};
+/// # let folder = tempfile::tempdir().map_err(zmlx::Error::other)?;
+/// # let path = folder.path().join("double.mlxfn");
+/// let example = Array::from_iter([1.0f32, 2.0])?;
+/// export_function(&path, |x| Ok(vec![x[0].multiply(2)?]), [&example], false)?;
+/// assert!(path.is_file());
+/// # Ok::<(), zmlx::Error>(())
+/// ```
+///
 /// # Errors
 /// What `f` returns as an error, unchanged; [`Error::Io`] when the file cannot be written, or the path
 /// leads to a folder or device; [`Error::Argument`] for an operation that cannot be written. What was
@@ -71,6 +81,18 @@ pub fn export_function<A: AsRef<Array>>(
 ///
 /// A file is trusted like code: MLX runs the operations in it as they stand, so one made to do
 /// harm can. A function written as shapeless must get shapes that its operations can take.
+///
+/// ```
+/// use zmlx::{Array, export_function, import_function};
+/// # let folder = tempfile::tempdir().map_err(zmlx::Error::other)?;
+/// # let path = folder.path().join("double.mlxfn");
+/// let example = Array::from_iter([1.0f32, 2.0])?;
+/// export_function(&path, |x| Ok(vec![x[0].multiply(2)?]), [&example], false)?;
+/// let double = import_function(&path)?;
+/// let y = double.call([&Array::from_iter([3.0f32, 4.0])?])?;
+/// assert_eq!(y[0].to_vec::<f32>()?, [6.0, 8.0]);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 ///
 /// # Errors
 /// [`Error::Io`] when there is no such file, it cannot be opened or ends too early; [`Error::Mlx`] when it

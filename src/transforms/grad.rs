@@ -15,6 +15,16 @@ use super::{transform, transform_backward, two};
 ///
 /// `cotangents` has one array for each output of `f`, of its shape; other dtypes are cast to the output's.
 ///
+/// ```
+/// use zmlx::{Array, vjp};
+/// let x = Array::from_iter([2.0f32, 3.0])?;
+/// let weights = Array::from_iter([1.0f32, 10.0])?;
+/// let (y, slopes) = vjp(|x| Ok(vec![x[0].square()?]), [&x], [&weights])?;
+/// assert_eq!(y[0].to_vec::<f32>()?, [4.0, 9.0]);
+/// assert_eq!(slopes[0].to_vec::<f32>()?, [4.0, 60.0]);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
+///
 /// # Errors
 /// What `f` returns as an error, unchanged; [`Error::Argument`] for another number of cotangents,
 /// [`Error::Shape`] or, for a complex cotangent of a real output, [`Error::Dtype`] when one does not fit.
@@ -35,6 +45,16 @@ pub fn vjp<A: AsRef<Array>, B: AsRef<Array>>(
 /// one array for each output.
 ///
 /// `tangents` has one array for each primal, of its shape; other dtypes are cast to the primal's.
+///
+/// ```
+/// use zmlx::{Array, jvp};
+/// let x = Array::from_iter([2.0f32, 3.0])?;
+/// let direction = Array::from_iter([1.0f32, 0.0])?;
+/// let (y, change) = jvp(|x| Ok(vec![x[0].square()?]), [&x], [&direction])?;
+/// assert_eq!(y[0].to_vec::<f32>()?, [4.0, 9.0]);
+/// assert_eq!(change[0].to_vec::<f32>()?, [4.0, 0.0]);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 ///
 /// # Errors
 /// What `f` returns as an error, unchanged; [`Error::Argument`] for another number of tangents,
@@ -110,6 +130,15 @@ where
 
 /// The value and the gradient of a function of one array that gives one number.
 ///
+/// ```
+/// use zmlx::{Array, value_and_grad};
+/// let f = value_and_grad(|x: &Array| x.square()?.sum(..));
+/// let (value, slope) = f(&Array::from_iter([1.0f32, 2.0])?)?;
+/// assert_eq!(value.item::<f32>()?, 5.0);
+/// assert_eq!(slope.to_vec::<f32>()?, [2.0, 4.0]);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
+///
 /// # Errors
 /// As [`grad`].
 #[track_caller]
@@ -132,6 +161,16 @@ where
 /// with respect to the inputs numbered in `argnums`.
 ///
 /// Further outputs of `f` are passed through.
+///
+/// ```
+/// use zmlx::{Array, value_and_grad_of};
+/// let product = |x: &[Array]| Ok(vec![x[0].multiply(&x[1])?]);
+/// let (x, y) = (Array::from(2.0f32), Array::from(5.0f32));
+/// let (values, slopes) = value_and_grad_of(product, &[0, 1], [&x, &y])?;
+/// assert_eq!(values[0].item::<f32>()?, 10.0);
+/// assert_eq!((slopes[0].item::<f32>()?, slopes[1].item::<f32>()?), (5.0, 2.0));
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 ///
 /// # Errors
 /// What `f` returns as an error, unchanged; [`Error::Argument`] for an input number out of

@@ -46,6 +46,16 @@ where
 {
     /// The axis of each input that is mapped; `None` passes the input whole. Negative axes count from
     /// the last.
+    ///
+    /// ```
+    /// use zmlx::{Array, vmap};
+    /// let x = Array::from_slice(&[1, 2, 3, 4], (2, 2))?;
+    /// let scale = Array::from(10);
+    /// // The columns of the first input, with the whole second.
+    /// let f = vmap(|x| Ok(vec![x[0].sum(..)?.multiply(&x[1])?])).in_axes([Some(1), None]);
+    /// assert_eq!(f.call([&x, &scale])?[0].to_vec::<i32>()?, [40, 60]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     pub fn in_axes(mut self, axes: impl IntoIterator<Item = Option<i32>>) -> Self {
         self.in_axes = axes.into_iter().collect();
         self
@@ -54,6 +64,14 @@ where
     /// Where the mapped axis goes in each output; negative ones count from the last axis of the result.
     /// `None` for an output that depends on no mapped input: it is given once, without the axis. With an
     /// axis such an output is repeated.
+    ///
+    /// ```
+    /// use zmlx::{Array, vmap};
+    /// let x = Array::from_slice(&[1, 2, 3, 4], (2, 2))?;
+    /// let f = vmap(|x| Ok(vec![x[0].clone()])).out_axes([Some(1)]);
+    /// assert_eq!(f.call([&x])?[0].to_vec::<i32>()?, [1, 3, 2, 4]); // rows became columns
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     pub fn out_axes(mut self, axes: impl IntoIterator<Item = Option<i32>>) -> Self {
         self.out_axes = axes.into_iter().collect();
         self

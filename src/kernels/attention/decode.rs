@@ -58,6 +58,18 @@ pub fn decode_attention<'a>(
 }
 
 /// A call of [`decode_attention`].
+///
+/// ```
+/// use zmlx::kernels::attention::decode_attention;
+/// # use zmlx::prelude::*;
+/// let q = Array::zeros((1, 1, 1, 32), F32)?;
+/// let v = Array::full((1, 1, 3, 32), 6.0, F32)?;
+/// let sinks = Array::from_iter([0.0f32])?;
+/// // The window has two keys; together with the sink there are three equal scores.
+/// let call = decode_attention(&q, &v, &v).causal().window(2).scale(0.5).softcap(50.0).sinks(&sinks);
+/// assert!((call.call()?.index((0, 0, 0, 0))?.item::<f32>()? - 4.0).abs() < 1e-5);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 #[must_use = "does nothing until `call`"]
 #[derive(Clone, Copy, Debug)]
 pub struct DecodeAttention<'a> {

@@ -78,18 +78,48 @@ impl<'a> FlashAttention<'a> {
 
     /// A query sees no key further back than the last `keys` up to its own, which are counted as [`causal`](Self::causal) does. Without
     /// `causal` it also sees all later ones.
+    ///
+    /// ```
+    /// use zmlx::kernels::attention::flash_attention;
+    /// # use zmlx::prelude::*;
+    /// let (q, v) = (Array::ones((1, 1, 3, 64), F32)?, random::normal((1, 1, 3, 64))?);
+    /// // A window of one key: each query has the value of its own place.
+    /// let y = flash_attention(&q, &q, &v).causal().window(1).call()?;
+    /// assert!(y.allclose(&v, (1e-5, 1e-6))?.item::<bool>()?);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     pub fn window(mut self, keys: i32) -> Self {
         self.window = Some(keys);
         self
     }
 
     /// What broadcasts to (B, H, N, L): bools, true where a query sees a key, or floats to add to the scores, minus infinity included.
+    ///
+    /// ```
+    /// use zmlx::kernels::attention::flash_attention;
+    /// # use zmlx::prelude::*;
+    /// let (q, v) = (Array::ones((1, 1, 2, 64), F32)?, random::normal((1, 1, 2, 64))?);
+    /// let mask = Array::from_iter([false, true])?; // nobody sees the first key
+    /// let y = flash_attention(&q, &q, &v).mask(&mask).call()?;
+    /// assert!(y.index((0, 0, 0))?.allclose(&v.index((0, 0, 1))?, (1e-5, 1e-6))?.item::<bool>()?);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     pub fn mask(mut self, mask: &'a Array) -> Self {
         self.mask = Some(mask);
         self
     }
 
     /// Packed sequences: a query sees the keys with its own number. (B, N) and (B, L), integers of one dtype.
+    ///
+    /// ```
+    /// use zmlx::kernels::attention::flash_attention;
+    /// # use zmlx::prelude::*;
+    /// let (q, v) = (Array::ones((1, 1, 2, 64), F32)?, random::normal((1, 1, 2, 64))?);
+    /// let texts = Array::from_slice(&[0, 1], (1, 2))?; // two texts of one token each
+    /// let y = flash_attention(&q, &q, &v).segments(&texts, &texts).call()?;
+    /// assert!(y.allclose(&v, (1e-5, 1e-6))?.item::<bool>()?);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     pub fn segments(mut self, of_queries: &'a Array, of_keys: &'a Array) -> Self {
         self.segments = Some([of_queries, of_keys]);
         self
@@ -107,6 +137,16 @@ impl<'a> FlashAttention<'a> {
 
     /// The same, and the logarithm of each query's sum of exponentials, sinks included: (B, H, N), float32; minus infinity for a query that sees no
     /// key. Results over parts of the keys are put together with it.
+    ///
+    /// ```
+    /// use zmlx::kernels::attention::flash_attention;
+    /// # use zmlx::prelude::*;
+    /// let x = Array::zeros((1, 1, 4, 64), F32)?;
+    /// let (_, lse) = flash_attention(&x, &x, &x).causal().call_with_lse()?;
+    /// // Query i sees i + 1 scores of 0.
+    /// assert!((lse.index((0, 0, 3))?.item::<f32>()? - 4f32.ln()).abs() < 1e-5);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`call`](Self::call).

@@ -237,19 +237,55 @@ typedef kk_flash_scores<CAPPED, MASK, SEGMENTS, decltype(mask + 0), decltype(of_
                         decltype(of_keys + 0)> kk_F;
 ";
 
-const FORWARD: &str = "\
-const int blocks = (queries + BM - 1) / BM;
-if (group >= long(q_shape[0]) * heads * blocks) return;
-threadgroup kk_tile_line qs[kk_tile_lines<S>(kk_tile_room<L, BM, DP>::size)];
-threadgroup kk_tile_line ks[kk_tile_lines<S>(STAGES * kk_tile_room<L, DP, BN, (TG != 1)>::size)];
-threadgroup kk_tile_line vs[kk_tile_lines<S>(STAGES * kk_tile_room<L, BN, DP>::size)];
-const int block = blocks - 1 - int(group % blocks), head = int(group / blocks) % heads, b = int(group / blocks / heads);
-const int shared = head / each;
-const kk_F f = {factor, most, block * BM, 0, queries, keys, behind, ahead,
+/// The settings of scores, from this query and this key on.
+macro_rules! scores {
+    ($query:literal, $key:literal) => {
+        concat!("const kk_F f = {factor, most, ", $query, ", ", $key, ", queries, keys, behind, ahead,
                 MASK == 0 ? mask + 0 : mask + (b * mask_strides[0] + head * mask_strides[1]),
                 MASK == 0 ? 0 : mask_strides[2], MASK == 0 ? 0 : mask_strides[3],
                 SEGMENTS ? of_queries + b * of_queries_strides[0] : of_queries + 0, of_queries_strides[1],
                 SEGMENTS ? of_keys + b * of_keys_strides[0] : of_keys + 0, of_keys_strides[1]};
+")
+    };
+}
+
+/// Blocks of queries, of which there may be more groups than there are.
+macro_rules! of_queries {
+    () => {
+        "\
+const int blocks = (queries + BM - 1) / BM;
+if (group >= long(q_shape[0]) * heads * blocks) return;
+"
+    };
+}
+
+/// The group's block of queries, its head and batch, and the head of keys. The last block comes first.
+macro_rules! place {
+    () => {
+        "\
+const int block = blocks - 1 - int(group % blocks), head = int(group / blocks) % heads, b = int(group / blocks / heads);
+const int shared = head / each;
+"
+    };
+}
+
+/// For each query, the logarithm of its sum and what its gradient is apart from the product.
+macro_rules! columns {
+    () => {
+        "\
+const kk_flash_column<decltype(of_lse + 0)> lse = {of_lse + (b * of_lse_strides[0] + head * of_lse_strides[1]), of_lse_strides[1],
+                                                   of_lse_strides[2]};
+const kk_flash_column<decltype(of_delta + 0)> delta = {of_delta + (b * of_delta_strides[0] + head * of_delta_strides[1]),
+                                                       of_delta_strides[1], of_delta_strides[2]};
+"
+    };
+}
+
+const FORWARD: &str = concat!(of_queries!(), "\
+threadgroup kk_tile_line qs[kk_tile_lines<S>(kk_tile_room<L, BM, DP>::size)];
+threadgroup kk_tile_line ks[kk_tile_lines<S>(STAGES * kk_tile_room<L, DP, BN, (TG != 1)>::size)];
+threadgroup kk_tile_line vs[kk_tile_lines<S>(STAGES * kk_tile_room<L, BN, DP>::size)];
+", place!(), scores!("block * BM", "0"), "\
 const size_t row = (size_t(b) * heads + head) * queries;
 kk_flash_rows<T, TG, BM, BN, DP, STAGES>(
     q + (b * q_strides[0] + head * q_strides[1]), q_strides[2], q_strides[3],
@@ -257,28 +293,24 @@ kk_flash_rows<T, TG, BM, BN, DP, STAGES>(
     v + (b * v_strides[0] + shared * v_strides[1]), v_strides[2], v_strides[3],
     out + row * d, lse + row, d, f, (rule >> 33 & 1) != 0 ? float(sinks[head * sinks_strides[0]]) * 1.44269504f : -INFINITY,
     (threadgroup S*)(qs), (threadgroup S*)(ks), (threadgroup S*)(vs), at);
-";
+");
 
-const DQ: &str = "\
-const int blocks = (queries + BM - 1) / BM;
-if (group >= long(q_shape[0]) * heads * blocks) return;
+const DQ: &str = concat!(
+    of_queries!(),
+    "\
 threadgroup kk_tile_line qs[kk_tile_lines<S>(kk_tile_room<L, BM, DP>::size)];
 threadgroup kk_tile_line gs[kk_tile_lines<S>(kk_tile_room<L, BM, DP>::size)];
 threadgroup kk_tile_line ks[kk_tile_lines<S>(kk_tile_room<L, BN, DP>::size)];
 threadgroup kk_tile_line kt[TG == 1 ? kk_tile_lines<S>(kk_tile_room<L, DP, BN, false>::size) : 1];
 threadgroup kk_tile_line vt[kk_tile_lines<S>(kk_tile_room<L, DP, BN, (TG != 1)>::size)];
-const int block = blocks - 1 - int(group % blocks), head = int(group / blocks) % heads, b = int(group / blocks / heads);
-const int shared = head / each;
-const kk_F f = {factor, most, block * BM, 0, queries, keys, behind, ahead,
-                MASK == 0 ? mask + 0 : mask + (b * mask_strides[0] + head * mask_strides[1]),
-                MASK == 0 ? 0 : mask_strides[2], MASK == 0 ? 0 : mask_strides[3],
-                SEGMENTS ? of_queries + b * of_queries_strides[0] : of_queries + 0, of_queries_strides[1],
-                SEGMENTS ? of_keys + b * of_keys_strides[0] : of_keys + 0, of_keys_strides[1]};
+",
+    place!(),
+    scores!("block * BM", "0"),
+    "\
 const size_t row = (size_t(b) * heads + head) * queries;
-const kk_flash_column<decltype(of_lse + 0)> lse = {of_lse + (b * of_lse_strides[0] + head * of_lse_strides[1]), of_lse_strides[1],
-                                                   of_lse_strides[2]};
-const kk_flash_column<decltype(of_delta + 0)> delta = {of_delta + (b * of_delta_strides[0] + head * of_delta_strides[1]),
-                                                       of_delta_strides[1], of_delta_strides[2]};
+",
+    columns!(),
+    "\
 kk_flash_dq<T, TG, BM, BN, DP>(
     q + (b * q_strides[0] + head * q_strides[1]), q_strides[2], q_strides[3],
     k + (b * k_strides[0] + shared * k_strides[1]), k_strides[2], k_strides[3],
@@ -287,9 +319,10 @@ kk_flash_dq<T, TG, BM, BN, DP>(
     out + row * d, d, float(scale), f,
     (threadgroup S*)(qs), (threadgroup S*)(gs), (threadgroup S*)(ks), (threadgroup S*)(kt),
     (threadgroup S*)(vt), at);
-";
+"
+);
 
-const DKV: &str = "\
+const DKV: &str = concat!("\
 const int blocks = (keys + BN - 1) / BN;
 if (group >= long(q_shape[0]) * kv * blocks) return;
 threadgroup kk_tile_line qs[kk_tile_lines<S>(kk_tile_room<L, BM, DP>::size)];
@@ -299,16 +332,9 @@ threadgroup kk_tile_line vt[kk_tile_lines<S>(kk_tile_room<L, DP, BN, (TG != 1)>:
 threadgroup kk_tile_line ps[TG == 1 ? 1 : kk_tile_lines<S>(kk_tile_room<L, BM, BN>::size)];
 threadgroup kk_tile_line ss[TG == 1 ? 1 : kk_tile_lines<S>(kk_tile_room<L, BM, BN>::size)];
 const int block = int(group % blocks), shared = int(group / blocks) % kv, b = int(group / blocks / kv), head = shared * each;
-const kk_F f = {factor, most, 0, block * BN, queries, keys, behind, ahead,
-                MASK == 0 ? mask + 0 : mask + (b * mask_strides[0] + head * mask_strides[1]),
-                MASK == 0 ? 0 : mask_strides[2], MASK == 0 ? 0 : mask_strides[3],
-                SEGMENTS ? of_queries + b * of_queries_strides[0] : of_queries + 0, of_queries_strides[1],
-                SEGMENTS ? of_keys + b * of_keys_strides[0] : of_keys + 0, of_keys_strides[1]};
+", scores!("0", "block * BN"), "\
 const size_t key = (size_t(b) * kv + shared) * keys;
-const kk_flash_column<decltype(of_lse + 0)> lse = {of_lse + (b * of_lse_strides[0] + head * of_lse_strides[1]), of_lse_strides[1],
-                                                   of_lse_strides[2]};
-const kk_flash_column<decltype(of_delta + 0)> delta = {of_delta + (b * of_delta_strides[0] + head * of_delta_strides[1]),
-                                                       of_delta_strides[1], of_delta_strides[2]};
+", columns!(), "\
 kk_flash_dkv<T, TG, BM, BN, DP>(
     q + (b * q_strides[0] + head * q_strides[1]), q_strides[1], q_strides[2], q_strides[3],
     k + (b * k_strides[0] + shared * k_strides[1]), k_strides[2], k_strides[3],
@@ -317,4 +343,4 @@ kk_flash_dkv<T, TG, BM, BN, DP>(
     dk + key * d, dv + key * d, d, float(scale), f, MASK == 0 ? 0 : mask_strides[1],
     (threadgroup S*)(qs), (threadgroup S*)(gs), (threadgroup S*)(kt), (threadgroup S*)(vt),
     (threadgroup S*)(ps), (threadgroup S*)(ss), at);
-";
+");

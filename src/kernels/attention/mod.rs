@@ -3,6 +3,7 @@
 mod cache;
 mod decode;
 mod few;
+mod few_plan;
 mod flash;
 mod flash_launch;
 mod flash_op;

@@ -37,6 +37,14 @@ pub fn matmul(a: &Array, b: &Array) -> Result<Array> {
 }
 
 /// [`matmul`] with options: factors that are given as their transposes, and who computes it.
+///
+/// ```
+/// use zmlx::{Array, kernels::matrix::{Way, product}};
+/// let a = Array::from_slice(&[1.0f32, 2.0, 3.0, 4.0], (2, 2))?;
+/// let y = product(&a, &a).transposed(false, true).way(Way::Tiles).call()?;
+/// assert_eq!(y.to_vec::<f32>()?, [5.0, 11.0, 11.0, 25.0]);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 pub fn product<'a>(a: &'a Array, b: &'a Array) -> Product<'a> {
     Product::new(a, b)
 }

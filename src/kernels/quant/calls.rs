@@ -31,6 +31,14 @@ macro_rules! result_dtype {
     ($($call:ident),*) => {$(
         impl $call<'_> {
             /// The dtype of the result: float32 (the default), float16 or bfloat16.
+            ///
+            /// ```
+            /// use zmlx::{Array, Dtype, kernels};
+            /// let (x, scale) = (Array::from_iter([3i8])?, Array::from(0.5f32));
+            /// let y = kernels::quant::dequantize_int8(&x, &scale).dtype(Dtype::Float16).call()?;
+            /// assert_eq!(y.dtype(), Dtype::Float16);
+            /// # Ok::<(), zmlx::Error>(())
+            /// ```
             pub fn dtype(mut self, dtype: Dtype) -> Self {
                 self.dtype = dtype;
                 self
@@ -148,6 +156,15 @@ impl DequantizeBlockwise<'_> {
     }
 
     /// Bits of a code: 8 (the default) or 4.
+    ///
+    /// ```
+    /// use zmlx::{Array, kernels};
+    /// let x = Array::from_iter([0x21u8])?; // the codes 1 and 2
+    /// let scales = Array::from_iter([10.0f32])?;
+    /// let y = kernels::quant::dequantize_blockwise(&x, &scales).bits(4).call()?;
+    /// assert_eq!(y.to_vec::<f32>()?, [10.0, 20.0]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     pub fn bits(mut self, bits: u8) -> Self {
         self.bits = bits;
         self

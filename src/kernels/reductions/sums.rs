@@ -184,6 +184,14 @@ pub struct StdLastdim<'a> {
 
 impl StdLastdim<'_> {
     /// What is added to the variance (default 0).
+    ///
+    /// ```
+    /// use zmlx::{Array, kernels};
+    /// let x = Array::from_iter([7.0f32, 7.0])?;
+    /// let y = kernels::reductions::std_lastdim(&x).eps(0.25).call()?;
+    /// assert_eq!(y.item::<f32>()?, 0.5);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     pub fn eps(mut self, eps: f32) -> Self {
         self.eps = eps;
         self

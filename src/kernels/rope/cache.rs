@@ -71,6 +71,20 @@ pub fn rope_and_cache_update<'a>(
 /// `k_cache`, `v_cache`: (blocks, slots, KV, D); `block_table`: (B, blocks of a sequence), integers. Where the table's entry is no
 /// block, as the -1 of a sequence that is none, `q` is NaN and nothing is written. If two sequences have the
 /// same slot, the later one's token stays.
+///
+/// ```
+/// use zmlx::kernels::rope::{paged_rope_and_cache_update, rope_tables};
+/// # use zmlx::prelude::*;
+/// let [cos, sin] = rope_tables(8, 4).call()?;
+/// let (q, kv) = (Array::ones((1, 2, 4), F32)?, Array::ones((1, 1, 4), F32)?);
+/// let cache = Array::full((3, 2, 1, 4), 7.0, F32)?; // three blocks of two slots
+/// let table = Array::from_slice(&[2, 0], (1, 2))?;
+/// // Position 3 is the second slot of the sequence's second block, which is block 0.
+/// let update = paged_rope_and_cache_update(&q, &kv, &kv, &cos, &sin, &cache, &cache, 3, &table);
+/// let [_, _, v_cache] = update.traditional(true).call()?;
+/// assert_eq!(v_cache.index((.., .., 0, 0))?.to_vec::<f32>()?, [7.0, 1.0, 7.0, 7.0, 7.0, 7.0]);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 #[allow(clippy::too_many_arguments, reason = "the original's")]
 pub fn paged_rope_and_cache_update<'a>(
     q: &'a Array,
@@ -112,6 +126,18 @@ impl CacheUpdate<'_> {
     }
 
     /// How many of the D elements turn, from the first on (default D).
+    ///
+    /// ```
+    /// use zmlx::kernels::rope::{rope_and_cache_update, rope_tables};
+    /// # use zmlx::prelude::*;
+    /// let [cos, sin] = rope_tables(8, 2).call()?;
+    /// let (q, kv) = (Array::ones((1, 1, 4), F32)?, Array::ones((1, 1, 4), F32)?);
+    /// let cache = Array::zeros((1, 8, 1, 4), F32)?;
+    /// let update = rope_and_cache_update(&q, &kv, &kv, &cos, &sin, &cache, &cache, 5).dims(2);
+    /// let [q, ..] = update.call()?;
+    /// assert_eq!(q.index((0, 0, 2..))?.to_vec::<f32>()?, [1.0, 1.0]); // the others stay
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     pub fn dims(mut self, dims: i32) -> Self {
         self.dims = Some(dims);
         self

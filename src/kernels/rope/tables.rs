@@ -46,6 +46,12 @@ impl<'a> RopeTables<'a> {
     }
 
     /// A factor on the positions (default 1).
+    ///
+    /// ```
+    /// let [cos, _] = zmlx::kernels::rope::rope_tables(3, 2).scale(0.5).call()?;
+    /// assert!((cos.to_vec::<f32>()?[2] - 1f32.cos()).abs() < 1e-6); // position 2, half as far
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     pub fn scale(mut self, scale: f64) -> Self {
         self.scale = scale;
         self
@@ -53,6 +59,14 @@ impl<'a> RopeTables<'a> {
 
     /// The angle from one position to the next for each pair, (dims / 2,), in place of what `base` gives. The tables are
     /// differentiable in it. ([`fast::rope`](crate::fast::rope()) takes the reciprocals.)
+    ///
+    /// ```
+    /// use zmlx::{Array, kernels};
+    /// let step = Array::from_iter([0.25f32])?;
+    /// let [cos, _] = kernels::rope::rope_tables(3, 2).frequencies(&step).call()?;
+    /// assert!((cos.index((2, 0))?.item::<f32>()? - 0.5f32.cos()).abs() < 1e-6);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     pub fn frequencies(mut self, frequencies: &'a Array) -> Self {
         self.frequencies = Some(frequencies);
         self

@@ -81,6 +81,15 @@ pub struct RmsNormDropout<'a> {
 
 impl RmsNormDropout<'_> {
     /// What is added to the mean of squares (default 1e-6).
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype, kernels};
+    /// let x = Array::from_iter([3.0f32, 4.0])?;
+    /// let ones = Array::ones(2, Dtype::Float32)?;
+    /// let y = kernels::transformer::rms_norm_dropout(&x, &ones, 0.0, 7).eps(12.5).call()?;
+    /// assert!((y.index(0)?.item::<f32>()? - 0.6).abs() < 1e-6); // 3 / sqrt(12.5 + 12.5)
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     pub fn eps(mut self, eps: f32) -> Self {
         self.eps = eps;
         self

@@ -64,11 +64,29 @@ pub struct Seen {
 
 impl KvCache {
     /// Keeps all positions; room grows by 256 positions at a time.
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype, nn};
+    /// let mut cache = nn::KvCache::growing();
+    /// let tokens = Array::ones((1, 1, 3, 2), Dtype::Float32)?;
+    /// assert_eq!(cache.update(&tokens, &tokens)?.keys.shape(), [1, 1, 3, 2]);
+    /// assert_eq!(cache.update(&tokens, &tokens)?.keys.shape(), [1, 1, 6, 2]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     pub fn growing() -> Self {
         Kind::Straight(Straight::growing()).into()
     }
 
     /// Keeps up to `positions`, with room for all of them from the start.
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype, nn};
+    /// let mut cache = nn::KvCache::preallocated(4)?;
+    /// let tokens = Array::ones((1, 1, 3, 2), Dtype::Float32)?;
+    /// cache.update(&tokens, &tokens)?;
+    /// assert!(cache.update(&tokens, &tokens).is_err()); // six positions are more than four
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`Error::Argument`] for less than one position.
@@ -89,6 +107,15 @@ impl KvCache {
     }
 
     /// Keeps all positions in a few bits: [`Quantization::affine`] with 8 or 4 bits. A key is rounded once, when it comes in.
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype, nn, ops};
+    /// let mut cache = nn::KvCache::quantized(ops::Quantization::affine(32, 8));
+    /// let tokens = Array::ones((1, 1, 3, 32), Dtype::Float32)?;
+    /// let seen = cache.update(&tokens, &tokens)?;
+    /// assert!(seen.keys.allclose(&tokens, (0.0, 0.01))?.item::<bool>()?);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     pub fn quantized(quantization: Quantization) -> Self {
         Kind::Packed(Packed::new(quantization)).into()
     }
@@ -148,6 +175,16 @@ impl KvCache {
 
     /// Forgets all positions from number `positions` on, as when another text begins like this one.
     ///
+    /// ```
+    /// use zmlx::{Array, Dtype, nn};
+    /// let mut cache = nn::KvCache::growing();
+    /// let tokens = Array::ones((1, 1, 3, 2), Dtype::Float32)?;
+    /// cache.update(&tokens, &tokens)?;
+    /// cache.truncate(1)?;
+    /// assert_eq!((cache.offset(), cache.len()), (1, 1));
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Argument`] for more positions than there are, and where a rotating cache no longer has those before.
     #[track_caller]
@@ -172,6 +209,16 @@ impl KvCache {
     }
 
     /// Forgets everything, memory included.
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype, nn};
+    /// let mut cache = nn::KvCache::growing();
+    /// let tokens = Array::ones((1, 1, 3, 2), Dtype::Float32)?;
+    /// cache.update(&tokens, &tokens)?;
+    /// cache.reset();
+    /// assert!(cache.is_empty());
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     pub fn reset(&mut self) {
         self.offset = 0;
         match &mut self.kind {

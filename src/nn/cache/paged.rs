@@ -47,6 +47,17 @@ impl PagedCache {
     /// Writes the positions of one sequence from number `start` on: `keys`, `values` (kv_heads, positions, features), turned already, as
     /// a [`KvCache`](super::KvCache) has them after a prompt; `table` names the sequence's blocks.
     ///
+    /// ```
+    /// use zmlx::{Array, Dtype, nn};
+    /// let mut cache = nn::PagedCache::new(4, 2, 1, 8, Dtype::Float32)?; // four blocks of two positions
+    /// let tokens = Array::ones((1, 3, 8), Dtype::Float32)?;
+    /// cache.write(&[2, 0], 0, &tokens, &tokens)?;
+    /// let [keys, _] = cache.arrays();
+    /// // The first two positions stand in block 2, the third in block 0.
+    /// assert_eq!(keys.sum([1, 2, 3])?.to_vec::<f32>()?, [8.0, 0.0, 16.0, 0.0]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Shape`] for other shapes, [`Error::Argument`] where the table is too short or names no block.
     #[track_caller]

@@ -7,6 +7,17 @@ use crate::transforms::rules::{apply, only};
 use crate::{Array, Dtype, Error, Result};
 
 /// A call of [`quantized_matmul`](super::quantized_matmul) or [`gather_quantized_matmul`](super::gather_quantized_matmul).
+///
+/// ```
+/// use zmlx::{Array, Dtype, kernels::quant::{QuantizedWeight, quantized_matmul}, ops::Quantization};
+/// let ones = Array::ones((4, 64), Dtype::Float32)?.quantize(Quantization::affine(64, 4))?;
+/// let w = QuantizedWeight::new(&ones)?;
+/// let x = Array::ones((1, 64), Dtype::Float32)?;
+/// // silu(64) is 64 to the last bit.
+/// assert_eq!(quantized_matmul(&x, &w).silu().call()?.to_vec::<f32>()?, [64.0; 4]);
+/// assert_eq!(quantized_matmul(&x, &w).swiglu(&w).call()?.to_vec::<f32>()?, [4096.0; 4]);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 #[must_use = "does nothing until `call`"]
 #[derive(Clone, Copy, Debug)]
 pub struct QuantizedMatmul<'a> {

@@ -123,6 +123,15 @@ impl QuantizedWeight {
 
     /// An array of a GGUF file.
     ///
+    /// ```
+    /// use zmlx::{Array, io::{GgufTensor, GgufType}, kernels::quant::QuantizedWeight};
+    /// let block = [&[0x00, 0x38][..], &[2u8; 32]].concat(); // of Q8_0: a scale and 32 elements
+    /// let data = Array::from_slice(&block, (1, 34))?;
+    /// let tensor = GgufTensor { kind: GgufType::Q8_0, shape: vec![1, 32], data };
+    /// assert_eq!(QuantizedWeight::from_gguf(&tensor)?.shape(), [1, 32]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// Those of [`gguf`](Self::gguf).
     #[track_caller]
