@@ -19,6 +19,14 @@ fn main() -> ExitCode {
         None => println!("MLX {version}"),
     }
     println!("{info}");
+    let targets: Vec<String> = engine::ahead::Target::here()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    println!(
+        "Runs kernels that were compiled ahead for {}",
+        targets.join(", ")
+    );
     println!("-- A custom kernel on each device");
     let mut works = Vec::new();
     let (runs, lack) = match info.usable {

@@ -28,7 +28,10 @@ fn program() {
         let right = Array::from_slice(&[6.0f32, 8.0], (2, 1)).unwrap();
         let solved = zmlx::linalg::solve(&a, &right);
         let solved = solved.unwrap().to_vec::<f32>().unwrap();
-        println!("solved {:?}", solved.iter().map(|v| v.round()).collect::<Vec<_>>());
+        println!(
+            "solved {:?}",
+            solved.iter().map(|v| v.round()).collect::<Vec<_>>()
+        );
         let kernel = MetalKernel::new("shipped_twice", ["x"], ["out"])
             .source("out[thread_position_in_grid.x] = 2 * x[thread_position_in_grid.x];")
             .build()
@@ -37,7 +40,10 @@ fn program() {
             Ok([y]) => println!("kernel {:?}", y.to_vec::<f32>().unwrap()),
             Err(e) => println!("kernel: {e}"),
         }
-        println!("library {}", zmlx::engine::info().library.unwrap().display());
+        println!(
+            "library {}",
+            zmlx::engine::info().library.unwrap().display()
+        );
     });
 }
 
@@ -85,7 +91,10 @@ fn system(root: &Path, app: &Path) {
         }
         for (name, path) in gather::needed(&file).unwrap() {
             let path = path.unwrap_or_else(|| panic!("{name} of {}", file.display()));
-            if !fs::canonicalize(&path).unwrap().starts_with(fs::canonicalize(app).unwrap()) {
+            if !fs::canonicalize(&path)
+                .unwrap()
+                .starts_with(fs::canonicalize(app).unwrap())
+            {
                 libraries.insert(path);
             }
         }
@@ -131,7 +140,9 @@ fn inside(root: &Path) -> Option<Command> {
     }
     let mut command = shell(&format!("{program} {}", ARGUMENTS.join(" ")));
     // Nothing of this system is told.
-    command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    command
+        .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     Some(command)
 }
 
@@ -151,18 +162,28 @@ fn in_an_empty_root() {
     };
     let said = text(&command.output().unwrap());
     assert!(RIGHT.iter().all(|line| said.contains(line)), "{said}");
-    assert!(said.contains("library /app/lib/mlx/lib/libmlx.so"), "{said}");
+    assert!(
+        said.contains("library /app/lib/mlx/lib/libmlx.so"),
+        "{said}"
+    );
     // It wrote nothing anywhere.
     let mut files = Vec::new();
     collect(&root.join("app"), &mut files);
-    assert!(files.iter().all(|f| !f.to_string_lossy().contains("runtime-")));
+    assert!(
+        files
+            .iter()
+            .all(|f| !f.to_string_lossy().contains("runtime-"))
+    );
     assert!(!root.join("tmp").exists());
 
     // Without the kernels, the rest works, and the error says what is missing and where it was looked for.
     fs::remove_dir_all(app.join("lib/zmlx/kernels/host")).unwrap();
     let said = text(&inside(&root).unwrap().output().unwrap());
     assert!(RIGHT[..2].iter().all(|line| said.contains(line)), "{said}");
-    for words in ["kernel `shipped_twice` needs a C++ compiler", "it is not in /app/lib/zmlx/kernels/host"] {
+    for words in [
+        "kernel `shipped_twice` needs a C++ compiler",
+        "it is not in /app/lib/zmlx/kernels/host",
+    ] {
         assert!(said.contains(words), "{said}");
     }
 }
@@ -173,6 +194,7 @@ fn anywhere() {
     let dir = tempfile::tempdir().unwrap();
     let app = dir.path().join("first");
     let gathered = shipped(&app, dir.path());
+    assert!(gathered.package.join("mlx/lib/libmlx.so").is_file());
     let moved = dir.path().join("second place");
     fs::rename(&app, &moved).unwrap();
     let name = std::env::current_exe().unwrap();
@@ -185,14 +207,26 @@ fn anywhere() {
     let said = text(&output.unwrap());
     assert!(RIGHT.iter().all(|line| said.contains(line)), "{said}");
     let library = moved.join("lib/mlx/lib/libmlx.so");
-    assert!(said.contains(&format!("library {}", library.display())), "{said}");
+    assert!(
+        said.contains(&format!("library {}", library.display())),
+        "{said}"
+    );
     for (name, path) in gather::needed(&library).unwrap() {
         let path = fs::canonicalize(path.expect("a path")).unwrap();
         let ours = path.starts_with(fs::canonicalize(&moved).unwrap());
-        assert!(ours != gathered.system.contains(&name), "{name}: {}", path.display());
+        assert!(
+            ours != gathered.system.contains(&name),
+            "{name}: {}",
+            path.display()
+        );
     }
-    let refused = gather::gather(&library, &library, &moved).map(|_| ()).unwrap_err();
-    assert!(refused.to_string().contains("expected an empty folder"), "{refused}");
+    let refused = gather::gather(&library, &library, &moved)
+        .map(|_| ())
+        .unwrap_err();
+    assert!(
+        refused.to_string().contains("expected an empty folder"),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -211,7 +245,13 @@ fn licence_texts() {
     let mut files = Vec::new();
     collect(dir.path(), &mut files);
     let has = |part: &str| files.iter().any(|f| f.to_string_lossy().contains(part));
-    assert!(has("/mlx") && has("/crates/cxx-") && has("/crates/zmlx-"), "{files:?}");
+    assert!(
+        has("/mlx") && has("/crates/cxx-") && has("/crates/zmlx-"),
+        "{files:?}"
+    );
     // What only tests and the build use is not shipped.
-    assert!(!has("/crates/proptest-") && !has("/crates/cmake-"), "{files:?}");
+    assert!(
+        !has("/crates/proptest-") && !has("/crates/cmake-"),
+        "{files:?}"
+    );
 }

@@ -20,7 +20,10 @@ pub struct Gathered {
 /// Copies the program, the library `mlx` and what it needs below `folder`.
 pub fn gather(program: &Path, mlx: &Path, folder: &Path) -> io::Result<Gathered> {
     if fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
-        return Err(said(folder, "expected an empty folder, or none, got one with files"));
+        return Err(said(
+            folder,
+            "expected an empty folder, or none, got one with files",
+        ));
     }
     let Some(name) = program.file_name() else {
         return Err(said(program, "expected a program"));

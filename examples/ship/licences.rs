@@ -71,9 +71,16 @@ fn texts(package: &Path, to: &Path) -> io::Result<()> {
     for entry in fs::read_dir(package)? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default();
-        let is_text = ["license", "licence", "copying", "notice", "copyright", "unlicense"]
-            .iter()
-            .any(|word| name.to_string_lossy().to_lowercase().starts_with(word));
+        let is_text = [
+            "license",
+            "licence",
+            "copying",
+            "notice",
+            "copyright",
+            "unlicense",
+        ]
+        .iter()
+        .any(|word| name.to_string_lossy().to_lowercase().starts_with(word));
         match (is_text, path.is_dir()) {
             (true, true) => copy_folder(&path, &to.join(name))?,
             (true, false) => copy(&path, &to.join(name))?,
@@ -88,7 +95,11 @@ pub fn of_crates(manifest: &Path, to: &Path) -> io::Result<usize> {
     let cargo = |args: &[&str]| {
         let program = std::env::var_os("CARGO").unwrap_or("cargo".into());
         let mut command = Command::new(program);
-        let output = command.args(args).arg("--manifest-path").arg(manifest).output()?;
+        let output = command
+            .args(args)
+            .arg("--manifest-path")
+            .arg(manifest)
+            .output()?;
         match output.status.success() {
             true => Ok(output.stdout),
             false => {
@@ -97,7 +108,9 @@ pub fn of_crates(manifest: &Path, to: &Path) -> io::Result<usize> {
             }
         }
     };
-    let tree = cargo(&["tree", "--edges", "normal", "--prefix", "none", "--format", "{p}"])?;
+    let tree = cargo(&[
+        "tree", "--edges", "normal", "--prefix", "none", "--format", "{p}",
+    ])?;
     let tree = String::from_utf8_lossy(&tree).into_owned();
     let used = |name: &str, version: &str| {
         let start = format!("{name} v{version}");

@@ -87,15 +87,28 @@ fn ship(options: &Options) -> Result<()> {
     licences::of_packages(&gathered.package, &licences)?;
     let manifest = options.manifest.clone().unwrap_or("Cargo.toml".into());
     match manifest.is_file() {
-        true => println!("licence texts of {} crates", licences::of_crates(&manifest, &licences)?),
-        false => println!("no licence texts of crates: there is no {}", manifest.display()),
+        true => println!(
+            "licence texts of {} crates",
+            licences::of_crates(&manifest, &licences)?
+        ),
+        false => println!(
+            "no licence texts of crates: there is no {}",
+            manifest.display()
+        ),
     }
     if let Some(list) = &options.kernels {
         let filled = ahead::fill(list, folder.join("lib/zmlx/kernels"), &options.targets)?;
         let names: Vec<String> = options.targets.iter().map(ToString::to_string).collect();
-        println!("{} kernels for {}", filled.compiled + filled.found, names.join(", "));
+        println!(
+            "{} kernels for {}",
+            filled.compiled + filled.found,
+            names.join(", ")
+        );
         if filled.left_out > 0 {
-            println!("{} kernels of the list are for another engine than these", filled.left_out);
+            println!(
+                "{} kernels of the list are for another engine than these",
+                filled.left_out
+            );
         }
     }
     println!("{}: {} MB", folder.display(), bytes(folder)? / 1_000_000);

@@ -77,7 +77,11 @@ impl Ring {
         };
         if let Some(bad) = addresses.iter().find(|a| !has_port(a)) {
             let expected = "an `address:port` for each process";
-            return Err(Error::argument("addresses", expected, format_args!("`{bad}`")));
+            return Err(Error::argument(
+                "addresses",
+                expected,
+                format_args!("`{bad}`"),
+            ));
         }
         if addresses.is_empty() {
             return Err(Error::argument("addresses", "at least one", "none"));
@@ -107,7 +111,9 @@ impl Ring {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(e) => return Err(Error::io(format!("`{}`: {e}", path.display()))),
         };
-        let lines = text.lines().map(|l| l.split('#').next().unwrap_or("").trim());
+        let lines = text
+            .lines()
+            .map(|l| l.split('#').next().unwrap_or("").trim());
         Ring::of(lines.filter(|l| !l.is_empty()))
     }
 
@@ -266,7 +272,11 @@ mod tests {
     fn who_fails_ends_the_others() -> Result<()> {
         let begun = std::time::Instant::now();
         let ended = Ring::local(3)?.run(0..3, Said::ByAll, |rank| {
-            shell(if rank == 1 { "exit 5" } else { "exec sleep 100" })
+            shell(if rank == 1 {
+                "exit 5"
+            } else {
+                "exec sleep 100"
+            })
         })?;
         assert_eq!(ended.code(), Some(5));
         // One that cannot be started does, too.
@@ -274,7 +284,12 @@ mod tests {
             0 => shell("exec sleep 100"),
             _ => Command::new("/no/such/program"),
         });
-        assert!(refused.unwrap_err().to_string().contains("/no/such/program"));
+        assert!(
+            refused
+                .unwrap_err()
+                .to_string()
+                .contains("/no/such/program")
+        );
         assert!(begun.elapsed() < Duration::from_secs(60));
         Ok(())
     }
@@ -283,8 +298,15 @@ mod tests {
     fn files_of_addresses() -> Result<()> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("hosts");
-        std::fs::write(&path, "# two machines\n10.0.0.1:5000\n\n  host-b:6000 # the second\n").unwrap();
-        assert_eq!(Ring::read(&path)?.addresses(), ["10.0.0.1:5000", "host-b:6000"]);
+        std::fs::write(
+            &path,
+            "# two machines\n10.0.0.1:5000\n\n  host-b:6000 # the second\n",
+        )
+        .unwrap();
+        assert_eq!(
+            Ring::read(&path)?.addresses(),
+            ["10.0.0.1:5000", "host-b:6000"]
+        );
         for (bad, words) in [
             ("10.0.0.1\n", "`10.0.0.1`"),
             ("10.0.0.1:99999\n", "`10.0.0.1:99999`"),

@@ -132,13 +132,19 @@ impl FromStr for Target {
             return Ok(Target(Kind::Processor(machine)));
         }
         // As in `sm_90` or `sm_90a`.
-        let number = name.strip_prefix("sm_").map(|n| n.trim_end_matches(['a', 'f']));
+        let number = name
+            .strip_prefix("sm_")
+            .map(|n| n.trim_end_matches(['a', 'f']));
         if number.is_some_and(|n| n.len() >= 2 && n.bytes().all(|c| c.is_ascii_digit())) {
             return Ok(Target(Kind::Gpu(name.to_owned())));
         }
         let machines: Vec<&str> = Machine::all().map(Machine::name).collect();
         let expected = format!("{} or a GPU such as sm_90", machines.join(", "));
-        Err(Error::argument("target", expected, format_args!("`{name}`")))
+        Err(Error::argument(
+            "target",
+            expected,
+            format_args!("`{name}`"),
+        ))
     }
 }
 
@@ -204,37 +210,39 @@ fn compile(
         .then(|| open("cuda"))
         .transpose()?;
     let left_out = AtomicUsize::new(0);
-    let counts = kernels.par_iter().map(|kernel| -> Result<Filled, (String, EngineError)> {
-        let mut filled = Filled::default();
-        let mut fits = false;
-        for target in targets {
-            let compiled = match (&target.0, &host_cache, &cuda_cache) {
-                (Kind::Processor(machine), Some(cache), _) if of(kernel, "host") => {
-                    let Some((options, text)) = host::CompileOptions::of_list(kernel) else {
-                        continue;
-                    };
-                    host::compile_ahead(text, &options, *machine, cache.clone())
+    let counts = kernels
+        .par_iter()
+        .map(|kernel| -> Result<Filled, (String, EngineError)> {
+            let mut filled = Filled::default();
+            let mut fits = false;
+            for target in targets {
+                let compiled = match (&target.0, &host_cache, &cuda_cache) {
+                    (Kind::Processor(machine), Some(cache), _) if of(kernel, "host") => {
+                        let Some((options, text)) = host::CompileOptions::of_list(kernel) else {
+                            continue;
+                        };
+                        host::compile_ahead(text, &options, *machine, cache.clone())
+                    }
+                    (Kind::Gpu(gpu), _, Some(cache)) if of(kernel, "cuda") => {
+                        let read = cuda::CompileOptions::of_list(kernel, gpu.clone());
+                        let Some((options, text)) = read else {
+                            continue;
+                        };
+                        cuda::compile_ahead(text, &options, cache)
+                    }
+                    _ => continue,
+                };
+                fits = true;
+                match compiled.map_err(|e| named(kernel, e))? {
+                    true => filled.compiled += 1,
+                    false => filled.found += 1,
                 }
-                (Kind::Gpu(gpu), _, Some(cache)) if of(kernel, "cuda") => {
-                    let read = cuda::CompileOptions::of_list(kernel, gpu.clone());
-                    let Some((options, text)) = read else {
-                        continue;
-                    };
-                    cuda::compile_ahead(text, &options, cache)
-                }
-                _ => continue,
-            };
-            fits = true;
-            match compiled.map_err(|e| named(kernel, e))? {
-                true => filled.compiled += 1,
-                false => filled.found += 1,
             }
-        }
-        if !fits {
-            left_out.fetch_add(1, Ordering::Relaxed);
-        }
-        Ok(filled)
-    });
+            if !fits {
+                left_out.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok(filled)
+        });
     let all = counts.try_reduce(Filled::default, |a, b| {
         Ok(Filled {
             compiled: a.compiled + b.compiled,

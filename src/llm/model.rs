@@ -8,7 +8,7 @@ use super::share::Share;
 use super::weights::Weights;
 use crate::distributed::Group;
 use crate::kernels::{norms, transformer};
-use crate::{Array, Dtype, Error, Result, fast, ops};
+use crate::{Array, Dtype, Error, Result, fast};
 
 /// Where the attention of a layer finds keys and values, and keeps those of new tokens.
 pub trait Attend {

@@ -59,7 +59,11 @@ impl Share {
             group: group.clone(),
             heads: kv_heads.start * group_of..kv_heads.end * group_of,
             kv_heads,
-            hidden: even("elements of a feed-forward layer", config.hidden, block.unwrap_or(1))?,
+            hidden: even(
+                "elements of a feed-forward layer",
+                config.hidden,
+                block.unwrap_or(1),
+            )?,
             tokens,
             vocabulary: config.vocabulary,
         })
@@ -161,14 +165,20 @@ mod tests {
                 assert_eq!(a.shape(), b.shape());
                 a.equal(b)?.all(..)?.item::<bool>()
             };
-            assert!(same(&numbers(&matrix.row_range(&(1..4))?)?, all.index(1..4)?)?);
+            assert!(same(
+                &numbers(&matrix.row_range(&(1..4))?)?,
+                all.index(1..4)?
+            )?);
             let part = matrix.column_range("w", &(32..96))?;
             assert_eq!(part.shape(), [6, 64]);
             assert!(same(&numbers(&part)?, all.index((.., 32..96))?)?);
         }
         let refused = quantized(GgufType::Q4_0)?.column_range("w", &(0..48));
         let error = refused.map(|_| ()).unwrap_err().to_string();
-        assert!(error.contains("`w`: expected parts of whole blocks of 32 columns"), "{error}");
+        assert!(
+            error.contains("`w`: expected parts of whole blocks of 32 columns"),
+            "{error}"
+        );
         Ok(())
     }
 }

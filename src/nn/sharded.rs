@@ -266,7 +266,9 @@ impl Cut {
         let (mut long, mut short) = (x.shape().to_vec(), x.shape().to_vec());
         long.splice(axis..=axis, [self.segments, self.size, count]);
         short[axis] = self.segments * count;
-        let own = x.reshape(long)?.take(&Array::from(self.rank), axis as i32 + 1)?;
+        let own = x
+            .reshape(long)?
+            .take(&Array::from(self.rank), axis as i32 + 1)?;
         own.reshape(short)
     }
 }

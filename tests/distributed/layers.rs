@@ -88,16 +88,26 @@ fn forward_and_gradients(group: &Group, rng: &mut Rng) -> zmlx::Result<()> {
     assert_eq!(shared.down.part.sizes(), (each, outputs));
     let x = rng.array(&[3, 7, inputs], -1.0, 1.0);
     let target = rng.array(&[3, 7, outputs], -1.0, 1.0);
-    close(&f32s(&shared.forward(&x)?), &f64s(&whole.forward(&x)?), TOLERANCE);
+    close(
+        &f32s(&shared.forward(&x)?),
+        &f64s(&whole.forward(&x)?),
+        TOLERANCE,
+    );
 
     // Gradients of the parameters, and of `x`, which layers before would get.
     let loss = |y: Array, t: &Array| y.subtract(t)?.square()?.sum(..);
     let of_whole = nn::value_and_grad(&whole, |m, (x, t): &(Array, Array)| loss(m.forward(x)?, t));
-    let of_shared = nn::value_and_grad(&shared, |m, (x, t): &(Array, Array)| loss(m.forward(x)?, t));
+    let of_shared =
+        nn::value_and_grad(&shared, |m, (x, t): &(Array, Array)| loss(m.forward(x)?, t));
     let batch = (x.clone(), target.clone());
     let ((a, want), (b, got)) = (of_whole(&whole, &batch)?, of_shared(&shared, &batch)?);
     close(&f32s(&b), &f64s(&a), TOLERANCE);
-    for (name, axis) in [("up.weight", Some(0)), ("up.bias", Some(0)), ("down.weight", Some(1)), ("down.bias", None)] {
+    for (name, axis) in [
+        ("up.weight", Some(0)),
+        ("up.bias", Some(0)),
+        ("down.weight", Some(1)),
+        ("down.bias", None),
+    ] {
         let want = match axis {
             Some(axis) => own(want.get(name)?, axis, group),
             None => want.get(name)?.clone(),
@@ -107,7 +117,11 @@ fn forward_and_gradients(group: &Group, rng: &mut Rng) -> zmlx::Result<()> {
     }
     let gradient = |f: &dyn Fn(&Array) -> zmlx::Result<Array>| {
         let f = |p: &[Array]| Ok(vec![loss(f(&p[0])?, &target)?]);
-        Ok::<_, zmlx::Error>(zmlx::value_and_grad_of(f, &[0], std::slice::from_ref(&x))?.1.remove(0))
+        Ok::<_, zmlx::Error>(
+            zmlx::value_and_grad_of(f, &[0], std::slice::from_ref(&x))?
+                .1
+                .remove(0),
+        )
     };
     let want = gradient(&|x| whole.forward(x))?;
     let got = gradient(&|x| shared.forward(x))?;
@@ -118,8 +132,12 @@ fn forward_and_gradients(group: &Group, rng: &mut Rng) -> zmlx::Result<()> {
 fn quantized(group: &Group, rng: &mut Rng) -> zmlx::Result<()> {
     let (inputs, hidden, outputs) = (64, 32 * 2 * group.size(), 96);
     let quantization = Quantization::affine(32, 4);
-    let up = rng.array(&[hidden, inputs], -1.0, 1.0).quantize(quantization)?;
-    let down = rng.array(&[outputs, hidden], -1.0, 1.0).quantize(quantization)?;
+    let up = rng
+        .array(&[hidden, inputs], -1.0, 1.0)
+        .quantize(quantization)?;
+    let down = rng
+        .array(&[outputs, hidden], -1.0, 1.0)
+        .quantize(quantization)?;
     let bias = rng.array(&[outputs], -1.0, 1.0);
     let whole = Whole {
         up: Linear::from_weight(up, None),
@@ -132,7 +150,11 @@ fn quantized(group: &Group, rng: &mut Rng) -> zmlx::Result<()> {
     assert!(shared.up.part.weight.is_quantized() && shared.down.part.weight.is_quantized());
     let x = rng.array(&[9, inputs], -0.1, 0.1);
     // Sums of up to 256 products.
-    close(&f32s(&shared.forward(&x)?), &f64s(&whole.forward(&x)?), 5.0 * TOLERANCE);
+    close(
+        &f32s(&shared.forward(&x)?),
+        &f64s(&whole.forward(&x)?),
+        5.0 * TOLERANCE,
+    );
 
     // Parts that are quantized afterwards: groups of a row are the same ones.
     let mut init = Init::seed(rng.next());
@@ -143,10 +165,17 @@ fn quantized(group: &Group, rng: &mut Rng) -> zmlx::Result<()> {
     whole.quantize(quantization, |_| true)?;
     let x = rng.array(&[4, hidden], -1.0, 1.0);
     let mine = own(&x, 1, group);
-    close(&f32s(&parts.forward(&mine)?), &f64s(&whole.forward(&x)?), 5.0 * TOLERANCE);
+    close(
+        &f32s(&parts.forward(&mine)?),
+        &f64s(&whole.forward(&x)?),
+        5.0 * TOLERANCE,
+    );
     // Half a group is nobody's part.
-    let narrow = rng.array(&[8, 32 * group.size() - 32], -1.0, 1.0).quantize(quantization)?;
-    let error = ShardedToAll::from_linear(&Linear::from_weight(narrow, None), group, 1).unwrap_err();
+    let narrow = rng
+        .array(&[8, 32 * group.size() - 32], -1.0, 1.0)
+        .quantize(quantization)?;
+    let error =
+        ShardedToAll::from_linear(&Linear::from_weight(narrow, None), group, 1).unwrap_err();
     assert!(error.to_string().contains("whole groups of 32"), "{error}");
     Ok(())
 }
@@ -155,7 +184,7 @@ fn quantized(group: &Group, rng: &mut Rng) -> zmlx::Result<()> {
 fn segments(group: &Group, rng: &mut Rng) -> zmlx::Result<()> {
     let each = 4 * group.size();
     let layers: Vec<Array> = (0..3).map(|_| rng.array(&[each, 6], -1.0, 1.0)).collect();
-    let together = Linear::from_weight(ops::concatenate(&layers, 0)?, None);
+    let together = Linear::from_weight(zmlx::ops::concatenate(&layers, 0)?, None);
     let part = AllToSharded::from_linear(&together, group, 3)?;
     let x = rng.array(&[2, 6], -1.0, 1.0);
     let y = part.forward(&x)?;
@@ -169,7 +198,10 @@ fn segments(group: &Group, rng: &mut Rng) -> zmlx::Result<()> {
 fn means(group: &Group, rng: &mut Rng) -> zmlx::Result<()> {
     let values: Vec<f32> = rng.reals(group.size() as usize, -1.0, 1.0);
     let mine = Array::from(values[group.rank() as usize]);
-    let tree = Tree::from_iter([("a".to_owned(), mine.clone()), ("b.c".to_owned(), mine.multiply(2.0)?)]);
+    let tree = Tree::from_iter([
+        ("a".to_owned(), mine.clone()),
+        ("b.c".to_owned(), mine.multiply(2.0)?),
+    ]);
     let means = nn::average_gradients(tree, group)?;
     let want = values.iter().map(|&v| f64::from(v)).sum::<f64>() / f64::from(group.size());
     close(&f32s(means.get("a")?), &[want], 1e-6);
@@ -183,7 +215,10 @@ fn refused(group: &Group, rng: &mut Rng) -> zmlx::Result<()> {
     for (result, words) in [
         (layer(1), "outputs that divide into"),
         (layer(0), "`segments`: expected 1 or more, got 0"),
-        (ShardedToAll::from_linear(&linear, group, 1).map(|_| ()), "inputs that divide into"),
+        (
+            ShardedToAll::from_linear(&linear, group, 1).map(|_| ()),
+            "inputs that divide into",
+        ),
     ] {
         let error = result.unwrap_err().to_string();
         assert!(error.contains(words), "{error} lacks {words}");
@@ -191,10 +226,15 @@ fn refused(group: &Group, rng: &mut Rng) -> zmlx::Result<()> {
     let mut init = Init::seed(1);
     let mut tuned = Linear::new(8, 8, &mut init)?;
     nn::Lora::add(&mut tuned, 2, 1.0, &mut init, |_| true)?;
-    let error = AllToSharded::from_linear(&tuned, group, 1).unwrap_err().to_string();
+    let error = AllToSharded::from_linear(&tuned, group, 1)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("without `lora`"), "{error}");
     // A group that goes on.
-    assert_eq!(group.all_sum(&Array::from(1.0f32))?.item::<f32>()?, group.size() as f32);
+    assert_eq!(
+        group.all_sum(&Array::from(1.0f32))?.item::<f32>()?,
+        group.size() as f32
+    );
     Ok(())
 }
 

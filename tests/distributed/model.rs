@@ -86,14 +86,15 @@ impl Shape {
                 add("post_ffw_norm.weight", vec![c.width], 1.0);
             }
         }
-        let key = random::key(seed).unwrap();
-        let keys = random::split(&key, all.len() as i32).unwrap();
-        let arrays = all.into_iter().enumerate().map(|(i, (name, shape, around))| {
-            let key = keys.index(i as i32).unwrap();
-            let normal = random::with_key(&key).normal(&shape[..]).unwrap();
-            let scale = if shape.len() == 1 { 0.1 } else { 0.3 };
-            (name, normal.multiply(scale).unwrap().add(around).unwrap())
-        });
+        let arrays = all
+            .into_iter()
+            .enumerate()
+            .map(|(i, (name, shape, around))| {
+                let key = random::key(seed.wrapping_add(i as u64)).unwrap();
+                let normal = random::with_key(&key).normal(&shape[..]).unwrap();
+                let scale = if shape.len() == 1 { 0.1 } else { 0.3 };
+                (name, normal.multiply(scale).unwrap().add(around).unwrap())
+            });
         Weights::from_arrays(arrays.collect::<Vec<_>>())
     }
 }
@@ -104,7 +105,10 @@ fn same_tokens(shape: &Shape, group: &Group, rng: &mut Rng) -> zmlx::Result<()> 
     let whole = || Model::new(shape.config.clone(), shape.weights(seed));
     let shared = || Model::shared(shape.config.clone(), shape.weights(seed), group);
     let (kv, own) = (shape.config.kv_heads, shared()?.config().clone());
-    assert_eq!(group.all_sum(&Array::from(own.kv_heads))?.item::<i32>()?, kv);
+    assert_eq!(
+        group.all_sum(&Array::from(own.kv_heads))?.item::<i32>()?,
+        kv
+    );
     assert!(own.hidden < shape.config.hidden && own.heads == 2 * own.kv_heads);
     let prompt: Vec<u32> = (0..20).map(|_| rng.below(101) as u32).collect();
 
@@ -126,13 +130,25 @@ fn same_tokens(shape: &Shape, group: &Group, rng: &mut Rng) -> zmlx::Result<()> 
     let mut next = prompt.clone();
     for (i, &token) in tokens.iter().enumerate() {
         let logits = plain.logits(&next)?.index(-1)?;
-        let (best, chosen) = (logits.max(..)?.item::<f32>()?, logits.index(token as i32)?.item::<f32>()?);
+        let (best, chosen) = (
+            logits.max(..)?.item::<f32>()?,
+            logits.index(token as i32)?.item::<f32>()?,
+        );
         // The most likely one, unless roundings decide.
-        assert!(best - chosen <= 4e-5 * most, "token {i}: {best} against {chosen}");
+        assert!(
+            best - chosen <= 4e-5 * most,
+            "token {i}: {best} against {chosen}"
+        );
         next = vec![token];
     }
     let ours = Array::from_iter(tokens.iter().map(|&t| t as i32))?.reshape((1, -1))?;
-    assert!(group.all_gather(&ours)?.equal(&ours)?.all(..)?.item::<bool>()?);
+    assert!(
+        group
+            .all_gather(&ours)?
+            .equal(&ours)?
+            .all(..)?
+            .item::<bool>()?
+    );
     Ok(())
 }
 

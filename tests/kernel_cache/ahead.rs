@@ -63,8 +63,12 @@ fn kernels_are_recorded_filled_and_found() {
 fn what_is_not_there_is_named() {
     let dir = folder();
     let (text, _) = bare().run();
-    let words = "kernel `cache_one` needs a C++ compiler, and none was found (tried /no/such/compiler)";
-    assert!(text.contains(words) && text.contains("no folder of such kernels is there"), "{text}");
+    let words =
+        "kernel `cache_one` needs a C++ compiler, and none was found (tried /no/such/compiler)";
+    assert!(
+        text.contains(words) && text.contains("no folder of such kernels is there"),
+        "{text}"
+    );
     let list = recorded(dir.path());
     let kernels = dir.path().join("kernels");
     ahead::fill(&list, &kernels, &[Target::native()]).unwrap();
@@ -73,10 +77,17 @@ fn what_is_not_there_is_named() {
     };
     fs::remove_dir_all(one).unwrap();
     let (text, _) = bare().env("ZMLX_KERNELS_DIR", &kernels).run();
-    let one_works = text.contains("0: cache_one gives 42") != text.contains("0: cache_two gives 82");
+    let one_works =
+        text.contains("0: cache_one gives 42") != text.contains("0: cache_two gives 82");
     assert!(one_works, "{text}");
-    let place = format!("it is not in {} for this machine (native", kernels.join("host").display());
-    assert!(text.contains(&place) && text.contains("docs/DEPLOYING.md"), "{text}");
+    let place = format!(
+        "it is not in {} for this machine (native",
+        kernels.join("host").display()
+    );
+    assert!(
+        text.contains(&place) && text.contains("docs/DEPLOYING.md"),
+        "{text}"
+    );
 }
 
 /// Entries that are damaged, do not load, or that others could have written are not run.
@@ -120,9 +131,15 @@ fn lists_that_are_none() {
         ("hello\n".into(), "line 1: expected an object of JSON"),
         ("{\"a\": 1}\n".into(), "line 1: expected a list of {"),
         (header.replace("0.", "9."), "record it again"),
-        (format!("{header}\n{{\"engine\":\"host\"}}\n"), "line 2: expected a kernel"),
+        (
+            format!("{header}\n{{\"engine\":\"host\"}}\n"),
+            "line 2: expected a kernel",
+        ),
         // A process that was killed while it wrote.
-        (format!("{}\n{}", lines[0], &lines[1][..30]), "line 2: expected an object of JSON"),
+        (
+            format!("{}\n{}", lines[0], &lines[1][..30]),
+            "line 2: expected an object of JSON",
+        ),
     ] {
         let bad = dir.path().join("bad");
         fs::write(&bad, &text).unwrap();
@@ -134,9 +151,15 @@ fn lists_that_are_none() {
     let none = dir.path().join("none");
     assert!(ahead::fill(&none, &kernels, &[Target::native()]).is_err());
     let error = ahead::fill(&list, &kernels, &[]).unwrap_err().to_string();
-    assert!(error.contains("`targets`: expected at least one"), "{error}");
+    assert!(
+        error.contains("`targets`: expected at least one"),
+        "{error}"
+    );
     let error = "x86-64-v1".parse::<Target>().unwrap_err().to_string();
-    assert!(error.contains("native") && error.contains("got `x86-64-v1`"), "{error}");
+    assert!(
+        error.contains("native") && error.contains("got `x86-64-v1`"),
+        "{error}"
+    );
     assert!(ahead::record(dir.path()).is_err());
     // Kernels of the CPU for a GPU alone.
     let gpu: Target = "sm_90".parse().unwrap();
@@ -150,11 +173,16 @@ fn lists_that_are_none() {
 fn a_kernel_that_does_not_compile() {
     let dir = folder();
     let list = recorded(dir.path());
-    let text = fs::read_to_string(&list).unwrap().replace("x[0] + 1", "y[0] + 1");
+    let text = fs::read_to_string(&list)
+        .unwrap()
+        .replace("x[0] + 1", "y[0] + 1");
     fs::write(&list, text).unwrap();
     let error = ahead::fill(&list, dir.path().join("k"), &[Target::native()]).unwrap_err();
     let message = error.to_string();
-    assert!(message.contains("kernel `cache_one` does not compile"), "{message}");
+    assert!(
+        message.contains("kernel `cache_one` does not compile"),
+        "{message}"
+    );
 }
 
 /// The code of a GPU, made where there is none.
@@ -187,6 +215,9 @@ fn kernels_of_cuda() {
         .env("ZMLX_KERNELS_DIR", &kernels)
         .env("ZMLX_CHECK_CUDA", "sm_89")
         .run();
-    let place = format!("it is not in {} for this machine (sm_89)", kernels.join("cuda").display());
+    let place = format!(
+        "it is not in {} for this machine (sm_89)",
+        kernels.join("cuda").display()
+    );
     assert!(text.contains(&place), "{text}");
 }

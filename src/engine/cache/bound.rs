@@ -81,12 +81,7 @@ pub fn touch(entry: &Path) {
         last_access: now(),
         last_modification: now(),
     };
-    let _ = utimensat(
-        CWD,
-        entry.join(CHECKSUM),
-        &times,
-        AtFlags::SYMLINK_NOFOLLOW,
-    );
+    let _ = utimensat(CWD, entry.join(CHECKSUM), &times, AtFlags::SYMLINK_NOFOLLOW);
 }
 
 /// What this process knows of the size of a cache folder.

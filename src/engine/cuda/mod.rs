@@ -136,7 +136,10 @@ impl CompileOptions {
     }
 
     /// The kernel of a list for a GPU, if it is one.
-    pub(super) fn of_list(kernel: &serde_json::Value, architecture: String) -> Option<(Self, &str)> {
+    pub(super) fn of_list(
+        kernel: &serde_json::Value,
+        architecture: String,
+    ) -> Option<(Self, &str)> {
         let whole = |name: &str| u32::try_from(kernel[name].as_u64()?).ok();
         let texts = kernel["inputs"].as_array()?.iter();
         let math = kernel["math"].as_str()?;
