@@ -3,9 +3,9 @@
 //!
 //! ```sh
 //! cargo build --release --examples
-//! ZMLX_RECORD_KERNELS=kernels.jsonl target/release/examples/quickstart
-//! target/release/examples/ship --kernels kernels.jsonl --for x86-64-v3 target/release/examples/quickstart app
-//! app/bin/quickstart
+//! ZMLX_RECORD_KERNELS=kernels.jsonl target/release/examples/doctor
+//! target/release/examples/ship --kernels kernels.jsonl --for x86-64-v3 target/release/examples/doctor app
+//! app/bin/doctor
 //! ```
 //!
 //! The folder may lie anywhere: nothing in it names a place outside. docs/DEPLOYING.md tells what the other machine must have.
