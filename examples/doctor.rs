@@ -19,10 +19,21 @@ fn main() -> ExitCode {
         None => println!("MLX {version}"),
     }
     println!("{info}");
+    let targets: Vec<String> = engine::ahead::Target::here()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    println!(
+        "Runs kernels that were compiled ahead for {}",
+        targets.join(", ")
+    );
     println!("-- A custom kernel on each device");
     let mut works = Vec::new();
     let (runs, lack) = match info.usable {
-        true => (info.compiler.is_some(), "no C++ compiler"),
+        true => (
+            info.compiler.is_some() || !info.kernels.is_empty(),
+            "no C++ compiler",
+        ),
         false => (false, "no GPU, which this MLX needs"),
     };
     for (device, name, there, lack) in [

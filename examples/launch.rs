@@ -1,4 +1,4 @@
-//! Starts a program several times on this machine, as the processes of one group that are connected by MLX's ring.
+//! Starts a program several times, as the processes of one group that are connected by MLX's ring.
 //!
 //! ```sh
 //! cargo build --release --examples
@@ -6,35 +6,39 @@
 //! ```
 //!
 //! Lines of the processes come with their rank in front. The first process that fails ends the others, and its status is the launcher's. For several
-//! machines, `--hosts FILE` names a file with one `address:port` a line, the same on all of them, and `--rank N` which of
-//! the lines this machine is; then one process starts.
+//! machines, `--hosts FILE` names a file with one `address:port` a line for each process, the same on all machines, and `--rank N` which of
+//! the lines are this machine's, as in `--rank 0,1`; those processes start.
 
-use std::io::{BufRead, BufReader, Read};
-use std::net::TcpListener;
-use std::process::{Child, Command, ExitCode, Stdio};
-use std::time::Duration;
-use std::{env, fs, thread};
+use std::env;
+use std::process::{Command, ExitCode};
+
+use zmlx::distributed::{Ring, Said};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 struct Options {
-    hosts: Vec<String>,
+    ring: Ring,
     ranks: Vec<usize>,
     program: Vec<String>,
 }
 
-const USAGE: &str = "launch -n N -- PROGRAM [ARGUMENT ..], or launch --hosts FILE --rank N -- PROGRAM [ARGUMENT ..]";
+const USAGE: &str = "launch -n N -- PROGRAM [ARGUMENT ..], or launch --hosts FILE --rank N[,N..] -- PROGRAM [ARGUMENT ..]";
 
 fn options() -> Result<Options> {
     let mut args = env::args().skip(1);
-    let (mut count, mut file, mut rank) = (None, None, None);
+    let (mut count, mut file, mut ranks) = (None, None, None);
     let mut program = Vec::new();
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or(format!("`{arg}` needs a value: {USAGE}"));
         match arg.as_str() {
             "-n" => count = Some(value()?.parse::<usize>()?),
             "--hosts" => file = Some(value()?),
-            "--rank" => rank = Some(value()?.parse::<usize>()?),
+            "--rank" => {
+                let list = value()?;
+                let all: std::result::Result<Vec<usize>, _> =
+                    list.split(',').map(|n| n.trim().parse()).collect();
+                ranks = Some(all.map_err(|e| format!("`--rank {list}`: {e}"))?);
+            }
             "--" => program.extend(args.by_ref()),
             _ => return Err(format!("`{arg}` is not known: {USAGE}").into()),
         }
@@ -42,96 +46,29 @@ fn options() -> Result<Options> {
     if program.is_empty() {
         return Err(USAGE.into());
     }
-    let (hosts, ranks) = match (count, file, rank) {
-        (Some(count @ 1..), None, None) => (free_ports(count)?, (0..count).collect()),
-        (None, Some(file), Some(rank)) => {
-            let text = fs::read_to_string(&file)?;
-            let hosts: Vec<String> = text.split_whitespace().map(Into::into).collect();
-            if rank >= hosts.len() {
-                return Err(format!("`--rank {rank}`: {file} has {} lines", hosts.len()).into());
-            }
-            (hosts, vec![rank])
-        }
+    let (ring, ranks) = match (count, file, ranks) {
+        (Some(count), None, None) => (Ring::local(count)?, (0..count).collect()),
+        (None, Some(file), Some(ranks)) => (Ring::read(file)?, ranks),
         _ => return Err(USAGE.into()),
     };
     Ok(Options {
-        hosts,
+        ring,
         ranks,
         program,
     })
 }
 
-/// Addresses of this machine that nobody listens on at the moment.
-fn free_ports(count: usize) -> Result<Vec<String>> {
-    let listeners: Vec<TcpListener> = (0..count)
-        .map(|_| TcpListener::bind("127.0.0.1:0"))
-        .collect::<std::io::Result<_>>()?;
-    listeners
-        .iter()
-        .map(|l| Ok(l.local_addr()?.to_string()))
-        .collect()
-}
-
-/// Prints what comes, line by line, behind the rank.
-fn pass_on(
-    rank: usize,
-    from: impl Read + Send + 'static,
-    to_error: bool,
-) -> thread::JoinHandle<()> {
-    thread::spawn(move || {
-        for line in BufReader::new(from).lines().map_while(|line| line.ok()) {
-            match to_error {
-                true => eprintln!("[{rank}] {line}"),
-                false => println!("[{rank}] {line}"),
-            }
-        }
-    })
-}
-
 fn main() -> Result<ExitCode> {
     let options = options()?;
-    let mut file = tempfile::NamedTempFile::new()?;
-    let lists: Vec<[&String; 1]> = options.hosts.iter().map(|host| [host]).collect();
-    serde_json::to_writer(&mut file, &lists)?;
-
-    let mut children: Vec<(usize, Child)> = Vec::new();
-    let mut pipes = Vec::new();
-    for &rank in &options.ranks {
-        let mut child = Command::new(&options.program[0])
-            .args(&options.program[1..])
-            .env("MLX_RANK", rank.to_string())
-            .env("MLX_HOSTFILE", file.path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|e| format!("`{}`: {e}", options.program[0]))?;
-        pipes.extend(child.stdout.take().map(|pipe| pass_on(rank, pipe, false)));
-        pipes.extend(child.stderr.take().map(|pipe| pass_on(rank, pipe, true)));
-        children.push((rank, child));
+    let program = &options.program;
+    let ended = options.ring.run(options.ranks, Said::ByAll, |_| {
+        let mut command = Command::new(&program[0]);
+        command.args(&program[1..]);
+        command
+    })?;
+    if !ended.success() {
+        eprintln!("launch: {ended}");
     }
-    let mut status = 0;
-    while !children.is_empty() && status == 0 {
-        thread::sleep(Duration::from_millis(20));
-        let mut running = Vec::new();
-        for (rank, mut child) in children {
-            match child.try_wait()? {
-                None => running.push((rank, child)),
-                Some(ended) if ended.success() => {}
-                Some(ended) => {
-                    eprintln!("[{rank}] {ended}");
-                    status = ended.code().unwrap_or(1);
-                }
-            }
-        }
-        children = running;
-    }
-    for (_, mut child) in children {
-        // One that has just ended cannot be ended.
-        let _ = child.kill();
-        child.wait()?;
-    }
-    for pipe in pipes {
-        let _ = pipe.join();
-    }
+    let status = ended.code().unwrap_or(1);
     Ok(ExitCode::from(u8::try_from(status).unwrap_or(1)))
 }

@@ -10,7 +10,8 @@
 //! | mpi | wherever an MPI library is installed | that of `mpirun` |
 //! | jaccl | Macs with RDMA over Thunderbolt | `MLX_RANK`, `MLX_IBV_DEVICES`, `MLX_JACCL_COORDINATOR` |
 //!
-//! `cargo run --example launch -- -n 4 -- PROGRAM` starts four processes on this machine with the ring's settings.
+//! `cargo run --example launch -- -n 4 -- PROGRAM` starts four processes on this machine with the ring's settings, and [`Ring`] does so for
+//! a program of your own.
 //!
 //! Operations are lazy, as all are. A process that waits for another one that never takes part waits for ever.
 //!
@@ -29,8 +30,10 @@
 
 mod average;
 mod group;
+mod ring;
 
 pub use self::group::Group;
+pub use self::ring::{Ring, Said};
 
 use std::fmt;
 use std::sync::Mutex;

@@ -4,11 +4,16 @@
 //! model=$(scripts/fetch-model)
 //! cargo run --release --example generate -- --model $model "Once upon a time"
 //! cargo run --release --example generate -- --model $model --chat "What is the capital of France?" --temperature 0.7 --seed 1
+//! cargo run --release --example generate -- --model $model --ranks 2 "Once upon a time"
 //! ```
+//!
+//! With `--ranks`, or started by the example `launch`, several processes share the model: each has a part of its weights.
 
 use std::io::Write as _;
+use std::process::Command;
 use std::time::Instant;
 
+use zmlx::distributed::{self, Ring, Said};
 use zmlx::llm::{self, Message, Plain, Sampling, TextOut};
 
 const USAGE: &str = "\
@@ -17,6 +22,7 @@ usage: generate --model FILE.gguf|FOLDER [options] PROMPT
   --max-tokens N           how many tokens at most (128)
   --temperature T          0, the default, takes the most likely token
   --top-k N  --top-p P  --min-p P  --repetition-penalty R  --seed N
+  --ranks N                in N processes of this machine, each with a part of the model
   --reference              by MLX's operations alone, weights in float32; takes the most likely token";
 
 struct Arguments {
@@ -25,20 +31,43 @@ struct Arguments {
     chat: bool,
     reference: bool,
     max_tokens: usize,
+    ranks: usize,
     sampling: Sampling,
 }
 
 fn main() {
-    let outcome = arguments().and_then(|a| run(&a).map_err(|e| e.to_string()));
+    let outcome = arguments().and_then(|a| run_all(&a).map_err(|e| e.to_string()));
     if let Err(message) = outcome {
         eprintln!("{message}");
         std::process::exit(1);
     }
 }
 
+/// In as many processes as asked for, of which this one may be one.
+fn run_all(arguments: &Arguments) -> zmlx::Result<()> {
+    if arguments.ranks == 1 || std::env::var_os("MLX_RANK").is_some() {
+        return run(arguments);
+    }
+    let program = std::env::current_exe().map_err(zmlx::Error::other)?;
+    let ring = Ring::local(arguments.ranks)?;
+    let ended = ring.run(0..arguments.ranks, Said::ByFirst, |_| {
+        let mut command = Command::new(&program);
+        command.args(std::env::args_os().skip(1));
+        command
+    })?;
+    match ended.success() {
+        true => Ok(()),
+        // It has said why.
+        false => std::process::exit(ended.code().unwrap_or(1)),
+    }
+}
+
 fn run(arguments: &Arguments) -> zmlx::Result<()> {
     let start = Instant::now();
-    let (model, language) = llm::load_parts(&arguments.model)?;
+    let group = distributed::init()?;
+    let (model, language) = llm::load_shared(&arguments.model, &group)?;
+    // All processes have the same text, and one prints it.
+    let speaks = group.rank() == 0;
     let messages = [Message::new("user", &arguments.prompt)];
     let prompt = match arguments.chat {
         true => language.chat_tokens(&messages)?,
@@ -47,15 +76,18 @@ fn run(arguments: &Arguments) -> zmlx::Result<()> {
     let speed = match arguments.reference {
         true => {
             let mut plain = Plain::new(model)?;
-            eprintln!("loaded in {:.2} s", start.elapsed().as_secs_f64());
-            reference(&mut plain, &language, &prompt, arguments.max_tokens)?
+            loaded(start, speaks);
+            reference(&mut plain, &language, &prompt, arguments.max_tokens, speaks)?
         }
         false => {
             let llm = llm::Llm::new(model, language, llm::Limits::default())?;
-            eprintln!("loaded in {:.2} s", start.elapsed().as_secs_f64());
-            kernels(&llm, &prompt, arguments)?
+            loaded(start, speaks);
+            kernels(&llm, &prompt, arguments, speaks)?
         }
     };
+    if !speaks {
+        return Ok(());
+    }
     let Speed {
         first,
         rest,
@@ -73,6 +105,12 @@ fn run(arguments: &Arguments) -> zmlx::Result<()> {
     Ok(())
 }
 
+fn loaded(start: Instant, speaks: bool) {
+    if speaks {
+        eprintln!("loaded in {:.2} s", start.elapsed().as_secs_f64());
+    }
+}
+
 /// Seconds to the first token, seconds after it and tokens after it; seconds of the fastest token, as other programs may use the
 /// processors, too.
 struct Speed {
@@ -82,7 +120,12 @@ struct Speed {
     fastest: f64,
 }
 
-fn kernels(llm: &llm::Llm, prompt: &[u32], arguments: &Arguments) -> zmlx::Result<Speed> {
+fn kernels(
+    llm: &llm::Llm,
+    prompt: &[u32],
+    arguments: &Arguments,
+    speaks: bool,
+) -> zmlx::Result<Speed> {
     let generate = llm.generate_tokens(prompt).max_tokens(arguments.max_tokens);
     let start = Instant::now();
     let mut stream = generate.sampling(arguments.sampling.clone()).stream();
@@ -96,7 +139,7 @@ fn kernels(llm: &llm::Llm, prompt: &[u32], arguments: &Arguments) -> zmlx::Resul
             fastest = fastest.min((now.0 - last.0) / (now.1 - last.1) as f64);
         }
         last = now;
-        say(&piece?);
+        say(&piece?, speaks);
     }
     let count = stream.tokens().len() - before;
     let rest = start.elapsed().as_secs_f64() - first;
@@ -113,6 +156,7 @@ fn reference(
     language: &llm::Language,
     prompt: &[u32],
     max_tokens: usize,
+    speaks: bool,
 ) -> zmlx::Result<Speed> {
     let start = Instant::now();
     let mut out = TextOut::new([]);
@@ -130,10 +174,10 @@ fn reference(
         if language.tokenizer.ends().contains(&token) {
             break;
         }
-        say(&out.push(language.tokenizer.bytes(token)));
+        say(&out.push(language.tokenizer.bytes(token)), speaks);
         next = vec![token];
     }
-    say(&out.finish());
+    say(&out.finish(), speaks);
     let rest = start.elapsed().as_secs_f64() - first;
     let count = count.saturating_sub(1);
     Ok(Speed {
@@ -144,7 +188,10 @@ fn reference(
     })
 }
 
-fn say(text: &str) {
+fn say(text: &str, speaks: bool) {
+    if !speaks {
+        return;
+    }
     print!("{text}");
     // A reader that has gone is no reason to fail.
     let _ = std::io::stdout().flush();
@@ -158,6 +205,7 @@ fn arguments() -> Result<Arguments, String> {
         chat: false,
         reference: false,
         max_tokens: 128,
+        ranks: 1,
         sampling: Sampling::default(),
     };
     while let Some(name) = all.next() {
@@ -166,6 +214,7 @@ fn arguments() -> Result<Arguments, String> {
             "--chat" => found.chat = true,
             "--reference" => found.reference = true,
             "--model" => found.model = value()?,
+            "--ranks" => found.ranks = number(&name, &value()?)?,
             "--max-tokens" => found.max_tokens = number(&name, &value()?)?,
             "--temperature" => found.sampling.temperature = number(&name, &value()?)?,
             "--top-k" => found.sampling.top_k = number(&name, &value()?)?,

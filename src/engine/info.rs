@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::bridge::kernel::ffi;
 
-use super::{Engine, cuda, forced, host};
+use super::{Engine, cache::shipped, cuda, forced, host};
 
 /// What can run custom kernels on this machine; made by [`info`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub struct Info {
     pub threads: usize,
     /// The library of MLX that this process uses, where the system tells.
     pub library: Option<PathBuf>,
+    /// Folders of kernels that were compiled ahead: see [`ahead`](super::ahead).
+    pub kernels: Vec<PathBuf>,
     /// The engine that is asked for by [`force`](super::force) or `ZMLX_ENGINE`.
     pub forced: Option<Engine>,
     /// What is missing, and what to do about it: a sentence each.
@@ -59,6 +61,7 @@ pub fn info() -> Info {
         compiler: host::compiler_path(),
         threads: host::threads(),
         library: library("libmlx."),
+        kernels: shipped::folders(),
         forced: forced(),
         problems: Vec::new(),
     };
@@ -79,8 +82,8 @@ pub fn info() -> Info {
     }
     if info.compiler.is_none() {
         info.problems.push(
-            "no C++ compiler was found, which custom kernels need on the CPU: install g++ or clang++, or set CXX to \
-             one"
+            "no C++ compiler was found, which custom kernels need on the CPU, unless they are shipped compiled ahead: \
+             install g++ or clang++, or set CXX to one"
                 .to_owned(),
         );
     }
@@ -209,7 +212,15 @@ impl fmt::Display for Info {
                 self.threads,
                 path.display()
             )?,
+            None if !self.kernels.is_empty() => write!(
+                f,
+                "CPU: custom kernels run on {} threads, those that are shipped only",
+                self.threads
+            )?,
             None => write!(f, "CPU: MLX's operations run, custom kernels do NOT")?,
+        }
+        for folder in &self.kernels {
+            write!(f, "\nKernels compiled ahead: {}", folder.display())?;
         }
         if let Some(engine) = self.forced {
             write!(f, "\nAsked for by ZMLX_ENGINE or the program: {engine}")?;

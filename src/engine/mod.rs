@@ -6,6 +6,7 @@
 //! GPU, where MLX launches it. Both keep what they compile in `cache`. They deal in text, raw buffers and grid sizes only;
 //! MLX is asked by [`info()`], and calls a kernel by `host/node.rs`.
 
+pub mod ahead;
 pub(crate) mod cache;
 mod compile_limit;
 #[allow(unsafe_code, reason = "it calls NVIDIA's compiler, a library in C")]
@@ -18,6 +19,7 @@ pub mod error;
 pub mod host;
 mod info;
 pub mod msl;
+mod record;
 mod refusal;
 
 pub use crate::stream::forced::{Engine, force, forced};

@@ -188,24 +188,28 @@ pub enum EngineError {
     /// There is no C++ compiler on this machine.
     #[error(
         "kernel `{kernel}` needs a C++ compiler, and none was found (tried {tried}); \
-         install g++ or clang++, or name one in CXX"
+         install g++ or clang++, or name one in CXX, or ship the kernel compiled ahead: {ahead}"
     )]
     NoCompiler {
         /// The kernel's name as the caller gave it.
         kernel: String,
         /// The commands that were looked for.
         tried: String,
+        /// Where a kernel that was compiled ahead was looked for, and for which machines.
+        ahead: String,
     },
     /// NVIDIA's run-time compiler is not there.
     #[error(
         "kernel `{kernel}` needs NVIDIA's run-time compiler, and it was not found ({tried}); \
-         set CUDA_HOME to a CUDA toolkit, or ZMLX_NVRTC to libnvrtc.so.13"
+         set CUDA_HOME to a CUDA toolkit, or ZMLX_NVRTC to libnvrtc.so.13, or ship the kernel compiled ahead: {ahead}"
     )]
     NoCudaCompiler {
         /// The kernel's name as the caller gave it.
         kernel: String,
         /// Where it was looked for.
         tried: String,
+        /// Where a kernel that was compiled ahead was looked for, and for which GPU.
+        ahead: String,
     },
     /// The kernel's threadgroup memory does not fit into the GPU's.
     #[error(

@@ -73,6 +73,38 @@ impl Matrix {
         Ok(Some(Matrix::Packed(QuantizedWeight::gguf(kind, &whole)?)))
     }
 
+    /// How many columns are packed together.
+    pub(super) fn block(&self) -> i32 {
+        match self {
+            Matrix::Dense(_) => 1,
+            Matrix::Packed(w) => match w.format() {
+                QuantFormat::Gguf(kind) => kind.block_elements() as i32,
+                QuantFormat::Mlx(q) => q.group_size,
+            },
+        }
+    }
+
+    /// A matrix of what `f` makes of its array, of which it gets the width, too. **Evaluates** it.
+    #[track_caller]
+    pub(super) fn with_array(&self, f: impl FnOnce(i32, &Array) -> Result<Array>) -> Result<Self> {
+        let width = |a: &Array| a.shape().last().copied().unwrap_or(1);
+        let made = |a: &Array| {
+            let made = f(width(a), a)?;
+            made.eval()?;
+            Ok::<_, Error>(made)
+        };
+        match self {
+            Matrix::Dense(w) => Ok(Matrix::Dense(made(w)?)),
+            Matrix::Packed(w) => match (w.format(), w.arrays()) {
+                (QuantFormat::Gguf(kind), [blocks]) => {
+                    Ok(Matrix::Packed(QuantizedWeight::gguf(kind, &made(blocks)?)?))
+                }
+                // Files have none in these formats.
+                _ => Ok(Matrix::Dense(made(&w.dequantize(Dtype::Float32)?)?)),
+            },
+        }
+    }
+
     /// The same matrix in float32, for MLX's own product.
     #[track_caller]
     pub(super) fn to_dense(&self) -> Result<Self> {

@@ -1,11 +1,14 @@
 //! A decoder of the Llama family.
 
 use super::config::{Activation, Config};
+use super::linear::{Linear, Parts, Projections};
 use super::matrix::{Matrix, Then};
 use super::rope::Angles;
+use super::share::Share;
 use super::weights::Weights;
+use crate::distributed::Group;
 use crate::kernels::{norms, transformer};
-use crate::{Array, Dtype, Error, Result, fast, ops};
+use crate::{Array, Dtype, Error, Result, fast};
 
 /// Where the attention of a layer finds keys and values, and keeps those of new tokens.
 pub trait Attend {
@@ -37,6 +40,8 @@ pub struct Model {
     dtype: Dtype,
     /// What the file divides the rotary angles by.
     rope_factors: Option<Vec<f32>>,
+    /// The part of this process, where several share the model.
+    share: Option<Share>,
 }
 
 #[derive(Debug)]
@@ -55,86 +60,42 @@ struct Layer {
     after_hidden: Option<Array>,
 }
 
-/// A product, and a sum where the model has one.
-#[derive(Debug)]
-struct Linear {
-    matrix: Matrix,
-    bias: Option<Array>,
-}
-
-impl Linear {
-    fn apply(&self, x: &Array, residual: Option<&Array>) -> Result<Array> {
-        let bias = self.bias.as_ref();
-        self.matrix.apply_then(x, Then { bias, residual })
-    }
-}
-
-/// What makes queries, keys and values.
-#[derive(Debug)]
-enum Projections {
-    Each(Box<[Linear; 3]>),
-    /// The rows of the three matrices one after the other.
-    Together(Linear),
-}
-
-impl Projections {
-    fn new(each: [Linear; 3]) -> Result<Self> {
-        let matrices = [&each[0].matrix, &each[1].matrix, &each[2].matrix];
-        let biases: Vec<&Array> = each.iter().filter_map(|l| l.bias.as_ref()).collect();
-        let bias = match biases.len() {
-            0 => None,
-            3 => Some(ops::concatenate(&biases, 0)?),
-            _ => return Ok(Projections::Each(Box::new(each))),
-        };
-        Ok(match Matrix::stacked(&matrices)? {
-            Some(matrix) => Projections::Together(Linear { matrix, bias }),
-            None => Projections::Each(Box::new(each)),
-        })
-    }
-
-    /// Queries, keys, values: (T, elements) each.
-    fn apply(&self, x: &Array, wide: i32, narrow: i32) -> Result<[Array; 3]> {
-        match self {
-            Projections::Each(each) => {
-                let [q, k, v] = &**each;
-                Ok([q.apply(x, None)?, k.apply(x, None)?, v.apply(x, None)?])
-            }
-            Projections::Together(all) => {
-                let y = all.apply(x, None)?;
-                let part = |from: i32, count: i32| y.index((.., from..from + count));
-                Ok([
-                    part(0, wide)?,
-                    part(wide, narrow)?,
-                    part(wide + narrow, narrow)?,
-                ])
-            }
-        }
-    }
-
-    fn matrices(&self) -> impl Iterator<Item = &Matrix> {
-        let all = match self {
-            Projections::Each(each) => &each[..],
-            Projections::Together(one) => std::slice::from_ref(one),
-        };
-        all.iter().map(|l| &l.matrix)
-    }
-
-    fn matrices_mut(&mut self) -> impl Iterator<Item = &mut Matrix> {
-        let all = match self {
-            Projections::Each(each) => &mut each[..],
-            Projections::Together(one) => std::slice::from_mut(one),
-        };
-        all.iter_mut().map(|l| &mut l.matrix)
-    }
-}
-
 impl Model {
     /// A model of these weights.
     ///
     /// # Errors
     /// [`Error::Io`] for what is missing, [`Error::Shape`] for what has another shape than the configuration says.
     #[track_caller]
-    pub fn new(config: Config, mut weights: Weights) -> Result<Self> {
+    pub fn new(config: Config, weights: Weights) -> Result<Self> {
+        Model::of(config, weights, None)
+    }
+
+    /// This process's part of a model that the processes of a group share: each has some of the heads and of the elements of the feed-forward
+    /// layers, and all get the same logits. Every process has to compute the same tokens. **Evaluates** the weights.
+    ///
+    /// [`config`](Self::config) tells the numbers of this process: its `heads`, `kv_heads` and `hidden` elements.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); [`Error::Argument`] for more processes than heads of keys and values, [`Error::Shape`] where a part of a packed
+    /// matrix would be no whole blocks.
+    #[track_caller]
+    pub fn shared(config: Config, weights: Weights, group: &Group) -> Result<Self> {
+        match group.size() {
+            1 => Model::of(config, weights, None),
+            _ => Model::of(config, weights, Some(group)),
+        }
+    }
+
+    #[track_caller]
+    fn of(config: Config, mut weights: Weights, group: Option<&Group>) -> Result<Self> {
+        let share = match group {
+            Some(group) => Some(Share::new(&config, &weights, group)?),
+            None => None,
+        };
+        let parts = Parts {
+            share: share.as_ref(),
+            head: config.head_width,
+        };
         let c = &config;
         let (width, head) = (c.width, c.head_width);
         let (wide, narrow) = (c.heads * head, c.kv_heads * head);
@@ -153,10 +114,15 @@ impl Model {
                 let matrix = w.matrix(&name(&format!("{part}.weight")), rows, columns)?;
                 Ok::<_, Error>(Linear { matrix, bias })
             };
-            let queries = linear("attn_q", wide, width)?;
-            let keys = linear("attn_k", narrow, width)?;
-            let values = linear("attn_v", narrow, width)?;
+            let queries = parts.of_heads(linear("attn_q", wide, width)?, |s| &s.heads)?;
+            let keys = parts.of_heads(linear("attn_k", narrow, width)?, |s| &s.kv_heads)?;
+            let values = parts.of_heads(linear("attn_v", narrow, width)?, |s| &s.kv_heads)?;
             let output = linear("attn_output", width, wide)?;
+            let output = parts.behind_heads(&name("attn_output.weight"), output)?;
+            let mut hidden = |part| w.matrix(&name(part), c.hidden, width);
+            let gate = parts.of_hidden(hidden("ffn_gate.weight")?)?;
+            let up = parts.of_hidden(hidden("ffn_up.weight")?)?;
+            let down = w.matrix(&name("ffn_down.weight"), width, c.hidden)?;
             layers.push(Layer {
                 attention_norm: one(w.vector(&name("attn_norm.weight"), width)?)?,
                 attention: Projections::new([queries, keys, values])?,
@@ -167,9 +133,9 @@ impl Model {
                     w.optional(&name("post_attention_norm.weight"), width)?,
                 )?,
                 hidden_norm: one(w.vector(&name("ffn_norm.weight"), width)?)?,
-                gate: w.matrix(&name("ffn_gate.weight"), c.hidden, width)?,
-                up: w.matrix(&name("ffn_up.weight"), c.hidden, width)?,
-                down: w.matrix(&name("ffn_down.weight"), width, c.hidden)?,
+                gate,
+                up,
+                down: parts.behind_hidden(&name("ffn_down.weight"), down)?,
                 after_hidden: maybe_one(w.optional(&name("post_ffw_norm.weight"), width)?)?,
             });
         }
@@ -178,9 +144,14 @@ impl Model {
             true => Some(w.matrix("output.weight", c.vocabulary, width)?),
             false => None,
         };
+        let head = parts.of_tokens(head, &embedding)?;
         let rope_factors = match w.optional("rope_freqs.weight", config.rope_dims / 2)? {
             Some(factors) => Some(factors.to_vec::<f32>()?),
             None => None,
+        };
+        let config = match &share {
+            Some(share) => share.config(config),
+            None => config,
         };
         Ok(Model {
             config,
@@ -191,6 +162,7 @@ impl Model {
             plain: false,
             dtype: Dtype::Float32,
             rope_factors,
+            share,
         })
     }
 
@@ -262,7 +234,11 @@ impl Model {
         }
         let x = self.norm(&x.take(rows, 0)?, &self.norm)?;
         let head = self.head.as_ref().unwrap_or(&self.embedding);
-        head.apply(&x)?.astype(Dtype::Float32)
+        let logits = head.apply(&x)?.astype(Dtype::Float32)?;
+        match &self.share {
+            Some(share) => share.gather(&logits),
+            None => Ok(logits),
+        }
     }
 
     /// `x` plus the attention of its norm.
@@ -301,17 +277,19 @@ impl Model {
         })
     }
 
-    /// `x` plus a product, which takes the sum along unless a norm stands between.
+    /// `x` plus a product, which takes the sum along unless a norm stands between, or other processes have parts of it.
     fn added(
         &self,
         x: Array,
         norm: Option<&Array>,
         product: impl FnOnce(Option<&Array>) -> Result<Array>,
     ) -> Result<Array> {
-        match norm {
-            Some(norm) => x.add(self.norm(&product(None)?, norm)?),
-            None => product(Some(&x)),
-        }
+        let y = match (&self.share, norm) {
+            (None, None) => return product(Some(&x)),
+            (None, Some(_)) => product(None)?,
+            (Some(share), _) => share.sum(&product(None)?)?,
+        };
+        x.add(self.maybe_norm(y, norm)?)
     }
 
     fn between(&self, layer: &Layer, x: &Array) -> Result<Array> {

@@ -72,6 +72,11 @@ impl Weights {
         self.matrices.contains_key(name)
     }
 
+    /// How many columns of the matrix of this name are packed together.
+    pub(super) fn block(&self, name: &str) -> i32 {
+        self.matrices.get(name).map_or(1, Matrix::block)
+    }
+
     /// The matrix of this name, out of the set, if it has this shape.
     #[track_caller]
     pub(super) fn matrix(&mut self, name: &str, rows: i32, columns: i32) -> Result<Matrix> {

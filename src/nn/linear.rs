@@ -99,6 +99,16 @@ impl Linear {
         }
         Ok(y)
     }
+
+    /// The layer without its bias.
+    #[track_caller]
+    pub(super) fn product(&self, x: &Array) -> Result<Array> {
+        let y = self.weight.product(x)?;
+        match &self.lora {
+            Some(lora) => y.add(lora.forward(x)?.astype(y.dtype())?),
+            None => Ok(y),
+        }
+    }
 }
 
 impl Module for Linear {

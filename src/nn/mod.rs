@@ -85,6 +85,7 @@ mod paged;
 mod param;
 mod rope;
 mod sequential;
+mod sharded;
 mod tree;
 mod weight;
 
@@ -117,5 +118,6 @@ pub use self::paged::Pages;
 pub use self::param::{Buffer, Param};
 pub use self::rope::Rope;
 pub use self::sequential::{Layer, LayerClone, Sequential};
+pub use self::sharded::{AllToSharded, ShardedToAll, average_gradients, sum_gradient};
 pub use self::tree::Tree;
 pub use self::weight::Weight;

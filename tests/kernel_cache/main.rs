@@ -2,6 +2,8 @@
 //!
 //! Each case runs processes with an environment of their own, and compilers that are shell scripts.
 
+mod ahead;
+mod bound;
 #[path = "../common/mod.rs"]
 mod common;
 mod compilers;
@@ -16,7 +18,7 @@ use common::{host_engine, on_worker};
 use zmlx::prelude::*;
 
 /// Not a test by itself: what the others run. Adds 1 to 41 and then to itself in kernels of their own, as often as
-/// the environment says, and tells what came out.
+/// the environment says, and tells what came out. Between the first time and the second it may wait.
 #[test]
 #[ignore = "run by the others"]
 fn process() {
@@ -27,6 +29,12 @@ fn process() {
         let two = kernel("cache_two", &["x"], &["out"], "out[0] = 2 * x[0];");
         let x = Array::from_slice(&[41.0f32], 1).unwrap();
         for i in 0..tries {
+            if let (1, Ok(first), Ok(go)) = (i, std::env::var("FIRST"), std::env::var("GO")) {
+                fs::write(first, "").unwrap();
+                while !Path::new(&go).exists() {
+                    std::thread::sleep(std::time::Duration::from_millis(20));
+                }
+            }
             for k in [&one, &two] {
                 let value = match k.launch(&[&x]).run() {
                     Ok([y]) => y.item::<f32>(),
@@ -61,6 +69,9 @@ impl Run {
             "TMPDIR",
             "CXX",
             "ZMLX_COMPILE_TIMEOUT",
+            "ZMLX_CACHE_LIMIT",
+            "ZMLX_KERNELS_DIR",
+            "ZMLX_RECORD_KERNELS",
         ] {
             command.env_remove(name);
         }

@@ -65,9 +65,9 @@ const LAYERS: &[Layer] = &[
 
 /// The rooms of `src/engine`, the highest first.
 const ENGINE: &[Layer] = &[
-    apart(&["info"]),
+    apart(&["info", "ahead"]),
     apart(&["host", "cuda"]),
-    apart(&["cache", "refusal", "compile_limit"]),
+    apart(&["cache", "refusal", "compile_limit", "record"]),
     apart(&["msl"]),
     apart(&["error"]),
 ];

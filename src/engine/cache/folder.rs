@@ -22,9 +22,9 @@ use crate::engine::error::EngineError;
 pub const VARIABLE: &str = "ZMLX_CACHE_DIR";
 
 /// Permissions to write that a file's group and everybody else may have.
-const GROUP: u32 = 0o020;
-const OTHERS: u32 = 0o002;
-const ROOT: u32 = 0;
+pub const GROUP: u32 = 0o020;
+pub const OTHERS: u32 = 0o002;
+pub const ROOT: u32 = 0;
 
 /// Whose files are loaded.
 #[derive(Clone, Debug)]
@@ -36,6 +36,12 @@ pub struct Trust {
 }
 
 impl Trust {
+    /// Files of these users, without these permissions.
+    pub const fn of(owners: Vec<u32>, forbidden: u32) -> Self {
+        let owners = Some(owners);
+        Self { owners, forbidden }
+    }
+
     /// Whether a file or folder with these properties may be used, or why not.
     pub fn check(&self, meta: &fs::Metadata) -> io::Result<()> {
         let owner = meta.uid();
@@ -158,13 +164,17 @@ fn temporary() -> PathBuf {
 /// is its owner.
 pub fn open_named(path: &Path) -> io::Result<Trust> {
     make(path, 0o775)?;
-    let meta = fs::metadata(path)?;
+    Ok(trust_of_named(&fs::metadata(path)?))
+}
+
+/// Whose files are loaded from a folder that the user names.
+pub fn trust_of_named(meta: &fs::Metadata) -> Trust {
     let shared = meta.mode() & (GROUP | OTHERS) == GROUP;
     let owners = vec![geteuid().as_raw(), ROOT, meta.uid()];
-    Ok(Trust {
+    Trust {
         owners: (!shared).then_some(owners),
         forbidden: OTHERS,
-    })
+    }
 }
 
 /// A folder in the user's own cache.

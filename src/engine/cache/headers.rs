@@ -7,6 +7,7 @@
 use std::{
     env, fs, io,
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 use sha2::{Digest, Sha256};
@@ -85,15 +86,10 @@ pub struct Headers {
 impl Headers {
     /// The headers to compile with; writes them into `cache` where they are missing or damaged.
     pub fn prepare(cache: &Cache) -> Result<Self, EngineError> {
-        if let Some(folder) = env::var_os("ZMLX_RUNTIME_DIR").map(PathBuf::from) {
-            let mut files = Vec::new();
-            read_tree(&folder, Path::new(""), &mut files)
-                .map_err(|e| super::error("read", &folder, e))?;
-            files.sort();
-            let hash = hash(files.iter().map(|(p, t)| (p.as_str(), t.as_str())));
+        let hash = Self::hash()?;
+        if let Some(folder) = own() {
             return Ok(Self { folder, hash });
         }
-        let hash = hash(FILES.iter().copied());
         let folder = cache.publish(&key(&hash), |temporary| {
             for (path, text) in FILES {
                 let path = temporary.join(path);
@@ -107,10 +103,29 @@ impl Headers {
         Ok(Self { folder, hash })
     }
 
+    /// The hash of all names and texts, without writing them anywhere.
+    pub fn hash() -> Result<String, EngineError> {
+        static EMBEDDED: OnceLock<String> = OnceLock::new();
+        let Some(folder) = own() else {
+            let made = EMBEDDED.get_or_init(|| hash(FILES.iter().copied()));
+            return Ok(made.clone());
+        };
+        let mut files = Vec::new();
+        read_tree(&folder, Path::new(""), &mut files)
+            .map_err(|e| super::error("read", &folder, e))?;
+        files.sort();
+        Ok(hash(files.iter().map(|(p, t)| (p.as_str(), t.as_str()))))
+    }
+
     /// Whether they are still there. The cache may be deleted at any time.
     pub fn are_there(&self, cache: &Cache) -> bool {
-        env::var_os("ZMLX_RUNTIME_DIR").is_some() || cache.find(&key(&self.hash)).is_some()
+        own().is_some() || cache.find(&key(&self.hash)).is_some()
     }
+}
+
+/// The folder to use in place of the embedded headers.
+fn own() -> Option<PathBuf> {
+    env::var_os("ZMLX_RUNTIME_DIR").map(PathBuf::from)
 }
 
 /// Their name in the cache.

@@ -3,10 +3,12 @@
 //! An entry is written into a temporary folder together with a checksum of its key and its files, and then
 //! renamed to its key. Processes that build the same entry at once therefore never see half of it;
 //! the first rename wins and the others use it. An entry whose checksum does not fit, or that others could have
-//! written, is moved away and built again.
+//! written, is moved away and built again. What was not used for longest goes when there is too much.
 
+mod bound;
 mod folder;
 mod headers;
+pub mod shipped;
 
 use std::{
     fs, io,
@@ -42,12 +44,15 @@ pub enum Origin {
 #[derive(Clone, Debug)]
 pub struct Cache {
     folders: Vec<Folder>,
+    /// The folder of all engines, where it has a bound.
+    bounded: Option<PathBuf>,
 }
 
 impl Cache {
     /// The part of one engine of the user's cache, or of the folder that `ZMLX_CACHE_DIR` names.
     pub fn open(engine: &str) -> Result<Self, EngineError> {
         let mut folders = folder::all()?;
+        let bounded = folders.first().map(|f| f.path.clone());
         for folder in &mut folders {
             folder.path.push(engine);
         }
@@ -55,18 +60,18 @@ impl Cache {
         let usable = |f: &Folder| fs::metadata(&f.path).is_ok_and(|m| f.trust.check(&m).is_ok());
         let others = folders.split_off(1);
         folders.extend(others.into_iter().filter(usable));
-        let cache = Self { folders };
+        let cache = Self { folders, bounded };
         cache.make()?;
         Ok(cache)
     }
 
-    /// The cache in the folder `root`, as if the user had named it.
-    #[cfg(test)]
+    /// The entries in the folder `root`, as if the user had named it, with no bound.
     pub fn at(root: PathBuf) -> Result<Self, EngineError> {
         let trust = folder::open_named(&root).map_err(|e| error("use", &root, e))?;
         let path = root;
         let folders = vec![Folder { path, trust }];
-        Ok(Self { folders })
+        let bounded = None;
+        Ok(Self { folders, bounded })
     }
 
     /// Makes the checksum of an entry that was changed right again.
@@ -92,7 +97,9 @@ impl Cache {
 
     /// The entry's folder, if it is there, undamaged, and from somebody who is trusted.
     pub fn find(&self, key: &str) -> Option<PathBuf> {
-        self.folders.iter().find_map(|f| intact(f, key))
+        let found = self.folders.iter().find_map(|f| intact(f, key))?;
+        bound::touch(&found);
+        Some(found)
     }
 
     /// The entry's folder; `build` fills a temporary one where it is missing or damaged.
@@ -145,7 +152,12 @@ impl Cache {
         // A second try follows when a damaged entry stood in the way and has been moved.
         for _ in 0..8 {
             match fs::rename(made, &folder) {
-                Ok(()) => return Ok(folder),
+                Ok(()) => {
+                    if let Some(root) = &self.bounded {
+                        bound::grown(root, &folder);
+                    }
+                    return Ok(folder);
+                }
                 Err(_) if intact(&self.folders[0], key).is_some() => return Ok(folder),
                 // Not `exists`: a link to nowhere is in the way, too.
                 Err(e) if fs::symlink_metadata(&folder).is_err() => {

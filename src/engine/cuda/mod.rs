@@ -8,40 +8,24 @@
 //! headers of its own, and without a place for errors to go.
 
 pub(crate) mod aside;
+mod compile;
 mod diagnostic;
 mod nvrtc;
 mod patience;
 mod shared;
 mod target;
 
-use std::{
-    fs,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
-};
-
-use sha2::{Digest, Sha256};
+use std::sync::{Arc, OnceLock};
 
 use super::{
-    cache::{self, Cache, Headers, Origin, hex},
-    error::{CompileError, EngineError},
-    msl::{self, Lowered, MathMode, Mode},
-    refusal::danger,
+    error::EngineError,
+    msl::{self, Lowered, MATH_MODES, MathMode},
 };
-use crate::io::place;
-use nvrtc::{Nvrtc, Outcome};
 use target::Matrices;
+
+pub use compile::compile;
+pub(super) use compile::compile_ahead;
 pub use target::in_turn;
-
-/// Changes whenever entries of older versions of this engine must not be used.
-const FORMAT: &str = "zmlx-cuda-2";
-
-/// Names within a cache entry: the code, and the bytes of threadgroup memory that launches ask for,
-/// where they do.
-const CODE: &str = "kernel.cubin";
-const SHARED: &str = "shared";
 
 /// How to compile a kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -133,153 +117,47 @@ pub fn lower(msl: &str, options: &CompileOptions) -> Result<Lowered, EngineError
     })
 }
 
-/// The code for `msl`, the complete text that MLX generated, from the cache or fresh.
-pub fn compile(msl: &str, options: &CompileOptions) -> Result<(CudaKernel, Origin), EngineError> {
-    danger(msl, &options.name)?;
-    let lowered = lower(msl, options)?;
-    let nvrtc = nvrtc::get().map_err(|tried| EngineError::NoCudaCompiler {
-        kernel: options.name.clone(),
-        tried: tried.to_owned(),
-    })?;
-    let cache = Cache::open("cuda")?;
-    let headers = Headers::prepare(&cache)?;
-    let flags = flags(options);
+impl CompileOptions {
+    /// A kernel with these options in a list of kernels. The GPU is chosen when the list is compiled.
+    fn recorded(&self, msl: &str) -> serde_json::Value {
+        let math = MATH_MODES.iter().find(|(_, mode)| *mode == self.math_mode);
+        serde_json::json!({
+            "engine": "cuda",
+            "name": self.name,
+            "math": math.map_or("", |(name, _)| name),
+            "inputs": self.inputs,
+            "threads": self.threads,
+            "rank": self.rank,
+            "in_turn": self.in_turn,
+            "exact": self.exact,
+            "whole": self.whole,
+            "text": msl,
+        })
+    }
 
-    let mut hasher = Sha256::new();
-    let version = format!("{}.{}", nvrtc.version.0, nvrtc.version.1);
-    for part in [
-        FORMAT,
-        &version,
-        &flags.join(" "),
-        &headers.hash,
-        &lowered.text,
-    ] {
-        hasher.update((part.len() as u64).to_le_bytes());
-        hasher.update(part.as_bytes());
+    /// The kernel of a list for a GPU, if it is one.
+    pub(super) fn of_list(
+        kernel: &serde_json::Value,
+        architecture: String,
+    ) -> Option<(Self, &str)> {
+        let whole = |name: &str| u32::try_from(kernel[name].as_u64()?).ok();
+        let texts = kernel["inputs"].as_array()?.iter();
+        let math = kernel["math"].as_str()?;
+        let options = Self {
+            name: kernel["name"].as_str()?.to_owned(),
+            math_mode: MATH_MODES.iter().find(|(name, _)| *name == math)?.1,
+            inputs: texts
+                .map(|name| name.as_str().map(str::to_owned))
+                .collect::<Option<_>>()?,
+            threads: whole("threads")?,
+            rank: whole("rank")? as usize,
+            in_turn: whole("in_turn")?,
+            exact: kernel["exact"].as_bool()?,
+            whole: kernel["whole"].as_bool()?,
+            architecture,
+        };
+        Some((options, kernel["text"].as_str()?))
     }
-    let key = hex(&hasher.finalize());
-    let function = format!("zmlx_{}", &key[..24]);
-    let in_turn = match lowered.mode {
-        Mode::Plain if !options.exact => options.in_turn,
-        _ => 1,
-    };
-    let kernel = |code: Vec<u8>, shared| CudaKernel {
-        function: function.clone(),
-        code: code.into(),
-        in_turn,
-        shared,
-    };
-    if let Some(folder) = cache.find(&key)
-        && let Ok(code) = place::read(&folder.join(CODE))
-    {
-        let shared = fs::read_to_string(folder.join(SHARED)).ok();
-        let shared = shared.and_then(|bytes| bytes.parse().ok());
-        return Ok((kernel(code, shared.unwrap_or(0)), Origin::Disk));
-    }
-    let mut all = flags;
-    all.push(format!("-I{}", headers.folder.display()));
-    all.push(format!("-DZMLX_KERNEL={function}"));
-    let made = match build(nvrtc, &lowered, all.clone(), options) {
-        // The cache was deleted meanwhile, and with it what the compiler was to read.
-        Err(_) if !headers.are_there(&cache) => {
-            Headers::prepare(&cache)?;
-            build(nvrtc, &lowered, all, options)
-        }
-        made => made,
-    };
-    let (code, shared) = made?;
-    if let Err(e) = keep(&cache, &key, &lowered.text, &code, shared) {
-        // The code is here all the same; the next process compiles it again.
-        static SAID: AtomicBool = AtomicBool::new(false);
-        if !SAID.swap(true, Ordering::Relaxed) {
-            eprintln!("zmlx: compiled kernels are not kept: {e}");
-        }
-    }
-    Ok((kernel(code, shared), Origin::Compiler))
-}
-
-/// Makes an entry of the cache.
-fn keep(cache: &Cache, key: &str, text: &str, code: &[u8], shared: u32) -> Result<(), EngineError> {
-    let temporary = cache.temporary(key)?;
-    let shared_text = (shared > 0).then(|| shared.to_string());
-    let shared_file = shared_text.as_ref().map(|text| (SHARED, text.as_bytes()));
-    let files = [("kernel.cu", text.as_bytes()), (CODE, code)];
-    for (file, bytes) in files.into_iter().chain(shared_file) {
-        let path = temporary.path.join(file);
-        fs::write(&path, bytes).map_err(|e| cache::error("write", &path, e))?;
-    }
-    cache.commit(temporary, key).map(drop)
-}
-
-/// The code, and the bytes of threadgroup memory that launches of it ask for.
-fn build(
-    nvrtc: &'static Nvrtc,
-    lowered: &Lowered,
-    mut flags: Vec<String>,
-    options: &CompileOptions,
-) -> Result<(Vec<u8>, u32), EngineError> {
-    let failed = |reason| EngineError::Compiler {
-        kernel: options.name.clone(),
-        compiler: nvrtc.name.clone(),
-        reason,
-    };
-    let output = match nvrtc.compile(&lowered.text, &flags) {
-        Outcome::Code(code) => return Ok((code, 0)),
-        Outcome::Failed(reason) => return Err(failed(reason)),
-        Outcome::Refused(output) => output,
-    };
-    if !shared::is_too_much(&output) {
-        return Err(refused(&options.name, output, lowered));
-    }
-    flags.push(shared::SIZES.to_owned());
-    let assembly = nvrtc.assembly(&lowered.text, &flags).map_err(&failed)?;
-    flags.pop();
-    let layout = shared::layout(&lowered.text, &assembly);
-    let limit = shared::limit(&options.architecture);
-    if layout.bytes > limit {
-        return Err(EngineError::ThreadgroupMemory {
-            kernel: options.name.clone(),
-            bytes: layout.bytes,
-            limit,
-            architecture: options.architecture.clone(),
-        });
-    }
-    flags.extend(layout.flags);
-    match nvrtc.compile(&lowered.text, &flags) {
-        Outcome::Code(code) => Ok((code, layout.bytes)),
-        Outcome::Failed(reason) => Err(failed(reason)),
-        Outcome::Refused(output) => Err(refused(&options.name, output, lowered)),
-    }
-}
-
-/// Flags that make a difference for the code.
-fn flags(options: &CompileOptions) -> Vec<String> {
-    let fused = options.math_mode != MathMode::Safe;
-    let mut flags = vec![
-        format!("--gpu-architecture={}", options.architecture),
-        "--std=c++20".into(),
-        "--device-as-default-execution-space".into(),
-        "--device-int128".into(),
-        format!("--fmad={fused}"),
-        "--disable-warnings".into(),
-    ];
-    if options.math_mode == MathMode::Fast {
-        flags.extend(["--ftz=true", "--prec-div=false", "--prec-sqrt=false"].map(str::to_owned));
-    }
-    let more = std::env::var("ZMLX_NVRTC_FLAGS").unwrap_or_default();
-    flags.extend(more.split_whitespace().map(str::to_owned));
-    flags
-}
-
-fn refused(kernel: &str, output: String, lowered: &Lowered) -> EngineError {
-    let first = diagnostic::first(&output, lowered);
-    let (message, location) = first.unwrap_or_else(|| (output.trim().to_owned(), None));
-    EngineError::Compile(Box::new(CompileError {
-        kernel: kernel.to_owned(),
-        message,
-        location,
-        output,
-    }))
 }
 
 /// The run-time compiler that would be used, with its version, or where it was looked for.

@@ -6,14 +6,13 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     process::Command,
-    sync::OnceLock,
 };
 
 use sha2::{Digest, Sha256};
 
-use super::{diagnostic, frames, process};
+use super::{diagnostic, frames, machine::Machine, process};
 use crate::engine::{
-    cache::{self, Cache, Headers, Origin, hex},
+    cache::{self, Cache, Headers, Origin, hex, shipped},
     error::{CompileError, EngineError},
     msl::{Lowered, MathMode},
 };
@@ -23,6 +22,9 @@ const FORMAT: &str = "zmlx-host-3";
 
 /// What the compiler is called when `CXX` does not say.
 const CANDIDATES: [&str; 3] = ["c++", "g++", "clang++"];
+
+/// The part of the cache that is this engine's.
+const ENGINE: &str = "host";
 
 /// The library's name within its cache entry.
 const LIBRARY: &str = "kernel.so";
@@ -92,9 +94,13 @@ impl Compiler {
                 identity,
             })
         });
-        found.ok_or_else(|| EngineError::NoCompiler {
-            kernel: kernel.to_owned(),
-            tried: commands.join(", "),
+        found.ok_or_else(|| {
+            let machines: Vec<&str> = Machine::here().map(Machine::name).collect();
+            EngineError::NoCompiler {
+                kernel: kernel.to_owned(),
+                tried: commands.join(", "),
+                ahead: shipped::missing(ENGINE, &machines.join(", ")),
+            }
         })
     }
 }
@@ -120,40 +126,6 @@ fn identity(path: &Path) -> String {
     format!("{} {} {stamp:?}", path.display(), real.display())
 }
 
-/// The processor, as far as code made for "this machine" depends on it. A home folder may be
-/// shared between machines.
-fn processor() -> &'static str {
-    static PROCESSOR: OnceLock<String> = OnceLock::new();
-    PROCESSOR.get_or_init(|| {
-        let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let wanted = [
-            "vendor_id",
-            "cpu family",
-            "model",
-            "flags",
-            "Features",
-            "CPU part",
-        ];
-        let mut lines: Vec<&str> = Vec::new();
-        for line in info.lines() {
-            let name = line.split(':').next().unwrap_or("").trim();
-            if wanted.contains(&name) && !lines.contains(&line) {
-                lines.push(line);
-            }
-        }
-        format!("{} {}", env::consts::ARCH, lines.join("\n"))
-    })
-}
-
-/// The flag that selects this machine's instructions.
-const fn native() -> &'static str {
-    if cfg!(target_arch = "x86_64") {
-        "-march=native"
-    } else {
-        "-mcpu=native"
-    }
-}
-
 /// Flags for the linker. A library of a page or two needs no segments that begin on pages of their
 /// own: it takes two of the mappings of which a process may have so many, and not five.
 const fn linker() -> &'static [&'static str] {
@@ -165,10 +137,11 @@ const fn linker() -> &'static [&'static str] {
 }
 
 /// All flags for one math mode, `ZMLX_CXXFLAGS` last.
-fn flags(math: MathMode) -> Vec<String> {
+fn flags(math: MathMode, machine: Machine) -> Vec<String> {
     let extra = env::var("ZMLX_CXXFLAGS").unwrap_or_default();
-    let own = FLAGS.iter().chain(linker()).copied().chain([native()]);
-    own.chain(math_flags(math).iter().copied())
+    let own = FLAGS.iter().chain(linker()).copied();
+    own.chain([machine.flag()])
+        .chain(math_flags(math).iter().copied())
         .chain(extra.split_whitespace())
         .map(str::to_owned)
         .collect()
@@ -178,21 +151,32 @@ fn flags(math: MathMode) -> Vec<String> {
 pub fn command(math: MathMode) -> Result<(PathBuf, Vec<String>), EngineError> {
     let compiler = Compiler::find("")?;
     let mut args = compiler.args;
-    args.extend(flags(math));
+    args.extend(flags(math, Machine::Native));
     Ok((compiler.path, args))
 }
 
 /// Has `load` take the compiled library for `lowered`, from the cache or fresh.
 ///
-/// An entry that cannot be loaded is built again: it may come from another system that shares the cache. So
-/// is one that goes away before it is loaded, as the cache may be deleted at any time.
+/// What was compiled ahead and came with the program is taken first. An entry that cannot be loaded is built again: it may come from
+/// another system that shares the cache. So is one that goes away before it is loaded, as the cache may be deleted at any time.
 pub fn library<T>(
     kernel: &str,
     lowered: &Lowered,
     math: MathMode,
     load: impl Fn(PathBuf) -> Result<T, EngineError>,
 ) -> Result<(T, Origin), EngineError> {
-    let compiler = Compiler::find(kernel)?;
+    let ahead = match shipped_library(lowered, math)? {
+        Some(path) => match load(path) {
+            Ok(loaded) => return Ok((loaded, Origin::Disk)),
+            Err(e) => Some(e),
+        },
+        None => None,
+    };
+    let compiler = match (Compiler::find(kernel), ahead) {
+        (Ok(compiler), _) => compiler,
+        // Why a kernel that is there does not load says more than that there is no compiler.
+        (Err(_), Some(e)) | (Err(e), None) => return Err(e),
+    };
     let (mut last, mut fresh) = (None, false);
     for _ in 0..TRIES {
         let found = Entry::of(&compiler, lowered, math)
@@ -225,38 +209,103 @@ pub fn library<T>(
 /// How often a kernel is compiled whose cache goes away meanwhile.
 const TRIES: usize = 4;
 
+/// The library that was compiled ahead, for the best of the sets of instructions that this processor has.
+fn shipped_library(lowered: &Lowered, math: MathMode) -> Result<Option<PathBuf>, EngineError> {
+    if shipped::folders().is_empty() {
+        return Ok(None);
+    }
+    for machine in Machine::here() {
+        let key = ahead_key(&Headers::hash()?, &flags(math, machine), machine, lowered);
+        if let Some(folder) = shipped::find(ENGINE, &key) {
+            return Ok(Some(folder.join(LIBRARY)));
+        }
+    }
+    Ok(None)
+}
+
+/// Puts the library for a machine among those that a program brings along, in `cache`; whether the compiler had to run.
+pub fn build_ahead(
+    kernel: &str,
+    lowered: &Lowered,
+    math: MathMode,
+    machine: Machine,
+    cache: Cache,
+) -> Result<bool, EngineError> {
+    let compiler = Compiler::find(kernel)?;
+    let entry = Entry::ahead(lowered, math, machine, cache)?;
+    let (_, origin) = entry.library(kernel, &compiler, lowered, false)?;
+    Ok(origin == Origin::Compiler)
+}
+
+/// The name of an entry that another machine will look for, which has no compiler or another one.
+fn ahead_key(headers: &str, flags: &[String], machine: Machine, lowered: &Lowered) -> String {
+    key(&[
+        FORMAT,
+        "ahead",
+        &flags.join(" "),
+        machine.identity(),
+        headers,
+        &lowered.text,
+    ])
+}
+
+fn key(parts: &[&str]) -> String {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update((part.len() as u64).to_le_bytes());
+        hasher.update(part.as_bytes());
+    }
+    hex(&hasher.finalize())
+}
+
 /// Where a kernel's library is, or will be.
 struct Entry {
     cache: Cache,
     headers: Headers,
+    /// Where the headers are.
+    headers_cache: Cache,
     flags: Vec<String>,
     key: String,
 }
 
 impl Entry {
     fn of(compiler: &Compiler, lowered: &Lowered, math: MathMode) -> Result<Self, EngineError> {
-        let cache = Cache::open("host")?;
+        let cache = Cache::open(ENGINE)?;
         let headers = Headers::prepare(&cache)?;
-        let flags = flags(math);
-        let mut hasher = Sha256::new();
-        for part in [
+        let flags = flags(math, Machine::Native);
+        let key = key(&[
             FORMAT,
             &compiler.identity,
             &compiler.args.join(" "),
             &flags.join(" "),
-        ]
-        .into_iter()
-        .chain([processor(), &headers.hash, &lowered.text])
-        {
-            hasher.update((part.len() as u64).to_le_bytes());
-            hasher.update(part.as_bytes());
-        }
-        let key = hex(&hasher.finalize());
+            Machine::Native.identity(),
+            &headers.hash,
+            &lowered.text,
+        ]);
         Ok(Self {
+            headers_cache: cache.clone(),
             cache,
             headers,
             flags,
             key,
+        })
+    }
+
+    fn ahead(
+        lowered: &Lowered,
+        math: MathMode,
+        machine: Machine,
+        cache: Cache,
+    ) -> Result<Self, EngineError> {
+        let headers_cache = Cache::open(ENGINE)?;
+        let headers = Headers::prepare(&headers_cache)?;
+        let flags = flags(math, machine);
+        Ok(Self {
+            key: ahead_key(&headers.hash, &flags, machine, lowered),
+            cache,
+            headers,
+            headers_cache,
+            flags,
         })
     }
 
@@ -278,7 +327,7 @@ impl Entry {
         let files = [text.as_os_str(), "-o".as_ref(), library.as_os_str()];
         if let Err(e) = run(kernel, compiler, &self.flags, &self.headers, lowered, files) {
             // It may have missed what it was to read, or the place to write to.
-            if text.is_file() && self.headers.are_there(&self.cache) {
+            if text.is_file() && self.headers.are_there(&self.headers_cache) {
                 return Err(e);
             }
             let gone = io::Error::new(io::ErrorKind::NotFound, e.to_string());

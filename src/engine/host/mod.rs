@@ -16,6 +16,7 @@ mod interrupt;
 mod job;
 mod launch;
 mod loader;
+pub mod machine;
 mod memory;
 mod node;
 mod patrol;
@@ -43,8 +44,10 @@ pub(crate) use node::{Inspector, Node};
 
 pub use super::cache::Origin;
 use super::{
+    cache::Cache,
     error::EngineError,
-    msl::{self, Lowered, MathMode},
+    msl::{self, Lowered, MATH_MODES, MathMode},
+    record,
     refusal::{danger, refused},
 };
 
@@ -59,6 +62,33 @@ pub struct CompileOptions {
     pub single: bool,
     /// Tests every access to a buffer, and refuses what Metal's compiler refuses.
     pub checked: bool,
+}
+
+impl CompileOptions {
+    /// A kernel with these options in a list of kernels.
+    fn recorded(&self, msl: &str) -> serde_json::Value {
+        let math = MATH_MODES.iter().find(|(_, mode)| *mode == self.math_mode);
+        serde_json::json!({
+            "engine": "host",
+            "name": self.name,
+            "math": math.map_or("", |(name, _)| name),
+            "single": self.single,
+            "checked": self.checked,
+            "text": msl,
+        })
+    }
+
+    /// The kernel of a list, if it is one.
+    pub(super) fn of_list(kernel: &serde_json::Value) -> Option<(Self, &str)> {
+        let math = kernel["math"].as_str()?;
+        let options = Self {
+            name: kernel["name"].as_str()?.to_owned(),
+            math_mode: MATH_MODES.iter().find(|(name, _)| *name == math)?.1,
+            single: kernel["single"].as_bool()?,
+            checked: kernel["checked"].as_bool()?,
+        };
+        Some((options, kernel["text"].as_str()?))
+    }
 }
 
 type Slot = Arc<OnceLock<Result<Arc<HostKernel>, EngineError>>>;
@@ -135,16 +165,33 @@ pub fn kernels_built() -> usize {
     COMPILATIONS.load(Ordering::Relaxed)
 }
 
-fn build(msl: &str, options: &CompileOptions) -> Result<(Arc<HostKernel>, Origin), EngineError> {
-    COMPILATIONS.fetch_add(1, Ordering::Relaxed);
+/// Compiles `msl` for a machine into `cache`, where a program on another one will find it; whether the compiler had to run.
+pub(super) fn compile_ahead(
+    msl: &str,
+    options: &CompileOptions,
+    machine: machine::Machine,
+    cache: Cache,
+) -> Result<bool, EngineError> {
+    let lowered = checked_and_lowered(msl, options)?;
+    compiler::build_ahead(&options.name, &lowered, options.math_mode, machine, cache)
+}
+
+/// Refuses what is no kernel for this engine, and lowers the rest.
+fn checked_and_lowered(msl: &str, options: &CompileOptions) -> Result<Lowered, EngineError> {
     if options.checked {
         check(msl, options)?;
     }
     danger(msl, &options.name)?;
     refuse_recursion(msl, options)?;
-    let lowered = lower(msl, options)?;
+    lower(msl, options)
+}
+
+fn build(msl: &str, options: &CompileOptions) -> Result<(Arc<HostKernel>, Origin), EngineError> {
+    COMPILATIONS.fetch_add(1, Ordering::Relaxed);
+    let lowered = checked_and_lowered(msl, options)?;
     let load = |path| loader::Slot::load(&options.name, path, lowered.mode, options.checked);
     let (library, origin) = compiler::library(&options.name, &lowered, options.math_mode, load)?;
+    record::note(|| options.recorded(msl));
     let kernel = Arc::new(HostKernel {
         name: options.name.clone(),
         library,

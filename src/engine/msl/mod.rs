@@ -73,6 +73,13 @@ pub enum MathMode {
     Fast,
 }
 
+/// The modes by the names that files have for them.
+pub(crate) const MATH_MODES: [(&str, MathMode); 3] = [
+    ("safe", MathMode::Safe),
+    ("relaxed", MathMode::Relaxed),
+    ("fast", MathMode::Fast),
+];
+
 /// What a target needs to know about a kernel.
 pub struct Facts<'a> {
     /// The kernel function.

@@ -13,13 +13,7 @@ pub use compare::{Comparison, Worst};
 pub use read::{Capture, Expected};
 pub(super) use write::{template as template_json, write};
 
-use crate::engine::msl::MathMode;
-
-pub(super) const MATH_MODES: [(&str, MathMode); 3] = [
-    ("safe", MathMode::Safe),
-    ("relaxed", MathMode::Relaxed),
-    ("fast", MathMode::Fast),
-];
+pub(super) use crate::engine::msl::MATH_MODES;
 
 /// Fills outputs of kernels that run on the CPU with a pattern before each launch, unless the
 /// launch has an initial value: an element that the kernel leaves unwritten then shows.
