@@ -2,6 +2,7 @@
 
 mod cache;
 mod decode;
+mod encode;
 mod few;
 mod flash;
 mod flash_launch;
