@@ -5,7 +5,7 @@ use super::matrix::{Matrix, Then};
 use super::rope::Angles;
 use super::weights::Weights;
 use crate::kernels::{norms, transformer};
-use crate::{Array, Dtype, Error, Result, fast, ops};
+use crate::{Array, Dtype, Error, Result, fast};
 
 /// Where the attention of a layer finds keys and values, and keeps those of new tokens.
 pub trait Attend {
@@ -78,20 +78,6 @@ enum Projections {
 }
 
 impl Projections {
-    fn new(each: [Linear; 3]) -> Result<Self> {
-        let matrices = [&each[0].matrix, &each[1].matrix, &each[2].matrix];
-        let biases: Vec<&Array> = each.iter().filter_map(|l| l.bias.as_ref()).collect();
-        let bias = match biases.len() {
-            0 => None,
-            3 => Some(ops::concatenate(&biases, 0)?),
-            _ => return Ok(Projections::Each(Box::new(each))),
-        };
-        Ok(match Matrix::stacked(&matrices)? {
-            Some(matrix) => Projections::Together(Linear { matrix, bias }),
-            None => Projections::Each(Box::new(each)),
-        })
-    }
-
     /// Queries, keys, values: (T, elements) each.
     fn apply(&self, x: &Array, wide: i32, narrow: i32) -> Result<[Array; 3]> {
         match self {
@@ -138,6 +124,9 @@ impl Model {
         let c = &config;
         let (width, head) = (c.width, c.head_width);
         let (wide, narrow) = (c.heads * head, c.kv_heads * head);
+        weights.join_projections(c)?;
+        let together = |n: usize| weights.has(&format!("blk.{n}.attn_qkv.weight"));
+        let joined: Vec<bool> = (0..c.layers).map(together).collect();
         let w = &mut weights;
         let embedding = w.matrix("token_embd.weight", c.vocabulary, width)?;
         let one = |norm: Array| match c.norm_adds_one {
@@ -153,13 +142,18 @@ impl Model {
                 let matrix = w.matrix(&name(&format!("{part}.weight")), rows, columns)?;
                 Ok::<_, Error>(Linear { matrix, bias })
             };
-            let queries = linear("attn_q", wide, width)?;
-            let keys = linear("attn_k", narrow, width)?;
-            let values = linear("attn_v", narrow, width)?;
+            let attention = match joined[number] {
+                true => Projections::Together(linear("attn_qkv", wide + 2 * narrow, width)?),
+                false => Projections::Each(Box::new([
+                    linear("attn_q", wide, width)?,
+                    linear("attn_k", narrow, width)?,
+                    linear("attn_v", narrow, width)?,
+                ])),
+            };
             let output = linear("attn_output", width, wide)?;
             layers.push(Layer {
                 attention_norm: one(w.vector(&name("attn_norm.weight"), width)?)?,
-                attention: Projections::new([queries, keys, values])?,
+                attention,
                 query_norm: maybe_one(w.optional(&name("attn_q_norm.weight"), head)?)?,
                 key_norm: maybe_one(w.optional(&name("attn_k_norm.weight"), head)?)?,
                 output,
