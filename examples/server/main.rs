@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use zmlx::llm::Limits;
+use zmlx::llm::EngineOptions;
 
 use crate::app::Settings;
 use crate::app::model::ModelThread;
@@ -23,6 +23,8 @@ usage: server --model FILE.gguf|FOLDER [options]
   --name NAME           the model's name in answers (the file's)
   --api-key-file FILE   a file with a key that clients have to show; also the variable ZMLX_API_KEY
   --pages N             pages of the cache, 16 tokens each (1024)
+  --page-kind KIND      what a page holds: floats, int8 or int4 (floats)
+  --preallocate         all pages have their memory from the start
   --running N           texts that are computed at once (64)
   --waiting N           texts that may wait (256); more get the status 429
   --step-tokens N       tokens of one computation (256)
@@ -37,7 +39,7 @@ struct Arguments {
     model: PathBuf,
     address: SocketAddr,
     settings: Settings,
-    limits: Limits,
+    options: EngineOptions,
 }
 
 fn main() {
@@ -53,10 +55,10 @@ fn run(arguments: Arguments) -> Result<(), String> {
         model,
         address,
         settings,
-        limits,
+        options,
     } = arguments;
     let start = Instant::now();
-    let (thread, running) = ModelThread::start(&model, limits).map_err(|e| e.to_string())?;
+    let (thread, running) = ModelThread::start(&model, options).map_err(|e| e.to_string())?;
     let runtime = tokio::runtime::Runtime::new().map_err(|e| e.to_string())?;
     let seconds = start.elapsed().as_secs_f64();
     let name = settings.name.clone();
@@ -112,11 +114,16 @@ fn arguments() -> Result<Arguments, String> {
             api_key: std::env::var("ZMLX_API_KEY").ok().filter(|k| !k.is_empty()),
             ..Settings::default()
         },
-        limits: Limits::default(),
+        options: EngineOptions::default(),
     };
-    let (settings, limits) = (&mut found.settings, &mut found.limits);
+    let (settings, options) = (&mut found.settings, &mut found.options);
+    let limits = &mut options.limits;
     let mut all = std::env::args().skip(1);
     while let Some(name) = all.next() {
+        if name == "--preallocate" {
+            options.preallocate = true;
+            continue;
+        }
         let value = all.next().ok_or(format!("{name} needs a value\n{USAGE}"))?;
         match name.as_str() {
             "--model" => found.model = value.into(),
@@ -127,6 +134,7 @@ fn arguments() -> Result<Arguments, String> {
                 settings.api_key = Some(key.trim().to_owned());
             }
             "--pages" => limits.pages = number(&name, &value)?,
+            "--page-kind" => options.pages = number(&name, &value)?,
             "--running" => limits.running = number(&name, &value)?,
             "--waiting" => limits.waiting = number(&name, &value)?,
             "--step-tokens" => limits.tokens = number(&name, &value)?,

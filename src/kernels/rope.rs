@@ -10,6 +10,7 @@ use super::catalog::{Axes, Entry, Kind, Other, few_roundings, floats, input, oth
 use super::indexing::check_integers;
 use crate::{Array, Dtype, Error, Result};
 
+pub(crate) use cache::Slots;
 pub(super) use cache::TABLE as CACHES;
 pub use cache::{CacheUpdate, paged_rope_and_cache_update, rope_and_cache_update};
 pub use tables::{RopeTables, rope_tables};

@@ -34,6 +34,11 @@ pub struct ChatTemplate {
 
 const NAME: &str = "chat";
 
+/// How many instructions of a template a conversation may take, and how many more with each of its messages. Templates of models take
+/// some tens a message; one that counts without end is stopped after a fraction of a second.
+const STEPS: u64 = 200_000;
+const STEPS_OF_A_MESSAGE: u64 = 2_000;
+
 impl ChatTemplate {
     /// From the text of a template, and the texts of the tokens that begin and end a text.
     ///
@@ -65,7 +70,8 @@ impl ChatTemplate {
     /// The text of a conversation, up to where the model's answer begins.
     ///
     /// # Errors
-    /// [`Error::Argument`] for conversations that the template refuses.
+    /// [`Error::Argument`] for conversations that the template refuses, and where it takes more than 200,000 steps and 2,000 for each
+    /// message.
     #[track_caller]
     pub fn render(&self, messages: &[Message]) -> Result<String> {
         let all = context! {
@@ -74,12 +80,19 @@ impl ChatTemplate {
             bos_token => self.begin,
             eos_token => self.end,
         };
-        let text = self
-            .environment
-            .get_template(NAME)
-            .and_then(|t| t.render(all));
+        let steps = STEPS_OF_A_MESSAGE.saturating_mul(messages.len() as u64);
+        let steps = steps.saturating_add(STEPS);
+        // A copy for this conversation alone, as the number of steps is a setting of it; its templates are shared.
+        let mut environment = self.environment.clone();
+        environment.set_fuel(Some(steps));
+        let text = environment.get_template(NAME).and_then(|t| t.render(all));
         match text {
             Ok(text) => Ok(text),
+            Err(e) if e.kind() == ErrorKind::OutOfFuel => Err(Error::argument(
+                "messages",
+                format_args!("what the chat template renders in {steps} steps"),
+                "more",
+            )),
             Err(e) => {
                 let why = e.detail().map_or_else(|| e.to_string(), str::to_owned);
                 Err(Error::argument(

@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 
+use super::batch::Batch;
 use super::model::Model;
-use super::paged::{Batch, PagedCache, SLOTS};
+use super::options::EngineOptions;
+use super::paged::{PagedCache, SLOTS};
 use super::sampling::{Chosen, Sampler, Sampling};
-use super::schedule::{Id, Limits, Refused, Schedule, Work};
+use super::schedule::{Id, Refused, Schedule, Work};
 use crate::{Array, Error, Result};
 
 /// What to generate.
@@ -88,15 +90,26 @@ struct Active {
 }
 
 impl Engine {
-    /// An engine for a model; the cache grows up to the limit as sequences need it.
+    /// An engine for a model; the cache grows up to the limit as sequences need it, unless the options say that it has all pages from the
+    /// start.
     ///
     /// # Errors
-    /// What the operations fail with.
+    /// What the operations fail with; [`Error::Argument`] where pages of few bits do not fit the width of the model's heads.
     #[track_caller]
-    pub fn new(model: Model, limits: Limits) -> Result<Self> {
-        let longest = (limits.pages * SLOTS).min(model.config().context as usize);
+    pub fn new(model: Model, options: impl Into<EngineOptions>) -> Result<Self> {
+        let EngineOptions {
+            limits,
+            pages,
+            preallocate,
+        } = options.into();
+        let longest = limits.pages.saturating_mul(SLOTS);
+        let longest = longest.min(model.config().context as usize);
+        let mut cache = PagedCache::of(&model, longest, pages)?;
+        if preallocate {
+            cache.reserve(limits.pages)?;
+        }
         Ok(Engine {
-            cache: PagedCache::new(&model, longest)?,
+            cache,
             schedule: Schedule::new(limits, SLOTS),
             active: HashMap::new(),
             counts: Counts::default(),
@@ -108,6 +121,11 @@ impl Engine {
     /// The model.
     pub fn model(&self) -> &Model {
         &self.model
+    }
+
+    /// The cache.
+    pub fn cache(&self) -> &PagedCache {
+        &self.cache
     }
 
     /// The most tokens of a sequence, its prompt included.
@@ -255,7 +273,8 @@ impl Engine {
                 all.into_iter().for_each(|id| self.cancel(id));
                 self.schedule.forget();
                 // Arrays of the failed computation are gone for good.
-                self.cache = PagedCache::new(&self.model, self.longest)?;
+                let kind = self.cache.kind();
+                self.cache = PagedCache::of(&self.model, self.longest, kind)?;
                 Err(e)
             }
         }

@@ -1,34 +1,27 @@
-//! A model with its tokenizer, and the texts that it generates.
+//! A model with its tokenizer, and the options of a text.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::chat::{ChatTemplate, Message};
-use super::engine::{Counts, Engine, Event, Finish, Request};
+use super::chat::Message;
+use super::engine::{Counts, Engine, Event, Request};
+use super::language::Language;
 use super::model::Model;
+use super::options::EngineOptions;
 use super::sampling::Sampling;
-use super::schedule::{Id, Limits};
+use super::schedule::Id;
+use super::stream::Stream;
 use super::text::TextOut;
-use super::tokenizer::Tokenizer;
 use crate::{Error, Result};
-
-/// What turns texts into tokens; threads may share it.
-#[derive(Debug)]
-pub struct Language {
-    /// The tokenizer.
-    pub tokenizer: Tokenizer,
-    /// The text of conversations, where the model has one.
-    pub chat: Option<ChatTemplate>,
-}
 
 /// A language model: weights, tokenizer, cache.
 #[derive(Debug)]
 pub struct Llm {
-    engine: RefCell<Engine>,
-    language: Arc<Language>,
+    pub(super) engine: RefCell<Engine>,
+    pub(super) language: Arc<Language>,
     /// Tokens that were computed for a stream while another one was read.
-    events: RefCell<HashMap<Id, VecDeque<Event>>>,
+    pub(super) events: RefCell<HashMap<Id, VecDeque<Event>>>,
 }
 
 impl Llm {
@@ -37,9 +30,13 @@ impl Llm {
     /// # Errors
     /// What the operations fail with.
     #[track_caller]
-    pub fn new(model: Model, language: Language, limits: Limits) -> Result<Self> {
+    pub fn new(
+        model: Model,
+        language: Language,
+        options: impl Into<EngineOptions>,
+    ) -> Result<Self> {
         Ok(Llm {
-            engine: RefCell::new(Engine::new(model, limits)?),
+            engine: RefCell::new(Engine::new(model, options)?),
             language: Arc::new(language),
             events: RefCell::default(),
         })
@@ -173,18 +170,7 @@ impl<'a> Generate<'a> {
     #[track_caller]
     pub fn stream(self) -> Stream<'a> {
         let started = self.start();
-        let (id, problem) = match started {
-            Ok(id) => (Some(id), None),
-            Err(e) => (None, Some(e)),
-        };
-        Stream {
-            llm: self.llm,
-            id,
-            problem,
-            out: TextOut::new(self.stops),
-            tokens: Vec::new(),
-            finish: None,
-        }
+        Stream::new(self.llm, started, TextOut::new(self.stops))
     }
 
     /// The whole text.
@@ -220,121 +206,5 @@ impl<'a> Generate<'a> {
             }
             None => Err(Error::worker("too many texts are generated at once".into())),
         }
-    }
-}
-
-impl Language {
-    /// The tokens of a conversation, up to where the model's answer begins.
-    ///
-    /// # Errors
-    /// [`Error::Argument`] where the model has no template of conversations, or it refuses this one.
-    #[track_caller]
-    pub fn chat_tokens(&self, messages: &[Message]) -> Result<Vec<u32>> {
-        let Some(chat) = &self.chat else {
-            return Err(Error::argument(
-                "messages",
-                "a model with a chat template",
-                "one without",
-            ));
-        };
-        let text = chat.render(messages)?;
-        let mut tokens = self.tokenizer.encode(&text, true)?;
-        // Some templates begin with the token that the tokenizer puts before a text.
-        if tokens.len() > 1 && tokens[0] == tokens[1] && Some(tokens[0]) == self.tokenizer.begin() {
-            tokens.remove(0);
-        }
-        Ok(tokens)
-    }
-}
-
-/// A text as it is computed, of [`Generate::stream`]. Dropping it ends the computation.
-#[derive(Debug)]
-pub struct Stream<'a> {
-    llm: &'a Llm,
-    id: Option<Id>,
-    problem: Option<Error>,
-    out: TextOut,
-    tokens: Vec<u32>,
-    finish: Option<Finish>,
-}
-
-impl Stream<'_> {
-    /// The tokens so far.
-    pub fn tokens(&self) -> &[u32] {
-        &self.tokens
-    }
-
-    /// Why it ended, once it has.
-    pub fn finish(&self) -> Option<Finish> {
-        self.finish
-    }
-
-    /// The next token of this text; others' wait for their streams.
-    fn event(&self, id: Id) -> Result<Event> {
-        let mut events = self.llm.events.borrow_mut();
-        loop {
-            let own = events.get_mut(&id).and_then(VecDeque::pop_front);
-            if let Some(event) = own {
-                return Ok(event);
-            }
-            let mut engine = self.llm.engine.borrow_mut();
-            if engine.is_idle() {
-                return Err(Error::worker("another text's computation failed".into()));
-            }
-            for event in engine.step()? {
-                if let Some(queue) = events.get_mut(&event.id) {
-                    queue.push_back(event);
-                }
-            }
-        }
-    }
-
-    fn end(&mut self) {
-        if let Some(id) = self.id.take() {
-            self.llm.events.borrow_mut().remove(&id);
-            self.llm.engine.borrow_mut().cancel(id);
-        }
-    }
-}
-
-impl Iterator for Stream<'_> {
-    type Item = Result<String>;
-
-    /// The next piece of the text: never empty, always whole characters.
-    fn next(&mut self) -> Option<Self::Item> {
-        if let Some(problem) = self.problem.take() {
-            return Some(Err(problem));
-        }
-        while let Some(id) = self.id {
-            let event = match self.event(id) {
-                Ok(event) => event,
-                Err(e) => {
-                    self.end();
-                    return Some(Err(e));
-                }
-            };
-            let language = &self.llm.language;
-            self.tokens.push(event.chosen.token);
-            let ends = event.finish == Some(Finish::Stop);
-            let mut text = match ends {
-                true => String::new(),
-                false => self.out.push(language.tokenizer.bytes(event.chosen.token)),
-            };
-            self.finish = event.finish.or(self.out.stopped().then_some(Finish::Stop));
-            if self.finish.is_some() {
-                self.end();
-                text.push_str(&self.out.finish());
-            }
-            if !text.is_empty() {
-                return Some(Ok(text));
-            }
-        }
-        None
-    }
-}
-
-impl Drop for Stream<'_> {
-    fn drop(&mut self) {
-        self.end();
     }
 }

@@ -4,9 +4,11 @@ use std::path::Path;
 
 use super::chat::ChatTemplate;
 use super::config::{Config, Facts};
-use super::generate::{Language, Llm};
+use super::decoder::Decoder;
+use super::generate::Llm;
+use super::language::Language;
 use super::model::Model;
-use super::schedule::Limits;
+use super::options::EngineOptions;
 use super::tokenizer::Tokenizer;
 use super::weights::Weights;
 use crate::distributed::Group;
@@ -19,17 +21,17 @@ use crate::{Error, Result};
 /// configuration.
 #[track_caller]
 pub fn load(path: impl AsRef<Path>) -> Result<Llm> {
-    load_with(path, Limits::default())
+    load_with(path, EngineOptions::default())
 }
 
-/// As [`load`], with other limits than the usual ones.
+/// As [`load`], with other limits than the usual ones, or another form of the cache.
 ///
 /// # Errors
 /// Those of [`load`].
 #[track_caller]
-pub fn load_with(path: impl AsRef<Path>, limits: Limits) -> Result<Llm> {
+pub fn load_with(path: impl AsRef<Path>, options: impl Into<EngineOptions>) -> Result<Llm> {
     let (model, language) = load_parts(path)?;
-    Llm::new(model, language, limits)
+    Llm::new(model, language, options)
 }
 
 /// The model and the language of a file or folder, for programs that put them together in another way than [`load`].
@@ -38,7 +40,7 @@ pub fn load_with(path: impl AsRef<Path>, limits: Limits) -> Result<Llm> {
 /// Those of [`load`].
 #[track_caller]
 pub fn load_parts(path: impl AsRef<Path>) -> Result<(Model, Language)> {
-    let (config, weights, language) = read(path.as_ref())?;
+    let (config, weights, language) = load_weights(path)?;
     Ok((Model::new(config, weights)?, language))
 }
 
@@ -50,7 +52,7 @@ pub fn load_parts(path: impl AsRef<Path>) -> Result<(Model, Language)> {
 /// // Every process runs the same lines, and gets the same text.
 /// let group = distributed::init()?;
 /// let (model, language) = llm::load_shared("model.gguf", &group)?;
-/// let llm = llm::Llm::new(model, language, llm::Limits::default())?;
+/// let llm = llm::Llm::new(model, language, llm::EngineOptions::default())?;
 /// let text = llm.generate("Once upon a time").max_tokens(64).text()?;
 /// if group.rank() == 0 {
 ///     println!("{text}");
@@ -63,12 +65,27 @@ pub fn load_parts(path: impl AsRef<Path>) -> Result<(Model, Language)> {
 /// Those of [`load`] and [`Model::shared`].
 #[track_caller]
 pub fn load_shared(path: impl AsRef<Path>, group: &Group) -> Result<(Model, Language)> {
-    let (config, weights, language) = read(path.as_ref())?;
+    let (config, weights, language) = load_weights(path)?;
     Ok((Model::shared(config, weights, group)?, language))
 }
 
+/// The weights as layers that can be trained, and the language, of a file or folder.
+///
+/// # Errors
+/// Those of [`load`].
 #[track_caller]
-fn read(path: &Path) -> Result<(Config, Weights, Language)> {
+pub fn load_decoder(path: impl AsRef<Path>) -> Result<(Decoder, Language)> {
+    let (config, weights, language) = load_weights(path)?;
+    Ok((Decoder::new(config, weights)?, language))
+}
+
+/// Shape, weights and language of a file or folder, for programs that share the weights ([`Weights::freeze`]) or change them.
+///
+/// # Errors
+/// Those of [`load`].
+#[track_caller]
+pub fn load_weights(path: impl AsRef<Path>) -> Result<(Config, Weights, Language)> {
+    let path = path.as_ref();
     if path.is_dir() {
         return from_folder(path);
     }

@@ -99,6 +99,12 @@ impl Model {
         let c = &config;
         let (width, head) = (c.width, c.head_width);
         let (wide, narrow) = (c.heads * head, c.kv_heads * head);
+        // A process takes its rows of each of the three.
+        if share.is_none() {
+            weights.join_projections(c)?;
+        }
+        let together = |n: usize| weights.has(&format!("blk.{n}.attn_qkv.weight"));
+        let joined: Vec<bool> = (0..c.layers).map(together).collect();
         let w = &mut weights;
         let embedding = w.matrix("token_embd.weight", c.vocabulary, width)?;
         let one = |norm: Array| match c.norm_adds_one {
@@ -114,9 +120,15 @@ impl Model {
                 let matrix = w.matrix(&name(&format!("{part}.weight")), rows, columns)?;
                 Ok::<_, Error>(Linear { matrix, bias })
             };
-            let queries = parts.of_heads(linear("attn_q", wide, width)?, |s| &s.heads)?;
-            let keys = parts.of_heads(linear("attn_k", narrow, width)?, |s| &s.kv_heads)?;
-            let values = parts.of_heads(linear("attn_v", narrow, width)?, |s| &s.kv_heads)?;
+            let attention = match joined[number] {
+                true => Projections::Together(linear("attn_qkv", wide + 2 * narrow, width)?),
+                false => {
+                    let queries = parts.of_heads(linear("attn_q", wide, width)?, |s| &s.heads)?;
+                    let keys = parts.of_heads(linear("attn_k", narrow, width)?, |s| &s.kv_heads)?;
+                    let values = parts.of_heads(linear("attn_v", narrow, width)?, |s| &s.kv_heads)?;
+                    Projections::new([queries, keys, values])?
+                }
+            };
             let output = linear("attn_output", width, wide)?;
             let output = parts.behind_heads(&name("attn_output.weight"), output)?;
             let mut hidden = |part| w.matrix(&name(part), c.hidden, width);
@@ -125,7 +137,7 @@ impl Model {
             let down = w.matrix(&name("ffn_down.weight"), width, c.hidden)?;
             layers.push(Layer {
                 attention_norm: one(w.vector(&name("attn_norm.weight"), width)?)?,
-                attention: Projections::new([queries, keys, values])?,
+                attention,
                 query_norm: maybe_one(w.optional(&name("attn_q_norm.weight"), head)?)?,
                 key_norm: maybe_one(w.optional(&name("attn_k_norm.weight"), head)?)?,
                 output,

@@ -1,9 +1,11 @@
 //! Keys and values of many sequences in pages that they share.
 
+use super::batch::Batch;
 use super::config::Config;
 use super::model::{Attend, Model};
-use crate::kernels::attention::paged_attention;
-use crate::kernels::rope::paged_rope_and_cache_update;
+use super::options::PageKind;
+use super::store::Store;
+use crate::kernels::rope::rope;
 use crate::{Array, Dtype, Error, Result, ops};
 
 /// The cache of a server: for each layer keys and values in pages of [`SLOTS`] tokens.
@@ -11,139 +13,48 @@ use crate::{Array, Dtype, Error, Result, ops};
 /// Which page belongs to whom is told by the tables of a [`Batch`], which [`Pages`](super::Pages) keeps.
 #[derive(Debug)]
 pub struct PagedCache {
-    /// Keys and values of each layer: (pages, slots, kv_heads, width of a head).
-    layers: Vec<[Array; 2]>,
+    layers: Vec<Store>,
     /// Cosines and sines, of layers that see all and of layers with a window.
     tables: [[Array; 2]; 2],
     config: Config,
     pages: usize,
     dtype: Dtype,
+    kind: PageKind,
 }
 
 /// Tokens of a page.
 pub const SLOTS: usize = 16;
 
-/// Where the tokens of one computation stand.
-#[derive(Debug)]
-pub struct Batch {
-    /// The position of each token in its sequence, (T,).
-    positions: Array,
-    /// The pages of each token's sequence, (T, pages), -1 where there is none.
-    table: Array,
-    /// Neighbouring tokens of one sequence, whose attention reads keys and values together: the first one and their number. A token
-    /// that is alone is a part of one; all tokens are, in order.
-    runs: Vec<Run>,
-}
-
-/// Tokens whose attention is one call.
-#[derive(Debug)]
-struct Run {
-    rows: std::ops::Range<i32>,
-    /// The pages of each sequence, and how many of its tokens are seen: one row, or one for each token.
-    table: Array,
-    lengths: Array,
-    /// Whether they are neighbours in one sequence, in place of one token each of several.
-    of_one: bool,
-}
-
-impl Batch {
-    /// From the position of each token and the pages of its sequence.
-    ///
-    /// # Errors
-    /// [`Error::Argument`] where a position lies behind the last page, or there is no token.
-    #[track_caller]
-    pub fn new(tokens: &[(usize, &[u32])]) -> Result<Self> {
-        let widest = tokens.iter().map(|(_, pages)| pages.len()).max();
-        let Some(widest) = widest else {
-            return Err(Error::argument("tokens", "at least one", 0));
-        };
-        let mut table = vec![-1i32; tokens.len() * widest.max(1)];
-        let mut positions = Vec::with_capacity(tokens.len());
-        for (row, (position, pages)) in table.chunks_mut(widest.max(1)).zip(tokens) {
-            if *position >= pages.len() * SLOTS {
-                let room = format!(
-                    "below {}, as there are {} pages",
-                    pages.len() * SLOTS,
-                    pages.len()
-                );
-                return Err(Error::argument("position", room, position));
-            }
-            // A token sees the pages up to its own.
-            for (place, page) in row.iter_mut().zip(&pages[..=position / SLOTS]) {
-                *place = *page as i32;
-            }
-            positions.push(*position as i64);
-        }
-        let count = tokens.len();
-        let lengths: Vec<i32> = positions.iter().map(|p| *p as i32 + 1).collect();
-        let widest = widest.max(1);
-        let mut runs = Vec::new();
-        for (rows, of_one) in runs_of(tokens) {
-            // Of neighbours the last one sees the most.
-            let told = if of_one {
-                rows.end - 1..rows.end
-            } else {
-                rows.clone()
-            };
-            let part = &table[told.start * widest..told.end * widest];
-            runs.push(Run {
-                table: Array::from_slice(part, (told.len(), widest))?,
-                lengths: Array::from_slice(&lengths[told.clone()], told.len())?,
-                rows: rows.start as i32..rows.end as i32,
-                of_one,
-            });
-        }
-        Ok(Batch {
-            runs,
-            table: Array::from_slice(&table, (count, widest))?,
-            positions: Array::from_slice(&positions, count)?,
-        })
-    }
-}
-
-/// Neighbouring tokens of one sequence (true), and between them those of others (false).
-fn runs_of(tokens: &[(usize, &[u32])]) -> Vec<(std::ops::Range<usize>, bool)> {
-    let follows = |i: usize| {
-        let ((before, pages), (position, same)) = (tokens[i - 1], tokens[i]);
-        position == before + 1 && pages == same
-    };
-    let mut runs: Vec<(std::ops::Range<usize>, bool)> = Vec::new();
-    let mut at = 0;
-    while at < tokens.len() {
-        let more = (at + 1..tokens.len()).take_while(|&i| follows(i)).count();
-        let of_one = more > 0;
-        match runs.last_mut() {
-            Some((rows, false)) if !of_one => rows.end = at + 1,
-            _ => runs.push((at..at + 1 + more, of_one)),
-        }
-        at += 1 + more;
-    }
-    runs
-}
-
 impl PagedCache {
-    /// A cache with a few pages for sequences of at most `longest` tokens. It grows with [`reserve`](Self::reserve).
+    /// A cache with no page yet for sequences of at most `longest` tokens. It grows with [`reserve`](Self::reserve).
     ///
     /// # Errors
     /// [`Error::Memory`] and what the operations fail with.
     #[track_caller]
     pub fn new(model: &Model, longest: usize) -> Result<Self> {
+        PagedCache::of(model, longest, PageKind::Floats)
+    }
+
+    /// One whose pages hold keys and values in another form.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new); [`Error::Argument`] where pages of few bits do not fit the width of the model's heads.
+    #[track_caller]
+    pub fn of(model: &Model, longest: usize, kind: PageKind) -> Result<Self> {
         let config = model.config().clone();
         let positions = longest.min(config.context as usize) as i32;
         let tables = [
             model.angles(false).tables(positions)?,
             model.angles(true).tables(positions)?,
         ];
-        let empty = Array::zeros(
-            (0, SLOTS as i32, config.kv_heads, config.head_width),
-            model.dtype(),
-        )?;
+        let empty = Store::empty(kind, config.kv_heads, config.head_width, model.dtype())?;
         Ok(PagedCache {
-            layers: vec![[empty.clone(), empty]; config.layers],
+            layers: vec![empty; config.layers],
             tables,
             config,
             pages: 0,
             dtype: model.dtype(),
+            kind,
         })
     }
 
@@ -152,10 +63,16 @@ impl PagedCache {
         self.pages
     }
 
+    /// The form of keys and values.
+    pub fn kind(&self) -> PageKind {
+        self.kind
+    }
+
     /// Bytes of a page, all layers together.
     pub fn page_bytes(&self) -> usize {
         let c = &self.config;
-        2 * c.layers * SLOTS * (c.kv_heads * c.head_width) as usize * self.dtype.size()
+        let row = Store::row_bytes(self.kind, c.head_width as usize, self.dtype);
+        2 * c.layers * SLOTS * c.kv_heads as usize * row
     }
 
     /// Makes room for at least `pages` pages; what is in the others stays. **Evaluates** the cache.
@@ -167,15 +84,9 @@ impl PagedCache {
         if pages <= self.pages {
             return Ok(());
         }
-        let c = &self.config;
         let more = (pages - self.pages) as i32;
-        let shape = (more, SLOTS as i32, c.kv_heads, c.head_width);
         for layer in &mut self.layers {
-            for cache in layer {
-                let room = Array::zeros(shape, self.dtype)?;
-                *cache = ops::concatenate([&*cache, &room], 0)?;
-                cache.eval()?;
-            }
+            layer.grow(more)?;
         }
         self.pages = pages;
         Ok(())
@@ -183,12 +94,16 @@ impl PagedCache {
 
     /// All keys and values, to evaluate them with the results of a computation.
     pub fn arrays(&self) -> impl Iterator<Item = &Array> {
-        self.layers.iter().flatten()
+        self.layers.iter().flat_map(Store::arrays)
     }
 
     /// The cache as the attention of the tokens of `batch`.
     pub fn with<'a>(&'a mut self, batch: &'a Batch) -> PagedAttend<'a> {
-        PagedAttend { cache: self, batch }
+        PagedAttend {
+            cache: self,
+            batch,
+            angles: [const { None }; 2],
+        }
     }
 }
 
@@ -197,6 +112,33 @@ impl PagedCache {
 pub struct PagedAttend<'a> {
     cache: &'a mut PagedCache,
     batch: &'a Batch,
+    /// Cosines and sines of the tokens, once they were asked for.
+    angles: [Option<[Array; 2]>; 2],
+}
+
+impl PagedAttend<'_> {
+    /// Cosines and sines of the tokens in layers of a kind, (T, pairs).
+    #[track_caller]
+    fn angles(&mut self, window: bool) -> Result<[Array; 2]> {
+        let which = usize::from(window);
+        if let Some(known) = &self.angles[which] {
+            return Ok(known.clone());
+        }
+        let [cos, sin] = &self.cache.tables[which];
+        let (batch, rows) = (self.batch, cos.shape()[0] as usize);
+        if batch.highest >= rows {
+            let expected = format_args!("below {rows}, as long as the cache's sequences are");
+            return Err(Error::argument("position", expected, batch.highest));
+        }
+        if batch.last_page as usize >= self.cache.pages {
+            let expected = format_args!("below {}, which are reserved", self.cache.pages);
+            return Err(Error::argument("page", expected, batch.last_page));
+        }
+        let of = |table: &Array| table.take(&batch.positions, 0);
+        let own = [of(cos)?, of(sin)?];
+        self.angles[which] = Some(own.clone());
+        Ok(own)
+    }
 }
 
 impl Attend for PagedAttend<'_> {
@@ -208,66 +150,28 @@ impl Attend for PagedAttend<'_> {
         keys: Array,
         values: Array,
     ) -> Result<Array> {
-        let PagedAttend { cache, batch } = self;
+        let window = self.cache.config.window_of(layer);
+        let [cos, sin] = self.angles(window.is_some())?;
+        let PagedAttend { cache, batch, .. } = self;
         let c = &cache.config;
-        let window = c.window_of(layer);
-        let [cos, sin] = &cache.tables[usize::from(window.is_some())];
-        let [k_cache, v_cache] = &cache.layers[layer];
-        let update = paged_rope_and_cache_update(
-            queries,
-            &keys,
-            &values,
-            cos,
-            sin,
-            k_cache,
-            v_cache,
-            &batch.positions,
-            &batch.table,
-        );
-        let update = update.traditional(c.rope_neighbours).dims(c.rope_dims);
-        let [queries, k, v] = update.call()?;
+        // Tokens are the positions of the tables' rows.
+        let turned = |x: &Array| {
+            rope(x, &cos, &sin)
+                .gqa(c.kv_heads)
+                .traditional(c.rope_neighbours)
+                .dims(c.rope_dims)
+                .call()
+        };
+        let (queries, keys) = (turned(queries)?, turned(&keys)?);
+        let store = &mut cache.layers[layer];
+        store.write(&batch.slots, &keys, &values)?;
         let mut parts = Vec::with_capacity(batch.runs.len());
         for run in &batch.runs {
-            parts.push(run.attention(&queries, [&k, &v], window, c.attention_scale)?);
+            parts.push(run.attention(&queries, store.caches(), window, c.attention_scale)?);
         }
-        let y = match &parts[..] {
-            [one] => one.clone(),
-            several => ops::concatenate(several, 0)?,
-        };
-        // The arrays that were here go, so that the new ones may take their memory.
-        cache.layers[layer] = [k, v];
-        Ok(y)
-    }
-}
-
-impl Run {
-    /// Attention of its tokens among `queries` (T, heads, width of a head), in the shape of those.
-    #[track_caller]
-    fn attention(
-        &self,
-        queries: &Array,
-        [keys, values]: [&Array; 2],
-        window: Option<i32>,
-        scale: f32,
-    ) -> Result<Array> {
-        let whole = self.rows == (0..queries.shape()[0]);
-        let own = match whole {
-            true => queries.clone(),
-            false => queries.index(self.rows.clone())?,
-        };
-        let own = match self.of_one {
-            // (1, heads, tokens, width).
-            true => own.expand_dims(0)?.transpose([0, 2, 1, 3])?,
-            false => own,
-        };
-        let mut call = paged_attention(&own, keys, values, &self.table, &self.lengths);
-        if let Some(window) = window {
-            call = call.window(window);
+        match &parts[..] {
+            [one] => Ok(one.clone()),
+            several => ops::concatenate(several, 0),
         }
-        if !self.of_one {
-            return call.scale(scale).call();
-        }
-        let y = call.causal().scale(scale).call()?;
-        y.transpose([0, 2, 1, 3])?.squeeze(0)
     }
 }

@@ -43,6 +43,11 @@ impl Angles {
         Ok([table(f64::cos)?, table(f64::sin)?])
     }
 
+    /// The angles.
+    pub(super) fn to_vec(&self) -> Vec<f32> {
+        self.0.iter().map(|a| *a as f32).collect()
+    }
+
     /// The reciprocals, as [`fast::rope`](crate::fast::rope()) takes them.
     #[track_caller]
     pub(super) fn periods(&self) -> Result<Array> {

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::config::Config;
 use super::matrix::Matrix;
 use crate::io::{GgufValue, load_gguf_raw, load_safetensors};
-use crate::{Array, Dtype, Error, Result};
+use crate::{Array, Dtype, Error, Result, ops};
 
 /// Named matrices and vectors; names are those of GGUF files, such as `blk.0.attn_q.weight`.
 #[derive(Debug, Default)]
@@ -67,6 +68,61 @@ impl Weights {
         }
     }
 
+    /// From matrices, named as in GGUF files.
+    pub(super) fn from_matrices(matrices: BTreeMap<String, Matrix>) -> Self {
+        Weights { matrices }
+    }
+
+    /// All of them.
+    pub(super) fn into_matrices(self) -> BTreeMap<String, Matrix> {
+        self.matrices
+    }
+
+    /// Puts the matrices of queries, keys and values of each layer into one, `attn_qkv`, and their biases, too, where they are packed in
+    /// the same way. Does nothing where that was done.
+    #[track_caller]
+    pub(super) fn join_projections(&mut self, config: &Config) -> Result<()> {
+        for number in 0..config.layers {
+            let names =
+                |kind: &str| ["q", "k", "v"].map(|part| format!("blk.{number}.attn_{part}.{kind}"));
+            let all = |names: &[String; 3]| names.iter().map(|n| self.matrices.get(n)).collect();
+            let (weights, biases) = (names("weight"), names("bias"));
+            let Some(matrices): Option<Vec<&Matrix>> = all(&weights) else {
+                continue;
+            };
+            let (wide, narrow) = (config.heads, config.kv_heads);
+            let rows = [wide, narrow, narrow].map(|heads| heads * config.head_width);
+            let fits = |(m, rows): (&&Matrix, i32)| m.shape() == [rows, config.width];
+            if !matrices.iter().zip(rows).all(fits) {
+                continue; // Refused where they are taken one by one.
+            }
+            let found = biases.iter().filter(|n| self.has(n)).count();
+            let bias: Option<Vec<&Matrix>> = all(&biases);
+            if found != 0 && bias.is_none() {
+                continue;
+            }
+            let Some(whole) = Matrix::stacked(&matrices)? else {
+                continue;
+            };
+            let bias = match bias {
+                None => None,
+                Some(parts) => match joined(&parts)? {
+                    Some(bias) => Some(bias),
+                    None => continue,
+                },
+            };
+            for name in weights.iter().chain(&biases) {
+                self.matrices.remove(name);
+            }
+            let name = |kind: &str| format!("blk.{number}.attn_qkv.{kind}");
+            self.matrices.insert(name("weight"), whole);
+            if let Some(bias) = bias {
+                self.matrices.insert(name("bias"), Matrix::Dense(bias));
+            }
+        }
+        Ok(())
+    }
+
     /// Whether there is an array of this name.
     pub(super) fn has(&self, name: &str) -> bool {
         self.matrices.contains_key(name)
@@ -115,6 +171,19 @@ impl Weights {
         }
         Ok(Some(vector.astype(Dtype::Float32)?))
     }
+}
+
+/// Vectors one after the other, in float32; none where one is packed.
+#[track_caller]
+fn joined(parts: &[&Matrix]) -> Result<Option<Array>> {
+    let mut all = Vec::new();
+    for part in parts {
+        let Matrix::Dense(vector) = part else {
+            return Ok(None);
+        };
+        all.push(vector.astype(Dtype::Float32)?);
+    }
+    ops::concatenate(&all, 0).map(Some)
 }
 
 /// The name in GGUF files of an array with the name of a transformers model; none for what is not needed.

@@ -4,6 +4,7 @@ use super::init::Init;
 use super::lora::Lora;
 use super::module::{Module, Node, Visit, VisitMut};
 use super::param::Param;
+use super::products::product_and_bias;
 use super::weight::Weight;
 use crate::ops::{Quantization, Quantized};
 use crate::{Array, Error, Result};
@@ -87,9 +88,8 @@ impl Linear {
     #[track_caller]
     pub fn forward(&self, x: &Array) -> Result<Array> {
         let mut y = match (&self.weight, &self.bias) {
-            // One operation, which adds the bias before it rounds.
             (Weight::Dense(weight), Some(bias)) if x.dtype() == weight.dtype() => {
-                bias.addmm(x, &weight.transpose(..)?, 1.0, 1.0)?
+                product_and_bias(x, weight, bias)?
             }
             (weight, Some(bias)) => weight.product(x)?.add(&**bias)?,
             (weight, None) => weight.product(x)?,

@@ -5,6 +5,7 @@ use super::init::Init;
 use super::linear::Linear;
 use super::module::{Module, Node, Visit, VisitMut};
 use super::param::Param;
+use super::products::product;
 use super::weight::Weight;
 use crate::{Array, Dtype, Error, Result};
 
@@ -57,8 +58,8 @@ impl Lora {
     /// [`Error::Shape`] for rows of another width.
     #[track_caller]
     pub fn forward(&self, x: &Array) -> Result<Array> {
-        let low = x.astype(self.a.dtype())?.matmul(&self.a.transpose(..)?)?;
-        low.matmul(&self.b.transpose(..)?)?.multiply(self.scale)
+        let low = product(&x.astype(self.a.dtype())?, &self.a)?;
+        product(&low, &self.b)?.multiply(self.scale)
     }
 
     /// Gives each linear layer whose name `chosen` accepts one of its own, and freezes all else. Gives the number of layers.

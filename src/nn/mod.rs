@@ -83,6 +83,7 @@ mod moe;
 mod norm;
 mod paged;
 mod param;
+mod products;
 mod rope;
 mod sequential;
 mod sharded;

@@ -3,8 +3,11 @@
 use super::init::Init;
 use super::module::{Module, Node, Visit, VisitMut};
 use super::param::Param;
+use super::products;
+use crate::io::GgufType;
+use crate::kernels::quant::{QuantizedWeight, gather_quantized_matmul, quantized_matmul};
 use crate::ops::{Pick, Quantization, Quantized};
-use crate::{Array, Error, Result};
+use crate::{Array, Dtype, Error, Result};
 
 /// A matrix of weights, or a stack of them: (..., outputs, inputs).
 ///
@@ -29,6 +32,13 @@ pub enum Weight {
     Dense(Param),
     /// A few bits each, with a scale for each group of a row.
     Quantized(Quantized),
+    /// Blocks as they lie in a GGUF file: uint8, (..., outputs, bytes of a row).
+    Blocks {
+        /// How numbers became bits.
+        kind: GgufType,
+        /// The bytes.
+        blocks: Array,
+    },
 }
 
 impl Weight {
@@ -58,12 +68,20 @@ impl Weight {
                 }
                 shape
             }
+            Weight::Blocks { kind, blocks } => {
+                let mut shape = blocks.shape().to_vec();
+                if let Some(last) = shape.last_mut() {
+                    let elements = i64::from(*last) / kind.block_bytes().max(1) as i64;
+                    *last = (elements * kind.block_elements() as i64) as i32;
+                }
+                shape
+            }
         }
     }
 
     /// Whether it is quantized.
     pub fn is_quantized(&self) -> bool {
-        matches!(self, Weight::Quantized(_))
+        !matches!(self, Weight::Dense(_))
     }
 
     /// `x W^T`: rows of (..., inputs) become rows of (..., outputs).
@@ -73,8 +91,14 @@ impl Weight {
     #[track_caller]
     pub fn product(&self, x: &Array) -> Result<Array> {
         match self {
-            Weight::Dense(weight) => x.matmul(&weight.swapaxes(-1, -2)?),
-            Weight::Quantized(quantized) => x.quantized_matmul(quantized, true),
+            Weight::Dense(weight) => products::product(x, weight),
+            Weight::Quantized(quantized) => match by_kernels(x, quantized) {
+                Some(packed) => quantized_matmul(x, &packed).call(),
+                None => x.quantized_matmul(quantized, true),
+            },
+            Weight::Blocks { kind, blocks } => {
+                quantized_matmul(x, &QuantizedWeight::gguf(*kind, blocks)?).call()
+            }
         }
     }
 
@@ -111,6 +135,13 @@ impl Weight {
                     _ => picked.dequantize(),
                 }
             }
+            Weight::Blocks { kind, blocks } => {
+                let rows = blocks.take(numbers, 0)?;
+                match numbers.ndim() {
+                    0 => unpacked(*kind, &rows.expand_dims(0)?)?.squeeze(0),
+                    _ => unpacked(*kind, &rows),
+                }
+            }
         }
     }
 
@@ -139,6 +170,10 @@ impl Weight {
         let product = match self {
             Weight::Dense(weight) => rows.gather_mm(&weight.swapaxes(-1, -2)?, pick)?,
             Weight::Quantized(quantized) => rows.gather_qmm(quantized, pick, true)?,
+            Weight::Blocks { kind, blocks } => {
+                let packed = QuantizedWeight::gguf(*kind, blocks)?;
+                return gather_quantized_matmul(x, &packed, picks).call();
+            }
         };
         product.squeeze(1)
     }
@@ -152,6 +187,7 @@ impl Weight {
         match self {
             Weight::Dense(weight) => Ok((**weight).clone()),
             Weight::Quantized(quantized) => quantized.dequantize(),
+            Weight::Blocks { kind, blocks } => unpacked(*kind, blocks),
         }
     }
 
@@ -171,6 +207,21 @@ impl Weight {
         *self = Weight::Quantized(weight.quantize(quantization)?);
         Ok(true)
     }
+}
+
+/// What the catalog's product takes, where it is the one to take and gives the dtype that MLX's would.
+fn by_kernels(x: &Array, quantized: &Quantized) -> Option<QuantizedWeight> {
+    let kept = x.dtype() == Dtype::Float32 || x.dtype() == quantized.scales.dtype();
+    match kept && x.ndim() >= 1 && quantized.weight.ndim() == 2 && products::by_kernels(&[x]) {
+        true => QuantizedWeight::new(quantized).ok(),
+        false => None,
+    }
+}
+
+/// The numbers of blocks, float32.
+#[track_caller]
+fn unpacked(kind: GgufType, blocks: &Array) -> Result<Array> {
+    QuantizedWeight::gguf(kind, blocks)?.dequantize(Dtype::Float32)
 }
 
 impl From<Array> for Weight {
@@ -199,6 +250,7 @@ impl Module for Weight {
                     to.buffer("global_scale", scale);
                 }
             }
+            Weight::Blocks { blocks, .. } => to.buffer("weight", blocks),
         }
     }
 
@@ -216,6 +268,7 @@ impl Module for Weight {
                     to.buffer("global_scale", scale);
                 }
             }
+            Weight::Blocks { blocks, .. } => to.buffer("weight", blocks),
         }
     }
 }

@@ -1,11 +1,13 @@
-//! Adam and AdamW, by one kernel for a large parameter or four small ones.
+//! Adam and AdamW, by one kernel for a large parameter, and one for all small ones together (on a GPU, four of them).
 
 use std::collections::BTreeMap;
 
+use super::flat::{self, Flats};
 use super::num::Num;
 use super::optimizer::Optimizer;
 use super::rule::{Changed, Item, Rule, Step};
 use super::zeros_like;
+use crate::codegen::blocks::as_on_gpu;
 use crate::kernels::optimizers::adamw_step;
 use crate::kernels::optimizers::many::{FOUR, Numbers, adamw_four, is_small};
 use crate::{Array, Dtype, Result};
@@ -60,23 +62,46 @@ impl AdamWRule {
         }
     }
 
-    /// Small arrays by four, the others one by one.
+    /// Small arrays together, the others one by one.
     #[track_caller]
-    fn steps(&self, items: &[(&str, Item<'_>)], step: &Step) -> Result<Vec<Changed>> {
-        let (Num::Known(rate), Num::Known(number)) = (&step.rate, &step.number) else {
-            return items
-                .iter()
-                .map(|(_, item)| self.step(item, step))
-                .collect();
-        };
-        let (mut together, mut alone) = fours(items);
-        if !self.is_plain(*rate) {
-            // One by one they are checked.
-            alone.extend(together.drain(..).flatten());
-        }
+    fn steps(
+        &self,
+        items: &[(&str, Item<'_>)],
+        step: &Step,
+        flats: &mut Flats,
+    ) -> Result<Vec<Changed>> {
         let mut changed: Vec<Option<Changed>> = items.iter().map(|_| None).collect();
-        for i in alone {
-            changed[i] = Some(self.step(&items[i].1, step)?);
+        for those in flat::small(items, [&step.rate, &step.number]) {
+            let some: Vec<&Item<'_>> = those.iter().map(|&i| &items[i].1).collect();
+            let one = |[p, g, m, v]: [&Array; 4]| self.call(p, g, [m, v], step);
+            let results = flats.change(&some, &one)?;
+            for (i, [value, m, v]) in those.into_iter().zip(results) {
+                changed[i] = Some((value, vec![m, v]));
+            }
+        }
+        self.by_four(items, step, &mut changed)?;
+        for ((_, item), changed) in items.iter().zip(&mut changed) {
+            if changed.is_none() {
+                *changed = Some(self.step(item, step)?);
+            }
+        }
+        Ok(changed.into_iter().flatten().collect())
+    }
+
+    /// On a GPU, where putting arrays together is a launch for each, a kernel takes four at once.
+    #[track_caller]
+    fn by_four(
+        &self,
+        items: &[(&str, Item<'_>)],
+        step: &Step,
+        changed: &mut [Option<Changed>],
+    ) -> Result<()> {
+        let (Num::Known(rate), Num::Known(number)) = (&step.rate, &step.number) else {
+            return Ok(());
+        };
+        // One by one they are checked.
+        if !as_on_gpu(crate::stream::current().gpu) || !self.is_plain(*rate) {
+            return Ok(());
         }
         let numbers = Numbers {
             rate: *rate,
@@ -85,7 +110,7 @@ impl AdamWRule {
             eps: self.eps,
             decay: self.decay,
         };
-        for four in together {
+        for four in fours(items, changed) {
             let arrays = four.map(|i| {
                 let item = &items[i].1;
                 [item.value, item.grad, &item.kept[0], &item.kept[1]]
@@ -94,7 +119,7 @@ impl AdamWRule {
                 changed[i] = Some((value, vec![m, v]));
             }
         }
-        Ok(changed.into_iter().flatten().collect())
+        Ok(())
     }
 
     /// Whether all numbers are such as [`adamw_step`] takes.
@@ -113,44 +138,29 @@ impl AdamWRule {
                 item.kept.len(),
             ));
         };
-        let call = adamw_step(
-            item.value,
-            item.grad,
-            m,
-            v,
-            step.rate.scalar(),
-            step.number.scalar(),
-        );
-        let call = call.beta1(self.betas.0).beta2(self.betas.1);
-        let [value, m, v] = call.eps(self.eps).wd(self.decay).call()?;
+        let [value, m, v] = self.call(item.value, item.grad, [m, v], step)?;
         Ok((value, vec![m, v]))
+    }
+
+    #[track_caller]
+    fn call(&self, p: &Array, g: &Array, [m, v]: [&Array; 2], step: &Step) -> Result<[Array; 3]> {
+        let call = adamw_step(p, g, m, v, step.rate.scalar(), step.number.scalar());
+        let call = call.beta1(self.betas.0).beta2(self.betas.1);
+        call.eps(self.eps).wd(self.decay).call()
     }
 }
 
-/// What of a step can share a launch, in fours of like dtypes; the numbers of the others.
-fn fours(items: &[(&str, Item<'_>)]) -> (Vec<[usize; FOUR]>, Vec<usize>) {
+/// What of a step can share a launch, in fours of like dtypes.
+fn fours(items: &[(&str, Item<'_>)], changed: &[Option<Changed>]) -> Vec<[usize; FOUR]> {
     let mut like: BTreeMap<(Dtype, Dtype), Vec<usize>> = BTreeMap::new();
-    let mut alone = Vec::new();
     for (i, (_, item)) in items.iter().enumerate() {
-        // What a run with another module left may have other shapes: alone it is refused.
-        let moment = |a: &Array| a.dtype() == Dtype::Float32 && a.shape() == item.value.shape();
-        let moments = item.kept.len() == 2 && item.kept.iter().all(moment);
-        let dtypes = (item.value.dtype(), item.grad.dtype());
-        let floats = [Dtype::Float32, Dtype::Float16, Dtype::Bfloat16];
-        let known = floats.contains(&dtypes.0) && floats.contains(&dtypes.1);
-        let plain = !item.value.is_tracer() && !item.grad.is_tracer();
-        match is_small(item.value.size()) && moments && known && plain {
-            true => like.entry(dtypes).or_default().push(i),
-            false => alone.push(i),
+        if is_small(item.value.size()) && flat::is_plain(item) && changed[i].is_none() {
+            let dtypes = (item.value.dtype(), item.grad.dtype());
+            like.entry(dtypes).or_default().push(i);
         }
     }
-    let mut together = Vec::new();
-    for all in like.into_values() {
-        let chunks = all.chunks_exact(FOUR);
-        alone.extend(chunks.remainder());
-        together.extend(chunks.filter_map(|c| <[usize; FOUR]>::try_from(c).ok()));
-    }
-    (together, alone)
+    let chunks = like.values().flat_map(|all| all.chunks_exact(FOUR));
+    chunks.filter_map(|c| c.try_into().ok()).collect()
 }
 
 impl Optimizer<AdamWRule> {
@@ -210,8 +220,13 @@ impl Rule for AdamWRule {
         self.step(item, step)
     }
 
-    fn change_all(&self, items: &[(&str, Item<'_>)], step: &Step) -> Result<Vec<Changed>> {
-        self.steps(items, step)
+    fn change_all(
+        &self,
+        items: &[(&str, Item<'_>)],
+        step: &Step,
+        flats: &mut Flats,
+    ) -> Result<Vec<Changed>> {
+        self.steps(items, step, flats)
     }
 }
 
@@ -228,7 +243,12 @@ impl Rule for AdamRule {
         self.0.step(item, step)
     }
 
-    fn change_all(&self, items: &[(&str, Item<'_>)], step: &Step) -> Result<Vec<Changed>> {
-        self.0.steps(items, step)
+    fn change_all(
+        &self,
+        items: &[(&str, Item<'_>)],
+        step: &Step,
+        flats: &mut Flats,
+    ) -> Result<Vec<Changed>> {
+        self.0.steps(items, step, flats)
     }
 }

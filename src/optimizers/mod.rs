@@ -29,6 +29,7 @@
 
 mod adafactor;
 mod adam;
+mod flat;
 mod lion;
 mod muon;
 mod num;
@@ -39,6 +40,7 @@ mod sgd;
 
 pub use self::adafactor::{Adafactor, AdafactorRule};
 pub use self::adam::{Adam, AdamRule, AdamW, AdamWRule};
+pub use self::flat::Flats;
 pub use self::lion::{Lion, LionRule};
 pub use self::muon::{Muon, MuonRule};
 pub use self::optimizer::Optimizer;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 
+use super::flat::Flats;
 use super::num::Num;
 use super::rule::{Item, Rule, Step};
 use super::schedule::{Schedule, constant};
@@ -23,6 +24,8 @@ pub struct Optimizer<R> {
     groups: Vec<Group<R>>,
     counter: Counter,
     kept: BTreeMap<String, Kept>,
+    /// By the number of the group.
+    flats: BTreeMap<usize, Flats>,
 }
 
 /// Settings of their own for some parameters.
@@ -53,6 +56,7 @@ impl<R: Rule> Optimizer<R> {
             groups: Vec::new(),
             counter: Counter::default(),
             kept: BTreeMap::new(),
+            flats: BTreeMap::new(),
         }
     }
 
@@ -196,7 +200,9 @@ impl<R: Rule> Optimizer<R> {
                 number: before.plus(1.0)?,
                 rate: schedule.at(&before)?.times(rate)?,
             };
-            for ((name, _), (value, arrays)) in items.iter().zip(rule.change_all(&items, &step)?) {
+            let flats = self.flats.entry(group).or_default();
+            let changed = rule.change_all(&items, &step, flats)?;
+            for ((name, _), (value, arrays)) in items.iter().zip(changed) {
                 new.insert((*name).to_owned(), value);
                 kept.push((name, arrays));
             }
@@ -234,6 +240,7 @@ impl<R: Rule> Optimizer<R> {
         };
         let mut fresh = self.clone();
         fresh.kept.clear();
+        fresh.flats.clear();
         fresh.prepare(model)?;
         fresh.load_arrays(&state)?;
         fresh.counter.count = step.astype(crate::Dtype::Uint64)?.item::<u64>()?;

@@ -1,5 +1,6 @@
 //! What one optimizer does with one parameter.
 
+use super::flat::Flats;
 use super::num::Num;
 use crate::{Array, Result};
 
@@ -43,7 +44,13 @@ pub trait Rule: Clone + 'static {
     ///
     /// # Errors
     /// What the operations fail with.
-    fn change_all(&self, items: &[(&str, Item<'_>)], step: &Step) -> Result<Vec<Changed>> {
+    fn change_all(
+        &self,
+        items: &[(&str, Item<'_>)],
+        step: &Step,
+        flats: &mut Flats,
+    ) -> Result<Vec<Changed>> {
+        let _ = flats;
         let all = items.iter();
         all.map(|(name, item)| self.change(name, item, step))
             .collect()

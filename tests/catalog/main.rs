@@ -16,6 +16,7 @@ mod defects;
 mod derivatives;
 mod docs;
 mod dropout;
+mod encoded;
 mod errors;
 mod extremes;
 mod flash;

@@ -36,8 +36,8 @@ const fn together(modules: &'static [&'static str]) -> Layer {
 /// All top-level modules, the highest first.
 const LAYERS: &[Layer] = &[
     apart(&["optimizers"]),
-    apart(&["nn"]),
     apart(&["llm"]),
+    apart(&["nn"]),
     apart(&["kernels", "bench"]),
     apart(&["api"]),
     apart(&["autograd", "autotune", "testing", "profile", "worker"]),

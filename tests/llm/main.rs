@@ -3,6 +3,8 @@
 mod batches;
 #[path = "../common/mod.rs"]
 mod common;
+mod decoder;
+mod few_bits;
 mod forward;
 mod pages;
 mod real;

@@ -35,7 +35,17 @@ pub fn tokens() -> Vec<String> {
 }
 
 /// Writes a model of this architecture, with weights from standard normal numbers.
-pub fn write(path: &Path, architecture: &str, mut normal: impl FnMut() -> f32) -> Result<()> {
+pub fn write(path: &Path, architecture: &str, normal: impl FnMut() -> f32) -> Result<()> {
+    write_heads(path, architecture, HEAD, normal)
+}
+
+/// One whose heads have `head` numbers.
+pub fn write_heads(
+    path: &Path,
+    architecture: &str,
+    head: i32,
+    mut normal: impl FnMut() -> f32,
+) -> Result<()> {
     let vocabulary = tokens();
     let gemma = architecture == "gemma3";
     let count = vocabulary.len() as i32;
@@ -53,8 +63,8 @@ pub fn write(path: &Path, architecture: &str, mut normal: impl FnMut() -> f32) -
         ("feed_forward_length", HIDDEN),
         ("attention.head_count", HEADS),
         ("attention.head_count_kv", KV_HEADS),
-        ("attention.key_length", HEAD),
-        ("rope.dimension_count", HEAD),
+        ("attention.key_length", head),
+        ("rope.dimension_count", head),
     ] {
         say(&format!("{architecture}.{name}"), whole(n)?);
     }
@@ -103,7 +113,7 @@ pub fn write(path: &Path, architecture: &str, mut normal: impl FnMut() -> f32) -
     };
     put("token_embd.weight".into(), &[count, WIDTH], 1.0, 0.0)?;
     put("output_norm.weight".into(), &[WIDTH], 0.1, 1.0)?;
-    let (wide, narrow) = (HEADS * HEAD, KV_HEADS * HEAD);
+    let (wide, narrow) = (HEADS * head, KV_HEADS * head);
     for layer in 0..LAYERS {
         let name = |part: &str| format!("blk.{layer}.{part}.weight");
         for (part, rows, columns) in [
@@ -123,8 +133,8 @@ pub fn write(path: &Path, architecture: &str, mut normal: impl FnMut() -> f32) -
         put(name("attn_norm"), &[WIDTH], 0.1, 1.0)?;
         put(name("ffn_norm"), &[WIDTH], 0.1, 1.0)?;
         if gemma || architecture == "qwen3" {
-            put(name("attn_q_norm"), &[HEAD], 0.1, 1.0)?;
-            put(name("attn_k_norm"), &[HEAD], 0.1, 1.0)?;
+            put(name("attn_q_norm"), &[head], 0.1, 1.0)?;
+            put(name("attn_k_norm"), &[head], 0.1, 1.0)?;
         }
         if gemma {
             put(name("post_attention_norm"), &[WIDTH], 0.1, 1.0)?;

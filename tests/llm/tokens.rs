@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use zmlx::llm::{self, Config, Limits, Message, Stretch};
+use zmlx::llm::{self, ChatTemplate, Config, Limits, Message, Stretch};
 
 use crate::common::on_worker;
 use crate::{tiny, tiny_model};
@@ -141,4 +141,27 @@ fn what_is_no_model_is_refused() {
         fs::write(&path, &bytes[..bytes.len() / 2]).expect("written");
         assert!(llm::load(&path).is_err());
     });
+}
+
+/// A template that counts for long is stopped, whatever it is: in one loop, in loops within loops, by recursion of a macro.
+#[test]
+fn templates_do_not_run_for_ever() {
+    let conversation = [Message::new("user", "hi")];
+    let many = "{% for a in range(10000) %}{% for b in range(10000) %}{% endfor %}{% endfor %}";
+    let deep = "{% macro again(n) %}{{ again(n) }}{{ again(n) }}{% endmacro %}{{ again(1) }}";
+    for template in [many, deep] {
+        let template = ChatTemplate::new(template, "", "").expect("a template");
+        let refused = template.render(&conversation).unwrap_err();
+        assert!(
+            matches!(refused, zmlx::Error::Argument { .. }),
+            "{refused:?}"
+        );
+        assert!(refused.to_string().contains("`messages`"), "{refused}");
+    }
+    // Long conversations are not stopped: each message may take its steps.
+    let each = "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + ' ' }}{% endfor %}";
+    let template = ChatTemplate::new(each, "", "").expect("a template");
+    let long = vec![Message::new("user", "hi"); 50_000];
+    let text = template.render(&long).expect("a text");
+    assert_eq!(text.len(), 50_000 * "user: hi ".len());
 }

@@ -6,6 +6,7 @@ mod common;
 mod toolkit;
 
 mod attention;
+mod blocks;
 mod grad;
 mod layers;
 mod more_layers;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::body::{Body, to_bytes};
-use axum::extract::{Request, State as Shared};
+use axum::extract::{Path, Request, State as Shared};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -47,15 +47,32 @@ pub async fn models(Shared(state): Shared<Arc<State>>, headers: HeaderMap) -> Re
     if let Err(problem) = allowed(&state, &headers) {
         return problem.into_response();
     }
-    let model = json!({
+    Json(json!({"object": "list", "data": [the_model(&state)]})).into_response()
+}
+
+pub async fn model(
+    Shared(state): Shared<Arc<State>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Response {
+    if let Err(problem) = allowed(&state, &headers) {
+        return problem.into_response();
+    }
+    match id == state.settings.name {
+        true => Json(the_model(&state)).into_response(),
+        false => Problem::new(StatusCode::NOT_FOUND, "there is no such model").into_response(),
+    }
+}
+
+fn the_model(state: &State) -> Value {
+    json!({
         "id": state.settings.name,
         "object": "model",
         "created": state.started,
         "owned_by": "local",
         "context_length": state.model.longest(),
         "vocabulary": state.model.vocabulary(),
-    });
-    Json(json!({"object": "list", "data": [model]})).into_response()
+    })
 }
 
 pub async fn health(Shared(state): Shared<Arc<State>>) -> Response {

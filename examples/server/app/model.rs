@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
-use zmlx::llm::{self, Chosen, Engine, Finish, Id, Language, Limits, Request};
+use zmlx::llm::{self, Chosen, Engine, EngineOptions, Finish, Id, Language, Request};
 use zmlx::worker::Job;
 use zmlx::{Result, Worker};
 
@@ -53,11 +53,12 @@ impl ModelThread {
     ///
     /// # Errors
     /// What loading fails with.
-    pub fn start(path: &Path, limits: Limits) -> Result<(ModelThread, Running)> {
+    pub fn start(path: &Path, options: impl Into<EngineOptions>) -> Result<(ModelThread, Running)> {
         let path = path.to_owned();
+        let options = options.into();
         let (say, told) = std::sync::mpsc::channel();
         let worker = Worker::spawn(move || {
-            let (mut engine, language) = llm::load_with(&path, limits)?.into_parts();
+            let (mut engine, language) = llm::load_with(&path, options)?.into_parts();
             engine.warm_up()?;
             let vocabulary = engine.model().config().vocabulary as usize;
             // The other end waits until this function is over.
@@ -66,7 +67,7 @@ impl ModelThread {
         })?;
         let (language, longest, vocabulary) = told.recv().map_err(zmlx::Error::other)?;
         // Orders that wait for the end of a computation; the engine has a queue of its own.
-        let (orders, inbox) = mpsc::channel(limits.waiting.max(1));
+        let (orders, inbox) = mpsc::channel(options.limits.waiting.max(1));
         let metrics = Arc::new(Metrics::default());
         let job = {
             let metrics = metrics.clone();

@@ -1,6 +1,8 @@
 //! Keys and values as attention over a cache takes them: floats, or codes of 8 and of 4 bits with scales.
 
+use super::encode;
 use crate::kernels::arguments::check_float;
+use crate::transforms::rules::traced;
 use crate::{Array, Dtype, Error, Result, ops};
 
 /// Keys or values as whole numbers, with a scale for each group of neighbours of the last axis: what [`quantize_cache`] makes.
@@ -51,6 +53,9 @@ pub fn quantize_cache(x: &Array, bits: i32, group: i32) -> Result<QuantizedCache
             "`x`: expected a last axis of a multiple of {group}, got shape {shape:?}"
         )));
     };
+    if !crate::stream::current().gpu && !traced(&[x]) {
+        return encode::encode(x, bits, group);
+    }
     let with = |last: &[i32]| [leading, last].concat();
     let groups = x
         .astype(Dtype::Float32)?

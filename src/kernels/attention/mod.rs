@@ -2,6 +2,7 @@
 
 mod cache;
 mod decode;
+mod encode;
 mod few;
 mod few_plan;
 mod flash;

@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 
-use crate::codegen::blocks::as_on_gpu;
 use crate::metal::{Made, build_once};
 use crate::{Array, Dtype, Error, MetalKernel, Result};
 
@@ -20,14 +19,10 @@ pub(crate) struct Numbers {
     pub(crate) decay: f64,
 }
 
-/// Whether a step of this size shares a launch. Below 8 elements an array lies in another address space; from some size on
-/// a launch of its own is better: the host compiler makes no vectors of this kernel, and a GPU has work enough.
+/// Whether a step of this size shares a launch. Below 8 elements an array lies in another address space; from some size on a GPU has
+/// work enough for a launch of its own.
 pub(crate) fn is_small(size: usize) -> bool {
-    let most = match as_on_gpu(crate::stream::current().gpu) {
-        true => 1 << 16,
-        false => 1 << 11,
-    };
-    (8..=most).contains(&size)
+    (8..=1 << 16).contains(&size)
 }
 
 /// [`adamw_step`](super::adamw_step) of four times `p`, `g`, `m`, `v`, checked by the caller: each four of one shape and small, all `p` of

@@ -4,7 +4,8 @@ mod table;
 mod write;
 
 pub(in crate::kernels) use table::TABLE;
-use write::{Place, WRITE, in_place};
+pub(crate) use write::Slots;
+use write::{Place, WRITE};
 
 use super::rotate::{Form, ROTATE};
 use super::{Offset, Rows, check_integers, check_tables, pairs_of};
@@ -184,10 +185,11 @@ impl CacheUpdate<'_> {
             false => turned(&k.astype(Dtype::Float32)?)?,
         };
         let known = self.known(limit)?;
+        let known = known.as_deref().map(Slots::new).transpose()?;
         let write = |cache: &Array, token: &Array| {
             let token = token.astype(cache.dtype())?;
             match &known {
-                Some(slots) if !traced(&[cache, &token]) => in_place(cache, &token, slots),
+                Some(slots) if !traced(&[cache, &token]) => slots.write(cache, &token),
                 _ => WRITE.call1((), &[cache, &token, &place.source()?]),
             }
         };

@@ -1,5 +1,7 @@
 //! Tokens into the slots of a cache: in place where the slots are known, by a copy otherwise.
 
+use std::collections::HashSet;
+
 use crate::kernels::kernel::RowKernel;
 use crate::kernels::op::{Op, reverse_mode};
 use crate::{Array, Dtype, Result};
@@ -25,34 +27,71 @@ impl Place {
     }
 }
 
-/// The cache with tokens in known slots; MLX takes over a cache that nobody else holds.
-#[track_caller]
-pub(super) fn in_place(cache: &Array, token: &Array, slots: &[Option<[i32; 2]>]) -> Result<Array> {
-    // The last of those that belong in a slot.
-    let last = |b: usize| slots[b].is_some() && !slots[b + 1..].contains(&slots[b]);
-    let kept: Vec<i32> = (0..slots.len())
-        .filter(|&b| last(b))
-        .map(|b| b as i32)
-        .collect();
-    if kept.is_empty() || cache.size() == 0 {
-        return Ok(cache.clone());
+/// Slots of tokens that are known when a call is made: block and slot of each token, the same for several caches.
+#[derive(Debug)]
+pub(crate) struct Slots {
+    /// Blocks and slots of the tokens that are written; none where no token is.
+    places: Option<[Array; 2]>,
+    /// The tokens that are written, where those are not all.
+    some: Option<Array>,
+    count: i32,
+}
+
+impl Slots {
+    /// A token without a place is not written, and of several with one place the last one is.
+    #[track_caller]
+    pub(crate) fn new(slots: &[Option<[i32; 2]>]) -> Result<Self> {
+        let mut taken = HashSet::new();
+        let mut kept: Vec<(i32, [i32; 2])> = slots
+            .iter()
+            .enumerate()
+            .rev()
+            .filter_map(|(token, slot)| Some((token as i32, (*slot)?)))
+            .filter(|(_, slot)| taken.insert(*slot))
+            .collect();
+        kept.reverse();
+        let count = kept.len();
+        let axis = |i: usize| {
+            let numbers: Vec<i32> = kept.iter().map(|(_, slot)| slot[i]).collect();
+            Array::from_slice(&numbers, count)
+        };
+        let places = match count {
+            0 => None,
+            _ => Some([axis(0)?, axis(1)?]),
+        };
+        let some = match count == slots.len() {
+            true => None,
+            false => {
+                let tokens: Vec<i32> = kept.iter().map(|(token, _)| *token).collect();
+                Some(Array::from_slice(&tokens, count)?)
+            }
+        };
+        Ok(Slots {
+            places,
+            some,
+            count: count as i32,
+        })
     }
-    let count = kept.len() as i32;
-    let axis = |i: usize| -> Vec<i32> {
-        let those = kept.iter().filter_map(|&b| slots[b as usize]);
-        those.map(|slot| slot[i]).collect()
-    };
-    let token = match kept.len() == slots.len() {
-        true => token.clone(),
-        false => token.take(&Array::from_slice(&kept, count)?, 0)?,
-    };
-    let (blocks, slots) = (axis(0), axis(1));
-    let indices = [
-        Array::from_slice(&blocks, count)?,
-        Array::from_slice(&slots, count)?,
-    ];
-    let token = token.reshape((count, 1, 1, cache.shape()[2], cache.shape()[3]))?;
-    cache.scatter(&indices, &token, [0, 1])
+
+    /// The cache, (blocks, slots, KV, D), with tokens, (B, KV, D), in their slots. MLX takes over a cache that nobody else holds.
+    #[track_caller]
+    pub(crate) fn write(&self, cache: &Array, tokens: &Array) -> Result<Array> {
+        let Some(places) = &self.places else {
+            return Ok(cache.clone());
+        };
+        if cache.size() == 0 {
+            return Ok(cache.clone());
+        }
+        let tokens = match &self.some {
+            None => tokens.clone(),
+            Some(some) => tokens.take(some, 0)?,
+        };
+        let &[_, _, heads, width] = cache.shape() else {
+            return Ok(cache.clone());
+        };
+        let tokens = tokens.reshape((self.count, 1, 1, heads, width))?;
+        cache.scatter(places, &tokens, [0, 1])
+    }
 }
 
 /// Inputs: a cache, (blocks, slots, KV, D), tokens, (B, KV, D), and which of them each slot takes.

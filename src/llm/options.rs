@@ -1,0 +1,96 @@
+//! How an engine is set up.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::schedule::Limits;
+use crate::{Error, Result};
+
+/// The form of keys and values in the pages of a cache.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PageKind {
+    /// Numbers in the model's dtype.
+    #[default]
+    Floats,
+    /// 8 bits each, and a scale for 32 of them: a bit more than a quarter of float32's memory.
+    Int8,
+    /// 4 bits each, and a scale for 32 of them: a sixth of float32's memory.
+    Int4,
+}
+
+impl PageKind {
+    /// Bits of a number, none for floats.
+    pub(super) fn bits(self) -> Option<i32> {
+        match self {
+            PageKind::Floats => None,
+            PageKind::Int8 => Some(8),
+            PageKind::Int4 => Some(4),
+        }
+    }
+}
+
+impl fmt::Display for PageKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            PageKind::Floats => "floats",
+            PageKind::Int8 => "int8",
+            PageKind::Int4 => "int4",
+        })
+    }
+}
+
+impl FromStr for PageKind {
+    type Err = Error;
+
+    #[track_caller]
+    fn from_str(text: &str) -> Result<Self> {
+        let all = [PageKind::Floats, PageKind::Int8, PageKind::Int4];
+        match all.into_iter().find(|kind| kind.to_string() == text) {
+            Some(kind) => Ok(kind),
+            None => Err(Error::argument("pages", "floats, int8 or int4", text)),
+        }
+    }
+}
+
+/// What an [`Engine`](super::Engine) is told at its start; [`Limits`] alone do.
+///
+/// ```
+/// use zmlx::llm::{EngineOptions, Limits, PageKind};
+/// let limits = Limits { pages: 64, ..Limits::default() };
+/// let options = EngineOptions::from(limits).pages(PageKind::Int8).preallocate(true);
+/// assert_eq!((options.limits.pages, options.pages), (64, PageKind::Int8));
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EngineOptions {
+    /// How much is done at once.
+    pub limits: Limits,
+    /// The form of keys and values.
+    pub pages: PageKind,
+    /// Whether all pages have their memory from the start, in place of growing with the texts.
+    pub preallocate: bool,
+}
+
+impl EngineOptions {
+    /// Another form of keys and values. Heads have a multiple of 32 numbers then.
+    pub fn pages(mut self, pages: PageKind) -> Self {
+        self.pages = pages;
+        self
+    }
+
+    /// Whether all pages have their memory from the start.
+    pub fn preallocate(mut self, preallocate: bool) -> Self {
+        self.preallocate = preallocate;
+        self
+    }
+}
+
+impl From<Limits> for EngineOptions {
+    fn from(limits: Limits) -> Self {
+        EngineOptions {
+            limits,
+            ..EngineOptions::default()
+        }
+    }
+}
