@@ -24,10 +24,8 @@ inline void kk_to_q8_0(X x, P out) {
   const float scale = most / 127.0f, factor = scale != 0.0f ? 1.0f / scale : 0.0f;
   kk_put_half(out, scale);
   for (int j = 0; j < 32; ++j) {
-    // Halves away from zero.
-    const float v = float(x[j]) * factor;
-    const float size = metal::floor(metal::abs(v) + 0.5f);
-    out[2 + j] = uchar(int(v < 0.0f ? -size : size) & 255);
+    // Halves away from zero; adding a half first would round what is just below it up.
+    out[2 + j] = uchar(int(metal::round(float(x[j]) * factor)) & 255);
   }
 }
 // From -8 to 7: the largest size becomes -8.

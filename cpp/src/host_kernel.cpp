@@ -35,10 +35,25 @@ struct Level {
 // What one argument of the kernel is made of.
 struct Argument {
   size_t address;
-  uint64_t bytes;
+  // From there on, and in front of it.
+  uint64_t bytes, before;
   // Bytes from one launch to the next, for each level.
   std::vector<int64_t> steps;
 };
+
+// Where the elements of this shape lie, from the first one on, with the strides
+// from number `axis` on: the lowest and the highest.
+std::pair<int64_t, int64_t> reach(
+    const mx::Shape& shape,
+    const mx::Strides& strides,
+    size_t axis) {
+  int64_t low = 0, high = 0;
+  for (size_t i = 0; i < shape.size(); ++i) {
+    int64_t last = std::max(shape[i] - 1, 0) * strides[axis + i];
+    (last < 0 ? low : high) += last;
+  }
+  return {low, high};
+}
 
 // All that a launch reads and writes, once or once for each point of its
 // levels. It owns the small arrays that carry shapes and strides; MLX keeps the
@@ -63,9 +78,13 @@ struct Task {
   };
   std::vector<Fill> fills;
 
-  void add(const void* p, size_t bytes, std::vector<int64_t> steps = {}) {
+  void add(
+      const void* p,
+      size_t bytes,
+      std::vector<int64_t> steps = {},
+      size_t before = 0) {
     arguments.push_back(
-        {reinterpret_cast<size_t>(p), bytes, std::move(steps)});
+        {reinterpret_cast<size_t>(p), bytes, before, std::move(steps)});
   }
 
   void run() const {
@@ -78,7 +97,7 @@ struct Task {
     std::vector<Buffer> buffers;
     buffers.reserve(arguments.size());
     for (const auto& a : arguments) {
-      buffers.push_back(Buffer{a.address, a.bytes});
+      buffers.push_back(Buffer{a.address, a.bytes, a.before});
     }
     launch(0, buffers);
   }
@@ -263,8 +282,19 @@ class HostKernel : public Ruled {
     for (int n : seen) {
       size *= static_cast<size_t>(n);
     }
-    // A strided input's elements lie anywhere in its storage.
-    task.add(data, dense ? size : in.data_size() * in.itemsize(), steps);
+    // A strided input's elements lie anywhere in its storage. MLX counts that
+    // from the lowest element on, so where strides are negative the elements
+    // themselves tell.
+    size_t before = 0;
+    if (!dense) {
+      size = in.data_size() * in.itemsize();
+      auto [low, high] = reach(seen, strides, axis);
+      if (low < 0) {
+        before = static_cast<size_t>(-low) * in.itemsize();
+        size = static_cast<size_t>(high + 1) * in.itemsize();
+      }
+    }
+    task.add(data, size, steps, before);
     if (seen.empty()) {
       return;
     }

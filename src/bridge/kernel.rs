@@ -55,16 +55,17 @@ pub(crate) mod ffi {
         text: String,
     }
 
-    /// Memory that a kernel argument refers to.
+    /// Memory that a kernel argument refers to: from the address on, and in front of it.
     struct Buffer {
         address: usize,
         bytes: u64,
+        before: u64,
     }
 
     extern "Rust" {
         type HostEntry;
         /// # Safety
-        /// Every buffer must be readable, and outputs writable, for its length until this returns.
+        /// Every buffer must be readable, and outputs writable, for its whole extent until this returns.
         unsafe fn run(
             self: &HostEntry,
             buffers: &[Buffer],

@@ -136,6 +136,18 @@ pub(crate) fn check_float(name: &str, x: &Array) -> Result<()> {
     }
 }
 
+/// Refuses what are no integers.
+#[track_caller]
+pub(super) fn check_integers(name: &str, a: &Array) -> Result<()> {
+    let dtype = a.dtype();
+    if dtype.is_integral() && dtype != Dtype::Bool {
+        return Ok(());
+    }
+    Err(Error::dtype(format!(
+        "`{name}`: expected integers, got {dtype}"
+    )))
+}
+
 /// Refuses another shape.
 #[track_caller]
 pub(crate) fn check_shape(name: &str, x: &Array, shape: &[i32]) -> Result<()> {

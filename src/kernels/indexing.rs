@@ -4,7 +4,7 @@ mod table;
 
 pub(super) use table::TABLE;
 
-use super::arguments::check_float;
+use super::arguments::{check_float, check_integers};
 use super::moving::{self, SHARE, gather, only, scatter, share, sizes};
 use crate::array::IntoShape;
 use crate::metal::{Made, build_once};
@@ -139,18 +139,6 @@ impl<S: IntoShape> FusedScatterAdd<'_, S> {
         let updates = updates.reshape((count, width))?;
         moving::scatter(&updates, &flat, rows as usize, self.atomic)
     }
-}
-
-/// Refuses what are no integers.
-#[track_caller]
-pub(super) fn check_integers(name: &str, a: &Array) -> Result<()> {
-    let dtype = a.dtype();
-    if dtype.is_integral() && dtype != crate::Dtype::Bool {
-        return Ok(());
-    }
-    Err(Error::dtype(format!(
-        "`{name}`: expected integers, got {dtype}"
-    )))
 }
 
 #[derive(Clone)]

@@ -7,8 +7,7 @@ pub(super) use table::TABLE;
 
 use gate::Gate;
 
-use super::arguments::{check_float, check_shape, number};
-use super::indexing::check_integers;
+use super::arguments::{check_float, check_integers, check_shape, number};
 use super::moving::{self, SHARE, gather, only, over, scatter, share, sizes};
 use super::selection::{check_width, two};
 use crate::metal::{Made, build_once};

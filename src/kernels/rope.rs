@@ -5,9 +5,8 @@ mod rotate;
 mod tables;
 
 use self::rotate::{Form, ROTATE};
-use super::arguments::{check_float, check_shape};
+use super::arguments::{check_float, check_integers, check_shape};
 use super::catalog::{Axes, Entry, Kind, Other, few_roundings, floats, input, other};
-use super::indexing::check_integers;
 use crate::{Array, Dtype, Error, Result};
 
 pub(crate) use cache::Slots;

@@ -184,8 +184,6 @@ fn other_dtypes_are_refused() {
             let all = match input.kind {
                 Kind::Ordered | Kind::Choices | Kind::Truths => vec![F64, Dtype::Complex64],
                 _ if input.kind.differentiable() => vec![F64, Dtype::Complex64, I32, Dtype::Bool],
-                // In tables of blocks truth values are numbers.
-                _ if entry.name.starts_with("attention::") => vec![F32, BF16, Dtype::Complex64],
                 _ => vec![F32, BF16, Dtype::Bool, Dtype::Complex64],
             };
             for dtype in all {

@@ -72,6 +72,32 @@ if (t == 0) {
     assert_eq!(got, want);
 }
 
+/// Blocks of 16 bytes of such an array can be moved at once, whatever stands in front of it: on a GPU in one thread and in many.
+#[rstest]
+fn threadgroup_arrays_begin_at_16_bytes(#[values(1, 32)] threads: usize) {
+    let header = "#define OWN(type, name) threadgroup type name[3]\n";
+    let body = "
+uint t = thread_position_in_threadgroup.x;
+threadgroup uchar odd[1];
+threadgroup half a[9];
+threadgroup bool flag[3], more[5];
+threadgroup half rows[3][5];
+OWN(bfloat, own);
+threadgroup short last[7];
+odd[t % 1] = 1; a[t % 9] = h[t]; flag[t % 3] = more[t % 5] = true; rows[t % 3][t % 5] = h[t]; own[t % 3] = b[t]; last[t % 7] = 1;
+threadgroup_barrier(mem_flags::mem_threadgroup);
+if (t == 0) {
+  out[0] = float((size_t)odd % 16); out[1] = float((size_t)a % 16); out[2] = float((size_t)flag % 16);
+  out[3] = float((size_t)more % 16); out[4] = float((size_t)&rows[0][0] % 16); out[5] = float((size_t)own % 16);
+  out[6] = float((size_t)last % 16); out[7] = odd[0] + last[0];
+}";
+    let probe = Probe::new(body).header(header).over(threads, threads);
+    assert_eq!(
+        probe.run::<f32>(8),
+        [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 2.0]
+    );
+}
+
 /// MLX's CPU buffers start at multiples of 8 only, and kernels add any number of elements.
 #[rstest]
 fn reinterpreted_vectors_at_any_offset(#[values(0, 1, 2, 3, 5)] offset: usize) {

@@ -62,11 +62,13 @@ template <class T> ZMLX_FN T shuffled_up(T v, uint32_t d, uint32_t width) {
 }  // namespace zmlx
 
 // Variables in threadgroup memory, by type, name and a number of their own. Their storage is bytes, as
-// CUDA takes no shared variable with a constructor. More than 48 KB in all has to be
+// CUDA takes no shared variable with a constructor. An array begins at a multiple of 16 bytes, so that blocks of
+// it can be moved by one instruction whatever its elements are. More than 48 KB in all has to be
 // asked for at the launch, as one block: the engine then has the compiler write down the sizes
 // (ZMLX_SHARED_SIZES) and gives each variable its place (ZMLX_SHARED_AT_<number>).
 namespace zmlx {
-template <class T> struct alignas(T) shared { unsigned char bytes[sizeof(T)]; };
+template <class T> struct alignas(T) alignas(is_array_v<T> ? 16 : 1) shared { unsigned char bytes[sizeof(T)]; };
+static_assert(alignof(shared<uint16_t[9]>) == 16 && alignof(shared<uint16_t[3][5]>) == 16 && alignof(shared<uint16_t>) == 2);
 #ifdef ZMLX_SHARED_PLACES
 ZMLX_FN unsigned char* shared_block() {
   extern __shared__ __align__(128) unsigned char zmlx_shared_block[];
@@ -80,7 +82,7 @@ ZMLX_FN unsigned char* shared_block() {
 #else
 #ifdef ZMLX_SHARED_SIZES
 #define ZMLX_SHARED_SIZE(type, number) \
-  asm volatile("// zmlx_shared " #number " %0 %1" ::"n"(int(sizeof(type))), "n"(int(alignof(type))))
+  asm volatile("// zmlx_shared " #number " %0 %1" ::"n"(int(sizeof(type))), "n"(int(alignof(zmlx::shared<type>))))
 #else
 #define ZMLX_SHARED_SIZE(type, number)
 #endif

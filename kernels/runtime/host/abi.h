@@ -11,6 +11,7 @@ struct zmlx_launch {
   uint32_t grid[3];         // threads in the grid
   uint32_t tg[3];           // threads in a threadgroup, already clamped to the grid
   uint32_t groups[3];       // threadgroups in the grid
+  const uint64_t* before;   // bytes in front of each buffer that belong to it, for the checked mode alone
 };
 
 struct zmlx_ctx {
@@ -33,7 +34,7 @@ extern "C" __attribute__((visibility("default"))) void zmlx_set_ctx(zmlx_ctx* c)
 // passes that on to the linker, by whose word the thread's block is laid out. Apple's loader
 // promises 16 bytes, which is all that its machines ask for.
 #if defined(ZMLX_MODE_SINGLE)
-#define ZMLX_THREADGROUP
+#define ZMLX_THREADGROUP __attribute__((aligned(16)))
 #elif defined(__APPLE__)
 #define ZMLX_THREADGROUP __attribute__((aligned(16))) static thread_local
 #else

@@ -143,8 +143,8 @@ struct span {
 static inline span span_of(const volatile void* p) {
   const zmlx_launch* l = here.launch;
   for (uint32_t i = 0; l && i < zmlx_buffer_count; ++i) {
-    const char* b = (const char*)l->buffers[i];
-    if ((const char*)p >= b && (const char*)p < b + l->lengths[i]) return {b, b + l->lengths[i], zmlx_buffer_names[i]};
+    const char *at = (const char*)l->buffers[i], *b = at - l->before[i], *e = at + l->lengths[i];
+    if ((const char*)p >= b && (const char*)p < e) return {b, e, zmlx_buffer_names[i]};
   }
   return {nullptr, (const char*)~0ull, "?"};
 }
@@ -251,9 +251,9 @@ template <class S, class T, size_t N> ZMLX_INLINE constexpr ptr<T, S> view(T (&a
 // A buffer argument, which becomes what the kernel's parameter is.
 struct any_buffer {
   char* p;
-  uint64_t len;
+  uint64_t len, before;
   const char* n;
-  template <class T, class S> ZMLX_INLINE operator ptr<T, S>() const { return ptr<T, S>((T*)p, (T*)p, (T*)(p + len), n); }
+  template <class T, class S> ZMLX_INLINE operator ptr<T, S>() const { return ptr<T, S>((T*)p, (T*)(p - before), (T*)(p + len), n); }
   template <class T> requires(!is_checked<remove_cv_t<T>>) ZMLX_INLINE operator const T&() const {
     if (len < sizeof(T)) {
       violation(n, 0, len, sizeof(T), where{nullptr, 0});

@@ -149,7 +149,10 @@ mod tests {
                 "threadgroup alignas(16) half s[4];",
                 "__shared__ alignas(16) half s[4];",
             ),
-            ("static threadgroup int s;", "static __shared__ int s;"),
+            (
+                "static threadgroup int s;",
+                "static __shared__ __align__(16) int s;",
+            ),
             ("OWN(x);", "OWN(x);"),
             ("threadgroup float* p = x;", "float* p = x;"),
         ] {

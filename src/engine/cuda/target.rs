@@ -56,8 +56,12 @@ impl Target for Cuda<'_> {
         )
     }
 
-    fn threadgroup_variable(&self) -> &'static str {
-        "__shared__"
+    fn threadgroup_variable(&self, aligned: bool) -> &'static str {
+        match aligned {
+            true => "__shared__",
+            // As arrays of the macro's.
+            false => "__shared__ __align__(16)",
+        }
     }
 
     fn shared(&self) -> Option<&'static str> {

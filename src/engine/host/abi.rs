@@ -10,6 +10,7 @@ pub struct Launch {
     pub grid: [u32; 3],
     pub threadgroup: [u32; 3],
     pub groups: [u32; 3],
+    pub before: *const u64,
 }
 
 // SAFETY: the kernel's threads only read the record, and what its pointers lead to is meant to be

@@ -33,7 +33,7 @@ impl Target for Host {
         )
     }
 
-    fn threadgroup_variable(&self) -> &'static str {
+    fn threadgroup_variable(&self, _: bool) -> &'static str {
         "ZMLX_THREADGROUP"
     }
 

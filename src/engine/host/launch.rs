@@ -31,8 +31,10 @@ const MAX_THREADS: u32 = 1024;
 pub struct Buffer {
     /// Its first byte.
     pub data: *mut c_void,
-    /// Its bytes.
+    /// Its bytes from there on.
     pub len: u64,
+    /// Its bytes in front of that, which negative strides reach.
+    pub before: u64,
 }
 
 /// What to launch a kernel over.
@@ -185,12 +187,17 @@ impl HostKernel {
             spill.1.extend(args.buffers.iter().map(|b| b.len));
             (spill.0.as_ptr(), spill.1.as_ptr())
         };
+        let before: Vec<u64> = match report {
+            Some(_) => args.buffers.iter().map(|b| b.before).collect(),
+            None => Vec::new(),
+        };
         let launch = Launch {
             buffers: data,
             lengths,
             grid: args.grid,
             threadgroup,
             groups,
+            before: before.as_ptr(),
         };
         let job = Job {
             kernel: self,

@@ -39,6 +39,7 @@ impl HostCode for Node {
             .map(|b| Buffer {
                 data: b.address as *mut _,
                 len: b.bytes,
+                before: b.before,
             })
             .collect();
         let mut args = LaunchArgs::new(&buffers, grid, threadgroup);

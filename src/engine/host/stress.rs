@@ -45,6 +45,7 @@ impl Placed {
         Buffer {
             data: self.bytes[self.start..].as_mut_ptr().cast(),
             len: self.len as u64,
+            before: 0,
         }
     }
 

@@ -96,8 +96,8 @@ pub struct Facts<'a> {
 pub trait Target {
     /// What precedes the text: the mode and the runtime header.
     fn prologue(&self, mode: Mode) -> String;
-    /// How a variable shared by a threadgroup is declared.
-    fn threadgroup_variable(&self) -> &'static str;
+    /// How a variable shared by a threadgroup is declared, one whose declaration says its alignment or may say it, or another.
+    fn threadgroup_variable(&self, aligned: bool) -> &'static str;
     /// A macro of a type, a name and a number that makes such a variable, where a qualifier is not enough.
     fn shared(&self) -> Option<&'static str> {
         None

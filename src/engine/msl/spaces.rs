@@ -77,7 +77,8 @@ pub fn rewrite(
                     typed(stream, at, &names, end, function, edits);
                 }
                 None => {
-                    edits.replace(token, target.threadgroup_variable());
+                    let aligned = says_alignment(stream, at);
+                    edits.replace(token, target.threadgroup_variable(aligned));
                     split_pointers(stream, at, edits);
                 }
             },
@@ -121,6 +122,16 @@ fn declarators(stream: Stream<'_>, at: usize) -> Option<(Vec<usize>, usize)> {
             _ => return None,
         }
     }
+}
+
+/// Whether the declaration at `at` says how its variables are aligned, or has words in front that may say so.
+fn says_alignment(stream: Stream<'_>, at: usize) -> bool {
+    let begins = matches!(
+        stream.before(at),
+        "" | ";" | "{" | "}" | ":" | "static" | "const"
+    );
+    let own = |word: &str| matches!(word, "alignas" | "__attribute__");
+    !begins || specifiers(stream, at).into_iter().any(own)
 }
 
 /// Names the types of what is declared instead, and has the target's macro make the variables: it gets

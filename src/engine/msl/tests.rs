@@ -14,7 +14,7 @@ impl Target for Marks {
     fn prologue(&self, mode: Mode) -> String {
         format!("// {mode:?}")
     }
-    fn threadgroup_variable(&self) -> &'static str {
+    fn threadgroup_variable(&self, _: bool) -> &'static str {
         "SHARED"
     }
     fn kernel_function(&self) -> &'static str {

@@ -1,10 +1,10 @@
 //! Attention of many queries: what it takes, and the checks.
 
 use super::flash_op::{FLASH, Flash, Mask};
-use super::options::{
-    cap_of, check_integers, check_sinks, scale_of, score_options, window_of, wrong_shape,
+use super::options::{cap_of, check_sinks, scale_of, score_options, window_of, wrong_shape};
+use crate::kernels::arguments::{
+    check_broadcast, check_float, check_integers, check_shape, number,
 };
-use crate::kernels::arguments::{check_broadcast, check_float, check_shape, number};
 use crate::kernels::catalog::{Axes, Entry, Other, few_roundings, floats, other};
 use crate::{Array, Dtype, Error, Result};
 

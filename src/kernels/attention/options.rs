@@ -87,18 +87,6 @@ pub(super) fn window_of(window: Option<i32>) -> Result<i64> {
     }
 }
 
-/// Refuses what is no integer.
-#[track_caller]
-pub(super) fn check_integers(name: &str, a: &Array) -> Result<()> {
-    if a.dtype().is_integral() {
-        return Ok(());
-    }
-    Err(Error::dtype(format!(
-        "`{name}`: expected integers, got {}",
-        a.dtype()
-    )))
-}
-
 /// What is wrong with a shape.
 #[track_caller]
 pub(super) fn wrong_shape(name: &str, expected: &str, shape: &[i32]) -> Error {

@@ -4,10 +4,9 @@ use super::cache::Cache;
 use super::decode::check_same;
 use super::few::{FEW, Few};
 use super::options::{
-    cache_options, cap_of, check_integers, check_sinks, scale_of, score_options, window_of,
-    wrong_shape,
+    cache_options, cap_of, check_sinks, scale_of, score_options, window_of, wrong_shape,
 };
-use crate::kernels::arguments::{check_float, check_shape};
+use crate::kernels::arguments::{check_float, check_integers, check_shape};
 use crate::kernels::catalog::{Axes, Entry, Other, few_roundings, floats, integers, other};
 use crate::{Array, Result};
 

@@ -8,8 +8,8 @@ pub(crate) use write::Slots;
 use write::{Place, WRITE};
 
 use super::rotate::{Form, ROTATE};
-use super::{Offset, Rows, check_integers, check_tables, pairs_of};
-use crate::kernels::arguments::{check_float, check_shape, places};
+use super::{Offset, Rows, check_tables, pairs_of};
+use crate::kernels::arguments::{check_float, check_integers, check_shape, places};
 use crate::transforms::rules::traced;
 use crate::{Array, Dtype, Error, Result};
 

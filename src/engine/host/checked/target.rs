@@ -22,8 +22,8 @@ impl Target for CheckedHost {
         )
     }
 
-    fn threadgroup_variable(&self) -> &'static str {
-        self.0.threadgroup_variable()
+    fn threadgroup_variable(&self, aligned: bool) -> &'static str {
+        self.0.threadgroup_variable(aligned)
     }
 
     fn buffer_qualifier(&self) -> &'static str {
@@ -89,7 +89,7 @@ fn constants(facts: &Facts<'_>, out: &mut String) {
     for (index, name) in facts.signature.buffer_names().iter().enumerate() {
         let _ = writeln!(
             out,
-            "  const zmlx::any_buffer zmlx_b{index} = {{(char*)zmlx_l->buffers[{index}], zmlx_l->lengths[{index}], \"{name}\"}};"
+            "  const zmlx::any_buffer zmlx_b{index} = {{(char*)zmlx_l->buffers[{index}], zmlx_l->lengths[{index}], zmlx_l->before[{index}], \"{name}\"}};"
         );
     }
     // The address of what is an OS thread's own is found by a call, so once is enough.

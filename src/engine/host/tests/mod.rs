@@ -66,6 +66,7 @@ fn run(
     let buffer = |data: &mut [f32]| Buffer {
         data: data.as_mut_ptr().cast(),
         len: 4 * data.len() as u64,
+        before: 0,
     };
     let buffers = [buffer(input), buffer(&mut output)];
     // SAFETY: both buffers outlive the call, and the test's kernel stays within them.

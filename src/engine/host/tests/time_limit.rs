@@ -115,6 +115,7 @@ fn whatever_does_not_end_is_ended(
     let buffers = data.each_mut().map(|d| Buffer {
         data: d.as_mut_ptr().cast(),
         len: 8,
+        before: 0,
     });
     let args = LaunchArgs {
         timeout: Some(limit),
