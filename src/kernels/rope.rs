@@ -1,6 +1,8 @@
 //! Rotary position embedding, and with it the update of key and value caches.
 
 mod cache;
+#[cfg(feature = "llm")]
+mod joined;
 mod rotate;
 mod tables;
 
@@ -11,6 +13,8 @@ use super::indexing::check_integers;
 use crate::{Array, Dtype, Error, Result};
 
 pub(super) use cache::TABLE as CACHES;
+#[cfg(feature = "llm")]
+pub(crate) use joined::turned_apart;
 pub use cache::{CacheUpdate, paged_rope_and_cache_update, rope_and_cache_update};
 pub use tables::{RopeTables, rope_tables};
 

@@ -4,6 +4,7 @@ use super::config::{Activation, Config};
 use super::matrix::{Matrix, Then};
 use super::rope::Angles;
 use super::weights::Weights;
+use crate::kernels::quant::Activations;
 use crate::kernels::{norms, transformer};
 use crate::{Array, Dtype, Error, Result, fast, ops};
 
@@ -21,6 +22,18 @@ pub trait Attend {
         keys: Array,
         values: Array,
     ) -> Result<Array>;
+
+    /// The same for queries, keys and values one behind the other, (T, heads + 2 kv_heads, width of a head).
+    ///
+    /// # Errors
+    /// Those of [`attend`](Self::attend).
+    fn attend_together(&mut self, layer: usize, all: &Array, heads: i32) -> Result<Array> {
+        let narrow = (all.shape()[1] - heads) / 2;
+        let part = |from: i32, count: i32| all.index((.., from..from + count));
+        let queries = part(0, heads)?;
+        let (keys, values) = (part(heads, narrow)?, part(heads + narrow, narrow)?);
+        self.attend(layer, &queries, keys, values)
+    }
 }
 
 /// The weights of a model, and what they compute.
@@ -34,6 +47,7 @@ pub struct Model {
     head: Option<Matrix>,
     /// Whether norms and the like are MLX's own operations.
     plain: bool,
+    activations: Activations,
     dtype: Dtype,
     /// What the file divides the rotary angles by.
     rope_factors: Option<Vec<f32>>,
@@ -63,9 +77,9 @@ struct Linear {
 }
 
 impl Linear {
-    fn apply(&self, x: &Array, residual: Option<&Array>) -> Result<Array> {
+    fn apply(&self, x: &Array, then: Then<'_>) -> Result<Array> {
         let bias = self.bias.as_ref();
-        self.matrix.apply_then(x, Then { bias, residual })
+        self.matrix.apply_then(x, Then { bias, ..then })
     }
 }
 
@@ -93,14 +107,14 @@ impl Projections {
     }
 
     /// Queries, keys, values: (T, elements) each.
-    fn apply(&self, x: &Array, wide: i32, narrow: i32) -> Result<[Array; 3]> {
+    fn apply(&self, x: &Array, then: Then<'_>, wide: i32, narrow: i32) -> Result<[Array; 3]> {
         match self {
             Projections::Each(each) => {
                 let [q, k, v] = &**each;
-                Ok([q.apply(x, None)?, k.apply(x, None)?, v.apply(x, None)?])
+                Ok([q.apply(x, then)?, k.apply(x, then)?, v.apply(x, then)?])
             }
             Projections::Together(all) => {
-                let y = all.apply(x, None)?;
+                let y = all.apply(x, then)?;
                 let part = |from: i32, count: i32| y.index((.., from..from + count));
                 Ok([
                     part(0, wide)?,
@@ -189,9 +203,17 @@ impl Model {
             norm,
             head,
             plain: false,
+            activations: Activations::Int8,
             dtype: Dtype::Float32,
             rope_factors,
         })
+    }
+
+    /// In which numbers products with packed matrices take vectors: [`Activations::Int8`] unless said otherwise. docs/SERVING.md tells
+    /// what that costs in accuracy and gains in speed.
+    pub fn with_activations(mut self, activations: Activations) -> Self {
+        self.activations = activations;
+        self
     }
 
     /// The same model computed by MLX's operations alone, its weights in float32. **Evaluates** the weights.
@@ -262,7 +284,17 @@ impl Model {
         }
         let x = self.norm(&x.take(rows, 0)?, &self.norm)?;
         let head = self.head.as_ref().unwrap_or(&self.embedding);
-        head.apply(&x)?.astype(Dtype::Float32)
+        let logits = head.apply_then(&x, self.then(None))?;
+        logits.astype(Dtype::Float32)
+    }
+
+    /// What follows a product.
+    fn then<'a>(&self, residual: Option<&'a Array>) -> Then<'a> {
+        Then {
+            activations: self.activations,
+            bias: None,
+            residual,
+        }
     }
 
     /// `x` plus the attention of its norm.
@@ -280,14 +312,24 @@ impl Model {
             self.maybe_norm(y, norm.as_ref())
         };
         let y = self.norm(&x, &layer.attention_norm)?;
-        let [q, k, v] = layer.attention.apply(&y, wide, c.kv_heads * c.head_width)?;
-        let queries = heads(&q, c.heads, &layer.query_norm)?;
-        let keys = heads(&k, c.kv_heads, &layer.key_norm)?;
-        let values = heads(&v, c.kv_heads, &None)?;
-        let y = attend.attend(number, &queries, keys, values)?;
+        let y = match &layer.attention {
+            Projections::Together(all) if layer.query_norm.is_none() && layer.key_norm.is_none() => {
+                let y = all.apply(&y, self.then(None))?;
+                let y = y.reshape((tokens, c.heads + 2 * c.kv_heads, c.head_width))?;
+                attend.attend_together(number, &y, c.heads)?
+            }
+            several => {
+                let narrow = c.kv_heads * c.head_width;
+                let [q, k, v] = several.apply(&y, self.then(None), wide, narrow)?;
+                let queries = heads(&q, c.heads, &layer.query_norm)?;
+                let keys = heads(&k, c.kv_heads, &layer.key_norm)?;
+                let values = heads(&v, c.kv_heads, &None)?;
+                attend.attend(number, &queries, keys, values)?
+            }
+        };
         let y = y.reshape((tokens, wide))?;
         self.added(x, layer.after_attention.as_ref(), |x| {
-            layer.output.apply(&y, x)
+            layer.output.apply(&y, self.then(x))
         })
     }
 
@@ -296,8 +338,7 @@ impl Model {
         let y = self.norm(&x, &layer.hidden_norm)?;
         let y = self.between(layer, &y)?;
         self.added(x, layer.after_hidden.as_ref(), |residual| {
-            let bias = None;
-            layer.down.apply_then(&y, Then { bias, residual })
+            layer.down.apply_then(&y, self.then(residual))
         })
     }
 
@@ -316,11 +357,15 @@ impl Model {
 
     fn between(&self, layer: &Layer, x: &Array) -> Result<Array> {
         if self.config.activation == Activation::Silu
-            && let Some(y) = Matrix::swiglu(&layer.gate, &layer.up, x)?
+            && let Some(y) = Matrix::swiglu(&layer.gate, &layer.up, x, self.activations)?
         {
             return Ok(y);
         }
-        let (gate, up) = (layer.gate.apply(x)?, layer.up.apply(x)?);
+        let then = self.then(None);
+        let (gate, up) = (
+            layer.gate.apply_then(x, then)?,
+            layer.up.apply_then(x, then)?,
+        );
         match (self.config.activation, self.plain) {
             (Activation::Silu, false) => transformer::swiglu2(&gate, &up),
             (Activation::Gelu, false) => transformer::geglu2(&gate, &up),

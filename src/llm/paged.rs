@@ -3,7 +3,7 @@
 use super::config::Config;
 use super::model::{Attend, Model};
 use crate::kernels::attention::paged_attention;
-use crate::kernels::rope::paged_rope_and_cache_update;
+use crate::kernels::rope::turned_apart;
 use crate::{Array, Dtype, Error, Result, ops};
 
 /// The cache of a server: for each layer keys and values in pages of [`SLOTS`] tokens.
@@ -28,8 +28,8 @@ pub const SLOTS: usize = 16;
 pub struct Batch {
     /// The position of each token in its sequence, (T,).
     positions: Array,
-    /// The pages of each token's sequence, (T, pages), -1 where there is none.
-    table: Array,
+    /// The page of each token and its slot there, (T,) each.
+    slots: [Array; 2],
     /// Neighbouring tokens of one sequence, whose attention reads keys and values together: the first one and their number. A token
     /// that is alone is a part of one; all tokens are, in order.
     runs: Vec<Run>,
@@ -72,10 +72,16 @@ impl Batch {
             for (place, page) in row.iter_mut().zip(&pages[..=position / SLOTS]) {
                 *place = *page as i32;
             }
-            positions.push(*position as i64);
+            positions.push(*position as i32);
         }
         let count = tokens.len();
-        let lengths: Vec<i32> = positions.iter().map(|p| *p as i32 + 1).collect();
+        let lengths: Vec<i32> = positions.iter().map(|p| p + 1).collect();
+        let page = |(position, pages): &(usize, &[u32])| pages[position / SLOTS] as i32;
+        let slot = |(position, _): &(usize, &[u32])| (position % SLOTS) as i32;
+        let slots = [
+            tokens.iter().map(page).collect::<Vec<_>>(),
+            tokens.iter().map(slot).collect(),
+        ];
         let widest = widest.max(1);
         let mut runs = Vec::new();
         for (rows, of_one) in runs_of(tokens) {
@@ -95,7 +101,10 @@ impl Batch {
         }
         Ok(Batch {
             runs,
-            table: Array::from_slice(&table, (count, widest))?,
+            slots: [
+                Array::from_slice(&slots[0], count)?,
+                Array::from_slice(&slots[1], count)?,
+            ],
             positions: Array::from_slice(&positions, count)?,
         })
     }
@@ -188,7 +197,11 @@ impl PagedCache {
 
     /// The cache as the attention of the tokens of `batch`.
     pub fn with<'a>(&'a mut self, batch: &'a Batch) -> PagedAttend<'a> {
-        PagedAttend { cache: self, batch }
+        PagedAttend {
+            cache: self,
+            batch,
+            angles: [None, None],
+        }
     }
 }
 
@@ -197,6 +210,8 @@ impl PagedCache {
 pub struct PagedAttend<'a> {
     cache: &'a mut PagedCache,
     batch: &'a Batch,
+    /// Cosines and sines of the tokens, (T, pairs), of layers that see all and of layers with a window, once one of those has come.
+    angles: [Option<[Array; 2]>; 2],
 }
 
 impl Attend for PagedAttend<'_> {
@@ -208,24 +223,39 @@ impl Attend for PagedAttend<'_> {
         keys: Array,
         values: Array,
     ) -> Result<Array> {
-        let PagedAttend { cache, batch } = self;
+        let all = ops::concatenate([queries, &keys, &values], 1)?;
+        self.attend_together(layer, &all, queries.shape()[1])
+    }
+
+    #[track_caller]
+    fn attend_together(&mut self, layer: usize, all: &Array, heads: i32) -> Result<Array> {
+        let PagedAttend {
+            cache,
+            batch,
+            angles,
+        } = self;
         let c = &cache.config;
         let window = c.window_of(layer);
-        let [cos, sin] = &cache.tables[usize::from(window.is_some())];
+        let kind = usize::from(window.is_some());
+        let [cos, sin] = match &mut angles[kind] {
+            Some(there) => there,
+            none => {
+                let [cos, sin] = &cache.tables[kind];
+                let rows = |table: &Array| table.take(&batch.positions, 0);
+                none.insert([rows(cos)?, rows(sin)?])
+            }
+        };
+        let [queries, keys, values] =
+            turned_apart(all, [cos, sin], heads, c.rope_neighbours)?;
+        // Nobody else holds the arrays that are here while this is computed, so the new ones take their memory.
+        let [pages, slots] = &batch.slots;
+        let kept = |old: &Array, new: &Array| {
+            let shape = new.shape();
+            let new = new.reshape((shape[0], 1, 1, shape[1], shape[2]))?;
+            old.scatter(&[pages.clone(), slots.clone()], &new, [0, 1])
+        };
         let [k_cache, v_cache] = &cache.layers[layer];
-        let update = paged_rope_and_cache_update(
-            queries,
-            &keys,
-            &values,
-            cos,
-            sin,
-            k_cache,
-            v_cache,
-            &batch.positions,
-            &batch.table,
-        );
-        let update = update.traditional(c.rope_neighbours).dims(c.rope_dims);
-        let [queries, k, v] = update.call()?;
+        let (k, v) = (kept(k_cache, &keys)?, kept(v_cache, &values)?);
         let mut parts = Vec::with_capacity(batch.runs.len());
         for run in &batch.runs {
             parts.push(run.attention(&queries, [&k, &v], window, c.attention_scale)?);
@@ -234,7 +264,6 @@ impl Attend for PagedAttend<'_> {
             [one] => one.clone(),
             several => ops::concatenate(several, 0)?,
         };
-        // The arrays that were here go, so that the new ones may take their memory.
         cache.layers[layer] = [k, v];
         Ok(y)
     }
