@@ -9,6 +9,7 @@
 use std::io::Write as _;
 use std::time::Instant;
 
+use zmlx::kernels::quant::Activations;
 use zmlx::llm::{self, Message, Plain, Sampling, TextOut};
 
 const USAGE: &str = "\
@@ -17,6 +18,7 @@ usage: generate --model FILE.gguf|FOLDER [options] PROMPT
   --max-tokens N           how many tokens at most (128)
   --temperature T          0, the default, takes the most likely token
   --top-k N  --top-p P  --min-p P  --repetition-penalty R  --seed N
+  --float                  vectors as they are, not rounded to 8 bits before products with packed matrices
   --reference              by MLX's operations alone, weights in float32; takes the most likely token";
 
 struct Arguments {
@@ -24,6 +26,7 @@ struct Arguments {
     prompt: String,
     chat: bool,
     reference: bool,
+    float: bool,
     max_tokens: usize,
     sampling: Sampling,
 }
@@ -51,6 +54,10 @@ fn run(arguments: &Arguments) -> zmlx::Result<()> {
             reference(&mut plain, &language, &prompt, arguments.max_tokens)?
         }
         false => {
+            let model = match arguments.float {
+                true => model.with_activations(Activations::Float),
+                false => model,
+            };
             let llm = llm::Llm::new(model, language, llm::Limits::default())?;
             eprintln!("loaded in {:.2} s", start.elapsed().as_secs_f64());
             kernels(&llm, &prompt, arguments)?
@@ -157,6 +164,7 @@ fn arguments() -> Result<Arguments, String> {
         prompt: String::new(),
         chat: false,
         reference: false,
+        float: false,
         max_tokens: 128,
         sampling: Sampling::default(),
     };
@@ -165,6 +173,7 @@ fn arguments() -> Result<Arguments, String> {
         match name.as_str() {
             "--chat" => found.chat = true,
             "--reference" => found.reference = true,
+            "--float" => found.float = true,
             "--model" => found.model = value()?,
             "--max-tokens" => found.max_tokens = number(&name, &value()?)?,
             "--temperature" => found.sampling.temperature = number(&name, &value()?)?,

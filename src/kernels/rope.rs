@@ -13,9 +13,9 @@ use super::indexing::check_integers;
 use crate::{Array, Dtype, Error, Result};
 
 pub(super) use cache::TABLE as CACHES;
+pub use cache::{CacheUpdate, paged_rope_and_cache_update, rope_and_cache_update};
 #[cfg(feature = "llm")]
 pub(crate) use joined::turned_apart;
-pub use cache::{CacheUpdate, paged_rope_and_cache_update, rope_and_cache_update};
 pub use tables::{RopeTables, rope_tables};
 
 /// Rotates the pairs `(x[j], x[j + D / 2])` by the angles of their position (J. Su and others,

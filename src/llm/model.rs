@@ -313,7 +313,9 @@ impl Model {
         };
         let y = self.norm(&x, &layer.attention_norm)?;
         let y = match &layer.attention {
-            Projections::Together(all) if layer.query_norm.is_none() && layer.key_norm.is_none() => {
+            Projections::Together(all)
+                if layer.query_norm.is_none() && layer.key_norm.is_none() =>
+            {
                 let y = all.apply(&y, self.then(None))?;
                 let y = y.reshape((tokens, c.heads + 2 * c.kv_heads, c.head_width))?;
                 attend.attend_together(number, &y, c.heads)?

@@ -245,8 +245,7 @@ impl Attend for PagedAttend<'_> {
                 none.insert([rows(cos)?, rows(sin)?])
             }
         };
-        let [queries, keys, values] =
-            turned_apart(all, [cos, sin], heads, c.rope_neighbours)?;
+        let [queries, keys, values] = turned_apart(all, [cos, sin], heads, c.rope_neighbours)?;
         // Nobody else holds the arrays that are here while this is computed, so the new ones take their memory.
         let [pages, slots] = &batch.slots;
         let kept = |old: &Array, new: &Array| {

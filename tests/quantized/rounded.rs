@@ -31,7 +31,11 @@ fn rounded(x: &[f64]) -> Vec<f64> {
         let block: Vec<f32> = block.iter().map(|&v| v as f32).collect();
         let largest = block.iter().fold(0.0f32, |m, v| m.max(v.abs()));
         let scale = largest / 127.0;
-        let inverse = if largest > 1e-36 { 127.0 / largest } else { 0.0 };
+        let inverse = if largest > 1e-36 {
+            127.0 / largest
+        } else {
+            0.0
+        };
         let code = |v: &f32| f64::from((v * inverse).round_ties_even()) * f64::from(scale);
         block.iter().map(code).collect::<Vec<f64>>()
     };
@@ -71,7 +75,10 @@ fn all_formats() {
             }
             for (name, w) in &all {
                 let k = w.shape()[1] as usize;
-                for rows in [1, 2, 3, 8, 17] {
+                // Each number of rows at a time is another kernel: all of them for one format of each kind.
+                let kind = ["Q4_1", "Q6_K", "Q8_0"].contains(&name.as_str());
+                let rows: &[usize] = if kind { &[1, 2, 3, 8, 17] } else { &[1, 17] };
+                for &rows in rows {
                     let x = normals(&mut rng, rows, k);
                     let want = product(&rounded(&values(&x)), &made::elements(w), k);
                     check(&ours(&x, w), &want, &format!("{name}, {rows} rows"));
@@ -118,7 +125,12 @@ fn rows_do_not_depend_on_each_other() {
     on_worker(|| {
         exactly(|| {
             let mut rng = Rng::new();
-            let four = made::affine(&mut rng, Quantization::affine(64, 4), &[45, 1152], Dtype::Float16);
+            let four = made::affine(
+                &mut rng,
+                Quantization::affine(64, 4),
+                &[45, 1152],
+                Dtype::Float16,
+            );
             let six = made::gguf(&mut rng, GgufType::Q6_K, 45, 1280);
             let eight = made::gguf(&mut rng, GgufType::Q8_0, 45, 1280);
             for w in [four, six, eight] {
@@ -162,7 +174,11 @@ fn dtypes_and_views() {
             // Blocks that begin at an odd byte.
             let bytes = w.arrays()[0].to_vec::<u8>().unwrap();
             let odd = Array::from_slice(&[&[0u8][..], &bytes].concat(), bytes.len() + 1).unwrap();
-            let odd = odd.index(1..).unwrap().reshape(w.arrays()[0].shape()).unwrap();
+            let odd = odd
+                .index(1..)
+                .unwrap()
+                .reshape(w.arrays()[0].shape())
+                .unwrap();
             let w = QuantizedWeight::gguf(GgufType::Q4_1, &odd).unwrap();
             check(&ours(&x, &w), &want, "odd");
         });
@@ -176,9 +192,24 @@ fn what_follows() {
         exactly(|| {
             let mut rng = Rng::new();
             let (e, n, k) = (3, 11, 128);
-            let gate = made::affine(&mut rng, Quantization::affine(32, 4), &[n, k], Dtype::Float32);
-            let up = made::affine(&mut rng, Quantization::affine(64, 8), &[n, k], Dtype::Float32);
-            let stack = made::affine(&mut rng, Quantization::affine(32, 4), &[e, n, k], Dtype::Float32);
+            let gate = made::affine(
+                &mut rng,
+                Quantization::affine(32, 4),
+                &[n, k],
+                Dtype::Float32,
+            );
+            let up = made::affine(
+                &mut rng,
+                Quantization::affine(64, 8),
+                &[n, k],
+                Dtype::Float32,
+            );
+            let stack = made::affine(
+                &mut rng,
+                Quantization::affine(32, 4),
+                &[e, n, k],
+                Dtype::Float32,
+            );
             for rows in [1usize, 5, 19] {
                 let x = normals(&mut rng, rows, k as usize);
                 let before: Vec<f32> = rounded(&values(&x)).iter().map(|&v| v as f32).collect();
@@ -189,7 +220,11 @@ fn what_follows() {
                 let experts = Array::from_slice(&picked, rows).unwrap();
                 let by = |x: &Array, activations| {
                     let one = quantized_matmul(x, &gate).bias(&bias).swiglu(&up);
-                    let one = one.residual(&residual).activations(activations).call().unwrap();
+                    let one = one
+                        .residual(&residual)
+                        .activations(activations)
+                        .call()
+                        .unwrap();
                     let two = gather_quantized_matmul(x, &stack, &experts);
                     [one, two.activations(activations).call().unwrap()]
                 };
@@ -245,7 +280,12 @@ fn where_nothing_is_rounded() {
             let x = normals(&mut rng, 3, 256);
             for w in [
                 made::gguf(&mut rng, GgufType::Q2_K, 5, 256),
-                made::affine(&mut rng, Quantization::affine(64, 3), &[5, 256], Dtype::Float32),
+                made::affine(
+                    &mut rng,
+                    Quantization::affine(64, 3),
+                    &[5, 256],
+                    Dtype::Float32,
+                ),
             ] {
                 let plain = quantized_matmul(&x, &w).call().unwrap();
                 let (a, b) = (ours(&x, &w), plain);
