@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use zmlx::bench::copy_bandwidth;
 use zmlx::io::GgufType;
-use zmlx::kernels::quant::{QuantizedWeight, quantized_matmul};
+use zmlx::kernels::quant::{Activations, QuantizedWeight, quantized_matmul};
 use zmlx::ops::{QuantMode, Quantization, Quantized};
 use zmlx::prelude::*;
 use zmlx::{DeviceKind, Result, Stream};
@@ -83,9 +83,9 @@ fn main() -> Result<()> {
     };
     let copies = if gpu { 6 } else { 4 };
     println!(
-        "| rows x K x N | format | ours us | GB/s of the matrix | TFLOP/s | MLX us | a copy of the matrix us |"
+        "| rows x K x N | format | ours us | GB/s of the matrix | TFLOP/s | x rounded to 8 bits us | GB/s | MLX us | a copy of the matrix us |"
     );
-    println!("|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|");
     let wanted = |name: &str| text.as_ref().is_none_or(|t| name.contains(t.as_str()));
     let copy = copy_bandwidth(64 << 20)?;
     for &(rows, k, n) in shapes {
@@ -184,7 +184,21 @@ fn run(case: &Case, copy: f64) -> Result<()> {
     let bytes = case.ours[0].nbytes() as f64;
     let (n, k) = (f64::from(case.ours[0].shape()[0]), f64::from(case.k));
     let flops = 2.0 * n * k * f64::from(case.rows);
-    let (us, min) = time(|i| quantized_matmul(&x, &case.ours[i % case.ours.len()]).call())?;
+    let ours = |activations| {
+        time(|i| {
+            let call = quantized_matmul(&x, &case.ours[i % case.ours.len()]);
+            call.activations(activations).call()
+        })
+    };
+    let (us, min) = ours(Activations::Float)?;
+    // Nothing is rounded on a GPU.
+    let rounded = match Stream::current()?.device().kind {
+        DeviceKind::Gpu => "- | -".into(),
+        _ => {
+            let (us, min) = ours(Activations::Int8)?;
+            format!("{us:.1} ({min:.1}) | {:.1}", bytes / us / 1e3)
+        }
+    };
     let mlx = match case.theirs.len() {
         0 => "-".into(),
         n => {
@@ -195,7 +209,7 @@ fn run(case: &Case, copy: f64) -> Result<()> {
     // A copy reads and writes.
     let floor = bytes / (copy / 2.0) / 1e3;
     println!(
-        "| {} | {us:.1} ({min:.1}) | {:.1} | {:.2} | {mlx} | {floor:.1} |",
+        "| {} | {us:.1} ({min:.1}) | {:.1} | {:.2} | {rounded} | {mlx} | {floor:.1} |",
         case.name,
         bytes / us / 1e3,
         flops / us / 1e6

@@ -14,6 +14,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use zmlx::distributed::{self, Ring, Said};
+use zmlx::kernels::quant::Activations;
 use zmlx::llm::{self, Message, Plain, Sampling, TextOut};
 
 const USAGE: &str = "\
@@ -23,6 +24,7 @@ usage: generate --model FILE.gguf|FOLDER [options] PROMPT
   --temperature T          0, the default, takes the most likely token
   --top-k N  --top-p P  --min-p P  --repetition-penalty R  --seed N
   --ranks N                in N processes of this machine, each with a part of the model
+  --float                  vectors as they are, not rounded to 8 bits before products with packed matrices
   --reference              by MLX's operations alone, weights in float32; takes the most likely token";
 
 struct Arguments {
@@ -30,6 +32,7 @@ struct Arguments {
     prompt: String,
     chat: bool,
     reference: bool,
+    float: bool,
     max_tokens: usize,
     ranks: usize,
     sampling: Sampling,
@@ -80,6 +83,10 @@ fn run(arguments: &Arguments) -> zmlx::Result<()> {
             reference(&mut plain, &language, &prompt, arguments.max_tokens, speaks)?
         }
         false => {
+            let model = match arguments.float {
+                true => model.with_activations(Activations::Float),
+                false => model,
+            };
             let llm = llm::Llm::new(model, language, llm::Limits::default())?;
             loaded(start, speaks);
             kernels(&llm, &prompt, arguments, speaks)?
@@ -204,6 +211,7 @@ fn arguments() -> Result<Arguments, String> {
         prompt: String::new(),
         chat: false,
         reference: false,
+        float: false,
         max_tokens: 128,
         ranks: 1,
         sampling: Sampling::default(),
@@ -213,6 +221,7 @@ fn arguments() -> Result<Arguments, String> {
         match name.as_str() {
             "--chat" => found.chat = true,
             "--reference" => found.reference = true,
+            "--float" => found.float = true,
             "--model" => found.model = value()?,
             "--ranks" => found.ranks = number(&name, &value()?)?,
             "--max-tokens" => found.max_tokens = number(&name, &value()?)?,

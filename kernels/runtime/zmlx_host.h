@@ -27,6 +27,7 @@
 #include "host/ahead.h"
 #include "host/tiles.h"
 #include "host/quant.h"
+#include "host/quant_bytes.h"
 #include "host/simdgroup_matrix.h"
 #include "host/atomic.h"
 #include "common/mlx.h"

@@ -1,6 +1,8 @@
 //! Rotary position embedding, and with it the update of key and value caches.
 
 mod cache;
+#[cfg(feature = "llm")]
+mod joined;
 mod rotate;
 mod tables;
 
@@ -12,6 +14,8 @@ use crate::{Array, Dtype, Error, Result};
 pub(crate) use cache::Slots;
 pub(super) use cache::TABLE as CACHES;
 pub use cache::{CacheUpdate, paged_rope_and_cache_update, rope_and_cache_update};
+#[cfg(feature = "llm")]
+pub(crate) use joined::turned_apart;
 pub use tables::{RopeTables, rope_tables};
 
 /// Rotates the pairs `(x[j], x[j + D / 2])` by the angles of their position (J. Su and others,

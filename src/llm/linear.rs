@@ -15,9 +15,9 @@ pub(super) struct Linear {
 
 impl Linear {
     #[track_caller]
-    pub(super) fn apply(&self, x: &Array, residual: Option<&Array>) -> Result<Array> {
+    pub(super) fn apply(&self, x: &Array, then: Then<'_>) -> Result<Array> {
         let bias = self.bias.as_ref();
-        self.matrix.apply_then(x, Then { bias, residual })
+        self.matrix.apply_then(x, Then { bias, ..then })
     }
 }
 
@@ -47,14 +47,20 @@ impl Projections {
 
     /// Queries, keys, values: (T, elements) each.
     #[track_caller]
-    pub(super) fn apply(&self, x: &Array, wide: i32, narrow: i32) -> Result<[Array; 3]> {
+    pub(super) fn apply(
+        &self,
+        x: &Array,
+        then: Then<'_>,
+        wide: i32,
+        narrow: i32,
+    ) -> Result<[Array; 3]> {
         match self {
             Projections::Each(each) => {
                 let [q, k, v] = &**each;
-                Ok([q.apply(x, None)?, k.apply(x, None)?, v.apply(x, None)?])
+                Ok([q.apply(x, then)?, k.apply(x, then)?, v.apply(x, then)?])
             }
             Projections::Together(all) => {
-                let y = all.apply(x, None)?;
+                let y = all.apply(x, then)?;
                 let part = |from: i32, count: i32| y.index((.., from..from + count));
                 Ok([
                     part(0, wide)?,

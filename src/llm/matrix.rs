@@ -1,7 +1,9 @@
 //! A matrix of weights in one of the forms that files hold.
 
 use crate::io::GgufTensor;
-use crate::kernels::quant::{QuantFormat, QuantizedMatmul, QuantizedWeight, quantized_matmul};
+use crate::kernels::quant::{
+    Activations, QuantFormat, QuantizedMatmul, QuantizedWeight, quantized_matmul,
+};
 use crate::{Array, Dtype, Error, Result, ops};
 
 /// A matrix (rows, columns) that vectors are multiplied with: `x w^T`.
@@ -13,9 +15,10 @@ pub enum Matrix {
     Packed(QuantizedWeight),
 }
 
-/// What follows a product.
+/// In which numbers vectors are taken, and what follows a product.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Then<'a> {
+    pub(super) activations: Activations,
     pub(super) bias: Option<&'a Array>,
     pub(super) residual: Option<&'a Array>,
 }
@@ -141,10 +144,16 @@ impl Matrix {
 
     /// `silu(x gate^T) (x up^T)` in one kernel; none where the matrices are not packed.
     #[track_caller]
-    pub(super) fn swiglu(gate: &Matrix, up: &Matrix, x: &Array) -> Result<Option<Array>> {
+    pub(super) fn swiglu(
+        gate: &Matrix,
+        up: &Matrix,
+        x: &Array,
+        activations: Activations,
+    ) -> Result<Option<Array>> {
         match (gate, up) {
             (Matrix::Packed(gate), Matrix::Packed(up)) => {
-                quantized_matmul(x, gate).swiglu(up).call().map(Some)
+                let call = quantized_matmul(x, gate).swiglu(up);
+                call.activations(activations).call().map(Some)
             }
             _ => Ok(None),
         }
@@ -178,7 +187,8 @@ impl Matrix {
     }
 }
 
-fn with<'a>(mut call: QuantizedMatmul<'a>, then: Then<'a>) -> QuantizedMatmul<'a> {
+fn with<'a>(call: QuantizedMatmul<'a>, then: Then<'a>) -> QuantizedMatmul<'a> {
+    let mut call = call.activations(then.activations);
     if let Some(bias) = then.bias {
         call = call.bias(bias);
     }

@@ -7,6 +7,7 @@ use super::rope::Angles;
 use super::share::Share;
 use super::weights::Weights;
 use crate::distributed::Group;
+use crate::kernels::quant::Activations;
 use crate::kernels::{norms, transformer};
 use crate::{Array, Dtype, Error, Result, fast};
 
@@ -24,6 +25,18 @@ pub trait Attend {
         keys: Array,
         values: Array,
     ) -> Result<Array>;
+
+    /// The same for queries, keys and values one behind the other, (T, heads + 2 kv_heads, width of a head).
+    ///
+    /// # Errors
+    /// Those of [`attend`](Self::attend).
+    fn attend_together(&mut self, layer: usize, all: &Array, heads: i32) -> Result<Array> {
+        let narrow = (all.shape()[1] - heads) / 2;
+        let part = |from: i32, count: i32| all.index((.., from..from + count));
+        let queries = part(0, heads)?;
+        let (keys, values) = (part(heads, narrow)?, part(heads + narrow, narrow)?);
+        self.attend(layer, &queries, keys, values)
+    }
 }
 
 /// The weights of a model, and what they compute.
@@ -37,6 +50,7 @@ pub struct Model {
     head: Option<Matrix>,
     /// Whether norms and the like are MLX's own operations.
     plain: bool,
+    activations: Activations,
     dtype: Dtype,
     /// What the file divides the rotary angles by.
     rope_factors: Option<Vec<f32>>,
@@ -125,7 +139,8 @@ impl Model {
                 false => {
                     let queries = parts.of_heads(linear("attn_q", wide, width)?, |s| &s.heads)?;
                     let keys = parts.of_heads(linear("attn_k", narrow, width)?, |s| &s.kv_heads)?;
-                    let values = parts.of_heads(linear("attn_v", narrow, width)?, |s| &s.kv_heads)?;
+                    let values =
+                        parts.of_heads(linear("attn_v", narrow, width)?, |s| &s.kv_heads)?;
                     Projections::new([queries, keys, values])?
                 }
             };
@@ -172,10 +187,18 @@ impl Model {
             norm,
             head,
             plain: false,
+            activations: Activations::Int8,
             dtype: Dtype::Float32,
             rope_factors,
             share,
         })
+    }
+
+    /// In which numbers products with packed matrices take vectors: [`Activations::Int8`] unless said otherwise. docs/SERVING.md tells
+    /// what that costs in accuracy and gains in speed.
+    pub fn with_activations(mut self, activations: Activations) -> Self {
+        self.activations = activations;
+        self
     }
 
     /// The same model computed by MLX's operations alone, its weights in float32. **Evaluates** the weights.
@@ -246,10 +269,20 @@ impl Model {
         }
         let x = self.norm(&x.take(rows, 0)?, &self.norm)?;
         let head = self.head.as_ref().unwrap_or(&self.embedding);
-        let logits = head.apply(&x)?.astype(Dtype::Float32)?;
+        let logits = head.apply_then(&x, self.then(None))?;
+        let logits = logits.astype(Dtype::Float32)?;
         match &self.share {
             Some(share) => share.gather(&logits),
             None => Ok(logits),
+        }
+    }
+
+    /// What follows a product.
+    fn then<'a>(&self, residual: Option<&'a Array>) -> Then<'a> {
+        Then {
+            activations: self.activations,
+            bias: None,
+            residual,
         }
     }
 
@@ -268,14 +301,26 @@ impl Model {
             self.maybe_norm(y, norm.as_ref())
         };
         let y = self.norm(&x, &layer.attention_norm)?;
-        let [q, k, v] = layer.attention.apply(&y, wide, c.kv_heads * c.head_width)?;
-        let queries = heads(&q, c.heads, &layer.query_norm)?;
-        let keys = heads(&k, c.kv_heads, &layer.key_norm)?;
-        let values = heads(&v, c.kv_heads, &None)?;
-        let y = attend.attend(number, &queries, keys, values)?;
+        let y = match &layer.attention {
+            Projections::Together(all)
+                if layer.query_norm.is_none() && layer.key_norm.is_none() =>
+            {
+                let y = all.apply(&y, self.then(None))?;
+                let y = y.reshape((tokens, c.heads + 2 * c.kv_heads, c.head_width))?;
+                attend.attend_together(number, &y, c.heads)?
+            }
+            several => {
+                let narrow = c.kv_heads * c.head_width;
+                let [q, k, v] = several.apply(&y, self.then(None), wide, narrow)?;
+                let queries = heads(&q, c.heads, &layer.query_norm)?;
+                let keys = heads(&k, c.kv_heads, &layer.key_norm)?;
+                let values = heads(&v, c.kv_heads, &None)?;
+                attend.attend(number, &queries, keys, values)?
+            }
+        };
         let y = y.reshape((tokens, wide))?;
         self.added(x, layer.after_attention.as_ref(), |x| {
-            layer.output.apply(&y, x)
+            layer.output.apply(&y, self.then(x))
         })
     }
 
@@ -284,8 +329,7 @@ impl Model {
         let y = self.norm(&x, &layer.hidden_norm)?;
         let y = self.between(layer, &y)?;
         self.added(x, layer.after_hidden.as_ref(), |residual| {
-            let bias = None;
-            layer.down.apply_then(&y, Then { bias, residual })
+            layer.down.apply_then(&y, self.then(residual))
         })
     }
 
@@ -306,11 +350,15 @@ impl Model {
 
     fn between(&self, layer: &Layer, x: &Array) -> Result<Array> {
         if self.config.activation == Activation::Silu
-            && let Some(y) = Matrix::swiglu(&layer.gate, &layer.up, x)?
+            && let Some(y) = Matrix::swiglu(&layer.gate, &layer.up, x, self.activations)?
         {
             return Ok(y);
         }
-        let (gate, up) = (layer.gate.apply(x)?, layer.up.apply(x)?);
+        let then = self.then(None);
+        let (gate, up) = (
+            layer.gate.apply_then(x, then)?,
+            layer.up.apply_then(x, then)?,
+        );
         match (self.config.activation, self.plain) {
             (Activation::Silu, false) => transformer::swiglu2(&gate, &up),
             (Activation::Gelu, false) => transformer::geglu2(&gate, &up),

@@ -5,7 +5,7 @@ use super::config::Config;
 use super::model::{Attend, Model};
 use super::options::PageKind;
 use super::store::Store;
-use crate::kernels::rope::rope;
+use crate::kernels::rope::turned_apart;
 use crate::{Array, Dtype, Error, Result, ops};
 
 /// The cache of a server: for each layer keys and values in pages of [`SLOTS`] tokens.
@@ -102,7 +102,7 @@ impl PagedCache {
         PagedAttend {
             cache: self,
             batch,
-            angles: [const { None }; 2],
+            angles: [None, None],
         }
     }
 }
@@ -150,19 +150,17 @@ impl Attend for PagedAttend<'_> {
         keys: Array,
         values: Array,
     ) -> Result<Array> {
+        let all = ops::concatenate([queries, &keys, &values], 1)?;
+        self.attend_together(layer, &all, queries.shape()[1])
+    }
+
+    #[track_caller]
+    fn attend_together(&mut self, layer: usize, all: &Array, heads: i32) -> Result<Array> {
         let window = self.cache.config.window_of(layer);
         let [cos, sin] = self.angles(window.is_some())?;
         let PagedAttend { cache, batch, .. } = self;
         let c = &cache.config;
-        // Tokens are the positions of the tables' rows.
-        let turned = |x: &Array| {
-            rope(x, &cos, &sin)
-                .gqa(c.kv_heads)
-                .traditional(c.rope_neighbours)
-                .dims(c.rope_dims)
-                .call()
-        };
-        let (queries, keys) = (turned(queries)?, turned(&keys)?);
+        let [queries, keys, values] = turned_apart(all, [&cos, &sin], heads, c.rope_neighbours)?;
         let store = &mut cache.layers[layer];
         store.write(&batch.slots, &keys, &values)?;
         let mut parts = Vec::with_capacity(batch.runs.len());

@@ -228,6 +228,7 @@ impl Cut {
         // Elements of a group lie in one row and belong together.
         let whole = match (weight, axis) {
             (Weight::Quantized(q), Axis::Inputs) => q.quantization.group_size,
+            (Weight::Blocks { kind, .. }, Axis::Inputs) => kind.block_elements() as i32,
             _ => 1,
         };
         let parts = i64::from(self.segments) * i64::from(self.size) * i64::from(whole.max(1));
@@ -256,6 +257,10 @@ impl Cut {
                     ..q.clone()
                 })
             }
+            Weight::Blocks { kind, blocks } => Weight::Blocks {
+                kind: *kind,
+                blocks: self.part(blocks, number)?,
+            },
         })
     }
 

@@ -9,3 +9,4 @@ mod encode;
 mod errors;
 mod made;
 mod products;
+mod rounded;

@@ -16,7 +16,8 @@ mod table;
 
 pub use calls::{Dequantize, DequantizeBlockwise, DequantizeFp8, Fp8, FusedSwigluQuant};
 pub use products::{
-    QuantFormat, QuantizedMatmul, QuantizedWeight, gather_quantized_matmul, quantized_matmul,
+    Activations, QuantFormat, QuantizedMatmul, QuantizedWeight, gather_quantized_matmul,
+    quantized_matmul,
 };
 pub(super) use table::TABLE;
 

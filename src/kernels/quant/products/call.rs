@@ -6,6 +6,21 @@ use super::weight::QuantizedWeight;
 use crate::transforms::rules::{apply, only};
 use crate::{Array, Dtype, Error, Result};
 
+/// In which numbers a product may take the rows of x.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Activations {
+    /// As they are.
+    #[default]
+    Float,
+    /// Rounded to signed bytes where that is faster: 32 neighbours of a row have a scale in float32, the largest of them in size over 127, and
+    /// are multiplied with the codes as whole numbers. So each number is off by up to 1/254 of the largest among its neighbours. Neighbours that
+    /// are not all finite give NaN; what is below 1e-36 counts as zero.
+    ///
+    /// It is done on a CPU for Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K and affine layouts of 4 and 8 bits. Everywhere else it is as
+    /// [`Float`](Self::Float). Derivatives are those of the product without the rounding.
+    Int8,
+}
+
 /// A call of [`quantized_matmul`](super::quantized_matmul) or [`gather_quantized_matmul`](super::gather_quantized_matmul).
 ///
 /// ```
@@ -28,6 +43,7 @@ pub struct QuantizedMatmul<'a> {
     silu: bool,
     up: Option<&'a QuantizedWeight>,
     residual: Option<&'a Array>,
+    activations: Activations,
 }
 
 impl<'a> QuantizedMatmul<'a> {
@@ -40,6 +56,7 @@ impl<'a> QuantizedMatmul<'a> {
             silu: false,
             up: None,
             residual: None,
+            activations: Activations::Float,
         }
     }
 
@@ -72,6 +89,12 @@ impl<'a> QuantizedMatmul<'a> {
     /// Adds `residual` in the end: of the shape of the result, float32, float16 or bfloat16.
     pub fn residual(mut self, residual: &'a Array) -> Self {
         self.residual = Some(residual);
+        self
+    }
+
+    /// In which numbers it may take the rows of x (default [`Activations::Float`]).
+    pub fn activations(mut self, activations: Activations) -> Self {
+        self.activations = activations;
         self
     }
 
@@ -139,6 +162,7 @@ impl<'a> QuantizedMatmul<'a> {
                 silu: self.silu,
                 residual: self.residual.is_some(),
             },
+            activations: self.activations,
         };
         only(apply(&product, &inputs)?, "outputs")
     }

@@ -25,6 +25,8 @@ struct Key {
 enum Way {
     /// A thread on a block of rows of the matrix.
     Walk,
+    /// The same with x rounded to 8 bits.
+    WalkRounded,
     /// A simdgroup on a few rows of the matrix.
     Lanes,
     /// The simdgroups of a threadgroup on 16 rows of the matrix or 32, by fragments.
@@ -73,6 +75,7 @@ pub(super) fn launch(product: &Product, all: &[Array]) -> Result<Array> {
         };
     }
     let way = match gpu {
+        false if product.by_bytes() => Way::WalkRounded,
         false => Way::Walk,
         true if by_fragments(product, inputs.x, slots) => Way::Fragments,
         true => Way::Lanes,
@@ -124,13 +127,19 @@ fn share_out(launch: &mut Launch<'_>, way: Way, slots: i64, n: i64) {
     let many =
         [1, 2, 4, 8][usize::from(slots > 1) + usize::from(slots > 2) + usize::from(slots > 4)];
     match way {
-        Way::Walk => {
+        Way::Walk | Way::WalkRounded => {
             // More rows take the matrix apart less often.
             let many = if slots > 8 { 16 } else { many };
+            // Where each block of rows rounds x for itself, blocks of many rows do it less often.
+            let rows = match way {
+                Way::WalkRounded if slots > 16 => 4 * ROWS,
+                Way::WalkRounded if slots > 4 => 2 * ROWS,
+                _ => ROWS,
+            };
             launch.set_template("M", many.into());
-            launch.set_template("ROWS", ROWS.into());
+            launch.set_template("ROWS", rows.into());
             let groups = divided(slots, i64::from(many));
-            launch.set_grid((groups, divided(n, i64::from(ROWS))));
+            launch.set_grid((groups, divided(n, i64::from(rows))));
             launch.set_threadgroup(1);
         }
         Way::Lanes => {
@@ -203,7 +212,11 @@ fn source(key: &Key) -> String {
     text += "const int many = int(metal::min(size_t(M), slots - from)), rows = int(metal::min(size_t(ROWS), n - first));\n";
     let sums = ["sums", "ups"];
     for (which, format) in key.formats.iter().enumerate() {
-        let reader = format.reader(which);
+        let bytes = match key.way {
+            Way::WalkRounded => format.reader_of_bytes(which),
+            _ => None,
+        };
+        let reader = bytes.unwrap_or_else(|| format.reader(which));
         let sums = sums[which];
         text += &format!("const auto matrix{which} = {reader};\nfloat {sums}[M * ROWS];\n");
     }
@@ -230,9 +243,10 @@ fn source(key: &Key) -> String {
         text += "if (known) {\n";
     }
     for (which, sums) in sums.iter().enumerate().take(key.formats.len()) {
-        let (walk, lane) = match lanes {
-            true => ("kk_lanes", "lane, "),
-            false => ("kk_walk", ""),
+        let (walk, lane) = match key.way {
+            Way::Walk => ("kk_walk", ""),
+            Way::WalkRounded => ("kk_walk_rounded", ""),
+            Way::Lanes | Way::Fragments => ("kk_lanes", "lane, "),
         };
         let call = |m: &str| {
             format!(

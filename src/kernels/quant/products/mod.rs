@@ -8,7 +8,7 @@ mod text;
 mod unpack;
 mod weight;
 
-pub use call::QuantizedMatmul;
+pub use call::{Activations, QuantizedMatmul};
 pub use weight::{QuantFormat, QuantizedWeight};
 
 use crate::Array;

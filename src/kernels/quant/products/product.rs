@@ -2,6 +2,7 @@
 
 use smallvec::{SmallVec, smallvec};
 
+use super::call::Activations;
 use super::launch;
 use super::unpack::unpack;
 use super::weight::QuantFormat;
@@ -27,6 +28,7 @@ pub(super) struct Product {
     /// Matrices for each row, where the result has an axis for that.
     pub(super) slots: Option<i32>,
     pub(super) then: Then,
+    pub(super) activations: Activations,
 }
 
 /// The inputs by name.
@@ -93,6 +95,12 @@ impl Product {
             residual,
         } = self.then;
         !(bias || silu || residual) && self.formats.len() == 1
+    }
+
+    /// Whether x may be rounded to 8 bits, and all matrices can be multiplied so.
+    pub(super) fn by_bytes(&self) -> bool {
+        let all = || self.formats.iter().all(|f| f.reader_of_bytes(0).is_some());
+        self.activations == Activations::Int8 && all()
     }
 
     /// The product with one of the matrices alone.
@@ -242,7 +250,12 @@ impl Rules for Product {
         let inputs = self.inputs(primals);
         if self.is_plain() {
             return Ok(vec![match tangents[0] {
-                Some(t) => self.plain(0, t, &inputs)?,
+                // Rounding has no part in a derivative.
+                Some(t) => Product {
+                    activations: Activations::Float,
+                    ..self.clone()
+                }
+                .plain(0, t, &inputs)?,
                 None => Array::zeros(self.result(inputs.x), inputs.x.dtype())?,
             }]);
         }

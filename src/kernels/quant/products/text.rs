@@ -58,6 +58,29 @@ impl QuantFormat {
         }
     }
 
+    /// As [`reader`](Self::reader), the structure of `kernels/quant_bytes.metal`; none for formats whose codes are no bytes there.
+    pub(super) fn reader_of_bytes(self, which: usize) -> Option<String> {
+        let outer = match self {
+            QuantFormat::Mlx(q) if q.mode == QuantMode::Affine && matches!(q.bits, 4 | 8) => {
+                format!("kk_affine_bytes<{}, {}, S{which}>", q.bits, q.group_size)
+            }
+            QuantFormat::Mlx(_) => return None,
+            QuantFormat::Gguf(kind) => match kind {
+                GgufType::Q4_0 => "kk_ggml32_bytes<4, false>",
+                GgufType::Q4_1 => "kk_ggml32_bytes<4, true>",
+                GgufType::Q5_0 => "kk_ggml32_bytes<5, false>",
+                GgufType::Q5_1 => "kk_ggml32_bytes<5, true>",
+                GgufType::Q8_0 => "kk_q8_0_bytes",
+                GgufType::Q4_K => "kk_ggml256_bytes<4>",
+                GgufType::Q5_K => "kk_ggml256_bytes<5>",
+                GgufType::Q6_K => "kk_q6_k_bytes",
+                _ => return None,
+            }
+            .into(),
+        };
+        Some(format!("{outer}{{{}}}", self.reader(which)))
+    }
+
     /// The dtype of affine scales is a template argument.
     pub(super) fn set_scales(self, which: usize, parts: &[Array], launch: &mut Launch<'_>) {
         if let QuantFormat::Mlx(q) = self
