@@ -56,6 +56,7 @@ pub mod fast;
 pub mod fft;
 mod frozen;
 pub mod graph;
+pub mod interop;
 pub mod io;
 pub mod kernels;
 pub mod linalg;
@@ -91,8 +92,9 @@ pub use metal::{
 pub use optimizers as optim;
 pub use stream::{Device, DeviceKind, Stream, mlx_version, synchronize, with_device, with_stream};
 pub use transforms::{
-    CompileMode, Compiled, CustomFunction, ImportedFunction, Vmap, checkpoint, compile,
-    custom_function, export_function, grad, import_function, jvp, set_compile_enabled,
+    CompileMode, Compiled, CustomFunction, FunctionExporter, FunctionSignature, ImportedFunction,
+    Keywords, Vmap, checkpoint, compile, custom_function, export_function, exporter, grad,
+    import_function, jvp, set_compile_enabled,
     set_compile_mode, value_and_grad, value_and_grad_of, vjp, vmap,
 };
 pub use worker::Worker;

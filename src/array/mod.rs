@@ -4,6 +4,7 @@ mod convert;
 pub(crate) mod fit;
 mod index;
 mod numbers;
+mod owned;
 mod print;
 mod shape;
 
