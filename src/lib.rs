@@ -25,12 +25,21 @@
 //! | write kernels | [`MetalKernel`], [`metal`], [`engine`] |
 //! | see what they cost | [`registry`], [`profile`] |
 //! | differentiate, vectorize, compile | [`grad`], [`vmap()`], [`custom_function`], [`compile`] |
-//! | read and write files | [`io`], [`export_function`] |
+//! | read and write files | [`io`], [`export_function`], [`exporter`] |
+//! | share values with other libraries | [`interop`] |
 //! | build and train models | [`nn`], [`optimizers`] |
 //! | test and measure | [`testing`], [`mod@bench`] |
 //! | load and serve language models | `llm`, with the feature of that name |
 //! | use several threads | [`Frozen`], [`Worker`], [`stream`] |
 //! | use several machines | [`distributed`] |
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `llm` | language models: `llm` |
+//! | `npz` | NumPy's files of several arrays: `io::load_npz` |
+//! | `ndarray` | arrays of the crate `ndarray`, both ways: [`interop`] |
+//! | `safetensors` | tensors of the crate `safetensors`, both ways (its files are read and written without it): [`interop`] |
+//! | `cuda` | the build brings MLX's CUDA package (Linux) |
 //!
 //! Every call that can fail returns [`Result`]; errors carry the place in your code.
 
