@@ -17,7 +17,7 @@ arrays = {
     "layer/0.weight": np.array([[1 + 2j]], dtype=np.complex64),
     "é": np.array(2**63 + 1, dtype=np.uint64),
     "empty": np.zeros((0, 4), dtype=np.float16),
-    "many": np.tile(np.arange(100, dtype=np.int64), 50),
+    "many": np.tile(np.arange(100, dtype=np.int64), 5),
 }
 np.savez(here / "reference.npz", np.float32(1.5), **arrays)
 np.savez_compressed(here / "reference_compressed.npz", np.float32(1.5), **arrays)
