@@ -1,4 +1,5 @@
 //! Values of other owners and other libraries.
+#![allow(unsafe_code, reason = "tensors of DLPack and mapped files are unsafe to take")]
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -12,13 +13,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Counts how often it is dropped, where `as_ref` gives a vector's elements.
 pub struct Counted<T> {
+    /// What it owns.
     pub values: Vec<T>,
+    /// Counts.
     pub dropped: Arc<AtomicUsize>,
     /// Panics then, with a payload that panics when it is dropped.
     pub panics: bool,
 }
 
 impl<T> Counted<T> {
+    /// An owner and its counter.
     pub fn new(values: Vec<T>) -> (Self, Arc<AtomicUsize>) {
         let dropped = Arc::new(AtomicUsize::new(0));
         let counted = Counted {
