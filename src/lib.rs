@@ -103,8 +103,8 @@ pub use stream::{Device, DeviceKind, Stream, mlx_version, synchronize, with_devi
 pub use transforms::{
     CompileMode, Compiled, CustomFunction, FunctionExporter, FunctionSignature, ImportedFunction,
     Keywords, Vmap, checkpoint, compile, custom_function, export_function, exporter, grad,
-    import_function, jvp, set_compile_enabled,
-    set_compile_mode, value_and_grad, value_and_grad_of, vjp, vmap,
+    import_function, jvp, set_compile_enabled, set_compile_mode, value_and_grad, value_and_grad_of,
+    vjp, vmap,
 };
 pub use worker::Worker;
 

@@ -40,10 +40,14 @@ fn several_traces_in_one_file() {
         let x = rng.array(&[4, 3], -1.0, 1.0);
         let z = rng.array(&[5], -1.0, 1.0);
         let (scale, bias) = (rng.array(&[3], -1.0, 1.0), rng.array(&[3], -1.0, 1.0));
-        let mut file = exporter(&path, affine, false).unwrap().metadata("é!").unwrap();
+        let mut file = exporter(&path, affine, false)
+            .unwrap()
+            .metadata("é!")
+            .unwrap();
         file.trace([&x]).unwrap();
         file.trace([&z]).unwrap();
-        file.trace_with([&x], [("scale", &scale), ("bias", &bias)]).unwrap();
+        file.trace_with([&x], [("scale", &scale), ("bias", &bias)])
+            .unwrap();
         file.trace_with([&x], [("bias", &bias)]).unwrap();
         assert!(!path.exists());
         file.finish().unwrap();
@@ -57,14 +61,21 @@ fn several_traces_in_one_file() {
         let bias = rng.array(&[3], -1.0, 1.0);
         assert_eq!(f32s(&f.call([&x]).unwrap()[0]), f32s(&x));
         assert_eq!(f32s(&f.call([&z]).unwrap()[0]), f32s(&z));
-        let y = f.call_with([&x], [("bias", &bias), ("scale", &scale)]).unwrap();
+        let y = f
+            .call_with([&x], [("bias", &bias), ("scale", &scale)])
+            .unwrap();
         let want = x.multiply(&scale).unwrap().add(&bias).unwrap();
         assert_eq!(f32s(&y[0]), f32s(&want));
         let y = f.call_with([&x], [("bias", &bias)]).unwrap();
         assert_eq!(f32s(&y[0]), f32s(&x.add(&bias).unwrap()));
         assert_eq!(f32s(&f.call_with([&x], NONE).unwrap()[0]), f32s(&x));
 
-        let mut names: Vec<_> = f.signatures().unwrap().iter().map(ToString::to_string).collect();
+        let mut names: Vec<_> = f
+            .signatures()
+            .unwrap()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
         names.sort();
         let matrix = "float32 [4, 3]";
         let want = [
@@ -91,7 +102,10 @@ fn names_are_compared() {
         file.trace_with([&x], [("less", &two)]).unwrap();
         file.finish().unwrap();
         let f = import_function(&path).unwrap();
-        assert_eq!(f32s(&f.call_with([&x], [("less", &two)]).unwrap()[0]), [-1.0, 0.0]);
+        assert_eq!(
+            f32s(&f.call_with([&x], [("less", &two)]).unwrap()[0]),
+            [-1.0, 0.0]
+        );
         let none: [&Array; 0] = [];
         for wrong in [
             f.call_with([&x], [("more", &two)]),
@@ -106,7 +120,10 @@ fn names_are_compared() {
             f.call_with([&x], [("less", &arr(&[1i32, 2]))]),
         ] {
             let e = wrong.unwrap_err();
-            assert!(matches!(e, Error::Argument { .. } | Error::Shape { .. }), "{e}");
+            assert!(
+                matches!(e, Error::Argument { .. } | Error::Shape { .. }),
+                "{e}"
+            );
         }
 
         // Two traces of as many inputs: the right one, or none.
@@ -116,7 +133,10 @@ fn names_are_compared() {
         file.trace_with([&long], [("less", &long)]).unwrap();
         file.finish().unwrap();
         let f = import_function(&path).unwrap();
-        assert_eq!(f32s(&f.call_with([&long], [("less", &long)]).unwrap()[0]), [0.0; 3]);
+        assert_eq!(
+            f32s(&f.call_with([&long], [("less", &long)]).unwrap()[0]),
+            [0.0; 3]
+        );
         assert_eq!(f32s(&f.call([&x, &two]).unwrap()[0]), [-1.0, 0.0]);
         for wrong in [[&x, &two], [&short, &short]] {
             let e = f.call_with([wrong[0]], [("less", wrong[1])]).unwrap_err();
@@ -136,7 +156,10 @@ fn shapeless_with_names() {
         let f = import_function(&path).unwrap();
         assert!(f.is_shapeless());
         let x = arr(&[1.0f32, -2.0, 3.0]);
-        assert_eq!(f32s(&f.call_with([&x], [("scale", &x)]).unwrap()[0]), [1.0, 4.0, 9.0]);
+        assert_eq!(
+            f32s(&f.call_with([&x], [("scale", &x)]).unwrap()[0]),
+            [1.0, 4.0, 9.0]
+        );
         let square = Array::ones((1, 1), F32).unwrap();
         assert!(f.call_with([&x], [("scale", &square)]).is_err());
     });
@@ -215,7 +238,14 @@ fn captured_values() {
         let part = base.index((1.., 1..3)).unwrap();
         let wide = base.index(0).unwrap().broadcast_to((1000, 4)).unwrap();
         let flags = base.transpose(..).unwrap().greater(0.0).unwrap();
-        let all = [turned, back, part, wide, flags, Array::zeros((0, 3), F32).unwrap()];
+        let all = [
+            turned,
+            back,
+            part,
+            wide,
+            flags,
+            Array::zeros((0, 3), F32).unwrap(),
+        ];
         eval(&all).unwrap();
         let pending = rng.array(&[300, 300], -0.1, 0.1);
         let mut power = pending.clone();
@@ -225,7 +255,9 @@ fn captured_values() {
         let handle = async_eval([&power]).unwrap();
         let f = |p: &[Array]| {
             let captured = all.iter().chain([&power]);
-            Ok(captured.map(|a| a.astype(F32)?.add(&p[0])).collect::<zmlx::Result<_>>()?)
+            Ok(captured
+                .map(|a| a.astype(F32)?.add(&p[0]))
+                .collect::<zmlx::Result<_>>()?)
         };
         export_function(&path, f, [Array::from(0.5f32)], false).unwrap();
         handle.wait().unwrap();

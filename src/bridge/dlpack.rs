@@ -343,7 +343,10 @@ pub(crate) fn import(tensor: DlTensor, dtype: Dtype) -> Result<Imported> {
     };
     let bytes = shape.iter().map(|&d| d as usize).product();
     // SAFETY: whoever made the tensor promised this memory, for bools a byte for each.
-    let foreign = dtype == Dtype::Bool && unsafe { elements_at::<u8>(low, bytes)? }.iter().any(|&b| b > 1);
+    let foreign = dtype == Dtype::Bool
+        && unsafe { elements_at::<u8>(low, bytes)? }
+            .iter()
+            .any(|&b| b > 1);
     let read_as = if foreign { Dtype::Uint8 } else { dtype };
     // SAFETY: whoever made the tensor promised memory from its lowest element to its highest, which is what `shape` holds from
     // `low` on, and that it stays until the tensor is given back. It is aligned, and any bytes are values of all types but bool,

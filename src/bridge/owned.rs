@@ -115,7 +115,10 @@ pub(crate) fn refused(bytes: &[u8], dtype: Dtype) -> Option<(String, String)> {
         Dtype::Bool => bytes.iter().find(|&&b| b > 1)?,
         _ => return None,
     };
-    Some(("bools, which are bytes of 0 and 1".into(), foreign.to_string()))
+    Some((
+        "bools, which are bytes of 0 and 1".into(),
+        foreign.to_string(),
+    ))
 }
 
 /// What `AsRef` gives may differ from what it gave before.

@@ -95,7 +95,9 @@ where
 
 #[track_caller]
 fn flat_length(dims: &[i32]) -> Result<i32> {
-    crate::array::element_count(dims)?.into_shape().map(|d| d[0])
+    crate::array::element_count(dims)?
+        .into_shape()
+        .map(|d| d[0])
 }
 
 /// A copy of the elements in row-major order. Feature `ndarray`.

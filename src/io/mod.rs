@@ -49,9 +49,7 @@ pub use self::gguf::{Gguf, GgufValue, load_gguf, save_gguf};
 pub use self::gguf_raw::{GgufRaw, GgufTensor, GgufType, load_gguf_raw};
 pub use self::npy::{load_npy, npy_from_bytes, npy_to_bytes, save_npy};
 #[cfg(feature = "npz")]
-pub use self::npz::{
-    Npz, load_npz, npz_from_bytes, npz_to_bytes, save_npz, save_npz_compressed,
-};
+pub use self::npz::{Npz, load_npz, npz_from_bytes, npz_to_bytes, save_npz, save_npz_compressed};
 pub use self::safetensors::{
     load_safetensors, safetensors_from_bytes, safetensors_from_owned, safetensors_to_bytes,
     save_safetensors,

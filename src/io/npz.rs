@@ -132,7 +132,12 @@ pub fn save_npz_compressed(path: impl AsRef<Path>, content: &Npz) -> Result<()> 
 #[track_caller]
 pub fn npz_to_bytes(content: &Npz) -> Result<Vec<u8>> {
     let mut bytes = Cursor::new(Vec::new());
-    write(&mut bytes, content, CompressionMethod::Stored, "bytes in memory")?;
+    write(
+        &mut bytes,
+        content,
+        CompressionMethod::Stored,
+        "bytes in memory",
+    )?;
     Ok(bytes.into_inner())
 }
 
@@ -146,12 +151,7 @@ fn save(path: &Path, content: &Npz, how: CompressionMethod) -> Result<()> {
 }
 
 #[track_caller]
-fn write<W: Write + Seek>(
-    to: W,
-    content: &Npz,
-    how: CompressionMethod,
-    file: &str,
-) -> Result<()> {
+fn write<W: Write + Seek>(to: W, content: &Npz, how: CompressionMethod, file: &str) -> Result<()> {
     let mut names = HashSet::new();
     for (name, _) in &content.arrays {
         // The format counts the bytes of a name, with its ending, in 16 bits.
@@ -206,7 +206,12 @@ fn read<R: Read + Seek>(from: R, len: u64, file: &str) -> Result<Npz> {
         let size = member.size();
         left = match left.checked_sub(size) {
             Some(left) => left,
-            None => return Err(Error::io(bad(name, "would be larger than the file can hold"))),
+            None => {
+                return Err(Error::io(bad(
+                    name,
+                    "would be larger than the file can hold",
+                )));
+            }
         };
         let mut bytes = Vec::new();
         let room = usize::try_from(size).map(|n| bytes.try_reserve_exact(n));
@@ -214,16 +219,25 @@ fn read<R: Read + Seek>(from: R, len: u64, file: &str) -> Result<Npz> {
             return Err(Error::io(bad(name, "is too large for this machine")));
         }
         // One more, so that the end is seen and the checksum compared.
-        let got = (&mut member).take(size.saturating_add(1)).read_to_end(&mut bytes);
+        let got = (&mut member)
+            .take(size.saturating_add(1))
+            .read_to_end(&mut bytes);
         if named(file, got)? as u64 != size {
-            return Err(Error::io(bad(name, "has another length than the file says")));
+            return Err(Error::io(bad(
+                name,
+                "has another length than the file says",
+            )));
         }
-        content.arrays.push((name.to_owned(), array(bytes, &format!("{file}: `{name}`"))?));
+        content
+            .arrays
+            .push((name.to_owned(), array(bytes, &format!("{file}: `{name}`"))?));
     }
     // Of members with one name the library knows the last only.
     let start = zip.central_directory_start();
     if named(file, members(zip.into_inner(), start))? != content.arrays.len() {
-        return Err(Error::io(format!("{file}: two of its arrays have one name")));
+        return Err(Error::io(format!(
+            "{file}: two of its arrays have one name"
+        )));
     }
     Ok(content)
 }
@@ -236,7 +250,9 @@ fn members(mut from: impl Read + Seek, start: u64) -> std::io::Result<usize> {
     let (mut count, mut record) = (0, [0; 46]);
     while from.read_exact(&mut record).is_ok() && record.starts_with(b"PK\x01\x02") {
         let lengths = record[28..34].chunks(2);
-        let behind: i64 = lengths.map(|n| i64::from(n[0]) | i64::from(n[1]) << 8).sum();
+        let behind: i64 = lengths
+            .map(|n| i64::from(n[0]) | i64::from(n[1]) << 8)
+            .sum();
         from.seek_relative(behind)?;
         count += 1;
     }

@@ -132,7 +132,11 @@ where
                 self.metadata = text.into();
                 Ok(self)
             }
-            _ => Err(Error::argument("text", "it before the first trace", "it after one")),
+            _ => Err(Error::argument(
+                "text",
+                "it before the first trace",
+                "it after one",
+            )),
         }
     }
 
@@ -217,7 +221,11 @@ where
 
 #[track_caller]
 fn failed() -> Error {
-    Error::argument("exporter", "one whose traces are all written", "one with a trace that failed")
+    Error::argument(
+        "exporter",
+        "one whose traces are all written",
+        "one with a trace that failed",
+    )
 }
 
 /// Named inputs, each once.

@@ -143,12 +143,17 @@ impl ImportedFunction {
             return Ok(());
         }
         let all = self.signatures()?;
-        let taken = all.iter().find(|s| s.is_taken_for(args, named, self.shapeless));
+        let taken = all
+            .iter()
+            .find(|s| s.is_taken_for(args, named, self.shapeless));
         match taken {
             Some(s) if s.has_names_of(args, named) => Ok(()),
             _ => Err(Error::argument(
                 "named",
-                format_args!("inputs of one of the function's traces ({})", signature::list(all)),
+                format_args!(
+                    "inputs of one of the function's traces ({})",
+                    signature::list(all)
+                ),
                 signature::of_call(args, named),
             )),
         }

@@ -81,7 +81,9 @@ pub(super) fn read(text: &str) -> Result<Vec<FunctionSignature>> {
 /// `   1: (2,3) float32`, `   "name": () int32`.
 fn parse(text: &str) -> Option<Vec<FunctionSignature>> {
     let mut all = Vec::new();
-    let mut lines = text.lines().skip_while(|line| !line.contains(". Function with "));
+    let mut lines = text
+        .lines()
+        .skip_while(|line| !line.contains(". Function with "));
     while let Some(line) = lines.next() {
         let Some((_, counts)) = line.split_once(". Function with ") else {
             break;
@@ -113,7 +115,10 @@ fn parse_input(text: &str) -> Option<(Vec<i32>, Dtype)> {
     let (dims, dtype) = text.strip_prefix('(')?.split_once(") ")?;
     let dims = match dims.is_empty() {
         true => Vec::new(),
-        false => dims.split(',').map(|d| d.parse().ok()).collect::<Option<_>>()?,
+        false => dims
+            .split(',')
+            .map(|d| d.parse().ok())
+            .collect::<Option<_>>()?,
     };
     Some((dims, Dtype::from_name(dtype)?))
 }
@@ -130,7 +135,10 @@ mod tests {
             keyword inputs:\n  1: (1) bool\n";
         let all = parse(text).unwrap();
         assert_eq!(all.len(), 2);
-        assert_eq!(all[0].args, [(vec![2, 3], Dtype::Float32), (vec![], Dtype::Bool)]);
+        assert_eq!(
+            all[0].args,
+            [(vec![2, 3], Dtype::Float32), (vec![], Dtype::Bool)]
+        );
         assert_eq!(all[0].named["a\": b"], (vec![1], Dtype::Int32));
         assert_eq!(all[1], FunctionSignature::default());
         for bad in [

@@ -106,7 +106,10 @@ fn there_and_back() {
         let lanes = 1;
         assert_eq!(tensor.data_type(), DLDataType { code, bits, lanes });
         assert_eq!(tensor.dtype().unwrap(), T::DTYPE);
-        assert_eq!((tensor.shape(), tensor.strides()), (&[2, 2][..], Some(&[2, 1][..])));
+        assert_eq!(
+            (tensor.shape(), tensor.strides()),
+            (&[2, 2][..], Some(&[2, 1][..]))
+        );
         assert_eq!(tensor.device().device_type, 1);
         let want = [values[0], values[2], values[1], values[3]];
         // SAFETY: it comes from `into_raw`.
@@ -170,7 +173,11 @@ fn shapes_of_all_kinds() {
             let place = |i: i64, j: i64| first as i64 + i * strides[0] + j * strides[1];
             let pairs = (0..shape[0]).flat_map(|i| (0..shape[1]).map(move |j| (i, j)));
             let want: Vec<f32> = pairs.map(|(i, j)| place(i, j) as f32).collect();
-            assert_eq!(array.to_vec::<f32>().unwrap(), want, "{shape:?} {strides:?}");
+            assert_eq!(
+                array.to_vec::<f32>().unwrap(),
+                want,
+                "{shape:?} {strides:?}"
+            );
             if borrows() {
                 assert_eq!(count(&dropped), 0);
             }
@@ -210,7 +217,16 @@ fn bytes_of_bools() {
             .unwrap();
         assert_eq!(array.dtype(), BOOL);
         assert_eq!(array.to_vec::<bool>().unwrap(), [false, true, true, true]);
-        assert_eq!(array.astype(I32).unwrap().sum(..).unwrap().item::<i32>().unwrap(), 3);
+        assert_eq!(
+            array
+                .astype(I32)
+                .unwrap()
+                .sum(..)
+                .unwrap()
+                .item::<i32>()
+                .unwrap(),
+            3
+        );
     });
 }
 
@@ -230,13 +246,34 @@ fn what_is_refused() {
         assert!(e.to_string().contains("null pointer"), "{e}");
         refused(Recipe::new(17, &[4]), "code 17 with 32 bits");
         refused(Recipe::new(3, &[4]), "code 3");
-        refused(Recipe { lanes: 2, ..Recipe::new(1, &[4]) }, "2 lanes");
+        refused(
+            Recipe {
+                lanes: 2,
+                ..Recipe::new(1, &[4])
+            },
+            "2 lanes",
+        );
         refused(Recipe::new(1, &[-1]), "lengths from 0");
-        refused(Recipe { device: 2, ..Recipe::new(1, &[4]) }, "main memory");
-        refused(Recipe { device: 8, ..Recipe::new(1, &[4]) }, "device 8");
+        refused(
+            Recipe {
+                device: 2,
+                ..Recipe::new(1, &[4])
+            },
+            "main memory",
+        );
+        refused(
+            Recipe {
+                device: 8,
+                ..Recipe::new(1, &[4])
+            },
+            "device 8",
+        );
         refused(Recipe::new(1, &[1 << 32, 0]), "that MLX can count");
         refused(Recipe::new(1, &[1 << 32]), "that MLX can count");
-        refused(Recipe::new(1, &[2, 2]).strides(&[1 << 40, 1], 0), "that MLX can count");
+        refused(
+            Recipe::new(1, &[2, 2]).strides(&[1 << 40, 1], 0),
+            "that MLX can count",
+        );
 
         let changed = |change: &dyn Fn(&mut DLTensor), want: &str| {
             let (tensor, dropped) = Recipe::new(1, &[4]).make(vec![0u32; 16]);

@@ -1,5 +1,8 @@
 //! Values of other owners and other libraries.
-#![allow(unsafe_code, reason = "tensors of DLPack and mapped files are unsafe to take")]
+#![allow(
+    unsafe_code,
+    reason = "tensors of DLPack and mapped files are unsafe to take"
+)]
 
 #[path = "../common/mod.rs"]
 mod common;

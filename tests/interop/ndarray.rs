@@ -6,8 +6,8 @@ use num_complex::Complex32;
 use proptest::prelude::*;
 use zmlx::prelude::*;
 
-use crate::common::{exactly, on_worker};
 use crate::borrows;
+use crate::common::{exactly, on_worker};
 
 #[test]
 fn there_and_back() {
@@ -81,13 +81,19 @@ fn views_of_views() {
             assert_eq!(ours.to_ndarray::<f32>().unwrap(), theirs);
         };
         same(ours.transpose(..).unwrap(), whole.t().into_dyn());
-        same(ours.index((1..3, 2..)).unwrap(), whole.slice(s![1..3, 2..]).into_dyn());
+        same(
+            ours.index((1..3, 2..)).unwrap(),
+            whole.slice(s![1..3, 2..]).into_dyn(),
+        );
         let back = ours.index((step(.., -1), step(.., 2))).unwrap();
         same(back, whole.slice(s![..;-1, ..;2]).into_dyn());
         let rows = ours.index(0).unwrap().broadcast_to((3, 5)).unwrap();
         let row = whole.index_axis(Axis(0), 0);
         same(rows, row.broadcast((3, 5)).unwrap().into_dyn());
-        same(ours.index((.., 1..1)).unwrap(), whole.slice(s![.., 1..1]).into_dyn());
+        same(
+            ours.index((.., 1..1)).unwrap(),
+            whole.slice(s![.., 1..1]).into_dyn(),
+        );
         let one = ours.index((2, 3)).unwrap();
         same(one, whole.slice(s![2, 3]).into_dyn());
         let flags = ours.greater(20.0).unwrap().transpose(..).unwrap();

@@ -38,10 +38,18 @@ fn the_values_of_a_vector() {
         round_trip([1.5, -2.0, 3.0, 4.0, 5.0, 0.1].map(bf16::from_f64));
         round_trip([1.5f32, -2.0, 3.0, 4.0, 5.0, 0.1]);
         round_trip([1.0, -2.0, 3.0, 4.0, 5.0, 0.1].map(|r| Complex32::new(r, -r)));
-        zmlx::with_device(Device::CPU, || round_trip([1.5f64, -2.0, 3.0, 4.0, 5.0, 0.1]));
+        zmlx::with_device(Device::CPU, || {
+            round_trip([1.5f64, -2.0, 3.0, 4.0, 5.0, 0.1])
+        });
         let none = Array::from_vec(Vec::<f32>::new(), (0, 3)).unwrap();
         assert!(none.to_vec::<f32>().unwrap().is_empty());
-        assert_eq!(Array::from_vec(vec![7i32], ()).unwrap().item::<i32>().unwrap(), 7);
+        assert_eq!(
+            Array::from_vec(vec![7i32], ())
+                .unwrap()
+                .item::<i32>()
+                .unwrap(),
+            7
+        );
     });
 }
 
@@ -182,7 +190,10 @@ fn what_does_not_fit() {
         assert!(Array::from_vec(vec![1u8], (1 << 20, 1 << 20, 1 << 30)).is_err());
 
         let e = Array::from_owned_bytes(vec![0u8; 7], 2, F32).unwrap_err();
-        assert!(e.to_string().contains("expected 8 bytes for float32"), "{e}");
+        assert!(
+            e.to_string().contains("expected 8 bytes for float32"),
+            "{e}"
+        );
         let e = Array::from_owned_bytes(vec![0u8, 1, 2], 3, BOOL).unwrap_err();
         assert!(matches!(e, Error::Argument { .. }), "{e}");
         assert!(e.to_string().contains("got 2"), "{e}");
@@ -202,11 +213,19 @@ fn what_does_not_fit() {
                     assert_eq!(array.unwrap().to_bytes().unwrap(), part);
                 } else {
                     let e = array.unwrap_err();
-                    assert!(e.to_string().contains("an address that is a multiple"), "{e}");
+                    assert!(
+                        e.to_string().contains("an address that is a multiple"),
+                        "{e}"
+                    );
                 }
             }
         }
-        assert_eq!(Array::from_owned_bytes(&BYTES[1..1], (0, 2), F32).unwrap().size(), 0);
+        assert_eq!(
+            Array::from_owned_bytes(&BYTES[1..1], (0, 2), F32)
+                .unwrap()
+                .size(),
+            0
+        );
     });
 }
 
@@ -230,7 +249,10 @@ fn a_file_in_memory() {
         let product = array.matmul(&array).unwrap();
         let copy = Array::from_slice(&values, (64, 64)).unwrap();
         let want = copy.matmul(&copy).unwrap();
-        assert_eq!(product.to_vec::<f32>().unwrap(), want.to_vec::<f32>().unwrap());
+        assert_eq!(
+            product.to_vec::<f32>().unwrap(),
+            want.to_vec::<f32>().unwrap()
+        );
     });
 }
 

@@ -35,7 +35,10 @@ fn samples() -> Vec<(String, Array)> {
 fn views_both_ways() {
     on_worker(|| {
         let mut all = samples();
-        all.push(("x64".into(), exactly(|| Array::from_vec(vec![0.1f64], 1)).unwrap()));
+        all.push((
+            "x64".into(),
+            exactly(|| Array::from_vec(vec![0.1f64], 1)).unwrap(),
+        ));
         let views = all.iter().map(|(name, a)| (name, a.tensor_view().unwrap()));
         let file = serialize(views, None).unwrap();
         let tensors = SafeTensors::deserialize(&file).unwrap();
@@ -79,10 +82,16 @@ fn what_views_refuse() {
         assert!(e.to_string().contains("strided"), "{e}");
         let float8 = TensorView::new(StDtype::F8_E4M3, vec![2], &[0x38, 0xB8]).unwrap();
         let bytes = Array::try_from(&float8).unwrap();
-        assert_eq!(bytes.from_fp8(F32).unwrap().to_vec::<f32>().unwrap(), [1.0, -1.0]);
+        assert_eq!(
+            bytes.from_fp8(F32).unwrap().to_vec::<f32>().unwrap(),
+            [1.0, -1.0]
+        );
         let other = TensorView::new(StDtype::F8_E5M2, vec![2], &[0, 0]).unwrap();
         let e = Array::try_from(&other).unwrap_err();
-        assert!(matches!(e, Error::Dtype { .. }) && e.to_string().contains("F8_E5M2"), "{e}");
+        assert!(
+            matches!(e, Error::Dtype { .. }) && e.to_string().contains("F8_E5M2"),
+            "{e}"
+        );
         let flags = TensorView::new(StDtype::BOOL, vec![3], &[0, 1, 7]).unwrap();
         let flags = Array::try_from(&flags).unwrap();
         assert_eq!(flags.to_vec::<bool>().unwrap(), [false, true, true]);
@@ -137,9 +146,15 @@ fn values_that_cannot_stay() {
         let back = io::safetensors_from_owned(file(header, &values)).unwrap();
         assert_eq!(back.get("a").unwrap().to_vec::<u8>().unwrap(), [9]);
         for name in ["f", "g"] {
-            assert_eq!(back.get(name).unwrap().to_vec::<f32>().unwrap(), [1.5, -2.0]);
+            assert_eq!(
+                back.get(name).unwrap().to_vec::<f32>().unwrap(),
+                [1.5, -2.0]
+            );
         }
-        assert_eq!(back.get("b").unwrap().to_vec::<bool>().unwrap(), [false, true, true]);
+        assert_eq!(
+            back.get("b").unwrap().to_vec::<bool>().unwrap(),
+            [false, true, true]
+        );
         for damaged in [file(header, &values[..19]), file("{]", &[]), vec![1, 2]] {
             let e = io::safetensors_from_owned(damaged).unwrap_err();
             assert!(matches!(e, Error::Io { .. }), "{e}");

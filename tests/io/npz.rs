@@ -21,7 +21,12 @@ fn content() -> Npz {
 }
 
 fn same(got: &Npz, want: &Npz) {
-    let names = |npz: &Npz| npz.arrays.iter().map(|(n, _)| n.clone()).collect::<Vec<_>>();
+    let names = |npz: &Npz| {
+        npz.arrays
+            .iter()
+            .map(|(n, _)| n.clone())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(names(got), names(want));
     for ((name, a), (_, b)) in got.arrays.iter().zip(&want.arrays) {
         assert_eq!((a.shape(), a.dtype()), (b.shape(), b.dtype()), "{name}");
@@ -38,8 +43,14 @@ fn round_trips() {
         io::save_npz(&path, &content).unwrap();
         assert_eq!(files_in(dir.path()), 1);
         same(&io::load_npz(&path).unwrap(), &content);
-        assert_eq!(fs::read(&path).unwrap(), io::npz_to_bytes(&content).unwrap());
-        same(&io::npz_from_bytes(&fs::read(&path).unwrap()).unwrap(), &content);
+        assert_eq!(
+            fs::read(&path).unwrap(),
+            io::npz_to_bytes(&content).unwrap()
+        );
+        same(
+            &io::npz_from_bytes(&fs::read(&path).unwrap()).unwrap(),
+            &content,
+        );
         io::save_npz_compressed(&path, &content).unwrap();
         same(&io::load_npz(&path).unwrap(), &content);
 
@@ -57,7 +68,10 @@ fn round_trips() {
         assert!(e.contains("arr_0") && e.contains("arr_1"), "{e}");
         exactly(|| {
             let double = Npz::unnamed([Array::from_slice(&[0.1f64], 1).unwrap()]);
-            same(&io::npz_from_bytes(&io::npz_to_bytes(&double).unwrap()).unwrap(), &double);
+            same(
+                &io::npz_from_bytes(&io::npz_to_bytes(&double).unwrap()).unwrap(),
+                &double,
+            );
         });
     });
 }
@@ -73,19 +87,37 @@ fn files_of_numpy() {
         for file in files {
             let npz = io::npz_from_bytes(file).unwrap();
             let names: Vec<&str> = npz.arrays.iter().map(|(n, _)| n.as_str()).collect();
-            let want = ["z", "columns", "swapped", "flag", "layer/0.weight", "é", "empty", "many", "arr_0"];
+            let want = [
+                "z",
+                "columns",
+                "swapped",
+                "flag",
+                "layer/0.weight",
+                "é",
+                "empty",
+                "many",
+                "arr_0",
+            ];
             assert_eq!(names, want);
             let get = |name: &str| npz.get(name).unwrap();
             assert_eq!(get("z").shape(), [2, 3]);
-            assert_eq!(get("z").to_vec::<f32>().unwrap(), [0.0, 0.25, 0.5, 0.75, 1.0, 1.25]);
+            assert_eq!(
+                get("z").to_vec::<f32>().unwrap(),
+                [0.0, 0.25, 0.5, 0.75, 1.0, 1.25]
+            );
             assert_eq!(get("columns").shape(), [2, 3]);
             assert_eq!(get("columns").to_vec::<i32>().unwrap(), [0, 1, 2, 3, 4, 5]);
             assert_eq!(get("swapped").to_vec::<i16>().unwrap(), [1, -2, 300]);
             assert_eq!(get("flag").to_vec::<bool>().unwrap(), [true, false, true]);
-            let weight = get("layer/0.weight").to_vec::<num_complex::Complex32>().unwrap();
+            let weight = get("layer/0.weight")
+                .to_vec::<num_complex::Complex32>()
+                .unwrap();
             assert_eq!(weight, [num_complex::Complex32::new(1.0, 2.0)]);
             assert_eq!(get("é").item::<u64>().unwrap(), (1 << 63) + 1);
-            assert_eq!((get("empty").shape(), get("empty").dtype()), (&[0, 4][..], Dtype::Float16));
+            assert_eq!(
+                (get("empty").shape(), get("empty").dtype()),
+                (&[0, 4][..], Dtype::Float16)
+            );
             let many: Vec<i64> = (0..500).map(|i| i % 100).collect();
             assert_eq!(get("many").to_vec::<i64>().unwrap(), many);
             assert_eq!(get("arr_0").item::<f32>().unwrap(), 1.5);
@@ -97,21 +129,30 @@ fn files_of_numpy() {
 #[test]
 fn numpy_reads_ours() {
     on_worker(|| {
-        let numpy = Command::new("python3").args(["-c", "import numpy"]).output();
+        let numpy = Command::new("python3")
+            .args(["-c", "import numpy"])
+            .output();
         if !numpy.is_ok_and(|o| o.status.success()) {
             println!("SKIPPED: python3 has no numpy here");
             return;
         }
         let dir = folder();
         let content = Npz::from_iter([
-            ("b".to_owned(), Array::from_slice(&[1.5f32, -2.0, 3.0, 4.0], (2, 2)).unwrap()),
+            (
+                "b".to_owned(),
+                Array::from_slice(&[1.5f32, -2.0, 3.0, 4.0], (2, 2)).unwrap(),
+            ),
             ("a/é".to_owned(), Array::from_slice(&[7i64, -8], 2).unwrap()),
         ]);
         let (plain, small) = (dir.path().join("plain.npz"), dir.path().join("small.npz"));
         io::save_npz(&plain, &content).unwrap();
         io::save_npz_compressed(&small, &content).unwrap();
         let script = "import numpy, sys\nfor f in sys.argv[1:]:\n  n = numpy.load(f)\n  print({k: n[k].tolist() for k in n.files})";
-        let out = Command::new("python3").args(["-c", script]).args([plain, small]).output().unwrap();
+        let out = Command::new("python3")
+            .args(["-c", script])
+            .args([plain, small])
+            .output()
+            .unwrap();
         let line = "{'b': [[1.5, -2.0], [3.0, 4.0]], 'a/é': [7, -8]}\n";
         assert_eq!(String::from_utf8_lossy(&out.stdout), line.repeat(2));
     });
@@ -139,14 +180,20 @@ fn what_is_no_npz() {
             (zip(&[("a.txt", &array)], stored), "`a.txt` is no array"),
             (zip(&[("a", &array)], stored), "`a` is no array"),
             (zip(&[("folder/", &[])], stored), "is no array"),
-            (zip(&[("a.npy", short)], stored), "`a`: its values are incomplete"),
+            (
+                zip(&[("a.npy", short)], stored),
+                "`a`: its values are incomplete",
+            ),
             (zip(&[("a.npy", b"hello")], stored), "`a`"),
             (zip(&[("a.npy", &[])], CompressionMethod::Deflated), "`a`"),
             (array.clone(), ""),
             (Vec::new(), ""),
         ] {
             let e = io::npz_from_bytes(&bad).unwrap_err();
-            assert!(matches!(e, Error::Io { .. }) && e.to_string().contains(want), "{e}");
+            assert!(
+                matches!(e, Error::Io { .. }) && e.to_string().contains(want),
+                "{e}"
+            );
         }
         // Two members of one name: the library that writes ZIP files refuses them, so the name is changed afterwards.
         let mut two = zip(&[("a.npy", &array), ("b.npy", &array)], stored);
@@ -157,7 +204,10 @@ fn what_is_no_npz() {
         }
         let e = io::npz_from_bytes(&two).unwrap_err();
         assert!(e.to_string().contains("one name"), "{e}");
-        assert!(matches!(io::load_npz("/nonexistent/x.npz"), Err(Error::Io { .. })));
+        assert!(matches!(
+            io::load_npz("/nonexistent/x.npz"),
+            Err(Error::Io { .. })
+        ));
         assert!(matches!(io::load_npz("/dev/null"), Err(Error::Io { .. })));
     });
 }
