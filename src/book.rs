@@ -22,5 +22,6 @@ chapters! {
     Models "models.md"
     Deploying "deploying.md"
     Machines "machines.md"
+    Interop "interop.md"
     ComingFrom "../../COMING_FROM.md"
 }

@@ -50,6 +50,11 @@ impl Frozen {
         &self.raw
     }
 
+    /// The C++ handle itself.
+    pub(crate) fn into_raw(self) -> SharedPtr<ffi::Frozen> {
+        self.raw
+    }
+
     /// An array over the same elements for the calling thread, without a copy.
     #[track_caller]
     pub fn thaw(&self) -> Result<Array> {

@@ -25,12 +25,21 @@
 //! | write kernels | [`MetalKernel`], [`metal`], [`engine`] |
 //! | see what they cost | [`registry`], [`profile`] |
 //! | differentiate, vectorize, compile | [`grad`], [`vmap()`], [`custom_function`], [`compile`] |
-//! | read and write files | [`io`], [`export_function`] |
+//! | read and write files | [`io`], [`export_function`], [`exporter`] |
+//! | share values with other libraries | [`interop`] |
 //! | build and train models | [`nn`], [`optimizers`] |
 //! | test and measure | [`testing`], [`mod@bench`] |
 //! | load and serve language models | `llm`, with the feature of that name |
 //! | use several threads | [`Frozen`], [`Worker`], [`stream`] |
 //! | use several machines | [`distributed`] |
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `llm` | language models: `llm` |
+//! | `npz` | NumPy's files of several arrays: `io::load_npz` |
+//! | `ndarray` | arrays of the crate `ndarray`, both ways: [`interop`] |
+//! | `safetensors` | tensors of the crate `safetensors`, both ways (its files are read and written without it): [`interop`] |
+//! | `cuda` | the build brings MLX's CUDA package (Linux) |
 //!
 //! Every call that can fail returns [`Result`]; errors carry the place in your code.
 
@@ -56,6 +65,7 @@ pub mod fast;
 pub mod fft;
 mod frozen;
 pub mod graph;
+pub mod interop;
 pub mod io;
 pub mod kernels;
 pub mod linalg;
@@ -91,9 +101,10 @@ pub use metal::{
 pub use optimizers as optim;
 pub use stream::{Device, DeviceKind, Stream, mlx_version, synchronize, with_device, with_stream};
 pub use transforms::{
-    CompileMode, Compiled, CustomFunction, ImportedFunction, Vmap, checkpoint, compile,
-    custom_function, export_function, grad, import_function, jvp, set_compile_enabled,
-    set_compile_mode, value_and_grad, value_and_grad_of, vjp, vmap,
+    CompileMode, Compiled, CustomFunction, FunctionExporter, FunctionSignature, ImportedFunction,
+    Keywords, Vmap, checkpoint, compile, custom_function, export_function, exporter, grad,
+    import_function, jvp, set_compile_enabled, set_compile_mode, value_and_grad, value_and_grad_of,
+    vjp, vmap,
 };
 pub use worker::Worker;
 

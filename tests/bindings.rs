@@ -65,11 +65,6 @@ const WITHOUT: &[(&str, &[&str], &str)] = &[
         "`random::seed` sets the thread's own sequence",
     ),
     (
-        "export.h",
-        &["exporter"],
-        "one trace a file, and inputs by place: `export_function`",
-    ),
-    (
         "io.h",
         &["load_safetensors", "load_gguf", "save_gguf"],
         "`zmlx::io` reads and writes these files itself, or by MLX's streams",

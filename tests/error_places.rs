@@ -151,6 +151,14 @@ fn files() {
         "ArrayMap::get" ["`bias`", "`weight`"] [("weight".to_owned(), x())].into_iter().collect::<ArrayMap>().get("bias").cloned();
         "FrozenMap::get" ["`bias`"] FrozenMap::default().get("bias").cloned();
         "import_function" ["/nonexistent"] import_function("/nonexistent/f.mlxfn").map(drop);
+        "load_npz" ["/nonexistent/x.npz"] io::load_npz("/nonexistent/x.npz");
+        "save_npz" ["/nonexistent"] io::save_npz("/nonexistent/x.npz", &io::Npz::default());
+        "npz, a name twice" ["`w`"] io::npz_to_bytes(&[("w".to_owned(), x()), ("w".to_owned(), x())].into_iter().collect());
+        "npz_from_bytes" [] io::npz_from_bytes(b"PK");
+        "Npz::get" ["`w`"] io::Npz::default().get("w").cloned();
+        "safetensors_from_owned" [] io::safetensors_from_owned(b"\x02\0".to_vec());
+        "exporter" ["/nonexistent"] zmlx::exporter("/nonexistent/f.mlxfn", |p: &[Array], _: &zmlx::Keywords| Ok(p.to_vec()), false).map(drop);
+        "exporter without a trace" ["at least one trace"] zmlx::exporter(std::env::temp_dir().join("f.mlxfn"), |p: &[Array], _: &zmlx::Keywords| Ok(p.to_vec()), false)?.finish();
         "export_function" ["/nonexistent"] export_function("/nonexistent/f.mlxfn", |p| Ok(p.to_vec()), [x()], false);
     });
 }

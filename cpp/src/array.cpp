@@ -43,6 +43,12 @@ void push(ArrayVec& v, const Array& a) {
   v.push_back(a);
 }
 
+Array::Flags dense(const mx::Shape& shape, size_t size) {
+  auto longest = std::max_element(shape.begin(), shape.end());
+  bool column = size <= 1 || size == static_cast<size_t>(*longest);
+  return Array::Flags{true, true, column};
+}
+
 bool is_row_contiguous(const Array& a) noexcept {
   // MLX leaves the flags of unevaluated arrays at their optimistic default.
   return a.status() != Array::unscheduled && a.flags().row_contiguous;

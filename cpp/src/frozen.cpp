@@ -1,9 +1,8 @@
 #include "zmlx/frozen.h"
 
-#include <algorithm>
 #include <cstring>
 
-#include "zmlx/run.h"
+#include "zmlx/array.h"
 
 namespace zmlx {
 
@@ -15,12 +14,6 @@ mx::allocator::Data view(const std::shared_ptr<Array::Data>& owner) {
       owner->buffer(), [owner](mx::allocator::Buffer) {});
 }
 
-Array::Flags dense(const mx::Shape& shape, size_t size) {
-  auto longest = std::max_element(shape.begin(), shape.end());
-  bool column = size <= 1 || size == static_cast<size_t>(*longest);
-  return Array::Flags{true, true, column};
-}
-
 } // namespace
 
 FrozenPtr freeze(const Array& a) {
@@ -30,7 +23,14 @@ FrozenPtr freeze(const Array& a) {
   }
   auto& source = const_cast<Array&>(a);
   const auto& data = a.data_shared_ptr();
-  if (data.use_count() == 1 && data->is_owned()) {
+  if (!data->is_owned()) {
+    // Nothing can write there: MLX donates owned buffers only. The first access is the same as below.
+    if (a.nbytes() > 0) {
+      data->buffer().raw_ptr();
+    }
+    return std::make_shared<Frozen>(Frozen{data, a.offset(), a.shape(), a.dtype()});
+  }
+  if (data.use_count() == 1) {
     auto owner = data;
     // On CUDA the first host access moves the buffer to unified memory and
     // updates it in place; after this one, accesses only read.

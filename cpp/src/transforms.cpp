@@ -8,11 +8,9 @@
 #include <unordered_set>
 
 #include "mlx/compile.h"
-#include "mlx/export.h"
 #include "mlx/ops.h"
 #include "mlx/primitives.h"
 #include "mlx/transforms.h"
-#include "zmlx/ops/truth.h"
 #include "mlx/transforms_impl.h"
 #include "zmlx/given.h"
 #include "zmlx/seen.h"
@@ -294,84 +292,6 @@ void set_compile_enabled(bool enabled) {
   } else {
     mx::disable_compile();
   }
-}
-
-void export_function(
-    rust::Str path,
-    rust::Box<Callback> f,
-    Arrays inputs,
-    bool shapeless) {
-  // It traces `f` while it is made, and only then.
-  ops::Exporting here;
-  mx::export_function(text(path), fn(std::move(f)), list(inputs), shapeless);
-}
-
-namespace {
-
-// MLX gives imported operations the first stream of the process, which is of use
-// on the thread that owns it only. This gives one the calling thread's default stream.
-//
-// The stream is a private member without a setter, but `stream()` gives a
-// reference to it, and no primitive is a const object.
-void adopt(const Array& a) {
-  auto& s = const_cast<mx::Stream&>(a.primitive().stream());
-  s = mx::default_stream(s.device);
-}
-
-// Adopts all operations between `outputs` and `inputs`.
-//
-// Bools that the file holds are made of its bytes, of which each but 0 is true: what is
-// computed from them becomes 0 or 1, whatever the file says.
-void adopt(const ArrayVec& inputs, ArrayVec& outputs) {
-  std::unordered_set<std::uintptr_t> seen;
-  for (const auto& in : inputs) {
-    seen.insert(in.id());
-  }
-  std::unordered_map<std::uintptr_t, Array> bools;
-  auto clean = [&](Array& a) {
-    if (a.dtype() != mx::bool_ || !a.inputs().empty() || seen.count(a.id())) {
-      return;
-    }
-    auto made = bools.find(a.id());
-    if (made == bools.end()) {
-      auto device = mx::default_device();
-      if (a.has_primitive()) {
-        adopt(a);
-        device = a.primitive().device();
-      }
-      made = bools.emplace(a.id(), ops::truth(a, device)).first;
-      // Nothing behind it is to be changed.
-      seen.insert(made->second.id());
-    }
-    a = made->second;
-  };
-  for (auto& out : outputs) {
-    clean(out);
-  }
-  ArrayVec todo = outputs;
-  while (!todo.empty()) {
-    auto a = std::move(todo.back());
-    todo.pop_back();
-    if (!seen.insert(a.id()).second || !a.has_primitive()) {
-      continue;
-    }
-    adopt(a);
-    for (auto& in : a.inputs()) {
-      clean(in);
-      todo.push_back(in);
-    }
-  }
-}
-
-} // namespace
-
-FunctionPtr import_function(rust::Str path) {
-  return std::make_unique<Function>(
-      [f = mx::import_function(text(path))](const ArrayVec& inputs) {
-        auto outputs = f(inputs);
-        adopt(inputs, outputs);
-        return outputs;
-      });
 }
 
 } // namespace zmlx

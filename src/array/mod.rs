@@ -5,6 +5,7 @@ pub(crate) mod fit;
 mod index;
 mod make;
 mod numbers;
+mod owned;
 mod print;
 mod read;
 mod shape;

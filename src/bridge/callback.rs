@@ -123,7 +123,7 @@ impl Callback {
 
     /// Lends a closure that borrows to one bridge call that keeps nothing of it.
     ///
-    /// `lend` must not store the callback; the four bridge functions that may be
+    /// `lend` must not store the callback; the five bridge functions that may be
     /// used here call the closure before they return and drop it.
     pub(crate) fn lend<R>(f: &Function<'_>, call: impl FnOnce(Box<Callback>) -> R) -> R {
         // The closure is reached through a cell that is emptied before `f` can go

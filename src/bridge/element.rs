@@ -4,6 +4,7 @@ use half::{bf16, f16};
 use num_complex::Complex32;
 
 use super::array::ffi;
+use crate::error::Lift;
 use crate::{Dtype, Error, Result};
 
 /// A Rust type with the layout of one MLX element type.
@@ -68,6 +69,17 @@ pub(crate) fn matches<T: Element>(dtype: Dtype) -> Result<()> {
     )))
 }
 
+/// Checks that bytes are bools.
+#[track_caller]
+pub(crate) fn require_bools<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> Result<()> {
+    if bytes.into_iter().any(|&b| b > 1) {
+        return Err(Error::dtype(
+            "the array's bool storage holds a byte other than 0 and 1".into(),
+        ));
+    }
+    Ok(())
+}
+
 /// `len` elements at an address.
 ///
 /// # Safety
@@ -78,11 +90,7 @@ pub(crate) unsafe fn elements_at<'a, T: Element>(address: usize, len: usize) -> 
     if T::DTYPE == Dtype::Bool {
         // SAFETY: the caller's promise, for bytes.
         let bytes = unsafe { std::slice::from_raw_parts(address as *const u8, len) };
-        if bytes.iter().any(|&b| b > 1) {
-            return Err(Error::dtype(
-                "the array's bool storage holds a byte other than 0 and 1".into(),
-            ));
-        }
+        require_bools(bytes)?;
     }
     if !address.is_multiple_of(align_of::<T>()) {
         return Err(Error::not_ready(
@@ -106,10 +114,9 @@ pub(crate) fn view<T: Element>(array: &ffi::Array) -> Result<&[T]> {
     unsafe { elements_at(bytes.as_ptr() as usize, ffi::size(array)) }
 }
 
-/// The storage of an evaluated, row-contiguous array as bytes.
+/// Checks that the values are there to be borrowed.
 #[track_caller]
-pub(crate) fn view_bytes(array: &ffi::Array) -> Result<&[u8]> {
-    use crate::error::Lift;
+pub(crate) fn require_ready(array: &ffi::Array) -> Result<()> {
     if !ffi::ready(array).lift()? {
         if let Err(Error::Mlx { message, at }) = ffi::check_failed(array).lift() {
             return Err(Error::NotReady { message, at });
@@ -118,6 +125,13 @@ pub(crate) fn view_bytes(array: &ffi::Array) -> Result<&[u8]> {
             "the array has not been evaluated: call `eval` before borrowing its data",
         ));
     }
+    Ok(())
+}
+
+/// The storage of an evaluated, row-contiguous array as bytes.
+#[track_caller]
+pub(crate) fn view_bytes(array: &ffi::Array) -> Result<&[u8]> {
+    require_ready(array)?;
     let len = ffi::size(array) * ffi::dtype(array).size();
     if len == 0 {
         return Ok(&[]);

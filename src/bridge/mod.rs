@@ -9,6 +9,7 @@ pub(crate) mod array;
 pub(crate) mod callback;
 pub(crate) mod deep;
 pub(crate) mod distributed;
+pub(crate) mod dlpack;
 pub(crate) mod element;
 pub(crate) mod fast;
 pub(crate) mod fft;
@@ -18,7 +19,10 @@ pub(crate) mod host;
 pub(crate) mod io;
 pub(crate) mod kernel;
 pub(crate) mod linalg;
+#[cfg(feature = "ndarray")]
+pub(crate) mod ndarray;
 pub(crate) mod ops;
+pub(crate) mod owned;
 pub(crate) mod random;
 pub(crate) mod ruled;
 pub(crate) mod stream;

@@ -91,12 +91,30 @@ pub(crate) mod ffi {
         fn compile(f: Box<Callback>) -> Result<UniquePtr<Function>>;
         fn set_compile_enabled(enabled: bool) -> Result<()>;
 
-        fn export_function(
-            path: &str,
+        include!("zmlx/export.h");
+
+        /// A file that functions are written to.
+        type Exporter;
+        fn exporter(path: &str, shapeless: bool, metadata: &str) -> Result<UniquePtr<Exporter>>;
+        // It calls the closure before it returns and keeps nothing of it.
+        fn trace(
+            self: Pin<&mut Exporter>,
             f: Box<Callback>,
-            inputs: &[ArrayRef],
-            shapeless: bool,
+            args: &[ArrayRef],
+            names: &Vec<String>,
+            named: &[ArrayRef],
         ) -> Result<()>;
-        fn import_function(path: &str) -> Result<UniquePtr<Function>>;
+
+        /// A function that was read from a file.
+        type Imported;
+        fn import_function(path: &str) -> Result<UniquePtr<Imported>>;
+        fn call(
+            self: &Imported,
+            args: &[ArrayRef],
+            names: &Vec<String>,
+            named: &[ArrayRef],
+        ) -> Result<UniquePtr<CxxVector<Array>>>;
+        fn inputs(self: &Imported) -> Result<String>;
+        fn metadata(self: &Imported) -> Result<String>;
     }
 }

@@ -58,6 +58,13 @@ impl<'a> Source<Cursor<&'a [u8]>> {
         }
     }
 
+    /// The same with a name for errors.
+    #[cfg(feature = "npz")]
+    pub(super) fn called(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
+    }
+
     /// The bytes.
     pub(super) fn all(&self) -> &'a [u8] {
         self.from.get_ref()

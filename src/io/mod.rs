@@ -1,8 +1,8 @@
-//! Saving and loading arrays: npy, safetensors, GGUF.
+//! Saving and loading arrays: npy, npz (feature `npz`), safetensors, GGUF.
 //!
 //! Loading is lazy: an array's values are read when it is evaluated, from the file that was
 //! open when it was loaded, which may be renamed, replaced or deleted meanwhile. When that file is
-//! written to or cut short, whoever wants the values gets an [`Error::Io`](crate::Error::Io). (GGUF is read at once, but for what [`load_gguf_raw`] loads.)
+//! written to or cut short, whoever wants the values gets an [`Error::Io`](crate::Error::Io). (GGUF is read at once, but for what [`load_gguf_raw`] loads, and so is npz.)
 //! A program that only sets the time of the file, such as `touch`, counts as one that writes to it: whether the values are still the
 //! same could be told only by reading them all when the file is loaded. Another file under the same name, or none, changes nothing.
 //! Headers are read and checked here, because MLX's readers trust much of them; a damaged file is
@@ -37,6 +37,8 @@ mod gguf_raw;
 mod gguf_write;
 mod lazy;
 mod npy;
+#[cfg(feature = "npz")]
+mod npz;
 pub(crate) mod place;
 mod safetensors;
 
@@ -46,8 +48,11 @@ pub(crate) use self::atomic::NewFile;
 pub use self::gguf::{Gguf, GgufValue, load_gguf, save_gguf};
 pub use self::gguf_raw::{GgufRaw, GgufTensor, GgufType, load_gguf_raw};
 pub use self::npy::{load_npy, npy_from_bytes, npy_to_bytes, save_npy};
+#[cfg(feature = "npz")]
+pub use self::npz::{Npz, load_npz, npz_from_bytes, npz_to_bytes, save_npz, save_npz_compressed};
 pub use self::safetensors::{
-    load_safetensors, safetensors_from_bytes, safetensors_to_bytes, save_safetensors,
+    load_safetensors, safetensors_from_bytes, safetensors_from_owned, safetensors_to_bytes,
+    save_safetensors,
 };
 use crate::{Array, FrozenMap, Result};
 

@@ -86,7 +86,7 @@ pub fn npy_to_bytes(array: &Array) -> Result<Vec<u8>> {
 }
 
 #[track_caller]
-fn array<R: Read>(mut source: Source<R>) -> Result<Array>
+pub(super) fn array<R: Read>(mut source: Source<R>) -> Result<Array>
 where
     Source<R>: Values,
 {
@@ -102,17 +102,18 @@ where
 }
 
 /// What the file says of its array.
-struct Header {
-    dtype: Dtype,
+pub(super) struct Header {
+    pub(super) dtype: Dtype,
     /// The other order of bytes than this machine's.
-    swapped: bool,
+    pub(super) swapped: bool,
     /// The first index is the innermost.
-    columns: bool,
-    dims: Vec<i32>,
+    pub(super) columns: bool,
+    pub(super) dims: Vec<i32>,
 }
 
+/// Reads the header, and makes sure that all values stand behind it.
 #[track_caller]
-fn header<R: Read>(source: &mut Source<R>) -> Result<Header> {
+pub(super) fn header<R: Read>(source: &mut Source<R>) -> Result<Header> {
     if source.array::<6>()? != *b"\x93NUMPY" {
         return Err(source.bad("it does not begin as a npy file does"));
     }

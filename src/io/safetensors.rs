@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::io::Read;
+use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -14,6 +16,7 @@ use super::check::{Source, byte_count, dims_of};
 use super::lazy::Values;
 use crate::array::pack;
 use crate::bridge::io::ffi;
+use crate::bridge::owned::refused;
 use crate::error::Lift;
 use crate::{Array, Dtype, Error, Result};
 
@@ -82,6 +85,66 @@ pub fn save_safetensors(path: impl AsRef<Path>, arrays: &ArrayMap) -> Result<()>
 #[track_caller]
 pub fn safetensors_from_bytes(bytes: &[u8]) -> Result<ArrayMap> {
     load(Source::memory(bytes))
+}
+
+/// The arrays and the metadata of a `.safetensors` file that somebody has in memory, such as one that is mapped there. The arrays lie
+/// where the file has them, as [`Array::from_owned`] tells, and keep the owner alive.
+///
+/// Values are copied where they lie at an address that their type cannot have, and bools of other bytes than 0 and 1, which count as
+/// true. A mapped file must not be written to while it is mapped: that is what makes mapping one `unsafe`.
+///
+/// ```
+/// use zmlx::{Array, ArrayMap, io};
+/// # fn main() -> zmlx::Result<()> {
+/// let weights: ArrayMap = [("w".to_owned(), Array::ones(3, zmlx::Dtype::Float32)?)].into_iter().collect();
+/// let file: Vec<u8> = io::safetensors_to_bytes(&weights)?;
+/// let arrays = io::safetensors_from_owned(file)?;
+/// assert_eq!(arrays.get("w")?.to_vec::<f32>()?, [1.0; 3]);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// As [`load_safetensors`].
+#[track_caller]
+pub fn safetensors_from_owned(owner: impl AsRef<[u8]> + Send + Sync + 'static) -> Result<ArrayMap> {
+    let owner = Arc::new(owner);
+    let file = (*owner).as_ref();
+    let mut source = Source::memory(file);
+    let header = header(&mut source)?;
+    let start = source.position();
+    let mut map = ArrayMap {
+        metadata: header.metadata,
+        ..ArrayMap::default()
+    };
+    for (name, entry) in header.entries {
+        // The header was compared with the length of the file.
+        let range = (start + entry.from) as usize..(start + entry.to) as usize;
+        let bytes = file.get(range.clone()).unwrap_or_default();
+        let owner = Part {
+            owner: Arc::clone(&owner),
+            range,
+        };
+        let array = match refused(bytes, entry.dtype) {
+            None => Array::from_owned_bytes(owner, entry.dims, entry.dtype)?,
+            Some(_) => Array::from_bytes(bytes, entry.dims, entry.dtype)?,
+        };
+        map.arrays.insert(name, array);
+    }
+    Ok(map)
+}
+
+/// Some of somebody's bytes.
+pub(super) struct Part<O> {
+    pub(super) owner: Arc<O>,
+    pub(super) range: Range<usize>,
+}
+
+impl<O: AsRef<[u8]>> AsRef<[u8]> for Part<O> {
+    fn as_ref(&self) -> &[u8] {
+        let all = (*self.owner).as_ref();
+        all.get(self.range.clone()).unwrap_or_default()
+    }
 }
 
 /// The bytes of a `.safetensors` file with these arrays and metadata. **Evaluates** them.

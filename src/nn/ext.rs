@@ -282,7 +282,8 @@ pub trait ModuleExt: Module {
         load(self, arrays)
     }
 
-    /// [`load_arrays`](Self::load_arrays) from a file: `.safetensors`, or `.gguf` with the names of this module.
+    /// [`load_arrays`](Self::load_arrays) from a file: `.safetensors`, or `.gguf` or (feature `npz`) `.npz` with the names of
+    /// this module.
     ///
     /// # Errors
     /// As [`load_arrays`](Self::load_arrays); [`Error::Io`] for a file that cannot be read, [`Error::Argument`] for another ending.
@@ -292,7 +293,8 @@ pub trait ModuleExt: Module {
         load(self, &arrays)
     }
 
-    /// Saves all arrays in a file: `.safetensors` or `.gguf`, which has no bfloat16 and no packed weights. **Evaluates** them.
+    /// Saves all arrays in a file: `.safetensors`, `.gguf`, which has no bfloat16 and no packed weights, or (feature `npz`) `.npz`.
+    /// **Evaluates** them.
     ///
     /// ```
     /// use zmlx::nn::{self, ModuleExt};

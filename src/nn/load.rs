@@ -161,6 +161,8 @@ fn parts_of(name: &str, weight: &Weight, arrays: &Tree) -> Result<Quantized, Str
 pub(super) enum Formats {
     Safetensors,
     Gguf,
+    #[cfg(feature = "npz")]
+    Npz,
 }
 
 impl Formats {
@@ -169,9 +171,11 @@ impl Formats {
         match path.extension().and_then(|e| e.to_str()) {
             Some("safetensors") => Ok(Formats::Safetensors),
             Some("gguf") => Ok(Formats::Gguf),
+            #[cfg(feature = "npz")]
+            Some("npz") => Ok(Formats::Npz),
             _ => Err(Error::argument(
                 "path",
-                "a name that ends in `.safetensors` or `.gguf`",
+                "a name that ends in `.safetensors`, `.gguf` or (feature `npz`) `.npz`",
                 path.display(),
             )),
         }
@@ -182,6 +186,8 @@ impl Formats {
         Ok(match self {
             Formats::Safetensors => io::load_safetensors(path)?.into(),
             Formats::Gguf => io::load_gguf(path)?.into_arrays().into(),
+            #[cfg(feature = "npz")]
+            Formats::Npz => io::load_npz(path)?.into_arrays().into(),
         })
     }
 
@@ -195,6 +201,8 @@ impl Formats {
                 let metadata = Default::default();
                 io::save_gguf(path, &io::Gguf { arrays, metadata })
             }
+            #[cfg(feature = "npz")]
+            Formats::Npz => io::save_npz(path, &io::Npz::from(arrays)),
         }
     }
 }

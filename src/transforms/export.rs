@@ -1,20 +1,18 @@
-//! Functions in files (`.mlxfn`) that MLX reads in every language.
+//! Functions into files (`.mlxfn`) that MLX reads in every language.
 
 use std::cell::Cell;
-use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::collections::BTreeMap;
+use std::path::Path;
 
 use crate::array::refs;
 use crate::bridge::deep::on_deep_stack;
 use crate::bridge::transforms::ffi;
 use crate::error::{Here, Lift};
 use crate::io::NewFile;
-use crate::io::place::{self, named, utf8};
+use crate::io::place::utf8;
 use crate::{Array, Error, Result};
 
 use super::closures::lend;
-use super::one_list;
 
 thread_local! {
     static EXPORTING: Cell<bool> = const { Cell::new(false) };
@@ -26,10 +24,14 @@ pub(crate) fn exporting() -> bool {
     EXPORTING.get()
 }
 
+/// Arrays that a function takes by name.
+pub type Keywords = BTreeMap<String, Array>;
+
 /// Writes the graph of `f`, traced with inputs like `inputs`, to a file.
 ///
 /// MLX for Python reads it with `mx.import_function`. Custom kernels are written as
-/// MLX's own, so the file runs where Metal does.
+/// MLX's own, so the file runs where Metal does. [`exporter`] writes functions with named inputs, and one function for
+/// several shapes.
 ///
 /// With `shapeless`, the file says that the function accepts other shapes of the same rank.
 /// Whether its operations do is up to you: MLX does not check it when the file is run.
@@ -55,32 +57,38 @@ pub fn export_function<A: AsRef<Array>>(
     inputs: impl AsRef<[A]>,
     shapeless: bool,
 ) -> Result<()> {
-    struct Reset(bool);
-    impl Drop for Reset {
-        fn drop(&mut self) {
-            EXPORTING.set(self.0);
-        }
-    }
-    crate::stream::enter();
-    utf8(path.as_ref())?;
-    let new = NewFile::beside(path.as_ref(), ".mlxfn")?;
-    let file = utf8(new.path())?;
-    let traced = |inputs: &[Array]| {
-        let _reset = Reset(EXPORTING.replace(true));
-        f(inputs)
-    };
-    let written = lend(&traced, |f| {
-        let inputs = refs(inputs.as_ref());
-        on_deep_stack(|| ffi::export_function(file, f, &inputs, shapeless))
-    });
-    written.lift().here()?;
-    new.publish()
+    let mut exporter = exporter(path, |inputs: &[Array], _: &Keywords| f(inputs), shapeless)?;
+    exporter.trace(inputs)?;
+    exporter.finish()
 }
 
-/// Reads a function from a `.mlxfn` file.
+/// Begins a file that holds several traces of one function: for inputs of several shapes or dtypes, by place and by name.
 ///
-/// A file is trusted like code: MLX runs the operations in it as they stand, so one made to do
-/// harm can. A function written as shapeless must get shapes that its operations can take.
+/// `f` is called once for each [`trace`](FunctionExporter::trace), with the inputs by place and those by name. The file takes its name
+/// in [`finish`](FunctionExporter::finish); without that nothing is written. For `shapeless` see [`export_function`].
+///
+/// ```
+/// use zmlx::{Array, Keywords, exporter, import_function};
+/// # fn main() -> zmlx::Result<()> {
+/// # let folder = tempfile::tempdir().map_err(zmlx::Error::other)?;
+/// # let path = folder.path().join("scaled.mlxfn");
+/// let scaled = |args: &[Array], named: &Keywords| match named.get("scale") {
+///     Some(scale) => Ok(vec![args[0].multiply(scale)?]),
+///     None => Ok(vec![args[0].clone()]),
+/// };
+/// let (x, two) = (Array::from_slice(&[1.0f32, 2.0, 3.0], 3)?, Array::from(2.0f32));
+/// let mut file = exporter(&path, scaled, false)?;
+/// file.trace([&x])?;
+/// file.trace_with([&x], [("scale", &two)])?;
+/// file.trace([&Array::from(1.0f32)])?;
+/// file.finish()?;
+///
+/// let f = import_function(&path)?;
+/// assert_eq!(f.call_with([&x], [("scale", &two)])?[0].to_vec::<f32>()?, [2.0, 4.0, 6.0]);
+/// assert_eq!(f.call([&x])?[0].to_vec::<f32>()?, [1.0, 2.0, 3.0]);
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// ```
 /// use zmlx::{Array, export_function, import_function};
@@ -95,48 +103,170 @@ pub fn export_function<A: AsRef<Array>>(
 /// ```
 ///
 /// # Errors
-/// [`Error::Io`] when there is no such file, it cannot be opened or ends too early; [`Error::Mlx`] when it
-/// is not what it should be.
+/// [`Error::Io`] when there is no such folder, or the path leads to a folder or device.
 #[track_caller]
-pub fn import_function(path: impl AsRef<Path>) -> Result<ImportedFunction> {
+pub fn exporter<F>(path: impl AsRef<Path>, f: F, shapeless: bool) -> Result<FunctionExporter<F>>
+where
+    F: Fn(&[Array], &Keywords) -> Result<Vec<Array>>,
+{
     crate::stream::enter();
-    let path = path.as_ref();
-    // MLX would wait for a FIFO, and read a device for ever.
-    let (file, meta) = named(path.display(), place::open(path))?;
-    let made = ffi::import_function(utf8(path)?).lift()?;
-    Ok(ImportedFunction {
-        made,
-        file,
-        before: (meta.len(), meta.modified().ok()),
-        path: path.to_owned(),
+    utf8(path.as_ref())?;
+    Ok(FunctionExporter {
+        f,
+        shapeless,
+        metadata: String::new(),
+        file: NewFile::beside(path.as_ref(), ".mlxfn")?,
+        state: State::New,
     })
 }
 
-/// A function read from a file; made by [`import_function`]. Belongs to its thread.
-pub struct ImportedFunction {
-    made: cxx::UniquePtr<ffi::Function>,
-    // MLX reads the values that the function holds when they are wanted, from the same file.
-    file: File,
-    /// Its length and when it had been written to.
-    before: (u64, Option<SystemTime>),
-    path: PathBuf,
+/// A file with traces of a function that is being written; made by [`exporter`]. Belongs to its thread.
+#[must_use = "a file is there after `finish` only"]
+pub struct FunctionExporter<F> {
+    f: F,
+    shapeless: bool,
+    metadata: String,
+    file: NewFile,
+    state: State,
 }
 
-impl ImportedFunction {
-    /// Calls the function.
+enum State {
+    /// Nothing is written yet.
+    New,
+    /// Some traces are.
+    Open(cxx::UniquePtr<ffi::Exporter>),
+    /// A trace has failed.
+    Failed,
+}
+
+impl<F> FunctionExporter<F>
+where
+    F: Fn(&[Array], &Keywords) -> Result<Vec<Array>>,
+{
+    /// Text that stands in the file beside the function: [`ImportedFunction::metadata`](crate::ImportedFunction::metadata).
     ///
     /// # Errors
-    /// [`Error::Shape`] or [`Error::Argument`] when the inputs are not like those it was written with;
-    /// [`Error::Io`] when the file, which holds the function's values, was written to meanwhile.
+    /// [`Error::Argument`] after the first trace, as the text stands before it.
     #[track_caller]
-    pub fn call<A: AsRef<Array>>(&self, inputs: impl AsRef<[A]>) -> Result<Vec<Array>> {
-        let now = named(self.path.display(), self.file.metadata())?;
-        if (now.len(), now.modified().ok()) != self.before {
-            return Err(Error::io(format!(
-                "{}: the file was written to after it was loaded",
-                self.path.display()
-            )));
+    pub fn metadata(mut self, text: impl Into<String>) -> Result<Self> {
+        match self.state {
+            State::New => {
+                self.metadata = text.into();
+                Ok(self)
+            }
+            _ => Err(Error::argument(
+                "text",
+                "it before the first trace",
+                "it after one",
+            )),
         }
-        one_list(self.made.call(&refs(inputs.as_ref())))
     }
+
+    /// Writes the graph of the function for inputs like these.
+    ///
+    /// # Errors
+    /// As [`trace_with`](Self::trace_with).
+    #[track_caller]
+    pub fn trace<A: AsRef<Array>>(&mut self, args: impl AsRef<[A]>) -> Result<()> {
+        self.write(refs(args.as_ref()), &Keywords::new())
+    }
+
+    /// Writes the graph of the function for inputs like these, by place and by name.
+    ///
+    /// # Errors
+    /// What the function returns as an error, unchanged; [`Error::Io`] when the file cannot be written; [`Error::Argument`] for an
+    /// operation that cannot be written, a name that is there twice, is empty or has a line break, and for inputs like those of a trace
+    /// that is there. After an error the exporter gives further ones only, and no file comes of it.
+    #[track_caller]
+    pub fn trace_with<A: AsRef<Array>, N: Into<String>, K: AsRef<Array>>(
+        &mut self,
+        args: impl AsRef<[A]>,
+        named: impl IntoIterator<Item = (N, K)>,
+    ) -> Result<()> {
+        let named = keywords(named)?;
+        self.write(refs(args.as_ref()), &named)
+    }
+
+    #[track_caller]
+    fn write(&mut self, args: Vec<crate::bridge::ArrayRef<'_>>, named: &Keywords) -> Result<()> {
+        struct Reset(bool);
+        impl Drop for Reset {
+            fn drop(&mut self) {
+                EXPORTING.set(self.0);
+            }
+        }
+        crate::stream::enter();
+        // Anything but the end of this function leaves it failed: MLX keeps what it noted of the trace.
+        let mut out = match std::mem::replace(&mut self.state, State::Failed) {
+            State::New => {
+                let path = utf8(self.file.path())?;
+                ffi::exporter(path, self.shapeless, &self.metadata).lift()?
+            }
+            State::Open(out) => out,
+            State::Failed => return Err(failed()),
+        };
+        let names: Vec<String> = named.keys().cloned().collect();
+        let values: Vec<&Array> = named.values().collect();
+        let values = refs(&values);
+        let places = args.len();
+        let traced = |inputs: &[Array]| {
+            let _reset = Reset(EXPORTING.replace(true));
+            let (args, values) = inputs.split_at(places.min(inputs.len()));
+            let named = names.iter().cloned().zip(values.iter().cloned()).collect();
+            (self.f)(args, &named)
+        };
+        let written = lend(&traced, |f| {
+            on_deep_stack(|| out.pin_mut().trace(f, &args, &names, &values))
+        });
+        written.lift().here()?;
+        self.state = State::Open(out);
+        Ok(())
+    }
+
+    /// Gives the file its name. What was there before is replaced as a whole.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] when nothing was traced or a trace has failed; [`Error::Io`] when the file cannot be written.
+    #[track_caller]
+    pub fn finish(self) -> Result<()> {
+        match self.state {
+            State::New => Err(Error::argument("exporter", "at least one trace", "none")),
+            State::Failed => Err(failed()),
+            State::Open(out) => {
+                // Closes MLX's handle of the file.
+                drop(out);
+                self.file.publish()
+            }
+        }
+    }
+}
+
+#[track_caller]
+fn failed() -> Error {
+    Error::argument(
+        "exporter",
+        "one whose traces are all written",
+        "one with a trace that failed",
+    )
+}
+
+/// Named inputs, each once.
+#[track_caller]
+pub(super) fn keywords<N: Into<String>, A: AsRef<Array>>(
+    named: impl IntoIterator<Item = (N, A)>,
+) -> Result<Keywords> {
+    let mut all = Keywords::new();
+    for (name, array) in named {
+        let name = name.into();
+        if name.is_empty() || name.contains(['\n', '\r']) {
+            let got = format_args!("{name:?}").to_string();
+            return Err(Error::argument("named", "names without line breaks", got));
+        }
+        if all.contains_key(&name) {
+            let got = format_args!("`{name}` twice").to_string();
+            return Err(Error::argument("named", "each name once", got));
+        }
+        all.insert(name, array.as_ref().clone());
+    }
+    Ok(all)
 }

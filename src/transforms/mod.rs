@@ -5,14 +5,18 @@ mod compile;
 mod custom;
 mod export;
 mod grad;
+mod import;
 pub(crate) mod rules;
+mod signature;
 mod vmap;
 
 pub use compile::{CompileMode, Compiled, compile, set_compile_enabled, set_compile_mode};
 pub use custom::{CustomFunction, checkpoint, custom_function};
 pub(crate) use export::exporting;
-pub use export::{ImportedFunction, export_function, import_function};
+pub use export::{FunctionExporter, Keywords, export_function, exporter};
 pub use grad::{grad, jvp, value_and_grad, value_and_grad_of, vjp};
+pub use import::{ImportedFunction, import_function};
+pub use signature::FunctionSignature;
 pub use vmap::{Vmap, vmap};
 
 use std::cell::Cell;

@@ -6,6 +6,7 @@ mod common;
 mod damaged;
 mod gguf;
 mod npy;
+mod npz;
 mod odd_paths;
 mod reference;
 mod safetensors;

@@ -55,6 +55,7 @@ const LAYERS: &[Layer] = &[
         "graph",
         "memory",
     ]),
+    apart(&["interop"]),
     together(&["frozen", "io"]),
     apart(&["ops"]),
     together(&["array", "eval", "stream"]),

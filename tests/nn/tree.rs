@@ -130,7 +130,7 @@ fn files_give_back_what_was_saved() {
     on_worker(|| {
         let folder = tempfile::tempdir().unwrap();
         let saved = net(&mut Init::seed(Rng::new().next()));
-        for file in ["a.safetensors", "a.gguf"] {
+        for file in ["a.safetensors", "a.gguf", "a.npz"] {
             let path = folder.path().join(file);
             saved.save(&path).unwrap();
             let mut loaded = net(&mut Init::zeros_only());

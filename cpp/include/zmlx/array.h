@@ -36,6 +36,8 @@ inline bool same_data(const Array& a, const Array& b) noexcept {
       a.buffer().ptr() == b.buffer().ptr();
 }
 
+// What MLX notes of values in row-major order without gaps.
+Array::Flags dense(const mx::Shape& shape, size_t size);
 bool is_row_contiguous(const Array& a) noexcept;
 bool is_tracer(const Array& a) noexcept;
 // Address of the first element; only valid when `ready`.

@@ -12,7 +12,7 @@
 namespace zmlx {
 
 struct Frozen {
-  std::shared_ptr<Array::Data> owner; // frees the buffer; never given to an array
+  std::shared_ptr<Array::Data> owner; // keeps the buffer; no array has it, unless it does not own the buffer either
   int64_t offset; // bytes
   mx::Shape shape;
   mx::Dtype dtype;
@@ -20,7 +20,7 @@ struct Frozen {
 using FrozenPtr = std::shared_ptr<Frozen>;
 
 // Takes an available, row-contiguous array. Copies the elements when something
-// else than this descriptor can still reach the buffer.
+// else than this descriptor can still reach the buffer as an owned one.
 FrozenPtr freeze(const Array& a);
 // A descriptor of its own for the calling thread.
 ArrayPtr thaw(const Frozen& f);

@@ -55,11 +55,4 @@ FunctionPtr checkpoint(rust::Box<Callback> f);
 FunctionPtr compile(rust::Box<Callback> f);
 void set_compile_enabled(bool enabled);
 
-void export_function(
-    rust::Str path,
-    rust::Box<Callback> f,
-    Arrays inputs,
-    bool shapeless);
-FunctionPtr import_function(rust::Str path);
-
 } // namespace zmlx
