@@ -127,14 +127,14 @@ impl Model {
         };
         let maybe_one = |norm: Option<Array>| norm.map(one).transpose();
         let mut layers = Vec::new();
-        for number in 0..c.layers {
+        for (number, joined) in joined.into_iter().enumerate() {
             let name = |part: &str| format!("blk.{number}.{part}");
             let mut linear = |part: &str, rows, columns| {
                 let bias = w.optional(&name(&format!("{part}.bias")), rows)?;
                 let matrix = w.matrix(&name(&format!("{part}.weight")), rows, columns)?;
                 Ok::<_, Error>(Linear { matrix, bias })
             };
-            let attention = match joined[number] {
+            let attention = match joined {
                 true => Projections::Together(linear("attn_qkv", wide + 2 * narrow, width)?),
                 false => {
                     let queries = parts.of_heads(linear("attn_q", wide, width)?, |s| &s.heads)?;
