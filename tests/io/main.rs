@@ -8,6 +8,7 @@ mod gguf;
 mod npy;
 mod odd_paths;
 mod reference;
+mod refused;
 mod safetensors;
 
 use std::fs;
