@@ -21,7 +21,7 @@ const DEFECTS: &[Defect] = &[
         "jit writes the first quarter of sizes divisible by 4",
         &[
             "tests/catalog/values.rs values_and_gradients",
-            "tests/elementwise.rs closures_and_text_agree",
+            "tests/elementwise/values.rs closures_and_text_agree",
         ],
         "",
     ),
@@ -101,7 +101,7 @@ const DEFECTS: &[Defect] = &[
         &[
             "src/metal/cache.rs every_field_counts",
             "tests/registry.rs other_options_are_other_kernels",
-            "tests/elementwise.rs a_new_shape_compiles_nothing",
+            "tests/elementwise/transformed.rs a_new_shape_compiles_nothing",
         ],
         "",
     ),
@@ -119,7 +119,7 @@ const DEFECTS: &[Defect] = &[
         "threadgroups that are no powers of two skip elements",
         &[
             "tests/rowwise/layouts.rs threadgroups",
-            "tests/toolkit_errors.rs threadgroups",
+            "tests/toolkit_errors/calls.rs threadgroups",
         ],
         "",
     ),
@@ -127,7 +127,7 @@ const DEFECTS: &[Defect] = &[
         14,
         "statements of jit are dropped or change their meaning",
         &[
-            "tests/elementwise.rs closures_and_text_agree",
+            "tests/elementwise/values.rs closures_and_text_agree",
             "src/expr/tests/errors.rs says_what_is_wrong",
         ],
         "",
@@ -346,7 +346,7 @@ const DEFECTS: &[Defect] = &[
     Defect(
         38,
         "differentiable kernels come as two raw ones",
-        &["tests/elementwise.rs three_derivatives"],
+        &["tests/elementwise/derivatives.rs three_derivatives"],
         "",
     ),
     Defect(
@@ -445,7 +445,7 @@ const DEFECTS: &[Defect] = &[
     Defect(
         55,
         "a call builds closures and rules anew",
-        &["tests/elementwise.rs a_new_shape_compiles_nothing"],
+        &["tests/elementwise/transformed.rs a_new_shape_compiles_nothing"],
         SPEED,
     ),
 ];

@@ -9,6 +9,7 @@ mod npy;
 mod npz;
 mod odd_paths;
 mod reference;
+mod refused;
 mod safetensors;
 
 use std::fs;
