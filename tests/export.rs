@@ -255,9 +255,7 @@ fn captured_values() {
         let handle = async_eval([&power]).unwrap();
         let f = |p: &[Array]| {
             let captured = all.iter().chain([&power]);
-            Ok(captured
-                .map(|a| a.astype(F32)?.add(&p[0]))
-                .collect::<zmlx::Result<_>>()?)
+            captured.map(|a| a.astype(F32)?.add(&p[0])).collect()
         };
         export_function(&path, f, [Array::from(0.5f32)], false).unwrap();
         handle.wait().unwrap();

@@ -168,7 +168,7 @@ fn owners_of_all_kinds() {
         let boxed: Box<[i64]> = Box::new([7, 8]);
         let of_box = Array::from_owned(boxed, 2).unwrap();
         static FOR_EVER: [u16; 2] = [3, 4];
-        let of_static = Array::from_owned(&FOR_EVER, 2).unwrap();
+        let of_static = Array::from_owned(FOR_EVER.as_slice(), 2).unwrap();
         assert_eq!(inside.sum(..).unwrap().item::<f32>().unwrap(), 10.0);
         assert_eq!(of_shared.to_vec::<u8>().unwrap(), *shared);
         assert_eq!(of_box.to_vec::<i64>().unwrap(), [7, 8]);
