@@ -18,7 +18,7 @@
 //! # let (list, kernels) = (folder.path().join("kernels.jsonl"), folder.path().join("kernels"));
 //! ahead::record(&list)?;
 //! let twice = MetalKernel::new("twice", ["x"], ["out"]).source("out[0] = 2 * x[0];").build()?;
-//! let [y] = twice.launch(&[&Array::from(21.0f32)]).run()?;
+//! let [y] = twice.launch(&[&Array::from_slice(&[21.0f32], 1)?]).run()?;
 //! y.eval()?;
 //! ahead::stop();
 //!
