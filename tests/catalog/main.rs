@@ -19,6 +19,7 @@ mod dropout;
 mod errors;
 mod extremes;
 mod flash;
+mod heads;
 mod huge;
 mod image;
 mod indexing;
