@@ -10,8 +10,9 @@
 //! `rmsnorm(&x, &weight).eps(1e-5).call()`. A function without options gives its result at once, as in `softmax_lastdim(&x)`. What has no
 //! value that would do for everybody is no option but an argument: `dropout(&x, p, seed)`, `topk_lastdim(&x, k)`.
 //!
-//! Squares and products are taken in float32, too. So where elements of float32 or bfloat16 are beyond 1.8e19, which float16 does not hold,
-//! squares of norms and variances are infinite, as they are in MLX.
+//! Squares, products and sums are taken in float32, too, in as few passes as the formula has. So where elements of float32 or bfloat16 are
+//! beyond 1.8e19, which float16 does not hold, squares of norms and variances are infinite, as they are in MLX, and so is a mean whose sum no
+//! float32 holds. [`Array::mean`](crate::Array::mean) and [`Array::var`](crate::Array::var) take such rows on the CPU.
 
 pub mod activations;
 mod arguments;

@@ -5,55 +5,21 @@ use zmlx::prelude::*;
 use zmlx::{Result, jvp, ops, vjp, vmap};
 
 use crate::common::{Rng, exactly, on_worker};
+use crate::heads::{
+    Options, Sizes, apart, close, draw, each_size, normal, refused_for_argument, refused_for_dtype,
+    refused_for_shape, truths, with_options,
+};
 use crate::tolerance::numbers;
 
-/// B, H, N, KV, L, D.
-type Sizes = [i32; 6];
+mod textbook;
+use textbook::textbook;
 
-#[derive(Clone, Copy, Default)]
-struct Options<'a> {
-    scale: Option<f32>,
-    causal: bool,
-    window: Option<i32>,
-    mask: Option<&'a Array>,
-    softcap: Option<f32>,
-    sinks: Option<&'a Array>,
-    segments: Option<[&'a Array; 2]>,
-}
-
-fn normal(rng: &mut Rng, shape: &[i32], dtype: Dtype) -> Result<Array> {
-    let n: i32 = shape.iter().product();
-    Array::from_slice(&rng.normals(n as usize), shape)?.astype(dtype)
-}
-
-fn draw(rng: &mut Rng, [b, h, n, kv, l, d]: Sizes, dtype: Dtype) -> Result<[Array; 3]> {
-    Ok([
-        normal(rng, &[b, h, n, d], dtype)?,
-        normal(rng, &[b, kv, l, d], dtype)?,
-        normal(rng, &[b, kv, l, d], dtype)?,
-    ])
-}
-
-macro_rules! with_options {
+/// A call of one of both functions with all options.
+macro_rules! with_masks {
     ($call:expr, $o:expr) => {{
-        let mut call = $call;
-        if let Some(scale) = $o.scale {
-            call = call.scale(scale);
-        }
-        if $o.causal {
-            call = call.causal();
-        }
-        if let Some(keys) = $o.window {
-            call = call.window(keys);
-        }
+        let mut call = with_options!($call, $o);
         if let Some(mask) = $o.mask {
             call = call.mask(mask);
-        }
-        if let Some(cap) = $o.softcap {
-            call = call.softcap(cap);
-        }
-        if let Some(sinks) = $o.sinks {
-            call = call.sinks(sinks);
         }
         if let Some([a, b]) = $o.segments {
             call = call.segments(a, b);
@@ -63,76 +29,9 @@ macro_rules! with_options {
 }
 
 fn own(p: &[Array], o: &Options<'_>) -> Result<Vec<Array>> {
-    let call = with_options!(flash_attention(&p[0], &p[1], &p[2]), o);
+    let call = with_masks!(flash_attention(&p[0], &p[1], &p[2]), o);
     let (y, lse) = call.call_with_lse()?;
     Ok(vec![y, lse])
-}
-
-/// The textbook, with all scores, in the dtype of the inputs.
-fn textbook(p: &[Array], o: &Options<'_>) -> Result<Vec<Array>> {
-    let [q, k, v] = [&p[0], &p[1], &p[2]];
-    let dtype = q.dtype();
-    let [b, h, n, d] = [0, 1, 2, 3].map(|i| q.shape()[i]);
-    let [kv, l] = [1, 2].map(|i| k.shape()[i]);
-    let repeated = |a: &Array| {
-        a.expand_dims(2)?
-            .broadcast_to((b, kv, h / kv, l, d))?
-            .reshape((b, h, l, d))
-    };
-    let scale = o.scale.unwrap_or(1.0 / (d as f32).sqrt());
-    let mut scores = (q.matmul(&repeated(k)?.swapaxes(-1, -2)?)? * scale)?;
-    if let Some(cap) = o.softcap {
-        scores = ((scores / cap)?.tanh()? * cap)?;
-    }
-    let place = Array::arange(n)?.add(l - n)?.reshape((n, 1))?;
-    let key = Array::arange(l)?.reshape((1, l))?;
-    let mut seen = Array::ones((b, h, n, l), Dtype::Bool)?;
-    if o.causal {
-        seen = seen.logical_and(key.less_equal(&place)?)?;
-    }
-    if let Some(keys) = o.window {
-        seen = seen.logical_and(key.greater(&place.subtract(keys)?)?)?;
-    }
-    if let Some([of_queries, of_keys]) = o.segments {
-        let own = of_queries.reshape((b, 1, n, 1))?;
-        seen = seen.logical_and(own.equal(&of_keys.reshape((b, 1, 1, l))?)?)?;
-    }
-    match o.mask {
-        None => {}
-        Some(mask) if mask.dtype() == Dtype::Bool => seen = seen.logical_and(mask)?,
-        Some(mask) => scores = scores.add(&mask.astype(dtype)?)?,
-    }
-    // Far below every score, yet no infinity, which would be 0 times infinity in a derivative.
-    let scores = ops::where_(&seen, scores, -1e30f32)?;
-    let sinks = match o.sinks {
-        Some(sinks) => sinks.astype(dtype)?,
-        None => Array::full(h, -1e30f32, dtype)?,
-    };
-    let sinks = sinks.reshape((1, h, 1, 1))?.broadcast_to((b, h, n, 1))?;
-    let all = ops::concatenate([&scores, &sinks], -1)?;
-    let lse = all.logsumexp(zmlx::keepdims(-1))?;
-    let weights = scores.subtract(&lse)?.exp()?;
-    let weights = ops::where_(&seen, weights, 0.0f32)?;
-    Ok(vec![weights.matmul(&repeated(v)?)?, lse.squeeze(-1)?])
-}
-
-/// Within so many units of the largest element, where a unit is the dtype's last place.
-#[track_caller]
-fn close(what: &str, got: &Array, want: &[f64], units: f64) {
-    let unit = match got.dtype() {
-        F32 => 1.0 / f64::from(1 << 23),
-        F16 => 1.0 / 1024.0,
-        _ => 1.0 / 128.0,
-    };
-    let got = numbers(got).unwrap();
-    assert_eq!(got.len(), want.len(), "{what}");
-    let most = want.iter().fold(1.0f64, |m, v| m.max(v.abs()));
-    for (i, (g, w)) in got.iter().zip(want).enumerate() {
-        assert!(
-            (g - w).abs() <= units * unit * most,
-            "{what}: element {i} is {g}, expected {w}"
-        );
-    }
 }
 
 /// Output, logarithm and gradients. Of float32 each sum of products rounds some dozen times; of 16 bits a GPU rounds weights as well.
@@ -184,18 +83,7 @@ fn flash_attention_of_sizes() {
             ([1, 1, 40, 1, 129, 256], &[F32]),
             ([1, 2, 50, 2, 1, 56], &[F32]),
         ];
-        for (sizes, dtypes) in all {
-            for &dtype in dtypes {
-                let p = draw(&mut rng, sizes, dtype)?;
-                for causal in [false, true] {
-                    let o = Options {
-                        causal,
-                        ..Options::default()
-                    };
-                    check(&format!("{sizes:?} {dtype} {causal}"), &mut rng, &p, &o)?;
-                }
-            }
-        }
+        each_size(&mut rng, &all, check)?;
         let [q, k, v] = draw(&mut rng, [2, 2, 3, 1, 0, 8], F32)?;
         let (y, lse) = flash_attention(&q, &k, &v).call_with_lse()?;
         assert_eq!(numbers(&y)?, [0.0; 96]);
@@ -213,7 +101,7 @@ fn flash_attention_with_options() {
         let p = draw(&mut rng, sizes, F32)?;
         let sinks = normal(&mut rng, &[4], F32)?;
         let added = normal(&mut rng, &[2, 1, 70, 150], F32)?;
-        let seen = random::bernoulli(0.4, (4, 70, 150))?;
+        let seen = truths(&mut rng, 0.4, &[4, 70, 150])?;
         // Query 5 of the first head sees nothing.
         let row = Array::arange(70)?.reshape((1, 70, 1))?.equal(5)?;
         let head = Array::arange(4)?.reshape((4, 1, 1))?.equal(0)?;
@@ -227,76 +115,24 @@ fn flash_attention_with_options() {
         let (of_queries, of_keys) = (of(70)?, of(150)?);
         let plain = Options::default();
         let all = [
-            (
-                "scale",
-                Options {
-                    scale: Some(-0.3),
-                    ..plain
-                },
-            ),
-            (
-                "window",
-                Options {
-                    window: Some(17),
-                    ..plain
-                },
-            ),
-            (
-                "causal window",
-                Options {
-                    window: Some(65),
-                    causal: true,
-                    ..plain
-                },
-            ),
-            (
-                "added",
-                Options {
-                    mask: Some(&added),
-                    ..plain
-                },
-            ),
-            (
-                "seen",
-                Options {
-                    mask: Some(&seen),
-                    ..plain
-                },
-            ),
-            (
-                "cap",
-                Options {
-                    softcap: Some(0.9),
-                    causal: true,
-                    ..plain
-                },
-            ),
-            (
-                "sinks",
-                Options {
-                    sinks: Some(&sinks),
-                    mask: Some(&seen),
-                    ..plain
-                },
-            ),
-            (
-                "segments",
-                Options {
-                    segments: Some([&of_queries, &of_keys]),
-                    ..plain
-                },
-            ),
+            ("scale", plain.scale(-0.3)),
+            ("window", plain.window(17)),
+            ("causal window", plain.window(65).causal()),
+            ("added", plain.mask(&added)),
+            ("seen", plain.mask(&seen)),
+            ("cap", plain.softcap(0.9).causal()),
+            ("sinks", plain.sinks(&sinks).mask(&seen)),
+            ("segments", plain.segments([&of_queries, &of_keys])),
             (
                 "all",
-                Options {
-                    scale: Some(0.2),
-                    causal: true,
-                    window: Some(90),
-                    mask: Some(&added),
-                    softcap: Some(1.5),
-                    sinks: Some(&sinks),
-                    segments: Some([&of_queries, &of_keys]),
-                },
+                plain
+                    .scale(0.2)
+                    .causal()
+                    .window(90)
+                    .mask(&added)
+                    .softcap(1.5)
+                    .sinks(&sinks)
+                    .segments([&of_queries, &of_keys]),
             ),
         ];
         for (what, o) in all {
@@ -304,10 +140,7 @@ fn flash_attention_with_options() {
         }
         // More queries than keys: the first see nothing.
         let p = draw(&mut rng, [1, 2, 90, 1, 20, 32], F32)?;
-        let o = Options {
-            causal: true,
-            ..plain
-        };
+        let o = plain.causal();
         let y = own(&p, &o)?;
         assert!(
             numbers(&y[0].index((.., .., ..70))?)?
@@ -336,12 +169,7 @@ fn flash_attention_has_other_derivatives() {
             Ok(vec![call.causal().call()?])
         };
         let book = |p: &[Array]| -> Result<Vec<Array>> {
-            let o = Options {
-                mask: Some(&p[3]),
-                sinks: Some(&p[4]),
-                causal: true,
-                ..Options::default()
-            };
+            let o = Options::default().mask(&p[3]).sinks(&p[4]).causal();
             Ok(textbook(p, &o)?[..1].to_vec())
         };
         let t: Vec<Array> = all
@@ -380,10 +208,7 @@ fn flash_attention_of_views() {
     on_worker(|| -> Result<()> {
         let mut rng = Rng::new();
         let p = draw(&mut rng, [2, 4, 50, 2, 70, 32], F32)?;
-        let o = Options {
-            causal: true,
-            ..Options::default()
-        };
+        let o = Options::default().causal();
         let g = normal(&mut rng, p[0].shape(), F32)?;
         let f = |p: &[Array]| own(p, &o);
         let gl = Array::zeros(&p[0].shape()[..3], F32)?;
@@ -392,11 +217,6 @@ fn flash_attention_of_views() {
             let other = a.transpose([0, 2, 1, 3])?.add(0.0f32)?;
             zmlx::eval([&other])?;
             other.transpose([0, 2, 1, 3])
-        };
-        let apart = |a: &Array| {
-            let both = ops::stack([a, &a.full_like(f32::NAN)?], -1)?;
-            zmlx::eval([&both])?;
-            both.index((.., .., .., .., 0))
         };
         type View<'a> = &'a dyn Fn(&Array) -> Result<Array>;
         for (what, view) in [("turned", &turned as View<'_>), ("apart", &apart)] {
@@ -453,35 +273,20 @@ fn the_picker_keeps_to_the_options() {
         let mut rng = Rng::new();
         for (n, d) in [(3, 64), (40, 64), (5, 20)] {
             let p = draw(&mut rng, [2, 4, n, 2, 45, d], F32)?;
-            let seen = random::bernoulli(0.7, (2, 1, n, 45))?;
+            let seen = truths(&mut rng, 0.7, &[2, 1, n, 45])?;
             let sinks = normal(&mut rng, &[4], F32)?;
             let plain = Options::default();
             let mut all = vec![
                 plain,
-                Options {
-                    causal: true,
-                    scale: Some(0.2),
-                    ..plain
-                },
-                Options {
-                    mask: Some(&seen),
-                    ..plain
-                },
-                Options {
-                    sinks: Some(&sinks),
-                    causal: true,
-                    ..plain
-                },
+                plain.causal().scale(0.2),
+                plain.mask(&seen),
+                plain.sinks(&sinks).causal(),
             ];
             if d == 64 {
-                all.push(Options {
-                    window: Some(9),
-                    softcap: Some(2.0),
-                    ..plain
-                });
+                all.push(plain.window(9).softcap(2.0));
             }
             for o in all {
-                let call = with_options!(scaled_dot_product_attention(&p[0], &p[1], &p[2]), o);
+                let call = with_masks!(scaled_dot_product_attention(&p[0], &p[1], &p[2]), o);
                 let y = call.call()?;
                 zmlx::eval([&y])?;
                 let want = exactly(|| -> Result<Vec<f64>> {
@@ -506,24 +311,17 @@ fn flash_attention_refuses() {
     on_worker(|| -> Result<()> {
         let q = Array::ones((2, 4, 6, 32), F32)?;
         let k = Array::ones((2, 2, 5, 32), F32)?;
-        let shape = |y: Result<Array>, name: &str| {
-            let text = match &y {
-                Err(e @ Error::Shape { .. }) => e.to_string(),
-                other => panic!("{name}: {other:?}"),
-            };
-            assert!(text.contains(name), "{text}");
-        };
         let three = Array::ones((2, 3, 5, 32), F32)?;
-        shape(flash_attention(&q, &three, &three).call(), "`k`");
-        shape(flash_attention(&q.index(0)?, &k, &k).call(), "`q`");
-        shape(flash_attention(&q, &k, &three).call(), "`v`");
+        refused_for_shape(flash_attention(&q, &three, &three).call(), "`k`");
+        refused_for_shape(flash_attention(&q.index(0)?, &k, &k).call(), "`q`");
+        refused_for_shape(flash_attention(&q, &k, &three).call(), "`v`");
         for width in [4, 20, 264] {
             let odd = Array::ones((1, 1, 2, width), F32)?;
-            shape(flash_attention(&odd, &odd, &odd).call(), "multiple of 8");
+            refused_for_shape(flash_attention(&odd, &odd, &odd).call(), "multiple of 8");
         }
         let mask = Array::ones((6, 6), Dtype::Bool)?;
-        shape(flash_attention(&q, &k, &k).mask(&mask).call(), "`mask`");
-        shape(
+        refused_for_shape(flash_attention(&q, &k, &k).mask(&mask).call(), "`mask`");
+        refused_for_shape(
             flash_attention(&q, &k, &k)
                 .sinks(&Array::ones(3, F32)?)
                 .call(),
@@ -533,24 +331,27 @@ fn flash_attention_refuses() {
             Array::ones((2, 6), Dtype::Int32)?,
             Array::ones((2, 4), Dtype::Int32)?,
         ];
-        shape(
+        refused_for_shape(
             flash_attention(&q, &k, &k).segments(&a, &b).call(),
             "`of_keys`",
         );
-        let dtype = |y: Result<Array>| assert!(matches!(y, Err(Error::Dtype { .. })), "{y:?}");
-        dtype(flash_attention(&q, &k.astype(F16)?, &k).call());
+        refused_for_dtype(flash_attention(&q, &k.astype(F16)?, &k).call());
         let ints = q.astype(Dtype::Int32)?;
-        dtype(flash_attention(&ints, &ints, &ints).call());
+        refused_for_dtype(flash_attention(&ints, &ints, &ints).call());
         let mask = Array::ones((6, 5), Dtype::Int32)?;
-        dtype(flash_attention(&q, &k, &k).mask(&mask).call());
+        refused_for_dtype(flash_attention(&q, &k, &k).mask(&mask).call());
+        let truths = [a.astype(Dtype::Bool)?, Array::ones((2, 5), Dtype::Bool)?];
+        refused_for_dtype(
+            flash_attention(&q, &k, &k)
+                .segments(&truths[0], &truths[1])
+                .call(),
+        );
         let other = Array::ones((2, 5), Dtype::Int64)?;
-        dtype(flash_attention(&q, &k, &k).segments(&a, &other).call());
-        let argument =
-            |y: Result<Array>| assert!(matches!(y, Err(Error::Argument { .. })), "{y:?}");
+        refused_for_dtype(flash_attention(&q, &k, &k).segments(&a, &other).call());
         let call = flash_attention(&q, &k, &k);
-        argument(call.scale(f32::NAN).call());
-        argument(call.window(0).call());
-        argument(call.softcap(-1.0).call());
+        refused_for_argument(call.scale(f32::NAN).call());
+        refused_for_argument(call.window(0).call());
+        refused_for_argument(call.softcap(-1.0).call());
         Ok(())
     })
     .unwrap();

@@ -1,5 +1,6 @@
 //! Arrays of more than 2^31 elements.
 
+use zmlx::kernels::attention::{QuantizedCache, decode_attention};
 use zmlx::kernels::{bits, quant};
 use zmlx::prelude::*;
 use zmlx::{Result, with_device};
@@ -56,6 +57,40 @@ fn bytes_behind_two_to_the_31() {
                 .map(|i| f64::from(u8::from(want(i) != 0.0)))
                 .collect();
             assert_eq!(ends(&back, WIDTH - 40, WIDTH)?, ones);
+            Ok(())
+        })
+    })
+    .unwrap();
+}
+
+/// A kernel that reads views where they lie: keys and values are the ends of the rows of an array of codes, so the last tokens stand
+/// behind 2^31 elements. They alone have codes other than 0.
+#[test]
+fn views_behind_two_to_the_31() {
+    if !room_for(5, "an array of 2^31 codes") {
+        return;
+    }
+    on_worker(|| {
+        with_device(Device::CPU, || -> Result<()> {
+            let width = 64;
+            let zeros = Array::zeros((ROWS - 2, WIDTH), Dtype::Int8)?;
+            let last = Array::arange(2 * WIDTH)?.remainder(100)?.add(1)?;
+            let last = last.astype(Dtype::Int8)?.reshape((2, WIDTH))?;
+            let all = zmlx::ops::concatenate(&[zeros, last], 0)?;
+            all.eval()?;
+            let ends = all.index((.., WIDTH - width..))?;
+            let codes = ends.expand_dims(0)?.expand_dims(0)?;
+            let cache = QuantizedCache {
+                codes,
+                scales: Array::ones((1, 1, ROWS, 2), F32)?,
+            };
+            // Of the last two tokens, whose weights are equal as the query is 0.
+            let q = Array::zeros((1, 2, 1, width), F32)?;
+            let y = decode_attention(&q, &cache, &cache).window(2).call()?;
+            let code = |row: i32, i: i32| f64::from((row * WIDTH + WIDTH - width + i) % 100 + 1);
+            let want = (0..width).map(|i| (code(0, i) + code(1, i)) / 2.0);
+            let want: Vec<f64> = want.collect();
+            assert_eq!(numbers(&y)?, [&want[..], &want].concat());
             Ok(())
         })
     })

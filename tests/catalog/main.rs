@@ -20,6 +20,7 @@ mod encoded;
 mod errors;
 mod extremes;
 mod flash;
+mod heads;
 mod huge;
 mod image;
 mod indexing;
