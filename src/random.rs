@@ -181,8 +181,7 @@ impl<'k> Sampler<'k> {
     ) -> Result<Array> {
         let (shape, dtype) = (checked(shape)?, self.float());
         single("uniform", dtype)?;
-        let like = Array::empty(&[0], dtype)?;
-        let (low, high) = (low.operand(&like)?, high.operand(&like)?);
+        let (low, high) = (low.operand(dtype)?, high.operand(dtype)?);
         bounds::real(&[("low", &low), ("high", &high)], dtype)?;
         bounds::each("low", &low, FINITE, f64::is_finite)?;
         bounds::each("high", &high, FINITE, f64::is_finite)?;
@@ -226,8 +225,7 @@ impl<'k> Sampler<'k> {
         scale: impl Operand,
         shape: impl IntoShape,
     ) -> Result<Array> {
-        let like = Array::empty(&[0], self.float())?;
-        let (loc, scale) = (loc.operand(&like)?, scale.operand(&like)?);
+        let (loc, scale) = (loc.operand(self.float())?, scale.operand(self.float())?);
         bounds::real(&[("loc", &loc), ("scale", &scale)], self.float())?;
         if self.float() != Dtype::Complex64 {
             bounds::each("scale", &scale, FROM_0, |v| v >= 0.0)?;
@@ -308,8 +306,7 @@ impl<'k> Sampler<'k> {
         } else {
             Dtype::Int64
         };
-        let like = Array::empty(&[0], wide)?;
-        let (low, high) = (low.operand(&like)?, high.operand(&like)?);
+        let (low, high) = (low.operand(wide)?, high.operand(wide)?);
         bounds::real(&[("low", &low), ("high", &high)], dtype)?;
         bounds::each("low", &low, FINITE, f64::is_finite)?;
         bounds::each("high", &high, FINITE, f64::is_finite)?;
@@ -335,8 +332,7 @@ impl<'k> Sampler<'k> {
     #[track_caller]
     pub fn bernoulli(self, p: impl Operand, shape: impl IntoShape) -> Result<Array> {
         let shape = checked(shape)?;
-        let like = Array::empty(&[0], Dtype::Float32)?;
-        let p = p.operand(&like)?;
+        let p = p.operand(Dtype::Float32)?;
         if !p.dtype().is_floating() {
             return Err(Error::dtype(format!(
                 "`p`: expected floating-point numbers, got {}",
@@ -361,8 +357,7 @@ impl<'k> Sampler<'k> {
     ) -> Result<Array> {
         let (shape, dtype) = (checked(shape)?, self.float());
         single("truncated_normal", dtype)?;
-        let like = Array::empty(&[0], dtype)?;
-        let (lower, upper) = (lower.operand(&like)?, upper.operand(&like)?);
+        let (lower, upper) = (lower.operand(dtype)?, upper.operand(dtype)?);
         bounds::real(&[("lower", &lower), ("upper", &upper)], dtype)?;
         bounds::in_order(("lower", &lower), ("upper", &upper), true)?;
         self.draw(|key| {

@@ -13,6 +13,7 @@ use std::marker::PhantomData;
 use cxx::{CxxVector, UniquePtr};
 
 pub use self::convert::Operand;
+pub(crate) use self::convert::exact;
 pub use self::index::{Ellipsis, IndexItem, IntoIndex, IntoIndexItem, NewAxis, step};
 pub(crate) use self::shape::element_count;
 pub use self::shape::{Axes, IntoAxes, IntoShape, keepdims};

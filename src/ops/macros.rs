@@ -21,7 +21,7 @@ macro_rules! binary {
             $(#[$doc])*
             #[track_caller]
             pub fn $name(&self, other: impl $crate::Operand) -> $crate::Result<$crate::Array> {
-                let other = other.operand(self)?;
+                let other = other.operand(self.dtype())?;
                 $crate::ops::done(ffi::$name(self.raw(), other.raw(), $crate::stream::current()))
             }
         )*}
@@ -35,7 +35,7 @@ macro_rules! comparison {
             $(#[$doc])*
             #[track_caller]
             pub fn $name(&self, other: impl $crate::Operand) -> $crate::Result<$crate::Array> {
-                let other = other.compared(self)?;
+                let other = other.compared(self.dtype())?;
                 $crate::ops::done(ffi::$name(self.raw(), other.raw(), $crate::stream::current()))
             }
         )*}
@@ -111,8 +111,12 @@ macro_rules! scan {
             #[track_caller]
             pub fn $name(&self, along: impl Into<Scan>) -> $crate::Result<$crate::Array> {
                 let scan = along.into();
+                let converted = match scan.dtype {
+                    Some(dtype) if dtype != self.dtype() => Some(self.astype(dtype)?),
+                    _ => None,
+                };
                 $crate::ops::done(ffi::$name(
-                    self.raw(),
+                    converted.as_ref().unwrap_or(self).raw(),
                     scan.axis.as_slice(),
                     scan.reverse,
                     !scan.exclusive,

@@ -3,9 +3,8 @@
 use super::done;
 use super::macros::product;
 use super::quantized::Pick;
-use crate::array::{maybe, refs};
+use crate::array::maybe;
 use crate::bridge::ops::matrix::ffi;
-use crate::error::Lift;
 use crate::stream::current;
 use crate::{Array, Dtype, Error, Result};
 
@@ -79,19 +78,6 @@ impl Array {
             )));
         }
         done(ffi::vecdot(self.raw(), other.raw(), axis, current()))
-    }
-
-    /// Sum of products over axes of both: `2` for the last two of `self` with the first two
-    /// of `other`, or the axes of both as `([0], [1])`.
-    ///
-    /// # Errors
-    /// [`Error::Argument`] for axes that are not there, or twice; [`Error::Shape`] unless their lengths are the same in
-    /// both, or for more than 2147483647 elements; [`Error::Dtype`] unless the common type is floating-point or complex.
-    #[track_caller]
-    pub fn tensordot(&self, other: &Array, axes: impl IntoContraction) -> Result<Array> {
-        let (a, b) = axes.contraction();
-        check_contraction(self, other, &a, &b)?;
-        done(ffi::tensordot(self.raw(), other.raw(), &a, &b, current()))
     }
 
     /// `beta * self + alpha * a @ b`, where `self` broadcasts to the product's shape.
@@ -246,6 +232,26 @@ impl Array {
         ))
     }
 
+    /// [`trace`](Array::trace) of elements converted to this dtype, in which they are summed. (Small integers are
+    /// summed as int32 or uint32, as in [`sum`](Array::sum).)
+    ///
+    /// ```
+    /// use zmlx::prelude::*;
+    /// # fn main() -> zmlx::Result<()> {
+    /// let x = Array::full((3, 3), 40_000, F16)?;
+    /// assert_eq!(x.trace_as(0, 0, 1, F32)?.item::<f32>()?, 120_000.0); // beyond float16
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`trace`](Array::trace).
+    #[track_caller]
+    pub fn trace_as(&self, offset: i32, axis1: i32, axis2: i32, dtype: Dtype) -> Result<Array> {
+        let diagonal = self.diagonal(offset, axis1, axis2)?;
+        diagonal.astype(dtype)?.sum(-1)
+    }
+
     /// Matrices with zeros above their `k`th diagonal.
     #[track_caller]
     pub fn tril(&self, k: i32) -> Result<Array> {
@@ -297,63 +303,6 @@ impl Array {
     }
 }
 
-/// MLX asks none of this before it computes with the axes, and counts in 32 bits.
-#[track_caller]
-fn check_contraction(x: &Array, y: &Array, a: &[i32], b: &[i32]) -> Result<()> {
-    if a.len() != b.len() {
-        return Err(Error::argument(
-            "axes",
-            "as many axes of one array as of the other",
-            format_args!("{a:?} and {b:?}"),
-        ));
-    }
-    let mut sizes = Vec::new();
-    for (array, axes) in [(x, a), (y, b)] {
-        let n = array.ndim() as i32;
-        let mut seen = std::collections::BTreeSet::new();
-        for &axis in axes {
-            let place = if axis < 0 {
-                axis.saturating_add(n)
-            } else {
-                axis
-            };
-            if !(0..n).contains(&place) || !seen.insert(place) {
-                return Err(Error::argument(
-                    "axes",
-                    format_args!("different axes of {n} dimensions"),
-                    format_args!("{axes:?}"),
-                ));
-            }
-        }
-        let product =
-            |of: &mut dyn Iterator<Item = i32>| of.map(i64::from).fold(1, i64::saturating_mul);
-        let mut kept = (0..n)
-            .filter(|i| !seen.contains(i))
-            .map(|i| array.shape()[i as usize]);
-        sizes.push(product(&mut kept));
-        let mut gone = seen.iter().map(|&i| array.shape()[i as usize]);
-        sizes.push(product(&mut gone));
-    }
-    for (&i, &j) in a.iter().zip(b) {
-        if x.dim(i)? != y.dim(j)? {
-            return Err(Error::shape(format!(
-                "[tensordot] expected the same length of axis {i} and axis {j}, got shapes {:?} and {:?}",
-                x.shape(),
-                y.shape()
-            )));
-        }
-    }
-    if sizes.iter().any(|&n| n > i64::from(i32::MAX)) {
-        return Err(Error::shape(format!(
-            "[tensordot] expected 2147483647 elements at most on either side of the product, got shapes {:?} \
-             and {:?}",
-            x.shape(),
-            y.shape()
-        )));
-    }
-    Ok(())
-}
-
 /// An operation that the CPU has in float32 only says so here, not in the evaluation.
 #[track_caller]
 fn check_cpu_float32(name: &str, a: &Array, b: &Array) -> Result<()> {
@@ -371,111 +320,4 @@ fn check_cpu_float32(name: &str, a: &Array, b: &Array) -> Result<()> {
         a.dtype(),
         b.dtype()
     )))
-}
-
-/// Sum of products by Einstein's convention: `einsum("ij,jk->ik", [&a, &b])`.
-///
-/// ```
-/// use zmlx::{Array, ops};
-/// # fn main() -> zmlx::Result<()> {
-/// let x = Array::from_slice(&[1.0f32, 2.0, 3.0, 4.0], (2, 2))?;
-/// assert_eq!(ops::einsum("ii->i", [&x])?.to_vec::<f32>()?, [1.0, 4.0]);
-/// assert_eq!(ops::einsum("ij->", [&x])?.item::<f32>()?, 10.0);
-/// # Ok(())
-/// # }
-/// ```
-///
-/// # Errors
-/// [`Error::Argument`] or [`Error::Shape`] when subscripts and operands do not fit.
-#[track_caller]
-pub fn einsum<A: AsRef<Array>>(subscripts: &str, operands: impl AsRef<[A]>) -> Result<Array> {
-    let operands = operands.as_ref();
-    check_subscripts(subscripts, operands)?;
-    done(ffi::einsum(subscripts, &refs(operands), current()))
-}
-
-/// The order of contractions [`einsum`] would choose, with its cost, for people to read.
-#[track_caller]
-pub fn einsum_path<A: AsRef<Array>>(subscripts: &str, operands: impl AsRef<[A]>) -> Result<String> {
-    let operands = operands.as_ref();
-    check_subscripts(subscripts, operands)?;
-    ffi::einsum_path(subscripts, &refs(operands)).lift()
-}
-
-/// MLX takes letters for the axes of an ellipsis from those that are left of 52.
-#[track_caller]
-fn check_subscripts<A: AsRef<Array>>(subscripts: &str, operands: &[A]) -> Result<()> {
-    let known = |c: char| c.is_ascii_alphabetic() || ",->. ".contains(c);
-    if let Some(c) = subscripts.chars().find(|&c| !known(c)) {
-        return Err(Error::argument(
-            "subscripts",
-            "letters, commas, `...` and `->`",
-            format_args!("{c:?}"),
-        ));
-    }
-    let text = subscripts.replace(' ', "");
-    let (inputs, output) = text
-        .split_once("->")
-        .map_or((text.as_str(), None), |(i, o)| (i, Some(o)));
-    if let Some(c) = output
-        .unwrap_or("")
-        .chars()
-        .find(|&c| c != '.' && !inputs.contains(c))
-    {
-        return Err(Error::argument(
-            "subscripts",
-            "letters of the output that an input has",
-            format_args!("{c:?} in {subscripts:?}"),
-        ));
-    }
-    let count = inputs.split(',').count();
-    if count != operands.len() {
-        return Err(Error::argument(
-            "operands",
-            format_args!("{count} arrays for {subscripts:?}"),
-            operands.len(),
-        ));
-    }
-    let used: std::collections::BTreeSet<char> = subscripts.chars().collect();
-    let deepest = operands.iter().map(|a| a.as_ref().ndim()).max();
-    if used.len() + deepest.unwrap_or(0) > 52 {
-        return Err(Error::argument(
-            "subscripts",
-            "52 letters and axes at most",
-            format_args!("{subscripts:?}"),
-        ));
-    }
-    Ok(())
-}
-
-/// The axes of a [`tensordot`](Array::tensordot): how many, or which of both.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` does not say which axes to contract",
-    note = "how many axes (i32), or a pair of lists, one for each array: `1`, `([0, 1], [1, 0])`"
-)]
-pub trait IntoContraction {
-    /// Axes of the left and of the right array.
-    fn contraction(self) -> (Vec<i32>, Vec<i32>);
-}
-
-impl IntoContraction for i32 {
-    fn contraction(self) -> (Vec<i32>, Vec<i32>) {
-        // Lists of different lengths, which MLX refuses.
-        if !(0..=64).contains(&self) {
-            return (vec![0], Vec::new());
-        }
-        ((-self..0).collect(), (0..self).collect())
-    }
-}
-
-impl<const N: usize> IntoContraction for ([i32; N], [i32; N]) {
-    fn contraction(self) -> (Vec<i32>, Vec<i32>) {
-        (self.0.to_vec(), self.1.to_vec())
-    }
-}
-
-impl IntoContraction for (&[i32], &[i32]) {
-    fn contraction(self) -> (Vec<i32>, Vec<i32>) {
-        (self.0.to_vec(), self.1.to_vec())
-    }
 }

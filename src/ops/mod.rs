@@ -41,9 +41,11 @@
 
 pub(crate) mod axes;
 mod cast;
+mod contraction;
 mod conv;
 mod conv64;
 mod create;
+mod einsum;
 mod elementwise;
 mod index;
 mod join;
@@ -51,6 +53,8 @@ mod macros;
 mod math;
 mod matrix;
 mod operators;
+mod pad;
+mod quant_mode;
 mod quantized;
 mod quantized_double;
 mod range;
@@ -68,19 +72,21 @@ use crate::bridge::array::ffi;
 use crate::error::Lift;
 use crate::{Array, Axes, Error, Result};
 
+pub use self::contraction::IntoContraction;
 pub use self::conv::Conv;
 pub use self::create::{bartlett, blackman, hamming, hanning};
+pub use self::einsum::{EinsumPath, einsum, einsum_path};
 pub use self::elementwise::{Bounds, Tolerance, where_};
 pub(crate) use self::join::exactly;
 pub use self::join::{
     Indexing, Sections, broadcast_arrays, concatenate, concatenate_flat, depends, meshgrid, stack,
 };
-pub use self::matrix::{IntoContraction, einsum, einsum_path};
+pub use self::pad::{OnAxes, PadMode, PadWidths, on_axes};
+pub use self::quant_mode::{QuantMode, Quantization};
 pub(crate) use self::quantized::NVFP4_REACH;
-pub use self::quantized::{Pick, QuantMode, Quantization, Quantized};
-pub use self::range::{Arange, Span};
+pub use self::quantized::{Pick, Quantized};
+pub use self::range::{Arange, Span, Steps};
 pub use self::scan::Scan;
-pub use self::shape::{PadMode, PadWidths};
 pub use self::sort::{Unique, UniqueParts};
 pub use self::types::{broadcast_shapes, promote_types, result_type};
 

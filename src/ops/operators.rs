@@ -47,7 +47,7 @@ macro_rules! operators {
             #[track_caller]
             fn $method(self, rhs: $array) -> Result<Array> {
                 let rhs: &Array = rhs.as_ref();
-                Array::$call(&*self.operand(rhs)?, rhs)
+                Array::$call(&*self.operand(rhs.dtype())?, rhs)
             }
         }
     };
