@@ -1,9 +1,11 @@
 //! The lazy n-dimensional array.
 
+mod at;
 mod convert;
 pub(crate) mod fit;
 mod index;
 mod numbers;
+mod plan;
 mod print;
 mod shape;
 
@@ -11,11 +13,13 @@ use std::borrow::Cow;
 use std::marker::PhantomData;
 
 use cxx::{CxxVector, UniquePtr};
+use smallvec::SmallVec;
 
+pub use self::at::At;
 pub use self::convert::Operand;
 pub(crate) use self::convert::exact;
 pub use self::index::{Ellipsis, IndexItem, IntoIndex, IntoIndexItem, NewAxis, step};
-pub(crate) use self::shape::element_count;
+pub(crate) use self::shape::{Few, element_count};
 pub use self::shape::{Axes, IntoAxes, IntoShape, keepdims};
 use crate::bridge::array::ffi;
 use crate::bridge::{ArrayRef, element};
@@ -277,7 +281,7 @@ impl Array {
     #[track_caller]
     pub fn item<T: Element>(&self) -> Result<T> {
         match self.size() {
-            1 => Ok(self.to_vec()?[0]),
+            1 => Ok(self.dense()?.as_slice()?[0]),
             n => Err(Error::shape(format!(
                 "`item`: expected an array of one element, got {n} (shape {:?})",
                 self.shape()
@@ -324,7 +328,7 @@ impl AsRef<Array> for Array {
 }
 
 /// Handles for a list argument.
-pub(crate) fn refs<A: AsRef<Array>>(arrays: &[A]) -> Vec<ArrayRef<'_>> {
+pub(crate) fn refs<A: AsRef<Array>>(arrays: &[A]) -> SmallVec<[ArrayRef<'_>; 4]> {
     arrays.iter().map(|a| a.as_ref().as_ref_arg()).collect()
 }
 

@@ -66,7 +66,7 @@ macro_rules! reduction {
                 $crate::ops::done(ffi::$name(
                     self.raw(),
                     &$crate::ops::axes::reduced(&axes, self.ndim())?,
-                    axes.keepdims,
+                    axes.keeps_dims(),
                     $crate::stream::current(),
                 ))
             }
@@ -85,7 +85,7 @@ macro_rules! along {
                 let axes = axis.into_axes();
                 let axis = $crate::ops::one_axis(&axes)?;
                 self.flat_for(stringify!($name), axis)?;
-                $crate::ops::done(ffi::$name(self.raw(), axis, axes.keepdims, $crate::stream::current()))
+                $crate::ops::done(ffi::$name(self.raw(), axis, axes.keeps_dims(), $crate::stream::current()))
             }
         )*}
     };

@@ -39,12 +39,14 @@
 //! # Memory
 //! A result that memory cannot hold is an [`Error::Memory`] of the evaluation; the process goes on.
 
+mod activations;
 pub(crate) mod axes;
 mod cast;
 mod contraction;
 mod conv;
 mod conv64;
 mod create;
+mod each;
 mod einsum;
 mod elementwise;
 mod index;
@@ -62,6 +64,7 @@ mod reduce;
 mod scan;
 mod shape;
 mod sort;
+mod term;
 mod types;
 mod update;
 
@@ -75,6 +78,7 @@ use crate::{Array, Axes, Error, Result};
 pub use self::contraction::IntoContraction;
 pub use self::conv::Conv;
 pub use self::create::{bartlett, blackman, hamming, hanning};
+pub use self::each::Slices;
 pub use self::einsum::{EinsumPath, einsum, einsum_path};
 pub use self::elementwise::{Bounds, Tolerance, where_};
 pub(crate) use self::join::exactly;
@@ -88,6 +92,7 @@ pub use self::quantized::{Pick, Quantized};
 pub use self::range::{Arange, Span, Steps};
 pub use self::scan::Scan;
 pub use self::sort::{Unique, UniqueParts};
+pub use self::term::Term;
 pub use self::types::{broadcast_shapes, promote_types, result_type};
 
 /// The result of a bridge call as an array, with the caller's location in errors.
@@ -118,7 +123,7 @@ fn sized(array: Array) -> Result<Array> {
 /// The axis of an operation along one axis; empty for the flattened array.
 #[track_caller]
 pub(crate) fn one_axis(axes: &Axes) -> Result<&[i32]> {
-    match &axes.axes {
+    match axes.list() {
         None => Ok(&[]),
         Some(axes) if axes.len() == 1 => Ok(axes),
         Some(axes) => Err(Error::argument(

@@ -72,7 +72,7 @@ impl Array {
         done(ffi::var(
             self.raw(),
             &reduced(&axes, self.ndim())?,
-            axes.keepdims,
+            axes.keeps_dims(),
             ddof,
             current(),
         ))
@@ -85,7 +85,7 @@ impl Array {
         done(ffi::std(
             self.raw(),
             &reduced(&axes, self.ndim())?,
-            axes.keepdims,
+            axes.keeps_dims(),
             ddof,
             current(),
         ))
@@ -98,7 +98,7 @@ impl Array {
         let both = done_list(ffi::minmax(
             self.raw(),
             &reduced(&axes, self.ndim())?,
-            axes.keepdims,
+            axes.keeps_dims(),
             current(),
         ))?;
         let [least, most] = super::join::exactly(both)?;

@@ -117,20 +117,25 @@ impl Array {
     /// Without the given axes of length 1; `..` for all of them.
     #[track_caller]
     pub fn squeeze(&self, axes: impl IntoAxes) -> Result<Array> {
-        let axes = axes.into_axes().axes.unwrap_or_else(|| {
-            let ones = self.shape().iter().enumerate().filter(|(_, d)| **d == 1);
-            ones.map(|(i, _)| i as i32).collect()
-        });
-        let axes = distinct("axes", &axes, self.ndim())?;
+        let axes = axes.into_axes();
+        let axes = match axes.list() {
+            Some(list) => distinct("axes", list, self.ndim())?,
+            None => {
+                let all = self.shape().iter().enumerate();
+                all.filter(|(_, d)| **d == 1)
+                    .map(|(i, _)| i as i32)
+                    .collect()
+            }
+        };
         done(ffi::squeeze(self.raw(), &axes, current()))
     }
 
     /// With new axes of length 1, numbered as in the result.
     #[track_caller]
     pub fn expand_dims(&self, axes: impl IntoAxes) -> Result<Array> {
-        match axes.into_axes().axes {
+        match axes.into_axes().list() {
             Some(axes) => {
-                let axes = distinct("axes", &axes, self.ndim() + axes.len())?;
+                let axes = distinct("axes", axes, self.ndim() + axes.len())?;
                 done(ffi::expand_dims(self.raw(), &axes, current()))
             }
             None => Err(Error::argument("axes", "the new axes", "`..`")),
@@ -140,12 +145,14 @@ impl Array {
     /// Permuted dimensions; `..` reverses them.
     #[track_caller]
     pub fn transpose(&self, axes: impl IntoAxes) -> Result<Array> {
-        let axes = match axes.into_axes().axes {
-            Some(axes) => axes,
+        let axes = axes.into_axes();
+        let axes = match axes.list() {
+            Some(list) => {
+                self.one_each("axes", list)?;
+                distinct("axes", list, self.ndim())?
+            }
             None => (0..self.ndim() as i32).rev().collect(),
         };
-        self.one_each("axes", &axes)?;
-        let axes = distinct("axes", &axes, self.ndim())?;
         done(ffi::transpose(self.raw(), &axes, current()))
     }
 
@@ -239,7 +246,8 @@ impl Array {
     #[track_caller]
     pub fn roll(&self, shift: impl IntoInts, axes: impl IntoAxes) -> Result<Array> {
         let mut shift = shift.into_ints();
-        let axes = axes.into_axes().axes.unwrap_or_default();
+        let axes = axes.into_axes();
+        let axes = axes.list().unwrap_or_default();
         if shift.len() == 1 && axes.len() > 1 {
             shift = vec![shift[0]; axes.len()];
         }
@@ -250,7 +258,7 @@ impl Array {
                 format_args!("{shift:?}"),
             ));
         }
-        done(ffi::roll(self.raw(), &shift, &axes, current()))
+        done(ffi::roll(self.raw(), &shift, axes, current()))
     }
 
     /// How many elements the given axes have together, or with `inverted` one divided by
