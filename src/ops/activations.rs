@@ -3,7 +3,7 @@
 //! They need no compiler, run in every floating-point type (integers become float32), and MLX fuses them in
 //! [`compile`](crate::compile). Each is several operations, computed in the array's type, so float16 and bfloat16 are rounded
 //! at each of them. [`kernels::activations`](crate::kernels::activations) has the same as one kernel that
-//! computes in float32. NaN stays NaN, and the infinities give the limits.
+//! computes in float32. NaN stays NaN, and the infinities give the limits. Complex arrays are refused.
 
 use super::where_;
 use crate::{Array, Dtype, Error, IntoAxes, Result, keepdims};
@@ -34,9 +34,9 @@ activations! { |x|
     /// # Ok(())
     /// # }
     /// ```
-    relu => x.maximum(0);
+    relu => x.real_numbers()?.maximum(0);
     /// The positive part up to 6, in the array's type.
-    relu6 => x.clip(0..=6);
+    relu6 => x.real_numbers()?.clip(0..=6);
     /// SiLU or swish, `x / (1 + e^-x)`.
     ///
     /// ```
@@ -174,9 +174,19 @@ impl Array {
     /// This array, integers as float32.
     #[track_caller]
     fn floating(&self) -> Result<Array> {
-        match self.dtype().is_integral() {
-            true => self.astype(Dtype::Float32),
-            false => Ok(self.clone()),
+        match self.dtype() {
+            d if d.is_integral() => self.astype(Dtype::Float32),
+            _ => self.real_numbers(),
+        }
+    }
+
+    #[track_caller]
+    fn real_numbers(&self) -> Result<Array> {
+        match self.dtype() {
+            Dtype::Complex64 => Err(Error::dtype(
+                "[activation] expected real numbers, got complex64".into(),
+            )),
+            _ => Ok(self.clone()),
         }
     }
 
