@@ -21,17 +21,17 @@ fn softplus(x: f64) -> f64 {
     x.max(0.0) + (-x.abs()).exp().ln_1p()
 }
 
-/// The error function, by the sum of its series, which is exact enough up to 6.
+/// The error function, by a series of terms of one sign, so that none are cancelled.
 fn erf(x: f64) -> f64 {
     if x.abs() > 6.0 {
         return x.signum();
     }
     let (mut term, mut sum) = (x, x);
-    for n in 1..200 {
-        term *= -x * x / f64::from(n);
-        sum += term / f64::from(2 * n + 1);
+    for n in 1..300 {
+        term *= 2.0 * x * x / f64::from(2 * n + 1);
+        sum += term;
     }
-    sum * 2.0 / std::f64::consts::PI.sqrt()
+    sum * (-x * x).exp() * 2.0 / std::f64::consts::PI.sqrt()
 }
 
 const SELU: (f64, f64) = (1.050_700_987_355_480_5, 1.673_263_242_354_377_2);

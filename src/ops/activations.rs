@@ -12,11 +12,11 @@ use crate::{Array, Dtype, Error, IntoAxes, Result, keepdims};
 const LOW: f32 = -65504.0;
 
 macro_rules! activations {
-    (|$x:ident $(, $p:ident)?| $($(#[$doc:meta])* $name:ident => $body:expr;)*) => {
+    (|$x:ident| $($(#[$doc:meta])* $name:ident => $body:expr;)*) => {
         impl Array {$(
             $(#[$doc])*
             #[track_caller]
-            pub fn $name(&self $(, $p: f64)?) -> Result<Array> {
+            pub fn $name(&self) -> Result<Array> {
                 let $x = self;
                 $body
             }
@@ -90,7 +90,7 @@ activations! { |x|
     };
 }
 
-activations! { |x, slope|
+impl Array {
     /// `x` above 0, `slope x` below.
     ///
     /// ```
@@ -100,22 +100,21 @@ activations! { |x, slope|
     /// # Ok(())
     /// # }
     /// ```
-    leaky_relu => {
-        let x = &x.floating()?;
+    #[track_caller]
+    pub fn leaky_relu(&self, slope: f64) -> Result<Array> {
+        let x = &self.floating()?;
         where_(&x.greater(0.0)?, x, x.multiply(slope)?)
-    };
-}
+    }
 
-activations! { |x, alpha|
     /// ELU: `x` above 0, `alpha (e^x - 1)` below.
-    elu => {
-        let x = &x.floating()?;
+    #[track_caller]
+    pub fn elu(&self, alpha: f64) -> Result<Array> {
+        let x = &self.floating()?;
         // The branch that is not taken must not overflow: its gradient would be NaN.
-        where_(&x.greater(0.0)?, x, x.minimum(0.0)?.expm1()?.multiply(alpha)?)
-    };
-}
+        let below = x.minimum(0.0)?.expm1()?.multiply(alpha)?;
+        where_(&x.greater(0.0)?, x, below)
+    }
 
-impl Array {
     /// CELU: `x` above 0, `alpha (e^(x / alpha) - 1)` below, so that the slope at 0 is 1.
     ///
     /// # Errors
