@@ -6,6 +6,7 @@ mod custom;
 mod export;
 mod grad;
 pub(crate) mod rules;
+mod single;
 mod vmap;
 
 pub use compile::{CompileMode, Compiled, compile, set_compile_enabled, set_compile_mode};
@@ -13,6 +14,7 @@ pub use custom::{CustomFunction, checkpoint, custom_function};
 pub(crate) use export::exporting;
 pub use export::{ImportedFunction, export_function, import_function};
 pub use grad::{grad, jvp, value_and_grad, value_and_grad_of, vjp};
+pub use single::{CustomFunction1, compile1, custom_function1, vmap1};
 pub use vmap::{Vmap, vmap};
 
 use std::cell::Cell;
