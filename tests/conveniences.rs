@@ -102,7 +102,10 @@ fn terms_keep_the_first_error() {
         let worse = -(wrong * 3.0) + Array::ones(7, F32).unwrap();
         let error = worse.map(|_| panic!("nothing to map")).get().unwrap_err();
         assert_eq!(error.site().unwrap().line(), line);
-        assert!(error.to_string().contains("(2)") && error.to_string().contains("(3)"), "{error}");
+        assert!(
+            error.to_string().contains("(2)") && error.to_string().contains("(3)"),
+            "{error}"
+        );
         let mut total: Term = x.add(&y).into();
         total += 1.0;
         assert!(total.get().is_err());
@@ -143,7 +146,9 @@ fn results_in_place_and_sums() {
         assert_eq!(none.unwrap().item::<f32>().unwrap(), 0.0);
         let none: Result<Array> = std::iter::empty::<&Array>().product();
         assert_eq!(none.unwrap().item::<f32>().unwrap(), 1.0);
-        let wrong: Result<Array> = [Array::ones(2, F32).unwrap(), Array::ones(3, F32).unwrap()].iter().sum();
+        let wrong: Result<Array> = [Array::ones(2, F32).unwrap(), Array::ones(3, F32).unwrap()]
+            .iter()
+            .sum();
         assert!(wrong.is_err());
         let mut rest = all[0].divide(2.0);
         rest -= &all[0];
@@ -162,7 +167,7 @@ fn new_values_by_an_index() {
         let places = Array::arange(24).unwrap().reshape((2, 3, 4)).unwrap();
         let pair = arr(&[1i32, 0]);
         let table = Array::from_slice(&[0i32, -1], (2, 1)).unwrap();
-        let words = arr(&[2u64, 0, 1]);
+        let (words, wide) = (arr(&[2u32, 0, 1]), arr(&[2u64, 0, 1]));
         macro_rules! each {
             ($($index:expr),* $(,)?) => {$({
                 // The positions that the index names, in the order of reading.
@@ -202,6 +207,7 @@ fn new_values_by_an_index() {
             &pair,
             (.., &pair),
             (Ellipsis, &words),
+            (1, .., &wide),
             (1, .., &words),
             (&pair, 1, ..2),
             (&table, .., &pair),
@@ -216,7 +222,10 @@ fn new_values_by_an_index() {
         (want[7], want[3]) = (want[7] + 11, want[3] + 100);
         assert_eq!(got.to_vec::<i32>().unwrap(), want);
         let got = x.at((.., 1)).set(arr(&[5u8, 6, 7, 8])).unwrap();
-        assert_eq!(got.index((1, 1)).unwrap().to_vec::<i32>().unwrap(), [5, 6, 7, 8]);
+        assert_eq!(
+            got.index((1, 1)).unwrap().to_vec::<i32>().unwrap(),
+            [5, 6, 7, 8]
+        );
         // Gradients of both.
         let (w, v) = (Array::ones((2, 3), F32).unwrap(), arr(&[2.0f32, 3.0]));
         let f = |p: &[Array]| Ok(vec![p[0].at((.., 1)).set(&p[1])?.square()?]);
@@ -254,7 +263,10 @@ fn slices_of_the_first_axis() {
         assert_eq!(ends, [want[2].clone(), want[2].clone()]);
         let mut both = x.iter();
         assert_eq!(i32s(&both.next_back().unwrap().unwrap()), want[3]);
-        assert_eq!((both.len(), i32s(&both.next().unwrap().unwrap())), (3, want[0].clone()));
+        assert_eq!(
+            (both.len(), i32s(&both.next().unwrap().unwrap())),
+            (3, want[0].clone())
+        );
         let mut count = 0;
         for row in &x {
             assert_eq!(row.unwrap().shape(), [3, 2]);
@@ -286,7 +298,14 @@ fn functions_of_one_array() {
         close(&f32s(&norms), &want, 1e-6);
         // No operations that fuse, so nothing is compiled.
         let double = compile1(|x| x.sum(-1)).unwrap();
-        close(&f32s(&double(&x).unwrap()), &f32s(&x.sum(-1).unwrap()).iter().map(|&v| v.into()).collect::<Vec<_>>(), 1e-6);
+        close(
+            &f32s(&double(&x).unwrap()),
+            &f32s(&x.sum(-1).unwrap())
+                .iter()
+                .map(|&v| v.into())
+                .collect::<Vec<_>>(),
+            1e-6,
+        );
 
         let f = || {
             custom_function1(|x| x.exp())
@@ -296,7 +315,10 @@ fn functions_of_one_array() {
         };
         let g = f();
         let dx = grad(move |x| g.call(x)?.sum(..))(&x).unwrap();
-        let want: Vec<f64> = values.iter().map(|&v| f64::from(v).exp() + f64::from(v)).collect();
+        let want: Vec<f64> = values
+            .iter()
+            .map(|&v| f64::from(v).exp() + f64::from(v))
+            .collect();
         close(&f32s(&dx), &want, 1e-5);
         let g = f();
         let (_, dy) = zmlx::jvp(|p| Ok(vec![g.call(&p[0])?]), [&x], [&x]).unwrap();

@@ -63,13 +63,25 @@ const ALL: &[(&str, Method, Formula)] = &[
     }),
     ("softsign", Array::softsign, |x| x / (1.0 + x.abs())),
     ("leaky_relu", |x| x.leaky_relu(0.25), |x| x.max(0.25 * x)),
-    ("leaky_relu, steep", |x| x.leaky_relu(2.0), |x| x.min(2.0 * x)),
-    ("elu", |x| x.elu(0.75), |x| {
-        if x > 0.0 { x } else { 0.75 * x.exp_m1() }
-    }),
-    ("celu", |x| x.celu(1.5), |x| {
-        if x > 0.0 { x } else { 1.5 * (x / 1.5).exp_m1() }
-    }),
+    (
+        "leaky_relu, steep",
+        |x| x.leaky_relu(2.0),
+        |x| x.min(2.0 * x),
+    ),
+    (
+        "elu",
+        |x| x.elu(0.75),
+        |x| {
+            if x > 0.0 { x } else { 0.75 * x.exp_m1() }
+        },
+    ),
+    (
+        "celu",
+        |x| x.celu(1.5),
+        |x| {
+            if x > 0.0 { x } else { 1.5 * (x / 1.5).exp_m1() }
+        },
+    ),
 ];
 
 /// float64 with its own accuracy; float16 and bfloat16 are rounded at each of up to eight operations.
@@ -129,7 +141,10 @@ fn ends(#[values(F32, F16, BF16, F64)] dtype: Dtype) {
             if high.is_finite() {
                 assert!(near(y[2], high), "{name}: {y:?}");
             }
-            assert!(!y[1].is_nan() && !y[2].is_nan() && y[4].is_nan(), "{name}: {y:?}");
+            assert!(
+                !y[1].is_nan() && !y[2].is_nan() && y[4].is_nan(),
+                "{name}: {y:?}"
+            );
         }
     });
 }
@@ -143,13 +158,19 @@ fn gradients() {
         let mut data: Vec<f64> = Vec::new();
         while data.len() < 100 {
             let v = rng.real(-8.0, 8.0);
-            if [0.0, 3.0, -3.0, 6.0].iter().all(|c: &f64| (v - c).abs() > 1e-3) {
+            if [0.0, 3.0, -3.0, 6.0]
+                .iter()
+                .all(|c: &f64| (v - c).abs() > 1e-3)
+            {
                 data.push(v);
             }
         }
         let x = arr(&data);
         for (name, method, formula) in ALL {
-            let d = grad(|x| method(x)?.sum(..))(&x).unwrap().to_vec::<f64>().unwrap();
+            let d = grad(|x| method(x)?.sum(..))(&x)
+                .unwrap()
+                .to_vec::<f64>()
+                .unwrap();
             for (&x, &d) in data.iter().zip(&d) {
                 const H: f64 = 1e-5;
                 let want = (formula(x + H) - formula(x - H)) / (2.0 * H);
@@ -157,9 +178,15 @@ fn gradients() {
                 assert!((d - want).abs() < 1e-7, "{name}'({x}) = {d}, not {want}");
             }
             for dtype in [F32, F16] {
-                let far = arr(&[-6e4f32, -400.0, -100.0, 100.0, 400.0, 6e4]).astype(dtype).unwrap();
+                let far = arr(&[-6e4f32, -400.0, -100.0, 100.0, 400.0, 6e4])
+                    .astype(dtype)
+                    .unwrap();
                 let d = grad(|x| method(x)?.sum(..))(&far).unwrap();
-                assert!(f32s(&d).iter().all(|v| v.is_finite()), "{name}: {:?}", f32s(&d));
+                assert!(
+                    f32s(&d).iter().all(|v| v.is_finite()),
+                    "{name}: {:?}",
+                    f32s(&d)
+                );
             }
         }
     });
@@ -174,7 +201,10 @@ fn the_kernels_agree() {
             let want: Vec<f64> = f32s(&kernel.unwrap()).iter().map(|&v| v.into()).collect();
             let (got, want) = (f32s(&method.unwrap()), want);
             for (g, w) in got.iter().zip(&want) {
-                assert!((f64::from(*g) - w).abs() <= 1e-5 * (1.0 + w.abs()), "{name}: {g}, not {w}");
+                assert!(
+                    (f64::from(*g) - w).abs() <= 1e-5 * (1.0 + w.abs()),
+                    "{name}: {g}, not {w}"
+                );
             }
         };
         same("gelu", x.gelu(), kernels::gelu(&x));
@@ -193,7 +223,11 @@ fn integers_and_rows() {
         assert_eq!(x.relu6().unwrap().to_vec::<i32>().unwrap(), [0, 0, 6]);
         let y = x.silu().unwrap();
         assert_eq!(y.dtype(), F32);
-        close(&f32s(&y), &[-2.0 * logistic(-2.0), 0.0, 7.0 * logistic(7.0)], 1e-6);
+        close(
+            &f32s(&y),
+            &[-2.0 * logistic(-2.0), 0.0, 7.0 * logistic(7.0)],
+            1e-6,
+        );
 
         let mut rng = Rng::new();
         let x = rng.array(&[4, 6], -9.0, 9.0);

@@ -71,10 +71,17 @@ fn traces_and_filled_arrays_in_another_dtype() {
         assert_eq!(half.dtype(), F32);
 
         for dtype in Dtype::ALL {
-            let (zeros, ones) = (x.zeros_like_as(dtype).unwrap(), x.ones_like_as(dtype).unwrap());
+            let (zeros, ones) = (
+                x.zeros_like_as(dtype).unwrap(),
+                x.ones_like_as(dtype).unwrap(),
+            );
             for (a, v) in [(&zeros, 0.0), (&ones, 1.0)] {
                 assert_eq!((a.shape(), a.dtype()), (x.shape(), dtype));
-                let real = if dtype == C64 { a.real().unwrap() } else { a.clone() };
+                let real = if dtype == C64 {
+                    a.real().unwrap()
+                } else {
+                    a.clone()
+                };
                 assert_eq!(f32s(&real), [v; 40]);
             }
         }
@@ -132,7 +139,10 @@ fn ranges_in_a_dtype() {
         assert_eq!(got.to_vec::<f64>().unwrap(), tenths);
         let got = Array::arange(range()).unwrap().to_vec::<f32>().unwrap();
         assert_eq!(got, tenths.iter().map(|&v| v as f32).collect::<Vec<_>>());
-        let got = Array::arange_as(range(), F16).unwrap().to_vec::<f16>().unwrap();
+        let got = Array::arange_as(range(), F16)
+            .unwrap()
+            .to_vec::<f16>()
+            .unwrap();
         // float64 goes to float16 by way of float32.
         let want: Vec<f16> = tenths.iter().map(|&v| f16::from_f32(v as f32)).collect();
         assert_eq!(got, want);
@@ -146,14 +156,23 @@ fn ranges_in_a_dtype() {
         }
         let got = Array::arange_as((0.0, 3.0, 0.75), I32).unwrap();
         assert_eq!(got.to_vec::<i32>().unwrap(), [0, 0, 1, 2]);
-        let got = Array::arange_as(3, C64).unwrap().to_vec::<Complex32>().unwrap();
+        let got = Array::arange_as(3, C64)
+            .unwrap()
+            .to_vec::<Complex32>()
+            .unwrap();
         assert_eq!(got[2], Complex32::new(2.0, 0.0));
         let start = u64::MAX - 4096;
         let got = Array::arange_as((start, u64::MAX, 2048), F64).unwrap();
-        assert_eq!(got.to_vec::<f64>().unwrap(), [start as f64, (start + 2048) as f64]);
+        assert_eq!(
+            got.to_vec::<f64>().unwrap(),
+            [start as f64, (start + 2048) as f64]
+        );
         refused(Array::arange_as(0..300, U8), &["`stop`", "299", "uint8"]);
         refused(Array::arange_as(-1..3, U32), &["`start`", "-1", "uint32"]);
-        refused(Array::arange_as((0.0, 1e5, 1e4), F16), &["`stop`", "float16"]);
+        refused(
+            Array::arange_as((0.0, 1e5, 1e4), F16),
+            &["`stop`", "float16"],
+        );
         assert_eq!(Array::arange_as((300, 0, 1), U8).unwrap().size(), 0);
     });
 }
@@ -198,7 +217,10 @@ fn padding_of_some_axes() {
         }
         refused(x.pad(on_axes(3, 1), PadMode::Edge), &["axis 3"]);
         refused(x.pad(on_axes((0, -3), 1), PadMode::Edge), &["different"]);
-        refused(x.pad(on_axes(0, [(1, 1), (1, 1)]), PadMode::Edge), &["1 pairs"]);
+        refused(
+            x.pad(on_axes(0, [(1, 1), (1, 1)]), PadMode::Edge),
+            &["1 pairs"],
+        );
         refused(x.pad(on_axes(0, -1), PadMode::Edge), &["-1"]);
     });
 }
@@ -243,7 +265,10 @@ fn storage_by_rows_or_columns() {
         let dense = gaps.contiguous_either().unwrap();
         eval([&turned, &either, &rows, &gaps, &dense]).unwrap();
         assert!(either.shares_data_with(&x) && !rows.shares_data_with(&x));
-        assert_eq!((either.strides(), rows.strides()), (&[1, 5][..], &[3, 1][..]));
+        assert_eq!(
+            (either.strides(), rows.strides()),
+            (&[1, 5][..], &[3, 1][..])
+        );
         assert!(dense.is_row_contiguous() && !dense.shares_data_with(&x));
         assert_eq!(f32s(&either), f32s(&turned));
         assert_eq!(f32s(&dense), f32s(&gaps));

@@ -123,7 +123,10 @@ fn masks_of_blocks(#[values(32, 64)] block: i32, #[values(false, true)] scaled: 
     on_worker(move || {
         let mut rng = Rng::new();
         let (n, k, m) = (70, 100, 40);
-        let (a, b) = (rng.factors(&[n, k], -1.0, 1.0), rng.factors(&[k, m], -1.0, 1.0));
+        let (a, b) = (
+            rng.factors(&[n, k], -1.0, 1.0),
+            rng.factors(&[k, m], -1.0, 1.0),
+        );
         let blocks = |n: i32| (n + block - 1) / block;
         let mut mask = |rows: i32, columns: i32| {
             let shape = [blocks(rows), blocks(columns)];
@@ -152,7 +155,10 @@ fn masks_of_blocks(#[values(32, 64)] block: i32, #[values(false, true)] scaled: 
             for i in 0..n {
                 for j in 0..m {
                     let term = |l: i32| {
-                        av[(i * k + l) as usize] * scale(1, i, l) * bv[(l * m + j) as usize] * scale(2, l, j)
+                        av[(i * k + l) as usize]
+                            * scale(1, i, l)
+                            * bv[(l * m + j) as usize]
+                            * scale(2, l, j)
                     };
                     want.push(scale(0, i, j) * (0..k).map(term).sum::<f64>());
                 }
@@ -176,7 +182,11 @@ fn e4m3(code: u32) -> f64 {
         0 => mantissa / 8.0 * 2f64.powi(-6),
         e => (1.0 + mantissa / 8.0) * 2f64.powi(e - 7),
     };
-    if code & 128 == 0 { magnitude } else { -magnitude }
+    if code & 128 == 0 {
+        magnitude
+    } else {
+        -magnitude
+    }
 }
 
 /// The numbers of a matrix of nvfp4 or mxfp8, from its bits.
@@ -186,9 +196,10 @@ fn decoded(w: &Quantized) -> Vec<f64> {
     let q = w.quantization;
     let each = (32 / q.bits) as usize;
     // The largest numbers of E2M1 and E4M3 multiplied stand for the scale of the whole.
-    let whole = w.global_scale.as_ref().map_or(1.0, |s| {
-        f64::from(s.item::<f32>().unwrap()) / (6.0 * 448.0)
-    });
+    let whole = w
+        .global_scale
+        .as_ref()
+        .map_or(1.0, |s| f64::from(s.item::<f32>().unwrap()) / (6.0 * 448.0));
     (0..words.len() * each)
         .map(|i| {
             let code = words[i / each] >> (i % each * q.bits as usize);
@@ -223,7 +234,10 @@ fn numbers_of_quantized_matrices(#[case] mode: QuantMode, #[case] whole: bool) {
                 assert!(off <= unit * w.abs(), "{dtype}: {g}, not {w}");
             }
         }
-        assert_eq!(f32s(&q.dequantize().unwrap()), f32s(&q.dequantize_as(BF16).unwrap()));
+        assert_eq!(
+            f32s(&q.dequantize().unwrap()),
+            f32s(&q.dequantize_as(BF16).unwrap())
+        );
         // What was quantized is near: half a step of E2M1 is a sixth of the largest of a group, of E4M3 a sixteenth of
         // the number, and scales are rounded.
         let share = if mode == QuantMode::Nvfp4 { 0.25 } else { 0.1 };
@@ -256,7 +270,10 @@ fn doubly_quantized(#[case] mode: QuantMode, #[case] whole: bool) {
     here(move || {
         let mut rng = Rng::new();
         let quantization = Quantization::of(mode);
-        let (x, w) = (rng.array(&[1, 64], -2.0, 2.0), rng.array(&[5, 64], -3.0, 3.0));
+        let (x, w) = (
+            rng.array(&[1, 64], -2.0, 2.0),
+            rng.array(&[5, 64], -3.0, 3.0),
+        );
         let most = |a: &Array| a.abs().unwrap().max(..).unwrap();
         let (of_x, of_w) = (most(&x), most(&w));
         let (of_x, of_w) = (whole.then_some(&of_x), whole.then_some(&of_w));
@@ -273,13 +290,25 @@ fn doubly_quantized(#[case] mode: QuantMode, #[case] whole: bool) {
             // Sums of 64 products up to 6, in float32.
             close(&f32s(&got), &want, 1e-4);
         }
-        let flat = x.index(0).unwrap().qqmm_dense(&w, quantization, of_x.zip(of_w));
+        let flat = x
+            .index(0)
+            .unwrap()
+            .qqmm_dense(&w, quantization, of_x.zip(of_w));
         close(&f32s(&flat.unwrap()), &want, 1e-4);
 
-        refused(x.qqmm_dense(&w, Quantization::default(), None), &["mxfp8 or nvfp4", "affine"]);
-        refused(x.qqmm_dense(&x.reshape(64).unwrap(), quantization, None), &["[1, 64]", "[64]"]);
+        refused(
+            x.qqmm_dense(&w, Quantization::default(), None),
+            &["mxfp8 or nvfp4", "affine"],
+        );
+        refused(
+            x.qqmm_dense(&x.reshape(64).unwrap(), quantization, None),
+            &["[1, 64]", "[64]"],
+        );
         let narrow = w.index((.., ..63)).unwrap();
-        refused(x.qqmm_dense(&narrow, quantization, None), &["[1, 64]", "[5, 63]"]);
+        refused(
+            x.qqmm_dense(&narrow, quantization, None),
+            &["[1, 64]", "[5, 63]"],
+        );
         let ints = w.astype(I32).unwrap();
         refused(x.qqmm_dense(&ints, quantization, None), &["int32"]);
     });
@@ -291,7 +320,10 @@ fn doubly_quantized_experts() {
     on_worker(|| {
         let mut rng = Rng::new();
         let quantization = Quantization::of(QuantMode::Nvfp4);
-        let w = rng.array(&[4, 16, 64], -1.0, 1.0).quantize(quantization).unwrap();
+        let w = rng
+            .array(&[4, 16, 64], -1.0, 1.0)
+            .quantize(quantization)
+            .unwrap();
         let x = rng.array(&[3, 1, 64], -1.0, 1.0);
         let experts = arr(&[3u32, 0, 2]);
         let pick = Pick {
@@ -318,9 +350,18 @@ fn doubly_quantized_experts() {
             Err(error) => assert!(!gpu || error.to_string().contains("QQM"), "{error}"),
         }
         let short = rng.array(&[3, 1, 32], -1.0, 1.0);
-        refused(short.gather_qqmm(&w, pick, None), &["gather_qqmm", "64 columns"]);
-        let affine = rng.array(&[4, 16, 64], -1.0, 1.0).quantize(Quantization::default()).unwrap();
-        refused(x.gather_qqmm(&affine, pick, None), &["gather_qqmm", "affine"]);
+        refused(
+            short.gather_qqmm(&w, pick, None),
+            &["gather_qqmm", "64 columns"],
+        );
+        let affine = rng
+            .array(&[4, 16, 64], -1.0, 1.0)
+            .quantize(Quantization::default())
+            .unwrap();
+        refused(
+            x.gather_qqmm(&affine, pick, None),
+            &["gather_qqmm", "affine"],
+        );
         let wrong = arr(&[4u32, 0, 2]);
         let pick = Pick {
             rhs: Some(&wrong),

@@ -79,10 +79,7 @@ impl Quantized {
     #[track_caller]
     pub fn dequantize_as(&self, dtype: Dtype) -> Result<Array> {
         self.check()?;
-        if !matches!(
-            dtype,
-            Dtype::Bfloat16 | Dtype::Float16 | Dtype::Float32
-        ) {
+        if !matches!(dtype, Dtype::Bfloat16 | Dtype::Float16 | Dtype::Float32) {
             return Err(Error::dtype(format!(
                 "`dtype`: expected bfloat16, float16 or float32, got {dtype}"
             )));

@@ -172,7 +172,13 @@ fn whole_range(start: i128, stop: i128, step: i128, dtype: Dtype) -> Result<Arra
     let made = match dtype {
         d if d.is_integral() && d != Dtype::Bool => d,
         Dtype::Float64 => dtype,
-        Dtype::Float32 if [start, step, last].iter().all(|v| v.abs() < EXACT32 as i128) => dtype,
+        Dtype::Float32
+            if [start, step, last]
+                .iter()
+                .all(|v| v.abs() < EXACT32 as i128) =>
+        {
+            dtype
+        }
         _ if start.max(last) > i128::from(i64::MAX) => Dtype::Uint64,
         _ => Dtype::Int64,
     };
