@@ -167,7 +167,7 @@ fn new_values_by_an_index() {
         let places = Array::arange(24).unwrap().reshape((2, 3, 4)).unwrap();
         let pair = arr(&[1i32, 0]);
         let table = Array::from_slice(&[0i32, -1], (2, 1)).unwrap();
-        let words = arr(&[2u64, 0, 1]);
+        let (words, wide) = (arr(&[2u32, 0, 1]), arr(&[2u64, 0, 1]));
         macro_rules! each {
             ($($index:expr),* $(,)?) => {$({
                 // The positions that the index names, in the order of reading.
@@ -207,6 +207,7 @@ fn new_values_by_an_index() {
             &pair,
             (.., &pair),
             (Ellipsis, &words),
+            (1, .., &wide),
             (1, .., &words),
             (&pair, 1, ..2),
             (&table, .., &pair),

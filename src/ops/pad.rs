@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 
 use super::axes::distinct;
-use super::done;
+use super::{done, where_};
 use crate::array::exact;
 use crate::array::fit::{Number, check_update};
 use crate::bridge::ops::shape::ffi;
 use crate::stream::current;
-use crate::{Array, Error, IntoAxes, Operand, Result};
+use crate::{Array, Dtype, Error, IntoAxes, Operand, Result};
 
 impl Array {
     /// Padding before and after each axis: `1` (everywhere), `(1, 2)` (each axis),
@@ -78,7 +78,15 @@ impl Array {
         if value.ndim() > 0 {
             value = Cow::Owned(value.reshape(())?);
         }
-        self.padded(&widths, &value, "constant")
+        if !value.is_tracer() {
+            return self.padded(&widths, &value, "constant");
+        }
+        // MLX's padding has no derivative by its value: a choice has.
+        let dtype = self.dtype();
+        let inside = self.ones_like_as(Dtype::Bool)?;
+        let inside = inside.padded(&widths, &exact(0.0, Dtype::Bool)?, "constant")?;
+        let zeros = self.padded(&widths, &exact(0.0, dtype)?, "constant")?;
+        where_(&inside, zeros, value.astype(dtype)?)
     }
 
     #[track_caller]

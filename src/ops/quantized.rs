@@ -93,7 +93,12 @@ impl Quantized {
             )));
         }
         let q = self.quantization;
-        done(ffi::dequantize(
+        // With a scale of the whole MLX gives float32 or the type asked for, by the device.
+        let made = match self.global_scale {
+            Some(_) => Dtype::Float32,
+            None => dtype,
+        };
+        let numbers = done(ffi::dequantize(
             self.weight.raw(),
             self.scales.raw(),
             maybe(self.biases.as_ref()),
@@ -101,9 +106,13 @@ impl Quantized {
             q.bits,
             q.mode.name(),
             maybe(self.global_scale.as_ref()),
-            dtype,
+            made,
             current(),
-        ))
+        ))?;
+        match numbers.dtype() == dtype {
+            true => Ok(numbers),
+            false => numbers.astype(dtype),
+        }
     }
 
     /// What MLX leaves unchecked lets its kernels read outside scales and biases.
