@@ -52,7 +52,7 @@ macro_rules! updates {
             /// [`Error::Argument`](crate::Error::Argument) or [`Error::Dtype`](crate::Error::Dtype) for one that the
             /// array's dtype does not hold.
             #[track_caller]
-            pub fn $name(self, value: impl Operand) -> Result<Array> {
+            pub fn $name(&self, value: impl Operand) -> Result<Array> {
                 let Ready { array, plan, value, part } = self.ready(value)?;
                 let Some(part) = part else {
                     return array.$slice(value, plan.start, plan.stop, plan.steps);
@@ -135,7 +135,7 @@ impl At<'_> {
     /// # Errors
     /// As [`add`](At::add).
     #[track_caller]
-    pub fn subtract(self, value: impl Operand) -> Result<Array> {
+    pub fn subtract(&self, value: impl Operand) -> Result<Array> {
         let dtype = self.array.dtype();
         let value = value.operand(dtype)?;
         check_update("value", &value, dtype)?;
@@ -155,11 +155,11 @@ struct Ready<'a> {
 
 impl<'a> At<'a> {
     #[track_caller]
-    fn ready(self, value: impl Operand) -> Result<Ready<'a>> {
+    fn ready(&self, value: impl Operand) -> Result<Ready<'a>> {
         let array = self.array;
         let value = value.operand(array.dtype())?;
         check_update("value", &value, array.dtype())?;
-        let plan = array.plan(self.items)?;
+        let plan = array.plan(self.items.clone())?;
         let part = array.slice(&plan.start, &plan.stop, &plan.steps)?;
         if plan.taken.is_empty() {
             let new = new_axes(&plan.kept, 0, 0);
