@@ -179,7 +179,7 @@ impl Binary {
     /// [`Error::Shape`](crate::Error::Shape) when the shapes do not broadcast, else as [`Unary::call`].
     #[track_caller]
     pub fn call(&self, a: &Array, b: impl Operand) -> Result<Array> {
-        let b = b.operand(a)?;
+        let b = b.operand(a.dtype())?;
         self.op.call1(&[a, &b])
     }
 }

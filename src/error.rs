@@ -146,6 +146,28 @@ pub enum Error {
     Other(Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// So that `?` works on what `std::fs` and `std::io` return. The place is that of the `?`.
+///
+/// ```
+/// fn weights(path: &str) -> zmlx::Result<Vec<u8>> {
+///     Ok(std::fs::read(path)?)
+/// }
+/// assert!(matches!(weights("/no/such/file"), Err(zmlx::Error::Io { .. })));
+/// ```
+impl From<std::io::Error> for Error {
+    #[track_caller]
+    fn from(error: std::io::Error) -> Self {
+        Error::io(error.to_string())
+    }
+}
+
+/// For programs whose own functions return `std::io::Result`.
+impl From<Error> for std::io::Error {
+    fn from(error: Error) -> Self {
+        std::io::Error::other(error)
+    }
+}
+
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

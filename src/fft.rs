@@ -262,7 +262,7 @@ impl Fft<'_> {
             ));
         }
         let given = self.sizes.transpose()?;
-        let axes = match (&self.axes.axes, &given) {
+        let axes = match (self.axes.list(), &given) {
             (None, Some(sizes)) => (-(sizes.len() as i32)..0).collect(),
             _ => self.axes.resolve(a.ndim()),
         };

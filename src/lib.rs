@@ -87,7 +87,7 @@ mod unwanted;
 pub mod worker;
 
 pub use array::{
-    Array, Axes, Element, Ellipsis, IndexItem, IntoAxes, IntoIndex, IntoIndexItem, IntoShape,
+    Array, At, Axes, Element, Ellipsis, IndexItem, IntoAxes, IntoIndex, IntoIndexItem, IntoShape,
     NewAxis, Operand, keepdims, step,
 };
 pub use dtype::{Dtype, FloatInfo, IntInfo, UnknownDtype};
@@ -101,12 +101,17 @@ pub use metal::{
 pub use optimizers as optim;
 pub use stream::{Device, DeviceKind, Stream, mlx_version, synchronize, with_device, with_stream};
 pub use transforms::{
-    CompileMode, Compiled, CustomFunction, FunctionExporter, FunctionSignature, ImportedFunction,
-    Keywords, Vmap, checkpoint, compile, custom_function, export_function, exporter, grad,
-    import_function, jvp, set_compile_enabled, set_compile_mode, value_and_grad, value_and_grad_of,
-    vjp, vmap,
+    CompileMode, Compiled, CustomFunction, CustomFunction1, FunctionExporter, FunctionSignature,
+    ImportedFunction, Keywords, Vmap, checkpoint, compile, compile1, custom_function,
+    custom_function1, export_function, exporter, grad, import_function, jvp, set_compile_enabled,
+    set_compile_mode, value_and_grad, value_and_grad_of, vjp, vmap, vmap1,
 };
 pub use worker::Worker;
+
+/// The crate of the half-precision types, so that programs use the version that arrays do: `zmlx::half::f16`.
+pub use half;
+/// The crate of complex numbers, for [`Element`] and operands: `zmlx::num_complex::Complex32`.
+pub use num_complex;
 
 /// Everything a program usually wants in scope.
 pub mod prelude {
@@ -115,8 +120,8 @@ pub mod prelude {
     pub use crate::expr::Expr;
     pub use crate::{
         Array, Device, Dtype, Ellipsis, Error, Frozen, MetalKernel, NewAxis, Stream, Worker, api,
-        async_eval, autograd, compile, custom_function, elementwise, eval, fast, grad, keepdims,
-        nn, ops, optim, random, rowwise, step, vmap,
+        async_eval, autograd, compile, compile1, custom_function, custom_function1, elementwise,
+        eval, fast, grad, keepdims, nn, ops, optim, random, rowwise, step, vmap, vmap1,
     };
 }
 

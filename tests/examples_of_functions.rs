@@ -27,6 +27,7 @@ const MODULES: &[&str] = &[
 
 /// Macros whose rows are functions. (Those of `family!` look like functions.)
 const TABLES: &[&str] = &[
+    "activations",
     "along",
     "along_axis",
     "binary",
@@ -42,6 +43,7 @@ const TABLES: &[&str] = &[
     "slice_updates",
     "transforms",
     "unary",
+    "updates",
     "windows",
 ];
 

@@ -69,6 +69,7 @@ fn products() {
         assert!(
             ops::einsum_path("ij,jk->ik", [&a, &b])
                 .unwrap()
+                .text
                 .contains("ij,jk->ik")
         );
         let batched = a.expand_dims(0).unwrap().broadcast_to((2, 3, 5)).unwrap();

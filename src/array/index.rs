@@ -3,7 +3,8 @@
 use std::ops::{Range, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive};
 
 use super::Array;
-use crate::{Dtype, Error, Result};
+use super::plan::{Kept, new_axes, order};
+use crate::Result;
 
 /// A new axis of length 1, in [`Array::index`].
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +37,7 @@ pub enum IndexItem {
     Ellipsis,
 }
 
-const FULL: IndexItem = IndexItem::Slice {
+pub(super) const FULL: IndexItem = IndexItem::Slice {
     start: None,
     stop: None,
     step: 1,
@@ -174,12 +175,6 @@ tuples! {
     (A, B, C, D, E, F, G, H)
 }
 
-/// One axis of the result of the slices, in the order of the index.
-enum Kept {
-    Axis,
-    New,
-}
-
 impl Array {
     /// The part of the array that an index names, as in MLX for Python and NumPy.
     ///
@@ -206,100 +201,27 @@ impl Array {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Argument`] for a number out of range, a step of 0, a second [`Ellipsis`] or
-    /// an array of no integers; [`Error::Shape`] for more items than axes. Arrays with
+    /// [`Error::Argument`](crate::Error::Argument) for a number out of range, a step of 0, a second [`Ellipsis`] or
+    /// an array of no integers; [`Error::Shape`](crate::Error::Shape) for more items than axes. Arrays with
     /// positions out of range as in [the notes on operations](crate::ops).
     #[track_caller]
     pub fn index(&self, index: impl IntoIndex) -> Result<Array> {
-        let items = self.expand(index.into_index())?;
-        let n = self.ndim();
-        let (mut start, mut stop, mut steps) = (vec![0; n], self.shape().to_vec(), vec![1; n]);
-        let arrays = items.iter().any(|i| matches!(i, IndexItem::Take(_)));
-        let (mut kept, mut dropped, mut taken) = (Vec::new(), Vec::new(), Vec::new());
-        // Where among `kept` the result of the arrays goes, and whether something parts them.
-        let (mut place, mut parted) = (None, false);
-        let mut axis = 0;
-        for item in &items {
-            let i = axis as usize;
-            let pick = match *item {
-                IndexItem::NewAxis => {
-                    kept.push(Kept::New);
-                    continue;
-                }
-                IndexItem::Slice {
-                    start: from,
-                    stop: to,
-                    step,
-                } => {
-                    (start[i], stop[i], steps[i]) = bounds(self.shape()[i], from, to, step)?;
-                    kept.push(Kept::Axis);
-                    axis += 1;
-                    continue;
-                }
-                IndexItem::At(at) => {
-                    let at = position(self.shape()[i], at, i)?;
-                    if !arrays {
-                        (start[i], stop[i]) = (at, at + 1);
-                        dropped.push(axis);
-                        axis += 1;
-                        continue;
-                    }
-                    // Beside uint64 a signed number would make floats.
-                    let wide = |i: &IndexItem| matches!(i, IndexItem::Take(a) if a.dtype() == Dtype::Uint64);
-                    if items.iter().any(wide) {
-                        Array::scalar(at as u64)?
-                    } else {
-                        Array::scalar(at)?
-                    }
-                }
-                IndexItem::Take(ref array) => array.clone(),
-                IndexItem::Ellipsis => continue,
-            };
-            parted |= place.is_some_and(|p| p != kept.len());
-            place.get_or_insert(kept.len());
-            taken.push((axis, pick));
-            axis += 1;
+        let plan = self.plan(index.into_index())?;
+        let part = self.slice(plan.start, plan.stop, plan.steps)?;
+        if plan.taken.is_empty() {
+            return part.squeeze(plan.dropped)?.with_new(&plan.kept, 0, 0);
         }
-        let part = self.slice(start, stop, steps)?;
-        if taken.is_empty() {
-            return part.squeeze(dropped)?.with_new(&kept, 0, 0);
-        }
-        let place = if parted { 0 } else { place.unwrap_or(0) };
-        part.take_together(&taken, &kept, place)
-    }
-
-    /// Items for every axis, the ellipsis written out.
-    #[track_caller]
-    fn expand(&self, items: Vec<IndexItem>) -> Result<Vec<IndexItem>> {
-        let named = |i: &&IndexItem| !matches!(i, IndexItem::NewAxis | IndexItem::Ellipsis);
-        let used = items.iter().filter(named).count();
-        let Some(rest) = self.ndim().checked_sub(used) else {
-            return Err(Error::shape(format!(
-                "`index`: expected {} items at most for shape {:?}, got {used}",
-                self.ndim(),
-                self.shape()
-            )));
-        };
-        let mut expanded = Vec::with_capacity(items.len() + rest);
-        let mut seen = false;
-        for item in items {
-            if !matches!(item, IndexItem::Ellipsis) {
-                expanded.push(item);
-            } else if std::mem::replace(&mut seen, true) {
-                return Err(Error::argument("index", "one ellipsis at most", "two"));
-            } else {
-                expanded.extend(std::iter::repeat_n(FULL, rest));
-            }
-        }
-        if !seen {
-            expanded.extend(std::iter::repeat_n(FULL, rest));
-        }
-        Ok(expanded)
+        part.take_together(&plan.taken, &plan.kept, plan.place)
     }
 
     /// Takes the positions of several arrays together and puts the axes in order.
     #[track_caller]
-    fn take_together(&self, taken: &[(i32, Array)], kept: &[Kept], place: usize) -> Result<Array> {
+    pub(super) fn take_together(
+        &self,
+        taken: &[(i32, Array)],
+        kept: &[Kept],
+        place: usize,
+    ) -> Result<Array> {
         let (axes, indices): (Vec<i32>, Vec<&Array>) =
             taken.iter().map(|(axis, array)| (*axis, array)).unzip();
         let mut sizes = self.shape().to_vec();
@@ -311,62 +233,13 @@ impl Array {
         let lead = (blocks.ndim() - self.ndim()) as i32;
         let ones: Vec<i32> = axes.iter().map(|axis| axis + lead).collect();
         let blocks = blocks.squeeze(ones)?;
-        // The indices' dimensions move behind the axes kept before their place.
-        let before = kept[..place]
-            .iter()
-            .filter(|k| matches!(k, Kept::Axis))
-            .count() as i32;
-        let mut order: Vec<i32> = (lead..lead + before).collect();
-        order.extend(0..lead);
-        order.extend(lead + before..blocks.ndim() as i32);
+        let order = order(kept, place, lead, blocks.ndim() as i32);
         blocks.transpose(order)?.with_new(kept, place, lead)
     }
 
     /// Inserts the new axes; `lead` axes that are not in `kept` stand at `place`.
     #[track_caller]
     fn with_new(&self, kept: &[Kept], place: usize, lead: i32) -> Result<Array> {
-        let new: Vec<i32> = kept
-            .iter()
-            .enumerate()
-            .filter(|(_, k)| matches!(k, Kept::New))
-            .map(|(i, _)| i as i32 + if i >= place { lead } else { 0 })
-            .collect();
-        self.expand_dims(new)
+        self.expand_dims(new_axes(kept, place, lead))
     }
-}
-
-#[track_caller]
-fn position(n: i32, at: i64, axis: usize) -> Result<i32> {
-    let i = if at < 0 { at + i64::from(n) } else { at };
-    if (0..i64::from(n)).contains(&i) {
-        return Ok(i as i32);
-    }
-    let expected = format!("a position from -{n} to below {n} on axis {axis}");
-    if at == i64::MAX {
-        return Err(Error::argument(
-            "index",
-            expected,
-            format_args!("{at} or more"),
-        ));
-    }
-    Err(Error::argument("index", expected, at))
-}
-
-/// Start, stop and step as MLX's slice takes them, where a stop of -1 means the end.
-#[track_caller]
-fn bounds(n: i32, from: Option<i64>, to: Option<i64>, step: i64) -> Result<(i32, i32, i32)> {
-    if step == 0 {
-        return Err(Error::argument("step", "a number other than 0", 0));
-    }
-    let n = i64::from(n);
-    // Positions before the first and behind the last that a slice can name.
-    let (low, high) = if step > 0 { (0, n) } else { (-1, n - 1) };
-    let clip = |p: i64| (if p < 0 { p + n } else { p }).clamp(low, high);
-    let first = from.map_or(if step > 0 { low } else { high }, clip);
-    let last = to.map_or(if step > 0 { high } else { low }, clip);
-    // MLX counts a negative stop from the end, so "before the first" is -n - 1.
-    let last = if last < 0 { -n - 1 } else { last };
-    let first = first.max(0);
-    let step = step.clamp(-n.max(1), n.max(1));
-    Ok((first as i32, last as i32, step as i32))
 }

@@ -1,11 +1,13 @@
 //! The lazy n-dimensional array.
 
+mod at;
 mod convert;
 pub(crate) mod fit;
 mod index;
 mod make;
 mod numbers;
 mod owned;
+mod plan;
 mod print;
 mod read;
 mod shape;
@@ -13,11 +15,14 @@ mod shape;
 use std::marker::PhantomData;
 
 use cxx::{CxxVector, UniquePtr};
+use smallvec::SmallVec;
 
+pub use self::at::At;
 pub use self::convert::Operand;
+pub(crate) use self::convert::exact;
 pub use self::index::{Ellipsis, IndexItem, IntoIndex, IntoIndexItem, NewAxis, step};
-pub(crate) use self::shape::element_count;
 pub use self::shape::{Axes, IntoAxes, IntoShape, keepdims};
+pub(crate) use self::shape::{Few, element_count};
 use crate::bridge::ArrayRef;
 use crate::bridge::array::ffi;
 use crate::error::Lift;
@@ -206,7 +211,7 @@ impl AsRef<Array> for Array {
 }
 
 /// Handles for a list argument.
-pub(crate) fn refs<A: AsRef<Array>>(arrays: &[A]) -> Vec<ArrayRef<'_>> {
+pub(crate) fn refs<A: AsRef<Array>>(arrays: &[A]) -> SmallVec<[ArrayRef<'_>; 4]> {
     arrays.iter().map(|a| a.as_ref().as_ref_arg()).collect()
 }
 

@@ -10,10 +10,10 @@ use super::{Array, Operand};
 use crate::stream::current;
 use crate::{Dtype, Error, Result};
 
-/// A float in the dtype of `like`: of integers and bool it makes float32, as in MLX.
+/// A float in the dtype `like`: of integers and bool it makes float32, as in MLX.
 #[track_caller]
-fn float(value: f64, like: &Array) -> Result<Cow<'static, Array>> {
-    match like.dtype() {
+fn float(value: f64, like: Dtype) -> Result<Cow<'static, Array>> {
+    match like {
         Dtype::Float16 => Array::scalar(f16::from_f64(value)),
         Dtype::Bfloat16 => Array::scalar(bf16::from_f64(value)),
         Dtype::Float64 => Array::scalar(value),
@@ -23,16 +23,15 @@ fn float(value: f64, like: &Array) -> Result<Cow<'static, Array>> {
     .map(Cow::Owned)
 }
 
-/// A whole number in the dtype of `like`; of bool it makes int32 where that holds it.
+/// A whole number in the dtype `like`; of bool it makes int32 where that holds it.
 #[track_caller]
-fn whole(value: i128, like: &Array) -> Result<Cow<'static, Array>> {
+fn whole(value: i128, like: Dtype) -> Result<Cow<'static, Array>> {
     macro_rules! fit {
         ($ty:ty) => {
             <$ty>::try_from(value).ok().map(Array::scalar)
         };
     }
-    let dtype = like.dtype();
-    let fits = match dtype {
+    let fits = match like {
         Dtype::Bool => fit!(i32).or(fit!(i64)).or(fit!(u64)),
         Dtype::Uint8 => fit!(u8),
         Dtype::Uint16 => fit!(u16),
@@ -48,7 +47,7 @@ fn whole(value: i128, like: &Array) -> Result<Cow<'static, Array>> {
         Some(made) => made.map(Cow::Owned),
         None => Err(Error::argument(
             "number",
-            format_args!("a number that {dtype} holds, as the array's dtype is {dtype}"),
+            format_args!("a number that {like} holds, as the array's dtype is {like}"),
             value,
         )),
     }
@@ -56,12 +55,11 @@ fn whole(value: i128, like: &Array) -> Result<Cow<'static, Array>> {
 
 /// A float for a comparison with `like`.
 #[track_caller]
-pub(super) fn float_compared(value: f64, like: &Array) -> Result<Cow<'static, Array>> {
-    let dtype = like.dtype();
-    if dtype.is_integral() {
+pub(super) fn float_compared(value: f64, like: Dtype) -> Result<Cow<'static, Array>> {
+    if like.is_integral() {
         return float_beside_integers(value, like);
     }
-    if Number::Real(value).fits(dtype, true) {
+    if Number::Real(value).fits(like, true) {
         return float(value, like);
     }
     let single = value as f32;
@@ -75,7 +73,7 @@ pub(super) fn float_compared(value: f64, like: &Array) -> Result<Cow<'static, Ar
 
 /// A float for a comparison with integers, which float32 would round.
 #[track_caller]
-fn float_beside_integers(value: f64, like: &Array) -> Result<Cow<'static, Array>> {
+fn float_beside_integers(value: f64, like: Dtype) -> Result<Cow<'static, Array>> {
     // What no integer reaches is as far as infinity. Both bounds are exact.
     const ABOVE: f64 = 18_446_744_073_709_551_616.0;
     const BELOW: f64 = -9_223_372_036_854_775_808.0;
@@ -97,12 +95,11 @@ fn float_beside_integers(value: f64, like: &Array) -> Result<Cow<'static, Array>
 
 /// A whole number for a comparison with `like`.
 #[track_caller]
-fn whole_compared(value: i128, like: &Array) -> Result<Cow<'static, Array>> {
-    let dtype = like.dtype();
-    if Number::Whole(value).fits(dtype, false) {
+fn whole_compared(value: i128, like: Dtype) -> Result<Cow<'static, Array>> {
+    if Number::Whole(value).fits(like, false) {
         return whole(value, like);
     }
-    if !dtype.is_integral() {
+    if !like.is_integral() {
         return Array::scalar(value as f32).map(Cow::Owned);
     }
     match i64::try_from(value) {
@@ -117,12 +114,12 @@ macro_rules! operands {
     ($make:ident, $compared:ident($wide:ty): $($ty:ty),*) => {$(
         impl Operand for $ty {
             #[track_caller]
-            fn operand(&self, like: &Array) -> Result<Cow<'_, Array>> {
+            fn operand(&self, like: Dtype) -> Result<Cow<'_, Array>> {
                 $make(<$wide>::from(*self), like)
             }
 
             #[track_caller]
-            fn compared(&self, like: &Array) -> Result<Cow<'_, Array>> {
+            fn compared(&self, like: Dtype) -> Result<Cow<'_, Array>> {
                 $compared(<$wide>::from(*self), like)
             }
         }
@@ -132,14 +129,26 @@ macro_rules! operands {
 operands!(float, float_compared(f64): f64, f16, bf16);
 operands!(whole, whole_compared(i128): u8, u16, u32, u64, i8, i16, i64);
 
-impl Operand for usize {
-    #[track_caller]
-    fn operand(&self, like: &Array) -> Result<Cow<'_, Array>> {
-        whole(*self as i128, like)
-    }
+macro_rules! sizes {
+    ($($ty:ty)*) => {$(
+        impl Operand for $ty {
+            #[track_caller]
+            fn operand(&self, like: Dtype) -> Result<Cow<'_, Array>> {
+                whole(*self as i128, like)
+            }
 
+            #[track_caller]
+            fn compared(&self, like: Dtype) -> Result<Cow<'_, Array>> {
+                whole_compared(*self as i128, like)
+            }
+        }
+    )*};
+}
+sizes!(usize isize);
+
+impl Operand for Complex32 {
     #[track_caller]
-    fn compared(&self, like: &Array) -> Result<Cow<'_, Array>> {
-        whole_compared(*self as i128, like)
+    fn operand(&self, _like: Dtype) -> Result<Cow<'_, Array>> {
+        Array::scalar(*self).map(Cow::Owned)
     }
 }

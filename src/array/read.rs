@@ -97,7 +97,7 @@ impl Array {
     #[track_caller]
     pub fn item<T: Element>(&self) -> Result<T> {
         match self.size() {
-            1 => Ok(self.to_vec()?[0]),
+            1 => Ok(self.dense()?.as_slice()?[0]),
             n => Err(Error::shape(format!(
                 "`item`: expected an array of one element, got {n} (shape {:?})",
                 self.shape()

@@ -1,5 +1,7 @@
 //! How callers write shapes and axes: tuples, arrays, slices, single numbers.
 
+use smallvec::SmallVec;
+
 use crate::{Error, Result};
 
 /// Anything that names a shape: `()`, `(2, 3)`, `[2, 3]`, `&[2, 3]`, `vec![2, 3]`, `5`.
@@ -122,19 +124,30 @@ impl IntoShape for () {
     }
 }
 
-/// Which axes an operation works on, and whether reduced ones stay with length 1.
+/// A few integers, without an allocation.
+pub(crate) type Few = SmallVec<[i32; 4]>;
+
+/// Which axes an operation works on, and whether reduced ones stay with length 1; made by [`IntoAxes`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Axes {
-    /// `None`: all axes.
-    pub axes: Option<Vec<i32>>,
-    /// Whether reduced axes stay, with length 1.
-    pub keepdims: bool,
+    list: Option<Few>,
+    keepdims: bool,
 }
 
 impl Axes {
+    /// The axes as they were given; `None` for all.
+    pub fn list(&self) -> Option<&[i32]> {
+        self.list.as_deref()
+    }
+
+    /// Whether reduced axes stay, with length 1.
+    pub fn keeps_dims(&self) -> bool {
+        self.keepdims
+    }
+
     /// The axes as numbers for an array of `ndim` dimensions.
-    pub(crate) fn resolve(&self, ndim: usize) -> Vec<i32> {
-        match &self.axes {
+    pub(crate) fn resolve(&self, ndim: usize) -> Few {
+        match &self.list {
             Some(axes) => axes.clone(),
             None => (0..ndim as i32).collect(),
         }
@@ -183,7 +196,7 @@ impl IntoAxes for std::ops::RangeFull {
 impl IntoAxes for &[i32] {
     fn into_axes(self) -> Axes {
         Axes {
-            axes: Some(self.to_vec()),
+            list: Some(self.into()),
             keepdims: false,
         }
     }

@@ -3,7 +3,7 @@
 use crate::metal::Outputs;
 use crate::transforms::differentiating;
 use crate::transforms::rules::{Rules, apply, each, mapped_first, only, traced};
-use crate::{Array, Axes, Dtype, Error, Result};
+use crate::{Array, Dtype, Error, Result, keepdims};
 
 use super::blocks;
 use super::derived::{Gathered, Variant};
@@ -308,10 +308,7 @@ fn sum_to(gradient: Array, primal: &Array) -> Result<Array> {
         .filter(|&i| i < extra || (primal.shape()[i - extra] == 1 && gradient.shape()[i] != 1))
         .map(|i| i as i32)
         .collect();
-    let summed = gradient.sum(Axes {
-        axes: Some(axes),
-        keepdims: true,
-    })?;
+    let summed = gradient.sum(keepdims(axes))?;
     as_dtype(summed.reshape(primal.shape())?, primal.dtype())
 }
 

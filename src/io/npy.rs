@@ -6,7 +6,7 @@ use std::path::Path;
 use super::atomic::NewFile;
 use super::check::{Source, byte_count, dims_of};
 use super::lazy::Values;
-use crate::bridge::io::ffi;
+use crate::bridge::io::{Sink, ffi};
 use crate::error::Lift;
 use crate::{Array, Dtype, Result};
 
@@ -82,7 +82,10 @@ pub fn npy_from_bytes(bytes: &[u8]) -> Result<Array> {
 #[track_caller]
 pub fn npy_to_bytes(array: &Array) -> Result<Vec<u8>> {
     array.eval()?;
-    Ok(ffi::save_bytes(array.raw()).lift()?.as_bytes().to_vec())
+    const HEADER: usize = 1 << 10;
+    let mut bytes = Sink::with_room(array.nbytes().saturating_add(HEADER));
+    ffi::save_bytes(array.raw(), &mut bytes).lift()?;
+    Ok(bytes.into_bytes())
 }
 
 #[track_caller]

@@ -15,7 +15,7 @@ use super::atomic::NewFile;
 use super::check::{Source, byte_count, dims_of};
 use super::lazy::Values;
 use crate::array::pack;
-use crate::bridge::io::ffi;
+use crate::bridge::io::{Sink, ffi};
 use crate::bridge::owned::refused;
 use crate::error::Lift;
 use crate::{Array, Dtype, Error, Result};
@@ -161,8 +161,20 @@ impl<O: AsRef<[u8]>> AsRef<[u8]> for Part<O> {
 /// As [`save_safetensors`].
 #[track_caller]
 pub fn safetensors_to_bytes(arrays: &ArrayMap) -> Result<Vec<u8>> {
-    let bytes = ffi::save_safetensors_bytes(&content(arrays)?).lift()?;
-    Ok(bytes.as_bytes().to_vec())
+    let content = content(arrays)?;
+    let mut bytes = Sink::with_room(most_bytes(arrays));
+    ffi::save_safetensors_bytes(&content, &mut bytes).lift()?;
+    Ok(bytes.into_bytes())
+}
+
+/// No file of these is longer, so that it is written where it stays.
+fn most_bytes(map: &ArrayMap) -> usize {
+    // JSON may escape each byte of a text, and a shape has at most so many digits.
+    let text = |t: &String| t.len().saturating_mul(6);
+    let array = |(name, a): (&String, &Array)| text(name) + 160 + 12 * a.ndim() + a.nbytes();
+    let pair = |(key, value): (&String, &String)| text(key) + text(value) + 8;
+    let arrays = map.arrays.iter().map(array);
+    64 + arrays.chain(map.metadata.iter().map(pair)).sum::<usize>()
 }
 
 #[track_caller]

@@ -106,10 +106,10 @@ impl Norm<'_> {
             _ => super::real_part(a.dtype()),
         };
         let all = axes::distinct("axes", &self.axes.resolve(a.ndim()), a.ndim())?;
-        let keepdims = self.axes.keepdims;
+        let keepdims = self.axes.keeps_dims();
         let Some(order) = self.order else {
             // Those of all elements may be of any number of dimensions.
-            if self.axes.axes.is_none() && all.len() != 1 {
+            if self.axes.list().is_none() && all.len() != 1 {
                 let flat = a.flatten(..)?;
                 let one = done(ffi::norm_2(flat.raw(), &[0], false, current()))?.astype(result)?;
                 return one.reshape(vec![1; if keepdims { a.ndim() } else { 0 }]);

@@ -1,5 +1,6 @@
 //! Axes and positions as people give them, checked here: MLX's messages do not say what came.
 
+use crate::array::Few;
 use crate::{Array, Axes, Error, Result};
 
 /// An axis of `ndim` dimensions, counted from the first.
@@ -18,8 +19,8 @@ pub(crate) fn axis(argument: &str, axis: i32, ndim: usize) -> Result<i32> {
 
 /// Different axes of `ndim` dimensions, counted from the first.
 #[track_caller]
-pub(crate) fn distinct(argument: &str, axes: &[i32], ndim: usize) -> Result<Vec<i32>> {
-    let mut all = Vec::with_capacity(axes.len());
+pub(crate) fn distinct(argument: &str, axes: &[i32], ndim: usize) -> Result<Few> {
+    let mut all = Few::with_capacity(axes.len());
     for &one in axes {
         let from_first = axis(argument, one, ndim)?;
         if all.contains(&from_first) {
@@ -45,8 +46,11 @@ fn there_are(ndim: usize) -> String {
 
 /// The axes of a reduction, all for `..`.
 #[track_caller]
-pub(super) fn reduced(axes: &Axes, ndim: usize) -> Result<Vec<i32>> {
-    distinct("axes", &axes.resolve(ndim), ndim)
+pub(super) fn reduced(axes: &Axes, ndim: usize) -> Result<Few> {
+    match axes.list() {
+        Some(list) => distinct("axes", list, ndim),
+        None => Ok(axes.resolve(ndim)),
+    }
 }
 
 impl Array {

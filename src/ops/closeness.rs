@@ -70,12 +70,12 @@ closeness! {
 /// beyond them.
 #[track_caller]
 fn near<'a>(other: &'a impl Operand, like: &Array) -> Result<Cow<'a, Array>> {
-    let exact = other.compared(like)?;
+    let exact = other.compared(like.dtype())?;
     let far = other.as_array().is_none()
         && like.dtype().is_integral()
         && matches!(Number::known(&exact), Some(Number::Real(v)) if v.is_infinite());
     match far {
-        true => other.operand(like),
+        true => other.operand(like.dtype()),
         false => Ok(exact),
     }
 }

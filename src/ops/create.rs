@@ -123,9 +123,58 @@ impl Array {
     /// ```
     #[track_caller]
     pub fn full_like(&self, value: impl Operand) -> Result<Array> {
-        let value = value.operand(self)?;
+        let value = value.operand(self.dtype())?;
         check_update("value", &value, self.dtype())?;
         done(ffi::full_like(self.raw(), value.raw(), current()))
+    }
+
+    /// `value` in the shape of this array and another type.
+    ///
+    /// ```
+    /// use zmlx::prelude::*;
+    /// # fn main() -> zmlx::Result<()> {
+    /// let x = Array::zeros((2, 3), F32)?;
+    /// let y = x.full_like_as(7, I8)?;
+    /// assert_eq!((y.shape(), y.to_vec::<i8>()?), (x.shape(), vec![7; 6]));
+    /// assert_eq!(x.ones_like_as(BOOL)?.dtype(), BOOL);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for a number that the integers of `dtype` do not reach; [`Error::Dtype`] for complex
+    /// values and another `dtype`; [`Error::Shape`] when an array does not broadcast.
+    #[track_caller]
+    pub fn full_like_as(&self, value: impl Operand, dtype: Dtype) -> Result<Array> {
+        let value = value.operand(dtype)?;
+        check_update("value", &value, dtype)?;
+        done(ffi::full(self.shape(), value.raw(), dtype, current()))
+    }
+
+    /// Zeros in the shape of this array and another type.
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype};
+    /// let x = Array::from_iter([1.5f32, 2.5])?;
+    /// assert_eq!(x.zeros_like_as(Dtype::Int8)?.to_vec::<i8>()?, [0, 0]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn zeros_like_as(&self, dtype: Dtype) -> Result<Array> {
+        Array::zeros(self.shape(), dtype)
+    }
+
+    /// Ones in the shape of this array and another type.
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype};
+    /// let x = Array::from_iter([1.5f32, 2.5])?;
+    /// assert_eq!(x.ones_like_as(Dtype::Int8)?.to_vec::<i8>()?, [1, 1]);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
+    #[track_caller]
+    pub fn ones_like_as(&self, dtype: Dtype) -> Result<Array> {
+        Array::ones(self.shape(), dtype)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::done;
 use crate::bridge::ops::matrix::ffi;
 use crate::stream::current;
-use crate::{Array, Error, Result};
+use crate::{Array, Dtype, Error, Result};
 
 impl Array {
     /// The `offset`th diagonal of two axes, as a new last axis.
@@ -71,6 +71,26 @@ impl Array {
             axis2,
             current(),
         ))
+    }
+
+    /// [`trace`](Array::trace) of elements converted to this dtype, in which they are summed. (Small integers are
+    /// summed as int32 or uint32, as in [`sum`](Array::sum).)
+    ///
+    /// ```
+    /// use zmlx::prelude::*;
+    /// # fn main() -> zmlx::Result<()> {
+    /// let x = Array::full((3, 3), 40_000, F16)?;
+    /// assert_eq!(x.trace_as(0, 0, 1, F32)?.item::<f32>()?, 120_000.0); // beyond float16
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`trace`](Array::trace).
+    #[track_caller]
+    pub fn trace_as(&self, offset: i32, axis1: i32, axis2: i32, dtype: Dtype) -> Result<Array> {
+        let diagonal = self.diagonal(offset, axis1, axis2)?;
+        diagonal.astype(dtype)?.sum(-1)
     }
 
     /// Matrices with zeros above their `k`th diagonal.

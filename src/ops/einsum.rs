@@ -28,20 +28,51 @@ pub fn einsum<A: AsRef<Array>>(subscripts: &str, operands: impl AsRef<[A]>) -> R
     done(ffi::einsum(subscripts, &refs(operands), current()))
 }
 
-/// The order of contractions [`einsum`] would choose, with its cost, for people to read.
+/// The order of contractions that [`einsum`] would choose, with its cost.
 ///
 /// ```
 /// use zmlx::{Array, Dtype, ops};
-/// let x = Array::ones((8, 8), Dtype::Float32)?;
-/// let text = ops::einsum_path("ij,jk,kl->il", [&x, &x, &x])?;
-/// assert!(!text.is_empty());
-/// # Ok::<(), zmlx::Error>(())
+/// # fn main() -> zmlx::Result<()> {
+/// let a = |n, m| Array::zeros((n, m), Dtype::Float32);
+/// let path = ops::einsum_path("ij,jk,kl->il", [a(2, 50)?, a(50, 3)?, a(3, 4)?])?;
+/// assert_eq!(path.steps, [vec![0, 1], vec![0, 1]]);
+/// # Ok(())
+/// # }
 /// ```
+///
+/// # Errors
+/// As [`einsum`].
 #[track_caller]
-pub fn einsum_path<A: AsRef<Array>>(subscripts: &str, operands: impl AsRef<[A]>) -> Result<String> {
+pub fn einsum_path<A: AsRef<Array>>(
+    subscripts: &str,
+    operands: impl AsRef<[A]>,
+) -> Result<EinsumPath> {
     let operands = operands.as_ref();
     check_subscripts(subscripts, operands)?;
-    ffi::einsum_path(subscripts, &refs(operands)).lift()
+    let mut flat = Vec::new();
+    let text = ffi::einsum_path(subscripts, &refs(operands), &mut flat).lift()?;
+    let mut flat = flat.into_iter().map(|n| n as usize);
+    let mut steps = Vec::new();
+    while let Some(count) = flat.next() {
+        steps.push(flat.by_ref().take(count).collect());
+    }
+    Ok(EinsumPath { steps, text })
+}
+
+/// An order of contractions; made by [`einsum_path`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EinsumPath {
+    /// For each contraction which operands it takes, as places in the list of those that are left. They leave the
+    /// list, and the result comes at its end.
+    pub steps: Vec<Vec<usize>>,
+    /// The steps with their costs, for people.
+    pub text: String,
+}
+
+impl std::fmt::Display for EinsumPath {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
 }
 
 /// MLX takes letters for the axes of an ellipsis from those that are left of 52.

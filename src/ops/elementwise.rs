@@ -66,7 +66,7 @@ macro_rules! bits {
             /// and signed integers have not.
             #[track_caller]
             pub fn $name(&self, other: impl Operand) -> Result<Array> {
-                let other = other.operand(self)?;
+                let other = other.operand(self.dtype())?;
                 for a in [self, &*other] {
                     if !a.dtype().is_integral() {
                         return Err(Error::dtype(format!(
@@ -158,7 +158,7 @@ impl Array {
     /// [`Error::Dtype`] for complex arrays.
     #[track_caller]
     pub fn floor_divide(&self, other: impl Operand) -> Result<Array> {
-        let other = other.operand(self)?;
+        let other = other.operand(self.dtype())?;
         if [self.dtype(), other.dtype()].contains(&Dtype::Complex64) {
             return Err(Error::dtype(format!(
                 "[floor_divide] expected real numbers, got {} and {}",
@@ -183,7 +183,7 @@ impl Array {
     /// [`Error::Dtype`] for complex arrays.
     #[track_caller]
     pub fn divmod(&self, other: impl Operand) -> Result<(Array, Array)> {
-        let other = other.operand(self)?;
+        let other = other.operand(self.dtype())?;
         let qr = done_list(ffi::divmod(self.raw(), other.raw(), current()))?;
         let [q, r] = super::join::exactly(qr)?;
         Ok((q, r))
@@ -235,11 +235,11 @@ impl Array {
 #[track_caller]
 pub fn where_(condition: &Array, x: impl Operand, y: impl Operand) -> Result<Array> {
     let (x, y) = match (x.as_array(), y.as_array()) {
-        (Some(a), _) => (a.clone(), y.operand(a)?.into_owned()),
-        (None, Some(b)) => (x.operand(b)?.into_owned(), b.clone()),
+        (Some(a), _) => (a.clone(), y.operand(a.dtype())?.into_owned()),
+        (None, Some(b)) => (x.operand(b.dtype())?.into_owned(), b.clone()),
         (None, None) => {
-            let x = x.operand(condition)?.into_owned();
-            let y = y.operand(&x)?.into_owned();
+            let x = x.operand(condition.dtype())?.into_owned();
+            let y = y.operand(x.dtype())?.into_owned();
             (x, y)
         }
     };
@@ -262,12 +262,12 @@ pub trait Bounds {
 fn bound(value: &impl Operand, like: &Array, lower: bool) -> Result<Option<Array>> {
     if value.as_array().is_none()
         && like.dtype().is_integral()
-        && let Ok(plain) = value.operand(like)
+        && let Ok(plain) = value.operand(like.dtype())
         && plain.dtype().is_floating()
     {
         return Ok(Some(plain.into_owned())); // the array becomes one of floats
     }
-    let array = value.compared(like)?.into_owned();
+    let array = value.compared(like.dtype())?.into_owned();
     if value.as_array().is_some() || array.dtype() == like.dtype() {
         return Ok(Some(array));
     }
@@ -283,7 +283,7 @@ fn bound(value: &impl Operand, like: &Array, lower: bool) -> Result<Option<Array
     match outside {
         true => Ok(None),
         // Beyond the other end, which `operand` refuses.
-        false => value.operand(like).map(|a| Some(a.into_owned())),
+        false => value.operand(like.dtype()).map(|a| Some(a.into_owned())),
     }
 }
 

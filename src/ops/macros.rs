@@ -44,7 +44,7 @@ macro_rules! binary {
             $(#[doc = $crate::ops::macros::example!($name $x $other => $kind $y)])?
             #[track_caller]
             pub fn $name(&self, other: impl $crate::Operand) -> $crate::Result<$crate::Array> {
-                let other = other.operand(self)?;
+                let other = other.operand(self.dtype())?;
                 $crate::ops::done(ffi::$name(self.raw(), other.raw(), $crate::stream::current()))
             }
         )*}
@@ -59,7 +59,7 @@ macro_rules! comparison {
             $(#[doc = $crate::ops::macros::example!($name $x $other => $kind $y)])?
             #[track_caller]
             pub fn $name(&self, other: impl $crate::Operand) -> $crate::Result<$crate::Array> {
-                let other = other.compared(self)?;
+                let other = other.compared(self.dtype())?;
                 $crate::ops::done(ffi::$name(self.raw(), other.raw(), $crate::stream::current()))
             }
         )*}
@@ -90,7 +90,7 @@ macro_rules! reduction {
                 $crate::ops::done(ffi::$name(
                     self.raw(),
                     &$crate::ops::axes::reduced(&axes, self.ndim())?,
-                    axes.keepdims,
+                    axes.keeps_dims(),
                     $crate::stream::current(),
                 ))
             }
@@ -109,7 +109,7 @@ macro_rules! along {
                 let axes = axis.into_axes();
                 let axis = $crate::ops::one_axis(&axes)?;
                 self.flat_for(stringify!($name), axis)?;
-                $crate::ops::done(ffi::$name(self.raw(), axis, axes.keepdims, $crate::stream::current()))
+                $crate::ops::done(ffi::$name(self.raw(), axis, axes.keeps_dims(), $crate::stream::current()))
             }
         )*}
     };
@@ -135,8 +135,12 @@ macro_rules! scan {
             #[track_caller]
             pub fn $name(&self, along: impl Into<Scan>) -> $crate::Result<$crate::Array> {
                 let scan = along.into();
+                let converted = match scan.dtype {
+                    Some(dtype) if dtype != self.dtype() => Some(self.astype(dtype)?),
+                    _ => None,
+                };
                 $crate::ops::done(ffi::$name(
-                    self.raw(),
+                    converted.as_ref().unwrap_or(self).raw(),
                     scan.axis.as_slice(),
                     scan.reverse,
                     !scan.exclusive,

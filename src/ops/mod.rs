@@ -39,6 +39,7 @@
 //! # Memory
 //! A result that memory cannot hold is an [`Error::Memory`] of the evaluation; the process goes on.
 
+mod activations;
 pub(crate) mod axes;
 mod cast;
 mod closeness;
@@ -48,6 +49,7 @@ mod conv64;
 mod conv_settings;
 mod create;
 mod diagonals;
+mod each;
 mod einsum;
 mod elementwise;
 mod index;
@@ -65,6 +67,8 @@ mod reduce;
 mod scan;
 mod shape;
 mod sort;
+mod storage;
+mod term;
 mod types;
 mod update;
 
@@ -79,19 +83,21 @@ pub use self::closeness::Tolerance;
 pub use self::contraction::IntoContraction;
 pub use self::conv_settings::Conv;
 pub use self::create::{bartlett, blackman, hamming, hanning};
-pub use self::einsum::{einsum, einsum_path};
+pub use self::each::Slices;
+pub use self::einsum::{EinsumPath, einsum, einsum_path};
 pub use self::elementwise::{Bounds, where_};
 pub(crate) use self::join::exactly;
 pub use self::join::{
     Indexing, Sections, broadcast_arrays, concatenate, concatenate_flat, depends, meshgrid, stack,
 };
-pub use self::pad::{PadMode, PadWidths};
+pub use self::pad::{OnAxes, PadMode, PadWidths, on_axes};
 pub use self::quantization::{QuantMode, Quantization};
 pub(crate) use self::quantized::NVFP4_REACH;
 pub use self::quantized::{Pick, Quantized};
-pub use self::range::{Arange, Span};
+pub use self::range::{Arange, Span, Steps};
 pub use self::scan::Scan;
 pub use self::sort::{Unique, UniqueParts};
+pub use self::term::Term;
 pub use self::types::{broadcast_shapes, promote_types, result_type};
 
 /// The result of a bridge call as an array, with the caller's location in errors.
@@ -122,7 +128,7 @@ fn sized(array: Array) -> Result<Array> {
 /// The axis of an operation along one axis; empty for the flattened array.
 #[track_caller]
 pub(crate) fn one_axis(axes: &Axes) -> Result<&[i32]> {
-    match &axes.axes {
+    match axes.list() {
         None => Ok(&[]),
         Some(axes) if axes.len() == 1 => Ok(axes),
         Some(axes) => Err(Error::argument(

@@ -2,10 +2,13 @@
 //!
 //! They are fallible like every operation, so they give a `Result`. A chain stays
 //! readable because a `Result` is an operand beside an array:
-//! `let y = (&x * 2.0 + &b)?;`. (Between two `Result`s, or a `Result` and a number, Rust
-//! allows no implementation here: a `?` in between does it.)
+//! `let y = (&x * 2.0 + &b)?;`. Between two `Result`s, or a `Result` and a number, Rust
+//! allows no implementation here: a `?` in between does it, or a [`Term`](super::Term).
 
 use std::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Neg, Not, Rem, Shl, Shr, Sub};
+
+use half::{bf16, f16};
+use num_complex::Complex32;
 
 use crate::{Array, Operand, Result};
 
@@ -40,6 +43,9 @@ macro_rules! operators {
         }
         operators!(@number $op $method $call, $array, f32);
         operators!(@number $op $method $call, $array, i32);
+        operators!(@number $op $method $call, $array, f16);
+        operators!(@number $op $method $call, $array, bf16);
+        operators!(@number $op $method $call, $array, Complex32);
     };
     (@number $op:ident $method:ident $call:ident, $array:ty, $number:ty) => {
         impl $op<$array> for $number {
@@ -47,7 +53,7 @@ macro_rules! operators {
             #[track_caller]
             fn $method(self, rhs: $array) -> Result<Array> {
                 let rhs: &Array = rhs.as_ref();
-                Array::$call(&*self.operand(rhs)?, rhs)
+                Array::$call(&*self.operand(rhs.dtype())?, rhs)
             }
         }
     };

@@ -64,9 +64,41 @@ impl Quantized {
     /// [`Error::Shape`] or [`Error::Dtype`] when the parts do not fit each other.
     #[track_caller]
     pub fn dequantize(&self) -> Result<Array> {
+        self.dequantize_as(match self.quantization.mode {
+            QuantMode::Affine => self.scales.dtype(),
+            _ => Dtype::Bfloat16,
+        })
+    }
+
+    /// [`dequantize`](Quantized::dequantize) in this type: bfloat16, float16 or float32. Numbers with a scale of the
+    /// whole are rounded to it once.
+    ///
+    /// ```
+    /// use zmlx::{ops::{QuantMode, Quantization}, prelude::*};
+    /// # fn main() -> zmlx::Result<()> {
+    /// let q = Array::ones((2, 32), F32)?.quantize(Quantization::of(QuantMode::Mxfp8))?;
+    /// assert_eq!(q.dequantize_as(F32)?.to_vec::<f32>()?, [1.0; 64]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`dequantize`](Quantized::dequantize), and [`Error::Dtype`] for another type.
+    #[track_caller]
+    pub fn dequantize_as(&self, dtype: Dtype) -> Result<Array> {
         self.check()?;
+        if !matches!(dtype, Dtype::Bfloat16 | Dtype::Float16 | Dtype::Float32) {
+            return Err(Error::dtype(format!(
+                "`dtype`: expected bfloat16, float16 or float32, got {dtype}"
+            )));
+        }
         let q = self.quantization;
-        done(ffi::dequantize(
+        // With a scale of the whole MLX gives float32 or the type asked for, by the device.
+        let made = match self.global_scale {
+            Some(_) => Dtype::Float32,
+            None => dtype,
+        };
+        let numbers = done(ffi::dequantize(
             self.weight.raw(),
             self.scales.raw(),
             maybe(self.biases.as_ref()),
@@ -74,8 +106,13 @@ impl Quantized {
             q.bits,
             q.mode.name(),
             maybe(self.global_scale.as_ref()),
+            made,
             current(),
-        ))
+        ))?;
+        match numbers.dtype() == dtype {
+            true => Ok(numbers),
+            false => numbers.astype(dtype),
+        }
     }
 
     /// What MLX leaves unchecked lets its kernels read outside scales and biases.
@@ -126,7 +163,7 @@ pub(crate) const NVFP4_REACH: f32 = 6.0 * 448.0;
 
 /// MLX's CPU would refuse float64 in the evaluation only.
 #[track_caller]
-fn check_quantizable(name: &str, x: &Array) -> Result<()> {
+pub(super) fn check_quantizable(name: &str, x: &Array) -> Result<()> {
     match x.dtype() {
         Dtype::Float64 | Dtype::Complex64 => Err(Error::dtype(format!(
             "[{name}] expected float32, float16 or bfloat16, got {}",

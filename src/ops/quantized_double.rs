@@ -1,27 +1,27 @@
 //! Products of which both factors are quantized.
 
 use super::done;
-use super::quantization::QuantMode;
-use super::quantized::{NVFP4_REACH, Pick, Quantized};
+use super::quantization::{QuantMode, Quantization};
+use super::quantized::{NVFP4_REACH, Pick, Quantized, check_quantizable};
 use crate::array::maybe;
 use crate::bridge::ops::quantized::ffi;
 use crate::stream::current;
 use crate::{Array, Dtype, Error, Result};
 
-impl Quantized {
-    /// For products of which both factors are quantized, which MLX would compute of any mode.
-    #[track_caller]
-    fn check_doubly(&self, name: &str) -> Result<()> {
-        match self.quantization.mode {
-            QuantMode::Mxfp8 | QuantMode::Nvfp4 => Ok(()),
-            mode => Err(Error::argument(
-                "w",
-                format_args!("a matrix of mode mxfp8 or nvfp4 for {name}"),
-                mode.name(),
-            )),
-        }
+/// For products of which both factors are quantized, which MLX would compute of any mode.
+#[track_caller]
+fn check_doubly(name: &str, quantization: Quantization) -> Result<()> {
+    match quantization.mode {
+        QuantMode::Mxfp8 | QuantMode::Nvfp4 => Ok(()),
+        mode => Err(Error::argument(
+            "w",
+            format_args!("a matrix of mode mxfp8 or nvfp4 for {name}"),
+            mode.name(),
+        )),
     }
+}
 
+impl Quantized {
     /// Columns of the matrix before it was packed.
     fn columns(&self) -> i64 {
         let packed = self.weight.shape().last().copied().unwrap_or(0);
@@ -49,7 +49,7 @@ impl Array {
     #[track_caller]
     pub fn qqmm(&self, w: &Quantized, global_scale: Option<&Array>) -> Result<Array> {
         w.check()?;
-        w.check_doubly("qqmm")?;
+        check_doubly("qqmm", w.quantization)?;
         if self.ndim() == 0 {
             return Err(Error::shape(
                 "[qqmm] expected one dimension at least, got shape []".into(),
@@ -71,6 +71,67 @@ impl Array {
             current(),
         ))?;
         self.unless_empty(w, product)
+    }
+
+    /// [`qqmm`](Array::qqmm) with a matrix (outputs, inputs) that is not quantized yet: it is at each call, as `self`
+    /// is. The global scales (nvfp4) are those of `self` and of `w`.
+    ///
+    /// On the CPU `w` gets no gradient.
+    ///
+    /// ```
+    /// use zmlx::{Device, ops::{QuantMode, Quantization}, prelude::*, with_device};
+    /// # fn main() -> zmlx::Result<()> {
+    /// let (x, w) = (Array::ones((1, 32), F32)?, Array::ones((4, 32), F32)?);
+    /// let mxfp8 = Quantization::of(QuantMode::Mxfp8);
+    /// let y = with_device(Device::CPU, || x.qqmm_dense(&w, mxfp8, None))?;
+    /// assert_eq!(y.to_vec::<f32>()?, [32.0; 4]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`qqmm`](Array::qqmm) and [`quantize`](Array::quantize); [`Error::Shape`] unless `w` is a matrix whose rows
+    /// are as long as those of `self`.
+    #[track_caller]
+    pub fn qqmm_dense(
+        &self,
+        w: &Array,
+        quantization: Quantization,
+        global_scales: Option<(&Array, &Array)>,
+    ) -> Result<Array> {
+        quantization.check()?;
+        check_doubly("qqmm_dense", quantization)?;
+        let group = quantization.group_size;
+        match (self.shape(), w.shape()) {
+            ([.., n], [_, m]) if n == m && n % group == 0 => {}
+            (x, w) => {
+                return Err(Error::shape(format!(
+                    "[qqmm_dense] expected arrays (..., n) and (m, n) with n a multiple of {group}, got {x:?} and {w:?}"
+                )));
+            }
+        }
+        for a in [self, w] {
+            check_quantizable("qqmm_dense", a)?;
+        }
+        let (of_x, of_w) = global_scales.unzip();
+        if !current().gpu || w.size() == 0 {
+            return self.qqmm(&w.quantize_scaled(quantization, of_w)?, of_x);
+        }
+        let product = done(ffi::qqmm(
+            self.raw(),
+            w.raw(),
+            maybe(None),
+            group,
+            quantization.bits,
+            quantization.mode.name(),
+            maybe(of_x),
+            maybe(of_w),
+            current(),
+        ))?;
+        match self.size() {
+            0 => Array::zeros(product.shape(), product.dtype()),
+            _ => Ok(product),
+        }
     }
 
     /// The same on the CPU with both scales, which MLX's leaves out.
@@ -114,7 +175,7 @@ impl Array {
         global_scale: Option<&Array>,
     ) -> Result<Array> {
         w.check()?;
-        w.check_doubly("gather_qqmm")?;
+        check_doubly("gather_qqmm", w.quantization)?;
         if self.ndim() < 2 || i64::from(self.shape()[self.ndim() - 1]) != w.columns() {
             return Err(Error::shape(format!(
                 "[gather_qqmm] {:?} does not fit a matrix of {} columns",

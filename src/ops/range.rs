@@ -2,11 +2,13 @@
 
 use std::ops::{Range, RangeInclusive};
 
+use half::{bf16, f16};
+
 use super::{between, done};
 use crate::array::fit::Number;
 use crate::bridge::ops::create::ffi;
 use crate::stream::current;
-use crate::{Array, Device, Dtype, Element, Error, Result, with_device};
+use crate::{Array, Device, Dtype, Error, Result, with_device};
 
 /// Whole numbers up to here are exact in float32 and float64.
 const EXACT32: f64 = 16_777_216.0;
@@ -14,7 +16,8 @@ const EXACT64: i128 = 1 << 53;
 
 impl Array {
     /// Evenly spaced numbers from a start (0) up to, and without, a stop: `5`, `2..5`, or
-    /// `(start, stop, step)`. Integers give int32 or int64, floats float32.
+    /// `(start, stop, step)`. Integers and half-precision floats give their own dtype, isize and usize int64, other
+    /// floats float32 (also f64, whose dtype [`arange_as`](Array::arange_as) gives).
     ///
     /// ```
     /// use zmlx::Array;
@@ -22,6 +25,7 @@ impl Array {
     /// assert_eq!(Array::arange(3)?.to_vec::<i32>()?, [0, 1, 2]);
     /// assert_eq!(Array::arange((6, 0, -2))?.to_vec::<i32>()?, [6, 4, 2]);
     /// assert_eq!(Array::arange(1.0..2.5)?.to_vec::<f32>()?, [1.0, 2.0]);
+    /// assert_eq!(Array::arange(250u8..255)?.to_vec::<u8>()?, [250, 251, 252, 253, 254]);
     /// # Ok(())
     /// # }
     /// ```
@@ -30,34 +34,27 @@ impl Array {
     /// [`Error::Argument`] for a step of zero, numbers that are not finite, or more than 2147483647 of them.
     #[track_caller]
     pub fn arange(range: impl Arange) -> Result<Array> {
-        if let Some((start, stop, step, dtype)) = range.whole() {
-            return whole_range(start.into(), stop.into(), step.into(), dtype);
-        }
-        let (start, stop, step, dtype) = range.parts();
-        for (name, v) in [("start", start), ("stop", stop), ("step", step)] {
-            if !v.is_finite() {
-                return Err(Error::argument(name, "a finite number", v));
-            }
-        }
-        if step == 0.0 {
-            return Err(Error::argument("step", "a number other than 0", step));
-        }
-        let count = ((stop - start) / step).ceil();
-        if count <= 0.0 {
-            return Array::zeros(0, dtype);
-        }
-        if count > f64::from(i32::MAX) {
-            return Err(too_many(count));
-        }
-        let exact = |v: f64| v.fract() == 0.0 && v.abs() <= EXACT32;
-        let adds_exactly = exact(start) && exact(step) && exact(start + step * count);
-        if current().gpu || dtype != Dtype::Float32 || adds_exactly {
-            return done(ffi::arange(start, stop, step, dtype, current()));
-        }
-        // MLX's CPU adds the step again and again, and the error with it.
-        let n = with_device(Device::CPU, || Array::arange(count as i32))?;
-        let spread = n.astype(Dtype::Float64)?.multiply(Array::scalar(step)?)?;
-        spread.add(Array::scalar(start)?)?.astype(dtype)
+        let (steps, dtype) = range.steps();
+        spaced(steps, dtype)
+    }
+
+    /// The numbers of [`arange`](Array::arange) in this dtype, each rounded once. Integers lose their fraction.
+    ///
+    /// ```
+    /// use zmlx::prelude::*;
+    /// # fn main() -> zmlx::Result<()> {
+    /// assert_eq!(Array::arange_as(2046..2050, F16)?.to_vec::<half::f16>()?[3].to_f32(), 2048.0);
+    /// assert_eq!(Array::arange_as((0.0, 0.3, 0.1), F64)?.to_vec::<f64>()?, [0.0, 0.1, 0.2]);
+    /// assert!(Array::arange_as(0..300, U8).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`arange`](Array::arange), and [`Error::Argument`] for numbers that the dtype does not reach.
+    #[track_caller]
+    pub fn arange_as(range: impl Arange, dtype: Dtype) -> Result<Array> {
+        spaced(range.steps().0, dtype)
     }
 
     /// `n` evenly spaced numbers: `0.0..=1.0` with the end, `0.0..1.0` without it. Integers
@@ -104,6 +101,55 @@ fn too_many(count: impl std::fmt::Display) -> Error {
     Error::argument("range", "2147483647 numbers at most", count)
 }
 
+#[track_caller]
+fn spaced(steps: Steps, dtype: Dtype) -> Result<Array> {
+    match steps {
+        Steps::Whole { start, stop, step } => whole_range(start, stop, step, dtype),
+        Steps::Real { start, stop, step } => real_range(start, stop, step, dtype),
+    }
+}
+
+/// Floats, or integers without the fraction of such.
+#[track_caller]
+fn real_range(start: f64, stop: f64, step: f64, dtype: Dtype) -> Result<Array> {
+    for (name, v) in [("start", start), ("stop", stop), ("step", step)] {
+        if !v.is_finite() {
+            return Err(Error::argument(name, "a finite number", v));
+        }
+    }
+    if step == 0.0 {
+        return Err(Error::argument("step", "a number other than 0", step));
+    }
+    let count = ((stop - start) / step).ceil();
+    if count <= 0.0 {
+        return Array::zeros(0, dtype);
+    }
+    if count > f64::from(i32::MAX) {
+        return Err(too_many(count));
+    }
+    for (name, v) in [("start", start), ("stop", start + step * (count - 1.0))] {
+        Number::Real(v).check(name, dtype, true)?;
+    }
+    let most = match dtype {
+        Dtype::Float32 => EXACT32,
+        Dtype::Float64 => EXACT64 as f64,
+        _ => 0.0, // what MLX adds up has another type
+    };
+    let exact = |v: f64| v.fract() == 0.0 && v.abs() <= most;
+    if exact(start) && exact(step) && exact(start + step * count) {
+        return done(ffi::arange(start, stop, step, dtype, current()));
+    }
+    if current().gpu && dtype != Dtype::Float64 {
+        // There is no float64, and each number is computed on its own.
+        let single = done(ffi::arange(start, stop, step, Dtype::Float32, current()))?;
+        return single.astype(dtype);
+    }
+    // MLX's CPU adds the step again and again, and the error with it.
+    let n = done(ffi::arange(0.0, count, 1.0, Dtype::Float64, current()))?;
+    let all = n.multiply(Array::scalar(step)?)?;
+    all.add(Array::scalar(start)?)?.astype(dtype)
+}
+
 /// Integers, in integers.
 #[track_caller]
 fn whole_range(start: i128, stop: i128, step: i128, dtype: Dtype) -> Result<Array> {
@@ -119,17 +165,42 @@ fn whole_range(start: i128, stop: i128, step: i128, dtype: Dtype) -> Result<Arra
         return Err(too_many(count));
     };
     let last = start + step * (count - 1);
-    if [start, step, last + step].iter().all(|v| v.abs() < EXACT64) {
+    for (name, v) in [("start", start), ("stop", last)] {
+        Number::Whole(v).check(name, dtype, false)?;
+    }
+    // Where a sum of steps may be rounded, the numbers are made as integers first.
+    let made = match dtype {
+        d if d.is_integral() && d != Dtype::Bool => d,
+        Dtype::Float64 => dtype,
+        Dtype::Float32
+            if [start, step, last]
+                .iter()
+                .all(|v| v.abs() < EXACT32 as i128) =>
+        {
+            dtype
+        }
+        _ if start.max(last) > i128::from(i64::MAX) => Dtype::Uint64,
+        _ => Dtype::Int64,
+    };
+    let all = if [start, step, last + step].iter().all(|v| v.abs() < EXACT64) {
         // MLX's numbers go through float64 and are counted by adding the step.
         let (start, step) = (start as f64, step as f64);
         let stop = start + step * f64::from(n);
-        return done(ffi::arange(start, stop, step, dtype, current()));
+        done(ffi::arange(start, stop, step, made, current()))?
+    } else {
+        // Unsigned arithmetic wraps to the right bits.
+        let counted = done(ffi::arange(0.0, n.into(), 1.0, Dtype::Uint64, current()))?;
+        let steps = counted.multiply(Array::scalar(step as u64)?)?;
+        let bits = steps.add(Array::scalar(start as u64)?)?;
+        match start.max(last) > i128::from(i64::MAX) {
+            true => bits,
+            false => bits.view(Dtype::Int64)?,
+        }
+    };
+    match all.dtype() == dtype {
+        true => Ok(all),
+        false => all.astype(dtype),
     }
-    // Unsigned arithmetic wraps to the right bits.
-    let counted = done(ffi::arange(0.0, n.into(), 1.0, Dtype::Uint64, current()))?;
-    let steps = counted.multiply(Array::scalar(step as u64)?)?;
-    let bits = steps.add(Array::scalar(start as u64)?)?;
-    bits.view(Dtype::Int64)?.astype(dtype)
 }
 
 /// Integers between two ends. Each is computed with one rounding, so that whole ones stay whole.
@@ -154,19 +225,37 @@ fn whole_span(start: f64, stop: f64, n: i32, endpoint: bool, dtype: Dtype) -> Re
     Array::from_slice(&values, n)?.astype(dtype)
 }
 
+/// Start, stop and step of [`Array::arange`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Steps {
+    /// Of integers; any that i64 or u64 hold.
+    Whole {
+        /// The first number.
+        start: i128,
+        /// Where they end, itself left out.
+        stop: i128,
+        /// From one to the next; not 0.
+        step: i128,
+    },
+    /// Of floats.
+    Real {
+        /// The first number.
+        start: f64,
+        /// Where they end, itself left out.
+        stop: f64,
+        /// From one to the next; not 0.
+        step: f64,
+    },
+}
+
 /// The numbers of [`Array::arange`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` names no numbers for `arange`",
-    note = "a stop, a range, or start, stop and step, of i32, i64 or f32: `5`, `2..8`, `(0.0, 1.0, 0.25)`"
+    note = "a stop, a range, or start, stop and step, of integers or floats: `5`, `2..8`, `(0.0, 1.0, 0.25)`"
 )]
 pub trait Arange {
-    /// Start, stop, step and the type of the numbers.
-    fn parts(self) -> (f64, f64, f64, Dtype);
-
-    /// The same as integers, where they are.
-    fn whole(&self) -> Option<(i64, i64, i64, Dtype)> {
-        None
-    }
+    /// What is counted, and the dtype of the numbers.
+    fn steps(self) -> (Steps, Dtype);
 }
 
 /// The ends of [`Array::linspace`].
@@ -180,34 +269,35 @@ pub trait Span {
 }
 
 macro_rules! aranges {
-    ($($ty:ty $(as $whole:ty)?),*) => {$(
+    ($kind:ident, $wide:ty, $zero:expr, $one:expr, |$n:ident| $to:expr; $($ty:ty => $dtype:ident),*) => {$(
         impl Arange for $ty {
-            fn parts(self) -> (f64, f64, f64, Dtype) {
-                (0.0, self as f64, 1.0, <$ty>::DTYPE)
+            fn steps(self) -> (Steps, Dtype) {
+                let to = |$n: $ty| -> $wide { $to };
+                let (start, stop, step) = ($zero, to(self), $one);
+                (Steps::$kind { start, stop, step }, Dtype::$dtype)
             }
-            $(fn whole(&self) -> Option<($whole, $whole, $whole, Dtype)> {
-                Some((0, <$whole>::from(*self), 1, <$ty>::DTYPE))
-            })?
         }
         impl Arange for Range<$ty> {
-            fn parts(self) -> (f64, f64, f64, Dtype) {
-                (self.start as f64, self.end as f64, 1.0, <$ty>::DTYPE)
+            fn steps(self) -> (Steps, Dtype) {
+                let to = |$n: $ty| -> $wide { $to };
+                let (start, stop, step) = (to(self.start), to(self.end), $one);
+                (Steps::$kind { start, stop, step }, Dtype::$dtype)
             }
-            $(fn whole(&self) -> Option<($whole, $whole, $whole, Dtype)> {
-                Some((self.start.into(), self.end.into(), 1, <$ty>::DTYPE))
-            })?
         }
         impl Arange for ($ty, $ty, $ty) {
-            fn parts(self) -> (f64, f64, f64, Dtype) {
-                (self.0 as f64, self.1 as f64, self.2 as f64, <$ty>::DTYPE)
+            fn steps(self) -> (Steps, Dtype) {
+                let to = |$n: $ty| -> $wide { $to };
+                let (start, stop, step) = (to(self.0), to(self.1), to(self.2));
+                (Steps::$kind { start, stop, step }, Dtype::$dtype)
             }
-            $(fn whole(&self) -> Option<($whole, $whole, $whole, Dtype)> {
-                Some((self.0.into(), self.1.into(), self.2.into(), <$ty>::DTYPE))
-            })?
         }
     )*};
 }
-aranges!(i32 as i64, i64 as i64, f32);
+aranges!(Whole, i128, 0, 1, |n| n as i128;
+    u8 => Uint8, u16 => Uint16, u32 => Uint32, u64 => Uint64, usize => Int64,
+    i8 => Int8, i16 => Int16, i32 => Int32, i64 => Int64, isize => Int64);
+aranges!(Real, f64, 0.0, 1.0, |n| n as f64; f32 => Float32, f64 => Float32);
+aranges!(Real, f64, 0.0, 1.0, |n| n.to_f64(); f16 => Float16, bf16 => Bfloat16);
 
 impl Span for RangeInclusive<f64> {
     fn span(self) -> (f64, f64, bool) {

@@ -158,7 +158,7 @@ impl Array {
         done(ffi::var(
             self.raw(),
             &reduced(&axes, self.ndim())?,
-            axes.keepdims,
+            axes.keeps_dims(),
             ddof,
             current(),
         ))
@@ -178,7 +178,7 @@ impl Array {
         done(ffi::std(
             self.raw(),
             &reduced(&axes, self.ndim())?,
-            axes.keepdims,
+            axes.keeps_dims(),
             ddof,
             current(),
         ))
@@ -200,7 +200,7 @@ impl Array {
         let both = done_list(ffi::minmax(
             self.raw(),
             &reduced(&axes, self.ndim())?,
-            axes.keepdims,
+            axes.keeps_dims(),
             current(),
         ))?;
         let [least, most] = super::join::exactly(both)?;

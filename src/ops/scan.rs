@@ -4,7 +4,7 @@ use super::done;
 use super::macros::scan;
 use crate::bridge::ops::reduce::ffi;
 use crate::stream::current;
-use crate::{Array, Error, Result};
+use crate::{Array, Dtype, Error, Result};
 
 /// How a cumulative operation runs: `-1` or `..` (the flattened array) where the defaults
 /// do, otherwise `Scan::along(-1).reverse()`, `Scan::flat().exclusive()`.
@@ -16,6 +16,8 @@ pub struct Scan {
     pub reverse: bool,
     /// Each result leaves its own element out, so the first is the neutral one.
     pub exclusive: bool,
+    /// What the elements are converted to before. `None`: their own dtype, for a sum of bools int32.
+    pub dtype: Option<Dtype>,
 }
 
 impl Scan {
@@ -51,6 +53,24 @@ impl Scan {
     pub fn exclusive(self) -> Self {
         Scan {
             exclusive: true,
+            ..self
+        }
+    }
+
+    /// In this dtype, to which the elements are converted before.
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype, ops::Scan};
+    /// # fn main() -> zmlx::Result<()> {
+    /// let x = Array::from_slice(&[200u8, 100], 2)?;
+    /// assert_eq!(x.cumsum(0)?.to_vec::<u8>()?, [200, 44]);
+    /// assert_eq!(x.cumsum(Scan::along(0).of_type(Dtype::Int32))?.to_vec::<i32>()?, [200, 300]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn of_type(self, dtype: Dtype) -> Self {
+        Scan {
+            dtype: Some(dtype),
             ..self
         }
     }

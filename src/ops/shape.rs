@@ -11,18 +11,6 @@ use crate::stream::current;
 use crate::{Array, Dtype, Error, IntoAxes, IntoShape, Result};
 
 unary! {
-    /// The same values in new storage.
-    copy: [1, 2] => i32 [1, 2];
-    /// The same values with row-major storage; no copy where they have it already.
-    ///
-    /// ```
-    /// # use zmlx::Array;
-    /// let x = Array::arange(6)?.reshape((2, 3))?.transpose(..)?.contiguous()?;
-    /// x.eval()?;
-    /// assert!(x.is_row_contiguous());
-    /// # Ok::<(), zmlx::Error>(())
-    /// ```
-    contiguous;
     /// The last two axes exchanged.
     ///
     /// ```
@@ -158,11 +146,16 @@ impl Array {
     /// ```
     #[track_caller]
     pub fn squeeze(&self, axes: impl IntoAxes) -> Result<Array> {
-        let axes = axes.into_axes().axes.unwrap_or_else(|| {
-            let ones = self.shape().iter().enumerate().filter(|(_, d)| **d == 1);
-            ones.map(|(i, _)| i as i32).collect()
-        });
-        let axes = distinct("axes", &axes, self.ndim())?;
+        let axes = axes.into_axes();
+        let axes = match axes.list() {
+            Some(list) => distinct("axes", list, self.ndim())?,
+            None => {
+                let all = self.shape().iter().enumerate();
+                all.filter(|(_, d)| **d == 1)
+                    .map(|(i, _)| i as i32)
+                    .collect()
+            }
+        };
         done(ffi::squeeze(self.raw(), &axes, current()))
     }
 
@@ -175,9 +168,9 @@ impl Array {
     /// ```
     #[track_caller]
     pub fn expand_dims(&self, axes: impl IntoAxes) -> Result<Array> {
-        match axes.into_axes().axes {
+        match axes.into_axes().list() {
             Some(axes) => {
-                let axes = distinct("axes", &axes, self.ndim() + axes.len())?;
+                let axes = distinct("axes", axes, self.ndim() + axes.len())?;
                 done(ffi::expand_dims(self.raw(), &axes, current()))
             }
             None => Err(Error::argument("axes", "the new axes", "`..`")),
@@ -195,12 +188,14 @@ impl Array {
     /// ```
     #[track_caller]
     pub fn transpose(&self, axes: impl IntoAxes) -> Result<Array> {
-        let axes = match axes.into_axes().axes {
-            Some(axes) => axes,
+        let axes = axes.into_axes();
+        let axes = match axes.list() {
+            Some(list) => {
+                self.one_each("axes", list)?;
+                distinct("axes", list, self.ndim())?
+            }
             None => (0..self.ndim() as i32).rev().collect(),
         };
-        self.one_each("axes", &axes)?;
-        let axes = distinct("axes", &axes, self.ndim())?;
         done(ffi::transpose(self.raw(), &axes, current()))
     }
 
@@ -261,56 +256,6 @@ impl Array {
         ))
     }
 
-    /// A view of the row-major elements: element `i` is number `offset + sum(i[k] * strides[k])`.
-    ///
-    /// ```
-    /// # fn main() -> zmlx::Result<()> {
-    /// let x = zmlx::Array::arange(5)?;
-    /// let windows = x.as_strided((3, 3), &[1, 1], 0)?;
-    /// assert_eq!(windows.to_vec::<i32>()?, [0, 1, 2, 1, 2, 3, 2, 3, 4]);
-    /// assert!(x.as_strided((3, 4), &[1, 1], 0).is_err());
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// [`Error::Shape`] when an element would lie outside the array (MLX would read there),
-    /// or the numbers of dimensions and strides differ.
-    #[track_caller]
-    pub fn as_strided(
-        &self,
-        shape: impl IntoShape,
-        strides: &[i64],
-        offset: usize,
-    ) -> Result<Array> {
-        let dims = shape.into_shape()?;
-        if dims.len() != strides.len() {
-            return Err(Error::shape(format!(
-                "`strides`: expected one for each dimension of {dims:?}, got {strides:?}"
-            )));
-        }
-        let (mut low, mut high) = (offset as i128, offset as i128);
-        for (&d, &stride) in dims.iter().zip(strides) {
-            let reach = i128::from(d - 1) * i128::from(stride);
-            *(if reach < 0 { &mut low } else { &mut high }) += reach;
-        }
-        let empty = dims.contains(&0);
-        let size = self.size() as i128;
-        if (!empty && (low < 0 || high >= size)) || offset as i128 > size {
-            return Err(Error::shape(format!(
-                "`strides`: {dims:?} with strides {strides:?} from {offset} reaches outside \
-                 an array of {size} elements"
-            )));
-        }
-        done(ffi::as_strided(
-            self.raw(),
-            &dims,
-            strides,
-            offset,
-            current(),
-        ))
-    }
-
     /// Copies of the array side by side, so many for each axis.
     ///
     /// ```
@@ -336,7 +281,8 @@ impl Array {
     #[track_caller]
     pub fn roll(&self, shift: impl IntoInts, axes: impl IntoAxes) -> Result<Array> {
         let mut shift = shift.into_ints();
-        let axes = axes.into_axes().axes.unwrap_or_default();
+        let axes = axes.into_axes();
+        let axes = axes.list().unwrap_or_default();
         if shift.len() == 1 && axes.len() > 1 {
             shift = vec![shift[0]; axes.len()];
         }
@@ -347,7 +293,7 @@ impl Array {
                 format_args!("{shift:?}"),
             ));
         }
-        done(ffi::roll(self.raw(), &shift, &axes, current()))
+        done(ffi::roll(self.raw(), &shift, axes, current()))
     }
 
     /// How many elements the given axes have together, or with `inverted` one divided by

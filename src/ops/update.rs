@@ -25,7 +25,7 @@ macro_rules! slice_updates {
                 stop: impl IntoInts,
                 strides: impl IntoInts,
             ) -> Result<Array> {
-                let update = update.operand(self)?;
+                let update = update.operand(self.dtype())?;
                 check_update("update", &update, self.dtype())?;
                 let strides = self.strides_for(strides)?;
                 let (start, stop) = (start.into_ints(), stop.into_ints());
@@ -192,7 +192,7 @@ macro_rules! along_axis {
                 values: impl Operand,
                 axis: i32,
             ) -> Result<Array> {
-                let values = values.operand(self)?;
+                let values = values.operand(self.dtype())?;
                 check_update("values", &values, self.dtype())?;
                 done(ffi::$name(self.raw(), indices.raw(), values.raw(), axis, current()))
             }
@@ -251,7 +251,7 @@ impl Array {
         start: &Array,
         axes: impl IntoInts,
     ) -> Result<Array> {
-        let update = update.operand(self)?;
+        let update = update.operand(self.dtype())?;
         check_update("update", &update, self.dtype())?;
         let axes = axes.into_ints();
         self.starts_for(start, &axes)?;

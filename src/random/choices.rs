@@ -43,8 +43,7 @@ impl Sampler<'_> {
         } else {
             Dtype::Int64
         };
-        let like = Array::empty(&[0], wide)?;
-        let (low, high) = (low.operand(&like)?, high.operand(&like)?);
+        let (low, high) = (low.operand(wide)?, high.operand(wide)?);
         bounds::real(&[("low", &low), ("high", &high)], dtype)?;
         bounds::each("low", &low, FINITE, f64::is_finite)?;
         bounds::each("high", &high, FINITE, f64::is_finite)?;
@@ -79,8 +78,7 @@ impl Sampler<'_> {
     #[track_caller]
     pub fn bernoulli(self, p: impl Operand, shape: impl IntoShape) -> Result<Array> {
         let shape = checked(shape)?;
-        let like = Array::empty(&[0], Dtype::Float32)?;
-        let p = p.operand(&like)?;
+        let p = p.operand(Dtype::Float32)?;
         if !p.dtype().is_floating() {
             return Err(Error::dtype(format!(
                 "`p`: expected floating-point numbers, got {}",

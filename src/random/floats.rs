@@ -45,8 +45,7 @@ impl Sampler<'_> {
     ) -> Result<Array> {
         let (shape, dtype) = (checked(shape)?, self.float());
         single("uniform", dtype)?;
-        let like = Array::empty(&[0], dtype)?;
-        let (low, high) = (low.operand(&like)?, high.operand(&like)?);
+        let (low, high) = (low.operand(dtype)?, high.operand(dtype)?);
         bounds::real(&[("low", &low), ("high", &high)], dtype)?;
         bounds::each("low", &low, FINITE, f64::is_finite)?;
         bounds::each("high", &high, FINITE, f64::is_finite)?;
@@ -105,8 +104,7 @@ impl Sampler<'_> {
         scale: impl Operand,
         shape: impl IntoShape,
     ) -> Result<Array> {
-        let like = Array::empty(&[0], self.float())?;
-        let (loc, scale) = (loc.operand(&like)?, scale.operand(&like)?);
+        let (loc, scale) = (loc.operand(self.float())?, scale.operand(self.float())?);
         bounds::real(&[("loc", &loc), ("scale", &scale)], self.float())?;
         if self.float() != Dtype::Complex64 {
             bounds::each("scale", &scale, FROM_0, |v| v >= 0.0)?;
@@ -193,8 +191,7 @@ impl Sampler<'_> {
     ) -> Result<Array> {
         let (shape, dtype) = (checked(shape)?, self.float());
         single("truncated_normal", dtype)?;
-        let like = Array::empty(&[0], dtype)?;
-        let (lower, upper) = (lower.operand(&like)?, upper.operand(&like)?);
+        let (lower, upper) = (lower.operand(dtype)?, upper.operand(dtype)?);
         bounds::real(&[("lower", &lower), ("upper", &upper)], dtype)?;
         bounds::in_order(("lower", &lower), ("upper", &upper), true)?;
         self.draw(|key| {

@@ -8,6 +8,7 @@ mod grad;
 mod import;
 pub(crate) mod rules;
 mod signature;
+mod single;
 mod vmap;
 
 pub use compile::{CompileMode, Compiled, compile, set_compile_enabled, set_compile_mode};
@@ -17,6 +18,7 @@ pub use export::{FunctionExporter, Keywords, export_function, exporter};
 pub use grad::{grad, jvp, value_and_grad, value_and_grad_of, vjp};
 pub use import::{ImportedFunction, import_function};
 pub use signature::FunctionSignature;
+pub use single::{CustomFunction1, compile1, custom_function1, vmap1};
 pub use vmap::{Vmap, vmap};
 
 use std::cell::Cell;

@@ -61,6 +61,43 @@ inline ArrayPtr rope(
       x, dims, traditional, b, scale, offset, maybe(freqs), on(s)));
 }
 
+// MLX's attention gains arguments within 0.32. Numbers, bools and streams convert into each other, so a call
+// by place may compile and mean something else. Here a form is chosen by its whole type; `More` are the
+// arguments that not every version has.
+template <typename... More>
+using AttentionForm = Array (*)(
+    const Array&,
+    const Array&,
+    const Array&,
+    const float,
+    const std::string&,
+    std::optional<Array>,
+    const std::optional<Array>&,
+    More...,
+    mx::StreamOrDevice);
+
+template <typename Form>
+concept MlxAttention = requires { static_cast<Form>(&mf::scaled_dot_product_attention); };
+
+template <typename... Same>
+Array attention(bool force_fused, mx::StreamOrDevice s, const Same&... same) {
+  // A dependent type, so that only the form that is there is compiled.
+  using Fused = AttentionForm<std::enable_if_t<(sizeof...(Same) > 0), bool>>;
+  using Plain = std::enable_if_t<(sizeof...(Same) > 0), AttentionForm<>>;
+  if constexpr (MlxAttention<Fused>) {
+    return static_cast<Fused>(&mf::scaled_dot_product_attention)(same..., force_fused, s);
+  } else if constexpr (MlxAttention<Plain>) {
+    if (force_fused) {
+      throw std::invalid_argument(
+          "[scaled_dot_product_attention] the MLX of this build has no `force_fused`.");
+    }
+    return static_cast<Plain>(&mf::scaled_dot_product_attention)(same..., s);
+  } else {
+    throw std::invalid_argument(
+        "[scaled_dot_product_attention] the MLX of this build has arguments that zmlx does not know.");
+  }
+}
+
 inline ArrayPtr scaled_dot_product_attention(
     const Array& queries,
     const Array& keys,
@@ -71,16 +108,16 @@ inline ArrayPtr scaled_dot_product_attention(
     ArrayRef sinks,
     bool force_fused,
     StreamRef s) {
-  return box(mf::scaled_dot_product_attention(
+  return box(attention(
+      force_fused,
+      on(s),
       queries,
       keys,
       values,
       scale,
-      causal ? "causal" : "",
+      std::string(causal ? "causal" : ""),
       maybe(mask),
-      maybe(sinks),
-      force_fused,
-      on(s)));
+      maybe(sinks)));
 }
 
 inline ArrayVecPtr gated_delta_update(

@@ -9,6 +9,7 @@ namespace zmlx::io {
 
 struct Named;
 struct Entry;
+struct Sink;
 using Bytes = rust::Slice<const uint8_t>;
 
 inline std::string path(Bytes p) {
@@ -42,9 +43,9 @@ inline void read_bytes(const Source& source, uint64_t at, rust::Slice<uint8_t> o
 }
 
 void save(Bytes file, const Array& a);
-std::unique_ptr<std::string> save_bytes(const Array& a);
+void save_bytes(const Array& a, Sink& out);
 
 void save_safetensors(Bytes file, const Named& arrays);
-std::unique_ptr<std::string> save_safetensors_bytes(const Named& arrays);
+void save_safetensors_bytes(const Named& arrays, Sink& out);
 
 } // namespace zmlx::io

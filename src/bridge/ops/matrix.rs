@@ -37,7 +37,11 @@ pub(crate) mod ffi {
             operands: &[ArrayRef],
             s: StreamRef,
         ) -> Result<UniquePtr<Array>>;
-        fn einsum_path(subscripts: &str, operands: &[ArrayRef]) -> Result<String>;
+        fn einsum_path(
+            subscripts: &str,
+            operands: &[ArrayRef],
+            steps: &mut Vec<i32>,
+        ) -> Result<String>;
         fn block_masked_mm(
             a: &Array,
             b: &Array,

@@ -11,6 +11,8 @@ pub(crate) mod ffi {
         type StreamRef = crate::bridge::StreamRef;
         #[namespace = "zmlx"]
         type ArrayRef<'a> = crate::bridge::ArrayRef<'a>;
+        #[namespace = "zmlx"]
+        type Dtype = crate::Dtype;
 
         fn quantize(
             w: &Array,
@@ -28,6 +30,7 @@ pub(crate) mod ffi {
             bits: i32,
             mode: &str,
             scale: ArrayRef,
+            dtype: Dtype,
             s: StreamRef,
         ) -> Result<UniquePtr<Array>>;
         fn quantized_matmul(

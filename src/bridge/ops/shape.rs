@@ -13,7 +13,7 @@ pub(crate) mod ffi {
         type Dtype = crate::Dtype;
 
         fn copy(a: &Array, s: StreamRef) -> Result<UniquePtr<Array>>;
-        fn contiguous(a: &Array, s: StreamRef) -> Result<UniquePtr<Array>>;
+        fn contiguous(a: &Array, columns: bool, s: StreamRef) -> Result<UniquePtr<Array>>;
         fn matrix_transpose(a: &Array, s: StreamRef) -> Result<UniquePtr<Array>>;
         fn atleast_1d(a: &Array, s: StreamRef) -> Result<UniquePtr<Array>>;
         fn atleast_2d(a: &Array, s: StreamRef) -> Result<UniquePtr<Array>>;
@@ -43,7 +43,7 @@ pub(crate) mod ffi {
             a: &Array,
             low: &[i32],
             high: &[i32],
-            value: f64,
+            value: &Array,
             mode: &str,
             s: StreamRef,
         ) -> Result<UniquePtr<Array>>;

@@ -28,8 +28,17 @@ inline ArrayPtr einsum(rust::Str subscripts, Arrays operands, StreamRef s) {
   return box(mx::einsum(text(subscripts), list(operands), on(s)));
 }
 
-inline rust::String einsum_path(rust::Str subscripts, Arrays operands) {
-  return mx::einsum_path(text(subscripts), list(operands)).second;
+// `steps` gets the places of each contraction's operands, after their number.
+inline rust::String einsum_path(
+    rust::Str subscripts, Arrays operands, rust::Vec<int32_t>& steps) {
+  auto [path, said] = mx::einsum_path(text(subscripts), list(operands));
+  for (const auto& step : path) {
+    steps.push_back(static_cast<int32_t>(step.size()));
+    for (int place : step) {
+      steps.push_back(place);
+    }
+  }
+  return said;
 }
 
 inline ArrayPtr block_masked_mm(

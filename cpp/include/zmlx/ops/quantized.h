@@ -19,9 +19,10 @@ inline ArrayPtr dequantize(
     int32_t bits,
     rust::Str mode,
     ArrayRef scale,
+    Dtype type,
     StreamRef s) {
   return box(mx::dequantize(
-      w, scales, maybe(biases), group, bits, text(mode), maybe(scale), std::nullopt, on(s)));
+      w, scales, maybe(biases), group, bits, text(mode), maybe(scale), dtype(type), on(s)));
 }
 
 inline ArrayPtr quantized_matmul(

@@ -51,8 +51,8 @@ inline ArrayPtr broadcast_to(const Array& a, Ints dims, StreamRef s) {
   return box(mx::broadcast_to(a, shape(dims), on(s)));
 }
 
-inline ArrayPtr contiguous(const Array& a, StreamRef s) {
-  return box(mx::contiguous(a, false, on(s)));
+inline ArrayPtr contiguous(const Array& a, bool columns, StreamRef s) {
+  return box(mx::contiguous(a, columns, on(s)));
 }
 
 // The caller checked that every element lies inside `a`.
@@ -87,12 +87,12 @@ inline ArrayPtr roll(const Array& a, Ints shift, Ints axes, StreamRef s) {
 
 // One pair of paddings for each axis.
 inline ArrayPtr pad(
-    const Array& a, Ints low, Ints high, double value, rust::Str mode, StreamRef s) {
+    const Array& a, Ints low, Ints high, const Array& value, rust::Str mode, StreamRef s) {
   std::vector<std::pair<int, int>> widths;
   for (size_t i = 0; i < low.size(); ++i) {
     widths.emplace_back(low[i], high[i]);
   }
-  return box(mx::pad(a, widths, Array(value, a.dtype()), text(mode), on(s)));
+  return box(mx::pad(a, widths, value, text(mode), on(s)));
 }
 
 inline ArrayPtr number_of_elements(
