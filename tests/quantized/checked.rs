@@ -4,7 +4,7 @@ use std::process::Command;
 
 use zmlx::io::GgufType;
 use zmlx::kernels::quant::{
-    QuantFormat, QuantizedWeight, gather_quantized_matmul, quantized_matmul,
+    Activations, QuantFormat, QuantizedWeight, gather_quantized_matmul, quantized_matmul,
 };
 use zmlx::ops::{QuantMode, Quantization};
 use zmlx::prelude::*;
@@ -80,7 +80,8 @@ fn in_checked_mode() {
             let x = Array::ones((2, k), Dtype::Float16).unwrap();
             let y = quantized_matmul(&x, w).call().unwrap();
             let elements = w.dequantize(Dtype::Float32).unwrap();
-            zmlx::eval([&y, &elements]).unwrap();
+            let bytes = quantized_matmul(&x, w).activations(Activations::Int8);
+            zmlx::eval([&y, &elements, &bytes.call().unwrap()]).unwrap();
         }
         let x = Array::ones((9, 128), Dtype::Float16).unwrap();
         let residual = Array::ones((9, 35), Dtype::Float16).unwrap();
@@ -90,6 +91,10 @@ fn in_checked_mode() {
         let stack = made::affine(&mut rng, four, &[2, 5, 128], Dtype::Float16);
         let experts = Array::from_slice(&[0u32, 1, 1, 1, 0, 7, 0, 1, 0], 9).unwrap();
         let picked = gather_quantized_matmul(&x, &stack, &experts);
+        let eight = made::gguf(&mut rng, GgufType::Q8_0, 35, 128);
+        let bytes = quantized_matmul(&x, &eight).swiglu(&all[1]);
+        let bytes = bytes.activations(Activations::Int8).call().unwrap();
+        zmlx::eval([&bytes]).unwrap();
         let kind = QuantFormat::Gguf(GgufType::Q4_1);
         let packed = QuantizedWeight::quantize(&x, kind).unwrap();
         zmlx::eval([
