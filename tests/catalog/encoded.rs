@@ -1,8 +1,7 @@
-//! Codes of caches, one by one, by their documentation; and by operations, as within a compiled function.
+//! Codes of caches, one by one, by their documentation.
 
 use zmlx::kernels::attention::{QuantizedCache, quantize_cache};
 use zmlx::prelude::*;
-use zmlx::{Result, compile};
 
 use crate::common::{Rng, on_worker};
 
@@ -57,7 +56,7 @@ fn codes_are_those_of_the_documentation() {
                 let one = Array::from(x).astype(dtype).unwrap();
                 one.astype(F32).unwrap().item::<f32>().unwrap()
             };
-            for (bits, group) in [(8, 32), (8, 64), (4, 32), (4, 128)] {
+            for (bits, group) in [(8, 32), (4, 128)] {
                 let mut all = rng.normals(3 * 5 * 128);
                 // A group of zeros, and one whose largest number is below 0.
                 all[..128].fill(0.0);
@@ -77,18 +76,6 @@ fn codes_are_those_of_the_documentation() {
                     assert_eq!(got, scales, "{dtype} {bits} {group}");
                     assert_eq!(numbers(&cache), codes, "{dtype} {bits} {group}");
                 }
-                // Within a transform it is operations.
-                let traced = compile(move |p: &[Array]| -> Result<Vec<Array>> {
-                    let cache = quantize_cache(&p[0], bits, group)?;
-                    Ok(vec![cache.codes, cache.scales])
-                })
-                .unwrap();
-                let both = traced.call(&[&x]).unwrap();
-                let cache = QuantizedCache {
-                    codes: both[0].clone(),
-                    scales: both[1].clone(),
-                };
-                assert_eq!(numbers(&cache), codes, "compiled, {dtype} {bits} {group}");
             }
         }
     });

@@ -143,21 +143,21 @@ fn what_is_no_model_is_refused() {
     });
 }
 
-/// A template that counts for long is stopped, whatever it is: in one loop, in loops within loops, by recursion of a macro.
+/// A template that counts for long is stopped.
 #[test]
 fn templates_do_not_run_for_ever() {
-    let conversation = [Message::new("user", "hi")];
     let many = "{% for a in range(10000) %}{% for b in range(10000) %}{% endfor %}{% endfor %}";
-    let deep = "{% macro again(n) %}{{ again(n) }}{{ again(n) }}{% endmacro %}{{ again(1) }}";
-    for template in [many, deep] {
-        let template = ChatTemplate::new(template, "", "").expect("a template");
-        let refused = template.render(&conversation).unwrap_err();
-        assert!(
-            matches!(refused, zmlx::Error::Argument { .. }),
-            "{refused:?}"
-        );
-        assert!(refused.to_string().contains("`messages`"), "{refused}");
-    }
+    let template = ChatTemplate::new(many, "", "").expect("a template");
+    let refused = template.render(&[Message::new("user", "hi")]).unwrap_err();
+    assert!(
+        matches!(refused, zmlx::Error::Argument { .. }),
+        "{refused:?}"
+    );
+    let refused = refused.to_string();
+    assert!(
+        refused.contains("`messages`") && refused.contains("steps"),
+        "{refused}"
+    );
     // Long conversations are not stopped: each message may take its steps.
     let each = "{% for m in messages %}{{ m['role'] + ': ' + m['content'] + ' ' }}{% endfor %}";
     let template = ChatTemplate::new(each, "", "").expect("a template");
