@@ -120,6 +120,7 @@ fn scans(
             axis: Some(-1),
             reverse,
             exclusive,
+            dtype: None,
         };
         close(&f32s(&op(&x, scan).unwrap()), &want, 1e-5);
         let flat = op(&x, Scan { axis: None, ..scan }).unwrap();

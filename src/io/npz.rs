@@ -15,9 +15,7 @@ use super::check::Source;
 use super::npy;
 use super::place::{self, named};
 use super::safetensors::Part;
-use crate::bridge::io::ffi;
 use crate::bridge::owned::refused;
-use crate::error::Lift;
 use crate::{Array, Error, Result};
 
 /// What a `.npz` file holds: arrays by name, in the order of the file.
@@ -168,13 +166,12 @@ fn write<W: Write + Seek>(to: W, content: &Npz, how: CompressionMethod, file: &s
     crate::eval(arrays)?;
     let mut zip = ZipWriter::new(to);
     for (name, array) in &content.arrays {
-        let bytes = ffi::save_bytes(array.raw()).lift()?;
-        let bytes = bytes.as_bytes();
+        let bytes = super::npy_to_bytes(array)?;
         let options = SimpleFileOptions::default()
             .compression_method(how)
             .large_file(bytes.len() as u64 >= u64::from(u32::MAX));
         zipped(file, zip.start_file(format!("{name}{ENDING}"), options))?;
-        named(file, zip.write_all(bytes))?;
+        named(file, zip.write_all(&bytes))?;
     }
     let mut to = zipped(file, zip.finish())?;
     named(file, to.flush())

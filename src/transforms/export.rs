@@ -168,7 +168,7 @@ where
     /// As [`trace_with`](Self::trace_with).
     #[track_caller]
     pub fn trace<A: AsRef<Array>>(&mut self, args: impl AsRef<[A]>) -> Result<()> {
-        self.write(refs(args.as_ref()), &Keywords::new())
+        self.write(&refs(args.as_ref()), &Keywords::new())
     }
 
     /// Writes the graph of the function for inputs like these, by place and by name.
@@ -184,11 +184,11 @@ where
         named: impl IntoIterator<Item = (N, K)>,
     ) -> Result<()> {
         let named = keywords(named)?;
-        self.write(refs(args.as_ref()), &named)
+        self.write(&refs(args.as_ref()), &named)
     }
 
     #[track_caller]
-    fn write(&mut self, args: Vec<crate::bridge::ArrayRef<'_>>, named: &Keywords) -> Result<()> {
+    fn write(&mut self, args: &[crate::bridge::ArrayRef<'_>], named: &Keywords) -> Result<()> {
         struct Reset(bool);
         impl Drop for Reset {
             fn drop(&mut self) {
@@ -216,7 +216,7 @@ where
             (self.f)(args, &named)
         };
         let written = lend(&traced, |f| {
-            on_deep_stack(|| out.pin_mut().trace(f, &args, &names, &values))
+            on_deep_stack(|| out.pin_mut().trace(f, args, &names, &values))
         });
         written.lift().here()?;
         self.state = State::Open(out);
