@@ -209,8 +209,7 @@ impl Model {
         })
     }
 
-    /// In which numbers products with packed matrices take vectors: [`Activations::Int8`] unless said otherwise. docs/SERVING.md tells
-    /// what that costs in accuracy and gains in speed.
+    /// In which numbers products with packed matrices take vectors: [`Activations::Int8`] unless said otherwise; see docs/SERVING.md.
     pub fn with_activations(mut self, activations: Activations) -> Self {
         self.activations = activations;
         self
@@ -284,8 +283,7 @@ impl Model {
         }
         let x = self.norm(&x.take(rows, 0)?, &self.norm)?;
         let head = self.head.as_ref().unwrap_or(&self.embedding);
-        let logits = head.apply_then(&x, self.then(None))?;
-        logits.astype(Dtype::Float32)
+        head.apply_then(&x, self.then(None))?.astype(Dtype::Float32)
     }
 
     /// What follows a product.
