@@ -116,7 +116,7 @@ fn arrays_and_operations() {
         "put_along_axis" [] x().put_along_axis(&ints(), 1.0, 1);
         "pad" [] x().pad([(1, 1)], ops::PadMode::Edge);
         "on_axes" ["7"] x().pad(ops::on_axes(7, 1), ops::PadMode::Edge);
-        "pad_with" ["[2, 3]"] x().pad_with(1, &x());
+        "pad_with" ["[2, 3]"] x().pad_with(1, x());
         "arange_as" ["300", "uint8"] Array::arange_as(0..301, U8);
         "trace_as" [] x().trace_as(0, 0, 0, F32);
         "einsum_path" ["2 arrays"] ops::einsum_path("ij,jk->ik", [x()]);

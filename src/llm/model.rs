@@ -194,8 +194,7 @@ impl Model {
         })
     }
 
-    /// In which numbers products with packed matrices take vectors: [`Activations::Int8`] unless said otherwise. docs/SERVING.md tells
-    /// what that costs in accuracy and gains in speed.
+    /// In which numbers products with packed matrices take vectors: [`Activations::Int8`] unless said otherwise; see docs/SERVING.md.
     pub fn with_activations(mut self, activations: Activations) -> Self {
         self.activations = activations;
         self
