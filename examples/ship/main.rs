@@ -99,14 +99,11 @@ fn ship(options: &Options) -> Result<()> {
     if let Some(list) = &options.kernels {
         let filled = ahead::fill(list, folder.join("lib/zmlx/kernels"), &options.targets)?;
         let names: Vec<String> = options.targets.iter().map(ToString::to_string).collect();
-        println!(
-            "{} kernels for {}",
-            filled.compiled + filled.found,
-            names.join(", ")
-        );
+        let count = filled.compiled + filled.found;
+        println!("kernels for {}: {count}", names.join(", "));
         if filled.left_out > 0 {
             println!(
-                "{} kernels of the list are for another engine than these",
+                "kernels of the list that are for another engine: {}",
                 filled.left_out
             );
         }
