@@ -146,17 +146,20 @@ pub enum Error {
     Other(Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// So that `?` works on what `std::fs` and `std::io` return. The place is that of the `?`.
-///
-/// ```
-/// fn weights(path: &str) -> zmlx::Result<Vec<u8>> {
-///     Ok(std::fs::read(path)?)
-/// }
-/// assert!(matches!(weights("/no/such/file"), Err(zmlx::Error::Io { .. })));
-/// ```
-impl From<std::io::Error> for Error {
+impl Error {
+    /// An error of `std::fs` and `std::io`, for functions that give `zmlx::Result`. The place is the caller's.
+    ///
+    /// There is no `From<std::io::Error>`: with a second type that becomes an [`Error`], a closure such as `|x: &Array| Ok(x.exp()?)`
+    /// would no longer compile without its error's type.
+    ///
+    /// ```
+    /// fn weights(path: &str) -> zmlx::Result<Vec<u8>> {
+    ///     std::fs::read(path).map_err(zmlx::Error::from_io)
+    /// }
+    /// assert!(matches!(weights("/no/such/file"), Err(zmlx::Error::Io { .. })));
+    /// ```
     #[track_caller]
-    fn from(error: std::io::Error) -> Self {
+    pub fn from_io(error: std::io::Error) -> Self {
         Error::io(error.to_string())
     }
 }

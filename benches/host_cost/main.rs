@@ -24,7 +24,9 @@ struct Twin {
 
 impl Twin {
     fn start(folder: &Path) -> Twin {
-        let include = PathBuf::from(option_env!("ZMLX_MLX_INCLUDE").expect("a build with MLX"));
+        let Some(include) = option_env!("ZMLX_MLX_INCLUDE").map(PathBuf::from) else {
+            panic!("the twin needs MLX's headers, and this build has no MLX");
+        };
         let lib = include.parent().expect("a folder").join("lib");
         let program = folder.join("twin");
         let compiler = std::env::var_os("CXX").unwrap_or_else(|| "c++".into());
@@ -87,7 +89,7 @@ fn main() -> zmlx::Result<()> {
     if !std::env::args().any(|a| a == "--bench") {
         return Ok(()); // `cargo test --benches` measures nothing.
     }
-    let folder = tempfile::tempdir()?;
+    let folder = tempfile::tempdir().map_err(zmlx::Error::from_io)?;
     let mut twin = Twin::start(folder.path());
     let x = &Array::zeros((4, 6, 8), F32)?;
     let y = &Array::zeros((4, 6, 8), F32)?;

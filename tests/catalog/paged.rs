@@ -213,13 +213,13 @@ fn tile_of_scores() {
                 Exact::zeros(16 * width),
                 Exact::zeros(16 * width),
             );
-            for at in 0..256 {
+            for (at, &cotangent) in c.iter().enumerate() {
                 for x in 0..width {
                     let (i, j) = (at / 16 * width + x, at % 16 * width + x);
                     for (sum, at, term) in [
                         (&mut want, at, a[i] * b[j]),
-                        (&mut dq, i, c[at] * b[j]),
-                        (&mut dk, j, c[at] * a[i]),
+                        (&mut dq, i, cotangent * b[j]),
+                        (&mut dk, j, cotangent * a[i]),
                     ] {
                         sum.add(at, term, term.abs());
                     }
