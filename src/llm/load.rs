@@ -79,7 +79,7 @@ pub fn load_decoder(path: impl AsRef<Path>) -> Result<(Decoder, Language)> {
     Ok((Decoder::new(config, weights)?, language))
 }
 
-/// Shape, weights and language of a file or folder, for programs that share the weights ([`Weights::freeze`]) or change them.
+/// Shape, weights and language of a file or folder, for programs that share the weights ([`SharedWeights`](super::SharedWeights)) or change them.
 ///
 /// # Errors
 /// Those of [`load`].

@@ -127,11 +127,11 @@ impl PagedAttend<'_> {
         let [cos, sin] = &self.cache.tables[which];
         let (batch, rows) = (self.batch, cos.shape()[0] as usize);
         if batch.highest >= rows {
-            let expected = format_args!("below {rows}, as long as the cache's sequences are");
+            let expected = format!("below {rows}, as long as the cache's sequences are");
             return Err(Error::argument("position", expected, batch.highest));
         }
         if batch.last_page as usize >= self.cache.pages {
-            let expected = format_args!("below {}, which are reserved", self.cache.pages);
+            let expected = format!("below {}, which are reserved", self.cache.pages);
             return Err(Error::argument("page", expected, batch.last_page));
         }
         let of = |table: &Array| table.take(&batch.positions, 0);

@@ -29,7 +29,7 @@ impl Store {
             return Ok(Store::Floats([empty.clone(), empty]));
         };
         if width % GROUP != 0 {
-            let expected = format_args!("floats for heads of {width} numbers");
+            let expected = format!("floats for heads of {width} numbers");
             return Err(Error::argument("pages", expected, kind));
         }
         let codes = match bits {

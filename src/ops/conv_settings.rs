@@ -79,7 +79,7 @@ impl Conv {
         self
     }
 
-    /// Steps between elements of the input, from 1. For [`Array::conv_general`] only.
+    /// Steps between elements of the input, from 1. For [`Array::conv_general`](crate::Array::conv_general) only.
     pub fn input_dilation(mut self, dilation: impl IntoInts) -> Self {
         self.input_dilation = dilation.into_ints();
         self
@@ -107,7 +107,7 @@ impl Conv {
         self
     }
 
-    /// Whether the filter is mirrored, as in mathematics. For [`Array::conv_general`] only.
+    /// Whether the filter is mirrored, as in mathematics. For [`Array::conv_general`](crate::Array::conv_general) only.
     pub fn flip(mut self, flip: bool) -> Self {
         self.flip = flip;
         self
