@@ -147,14 +147,15 @@ pub enum Error {
 }
 
 impl Error {
-    /// An error of `std::fs` and `std::io`, for functions that give `zmlx::Result`. The place is the caller's.
+    /// An error of `std::fs` and `std::io`, for functions that give `zmlx::Result`. The place is the caller's, which a closure keeps and
+    /// `map_err(Error::from_io)` does not.
     ///
     /// There is no `From<std::io::Error>`: with a second type that becomes an [`Error`], a closure such as `|x: &Array| Ok(x.exp()?)`
     /// would no longer compile without its error's type.
     ///
     /// ```
     /// fn weights(path: &str) -> zmlx::Result<Vec<u8>> {
-    ///     std::fs::read(path).map_err(zmlx::Error::from_io)
+    ///     std::fs::read(path).map_err(|e| zmlx::Error::from_io(e))
     /// }
     /// assert!(matches!(weights("/no/such/file"), Err(zmlx::Error::Io { .. })));
     /// ```

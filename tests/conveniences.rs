@@ -338,9 +338,9 @@ fn functions_of_one_array() {
 }
 
 #[test]
-fn errors_of_files_by_a_question_mark() {
+fn errors_of_files() {
     fn read() -> Result<Vec<u8>> {
-        std::fs::read("/no/such/file").map_err(zmlx::Error::from_io)
+        std::fs::read("/no/such/file").map_err(|e| zmlx::Error::from_io(e))
     }
     let error = read().unwrap_err();
     let (line, text) = (line!() - 3, error.to_string());
