@@ -19,6 +19,14 @@ use crate::bridge::owned::refused;
 use crate::{Array, Error, Result};
 
 /// What a `.npz` file holds: arrays by name, in the order of the file.
+///
+/// ```
+/// use zmlx::{Array, io::Npz};
+/// let all = Npz::unnamed([Array::from(1.5f32), Array::from(2)]);
+/// assert_eq!(all.get("arr_1")?.item::<i32>()?, 2);
+/// assert_eq!(all.into_arrays().get("arr_0")?.item::<f32>()?, 1.5);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Npz {
     /// The arrays with their names.
@@ -97,6 +105,13 @@ pub fn load_npz(path: impl AsRef<Path>) -> Result<Npz> {
 
 /// The arrays in the bytes of a `.npz` file. Feature `npz`.
 ///
+/// ```
+/// use zmlx::io::{Npz, npz_from_bytes, npz_to_bytes};
+/// let bytes = npz_to_bytes(&Npz::unnamed([zmlx::Array::from(1.5f32)]))?;
+/// assert_eq!(npz_from_bytes(&bytes)?.get("arr_0")?.item::<f32>()?, 1.5);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
+///
 /// # Errors
 /// As [`load_npz`].
 #[track_caller]
@@ -105,6 +120,15 @@ pub fn npz_from_bytes(bytes: &[u8]) -> Result<Npz> {
 }
 
 /// Saves arrays as a `.npz` file of exactly this name, as `np.savez` does. **Evaluates** them. Feature `npz`.
+///
+/// ```
+/// use zmlx::io::{self, Npz};
+/// # let folder = tempfile::tempdir().map_err(zmlx::Error::other)?;
+/// # let path = folder.path().join("data.npz");
+/// io::save_npz(&path, &Npz::unnamed([zmlx::Array::from(1.5f32)]))?;
+/// assert_eq!(io::load_npz(&path)?.get("arr_0")?.item::<f32>()?, 1.5);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 ///
 /// # Errors
 /// [`Error::Argument`] for a name that is empty, too long or there twice; [`Error::Io`] when the file cannot be written. What was there
@@ -116,6 +140,15 @@ pub fn save_npz(path: impl AsRef<Path>, content: &Npz) -> Result<()> {
 
 /// Saves arrays as a compressed `.npz` file of exactly this name, as `np.savez_compressed` does. **Evaluates** them. Feature `npz`.
 ///
+/// ```
+/// use zmlx::io::{self, Npz};
+/// # let folder = tempfile::tempdir().map_err(zmlx::Error::other)?;
+/// # let path = folder.path().join("data.npz");
+/// io::save_npz_compressed(&path, &Npz::unnamed([zmlx::Array::from(1.5f32)]))?;
+/// assert_eq!(io::load_npz(&path)?.get("arr_0")?.item::<f32>()?, 1.5);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
+///
 /// # Errors
 /// As [`save_npz`].
 #[track_caller]
@@ -124,6 +157,13 @@ pub fn save_npz_compressed(path: impl AsRef<Path>, content: &Npz) -> Result<()> 
 }
 
 /// The bytes of a `.npz` file with these arrays. **Evaluates** them. Feature `npz`.
+///
+/// ```
+/// use zmlx::io::{Npz, npz_from_bytes, npz_to_bytes};
+/// let bytes = npz_to_bytes(&Npz::unnamed([zmlx::Array::from(1.5f32)]))?;
+/// assert_eq!(npz_from_bytes(&bytes)?.get("arr_0")?.item::<f32>()?, 1.5);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 ///
 /// # Errors
 /// As [`save_npz`].

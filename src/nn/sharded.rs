@@ -65,6 +65,15 @@ impl AllToSharded {
     /// `segments` tells of how many layers of one size the outputs are made, one after the other: each of them is divided. It is 1
     /// for a layer as it is, 3 for queries, keys and values by one product.
     ///
+    /// ```
+    /// use zmlx::{distributed, nn};
+    /// let group = distributed::init()?; // of this process alone, unless several were started
+    /// let whole = nn::Linear::new(8, 4, &mut nn::Init::seed(1))?;
+    /// let layer = nn::AllToSharded::from_linear(&whole, &group, 1)?;
+    /// assert_eq!(layer.part.weight.shape()[0], 4 / group.size());
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Argument`] for no segment, and for a layer with [`Lora`](super::Lora), which is added to the parts;
     /// [`Error::Shape`] unless the outputs divide into the segments and those among the processes.
@@ -104,6 +113,15 @@ impl ShardedToAll {
     }
 
     /// This process's part of a layer, as [`AllToSharded::from_linear`]; here the inputs have segments. **Evaluates** it.
+    ///
+    /// ```
+    /// use zmlx::{distributed, nn};
+    /// let group = distributed::init()?;
+    /// let whole = nn::Linear::new(8, 4, &mut nn::Init::seed(1))?;
+    /// let layer = nn::ShardedToAll::from_linear(&whole, &group, 1)?;
+    /// assert_eq!(layer.part.weight.shape()[1], 8 / group.size());
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As there, for the inputs; [`Error::Shape`] also where the parts of a quantized weight would be no whole groups.
@@ -151,6 +169,14 @@ parts!(AllToSharded ShardedToAll);
 /// `x` as it is; its gradient is the sum of what the processes have as gradient. It stands before layers of which each process computes
 /// a part, as in [`AllToSharded`].
 ///
+/// ```
+/// use zmlx::{Array, distributed, nn};
+/// let group = distributed::init()?;
+/// let y = nn::sum_gradient(&Array::from(2.0f32), &group)?;
+/// assert_eq!(y.item::<f32>()?, 2.0);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
+///
 /// # Errors
 /// What the group says, in the gradient.
 #[track_caller]
@@ -165,6 +191,15 @@ pub fn sum_gradient(x: &Array, group: &Group) -> Result<Array> {
 }
 
 /// The means of the processes' gradients, in few messages: a step of data-parallel training takes these. See [`Group::average`].
+///
+/// ```
+/// use zmlx::{Array, distributed, nn};
+/// let group = distributed::init()?;
+/// let grads: nn::Tree = [("weight".to_owned(), Array::from(2.0f32))].into_iter().collect();
+/// let means = nn::average_gradients(grads, &group)?;
+/// assert_eq!(means["weight"].item::<f32>()?, 2.0);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 ///
 /// # Errors
 /// As there.

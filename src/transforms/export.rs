@@ -90,18 +90,6 @@ pub fn export_function<A: AsRef<Array>>(
 /// # }
 /// ```
 ///
-/// ```
-/// use zmlx::{Array, export_function, import_function};
-/// # let folder = tempfile::tempdir().map_err(zmlx::Error::other)?;
-/// # let path = folder.path().join("double.mlxfn");
-/// let example = Array::from_iter([1.0f32, 2.0])?;
-/// export_function(&path, |x| Ok(vec![x[0].multiply(2)?]), [&example], false)?;
-/// let double = import_function(&path)?;
-/// let y = double.call([&Array::from_iter([3.0f32, 4.0])?])?;
-/// assert_eq!(y[0].to_vec::<f32>()?, [6.0, 8.0]);
-/// # Ok::<(), zmlx::Error>(())
-/// ```
-///
 /// # Errors
 /// [`Error::Io`] when there is no such folder, or the path leads to a folder or device.
 #[track_caller]
@@ -121,6 +109,18 @@ where
 }
 
 /// A file with traces of a function that is being written; made by [`exporter`]. Belongs to its thread.
+///
+/// ```
+/// use zmlx::{Array, Keywords, exporter, import_function};
+/// # let folder = tempfile::tempdir().map_err(zmlx::Error::other)?;
+/// # let path = folder.path().join("sum.mlxfn");
+/// let sum = |args: &[Array], _: &Keywords| Ok(vec![args[0].sum(..)?]);
+/// let mut file = exporter(&path, sum, false)?.metadata("sums")?;
+/// file.trace([&Array::from_iter([1.0f32, 2.0])?])?;
+/// file.finish()?;
+/// assert_eq!(import_function(&path)?.metadata()?, "sums");
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 #[must_use = "a file is there after `finish` only"]
 pub struct FunctionExporter<F> {
     f: F,

@@ -21,6 +21,18 @@ use super::signature::{self, FunctionSignature};
 /// A file is trusted like code: MLX runs the operations in it as they stand, so one made to do
 /// harm can. A function written as shapeless must get shapes that its operations can take.
 ///
+/// ```
+/// use zmlx::{Array, export_function, import_function};
+/// # let folder = tempfile::tempdir().map_err(zmlx::Error::other)?;
+/// # let path = folder.path().join("double.mlxfn");
+/// let example = Array::from_iter([1.0f32, 2.0])?;
+/// export_function(&path, |x| Ok(vec![x[0].multiply(2)?]), [&example], false)?;
+/// let double = import_function(&path)?;
+/// let y = double.call([&Array::from_iter([3.0f32, 4.0])?])?;
+/// assert_eq!(y[0].to_vec::<f32>()?, [6.0, 8.0]);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
+///
 /// # Errors
 /// [`Error::Io`] when there is no such file, it cannot be opened or ends too early; [`Error::Mlx`] when it
 /// is not what it should be.
@@ -53,6 +65,24 @@ fn is_shapeless(file: &File) -> std::io::Result<bool> {
 }
 
 /// A function read from a file; made by [`import_function`]. Belongs to its thread.
+///
+/// ```
+/// use zmlx::{Array, Keywords, exporter, import_function};
+/// # let folder = tempfile::tempdir().map_err(zmlx::Error::other)?;
+/// # let path = folder.path().join("twice.mlxfn");
+/// let x = Array::from_iter([1.0f32, 2.0])?;
+/// let twice = |args: &[Array], named: &Keywords| Ok(vec![named.get("x").unwrap_or(&args[0]).multiply(2)?]);
+/// let mut file = exporter(&path, twice, false)?.metadata("twice")?;
+/// file.trace([&x])?;
+/// file.finish()?;
+///
+/// let f = import_function(&path)?;
+/// assert_eq!((f.metadata()?, f.signatures()?.len()), ("twice".to_owned(), 1));
+/// assert_eq!(f.call([&x])?[0].to_vec::<f32>()?, [2.0, 4.0]);
+/// let none: [(&str, &Array); 0] = [];
+/// assert_eq!(f.call_with([&x], none)?[0].to_vec::<f32>()?, [2.0, 4.0]);
+/// # Ok::<(), zmlx::Error>(())
+/// ```
 pub struct ImportedFunction {
     made: cxx::UniquePtr<ffi::Imported>,
     shapeless: bool,

@@ -93,6 +93,16 @@ impl<'a> QuantizedMatmul<'a> {
     }
 
     /// In which numbers it may take the rows of x (default [`Activations::Float`]).
+    ///
+    /// ```
+    /// use zmlx::{Array, Dtype, kernels::quant::{Activations, QuantizedWeight, quantized_matmul}, ops::Quantization};
+    /// let ones = Array::ones((4, 64), Dtype::Float32)?.quantize(Quantization::affine(64, 4))?;
+    /// let w = QuantizedWeight::new(&ones)?;
+    /// let x = Array::ones((1, 64), Dtype::Float32)?;
+    /// let y = quantized_matmul(&x, &w).activations(Activations::Int8).call()?;
+    /// assert!((y.max(..)?.item::<f32>()? - 64.0).abs() < 1e-3);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
     pub fn activations(mut self, activations: Activations) -> Self {
         self.activations = activations;
         self
