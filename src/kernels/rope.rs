@@ -11,6 +11,7 @@ use super::arguments::{check_float, check_integers, check_shape};
 use super::catalog::{Axes, Entry, Kind, Other, few_roundings, floats, input, other};
 use crate::{Array, Dtype, Error, Result};
 
+#[cfg(feature = "llm")]
 pub(crate) use cache::Slots;
 pub(super) use cache::TABLE as CACHES;
 pub use cache::{CacheUpdate, paged_rope_and_cache_update, rope_and_cache_update};

@@ -135,7 +135,12 @@ impl Array {
     /// ```
     #[track_caller]
     pub fn log_softmax(&self, axes: impl IntoAxes) -> Result<Array> {
-        let x = self.floating()?;
+        let (x, axes) = (self.floating()?, axes.into_axes());
+        if x.size() == 0 {
+            return x.subtract(x.logsumexp(keepdims(axes))?);
+        }
+        // The result does not depend on a shift, and near zero sums keep their digits.
+        let x = x.subtract(x.max(keepdims(axes.clone()))?.stop_gradient()?)?;
         x.subtract(x.logsumexp(keepdims(axes))?)
     }
 

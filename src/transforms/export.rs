@@ -225,6 +225,18 @@ where
 
     /// Gives the file its name. What was there before is replaced as a whole.
     ///
+    /// ```
+    /// use zmlx::{Array, Keywords, exporter};
+    /// # let folder = tempfile::tempdir().map_err(zmlx::Error::other)?;
+    /// # let path = folder.path().join("sum.mlxfn");
+    /// let mut file = exporter(&path, |args: &[Array], _: &Keywords| Ok(vec![args[0].sum(..)?]), false)?;
+    /// file.trace([&Array::from_iter([1.0f32, 2.0])?])?;
+    /// assert!(!path.exists());
+    /// file.finish()?;
+    /// assert!(path.exists());
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`Error::Argument`] when nothing was traced or a trace has failed; [`Error::Io`] when the file cannot be written.
     #[track_caller]
