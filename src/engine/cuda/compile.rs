@@ -6,15 +6,13 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use sha2::{Digest, Sha256};
-
 use super::{
     CompileOptions, CudaKernel, diagnostic, lower,
     nvrtc::{self, Nvrtc, Outcome},
     shared,
 };
 use crate::engine::{
-    cache::{self, Cache, Headers, Origin, hex, shipped},
+    cache::{self, Cache, Headers, Origin, key, shipped},
     error::{CompileError, EngineError},
     msl::{Lowered, MathMode, Mode},
     record,
@@ -116,15 +114,6 @@ fn ahead_key(flags: &[String], lowered: &Lowered) -> Result<String, EngineError>
     let headers = Headers::hash()?;
     let flags = flags.join(" ");
     Ok(key(&[FORMAT, "ahead", &flags, &headers, &lowered.text]))
-}
-
-fn key(parts: &[&str]) -> String {
-    let mut hasher = Sha256::new();
-    for part in parts {
-        hasher.update((part.len() as u64).to_le_bytes());
-        hasher.update(part.as_bytes());
-    }
-    hex(&hasher.finalize())
 }
 
 /// The name of the function in the code of an entry.

@@ -8,11 +8,9 @@ use std::{
     process::Command,
 };
 
-use sha2::{Digest, Sha256};
-
 use super::{diagnostic, frames, machine::Machine, process};
 use crate::engine::{
-    cache::{self, Cache, Headers, Origin, hex, shipped},
+    cache::{self, Cache, Headers, Origin, key, shipped},
     error::{CompileError, EngineError},
     msl::{Lowered, MathMode},
 };
@@ -247,15 +245,6 @@ fn ahead_key(headers: &str, flags: &[String], machine: Machine, lowered: &Lowere
         headers,
         &lowered.text,
     ])
-}
-
-fn key(parts: &[&str]) -> String {
-    let mut hasher = Sha256::new();
-    for part in parts {
-        hasher.update((part.len() as u64).to_le_bytes());
-        hasher.update(part.as_bytes());
-    }
-    hex(&hasher.finalize())
 }
 
 /// Where a kernel's library is, or will be.
