@@ -3,9 +3,9 @@
 
 use zmlx::prelude::*;
 
-use crate::cases::{Case, DTYPES, LOGITS, LONG, WIDE};
+use crate::cases::{Case, LOGITS, LONG, WIDE};
 use crate::process;
-use crate::report::deep_in;
+use crate::report::swept;
 use crate::values::one;
 
 /// How rows are shared out is settled once in a process.
@@ -19,7 +19,7 @@ fn long_rows_as_on_a_gpu() {
 #[ignore = "run by long_rows_as_on_a_gpu"]
 fn in_the_way_of_gpus() {
     assert!(std::env::var_os("ZMLX_ROW_GROUPS").is_some());
-    deep_in(&DTYPES, &[], |report, entry, dtype| {
+    swept(&[], |report, entry, dtype| {
         // Of whole blocks and not; a group for each chunk, and one for all chunks of a row.
         let shapes: &[(&[i32], i32)] = match dtype {
             F32 => &[(&[1], LONG), (&[16], LOGITS)],

@@ -27,38 +27,45 @@ fn relative(got: f64, want: f64) -> f64 {
     ((got - want) / want).abs()
 }
 
+/// Sums with compensation are near the exact one, and ratios of what float32 and the catalog's own order are off by to that nearness.
+fn compensated(rng: &mut Rng, width: usize) -> Result<[f64; 2]> {
+    let values = cancelling(rng, width);
+    let want: f64 = values.iter().map(|&v| f64::from(v)).sum();
+    let x = Array::from_slice(&values, width)?;
+    let sum = numbers(&sum_lastdim(&x).kahan(true).call()?)?[0];
+    let mean = numbers(&mean_lastdim(&x).kahan(true).call()?)?[0];
+    // A rounding or two to float32, and what is left of the last of 48 bits.
+    let size: f64 = values.iter().map(|&v| f64::from(v).abs()).sum();
+    let near = 2f64.powi(-23) * want.abs() + 4.0 * 2f64.powi(-48) * size;
+    assert!((sum - want).abs() < near, "{width}: {sum}, {want}");
+    let mean_off = (mean * width as f64 - want).abs();
+    assert!(mean_off < near, "{width}: {mean}");
+    // Rows of 16 bits, which are exact in float32.
+    let short: Vec<f32> = values.iter().map(|v| (v / 1024.0).trunc()).collect();
+    let x16 = Array::from_slice(&short, (1, width))?.astype(BF16)?;
+    let exact: f64 = numbers(&x16)?.iter().sum();
+    let got = numbers(&sum_lastdim(&x16).kahan(true).call()?)?[0];
+    assert!(
+        (got - exact).abs() <= exact.abs() / 256.0,
+        "{width}: {got}, {exact}"
+    );
+    let plain = f64::from(values.iter().sum::<f32>());
+    let runs = numbers(&sum_lastdim(&x).call()?)?[0];
+    Ok([plain, runs].map(|sum| (sum - want).abs() / near))
+}
+
 fn compensation(mut rng: Rng) -> Result<()> {
     for width in [3usize, 100, 1000, 4096, 40_000, 1_000_003] {
-        let values = cancelling(&mut rng, width);
-        let want: f64 = values.iter().map(|&v| f64::from(v)).sum();
-        let x = Array::from_slice(&values, width)?;
-        let sum = numbers(&sum_lastdim(&x).kahan(true).call()?)?[0];
-        let mean = numbers(&mean_lastdim(&x).kahan(true).call()?)?[0];
-        // A rounding or two to float32, and what is left of the last of 48 bits.
-        let size: f64 = values.iter().map(|&v| f64::from(v).abs()).sum();
-        let near = 2f64.powi(-23) * want.abs() + 4.0 * 2f64.powi(-48) * size;
-        assert!((sum - want).abs() < near, "{width}: {sum}, {want}");
-        let mean_off = (mean * width as f64 - want).abs();
-        assert!(mean_off < near, "{width}: {mean}");
-        if width >= 4096 {
-            // So in order, so in the catalog's runs.
-            let plain = f64::from(values.iter().sum::<f32>());
-            assert!(
-                (plain - want).abs() > 100.0 * near,
-                "{width}: {plain}, {want}"
-            );
-            let runs = numbers(&sum_lastdim(&x).call()?)?[0];
-            assert!((runs - want).abs() > 20.0 * near, "{width}: {runs}, {want}");
+        let mut most = [0f64; 2];
+        // One sum without compensation may be near by chance; six in a row are not.
+        for _ in 0..6 {
+            let off = compensated(&mut rng, width)?;
+            most = [most[0].max(off[0]), most[1].max(off[1])];
         }
-        // Rows of 16 bits, which are exact in float32.
-        let short: Vec<f32> = values.iter().map(|v| (v / 1024.0).trunc()).collect();
-        let x = Array::from_slice(&short, (1, width))?.astype(BF16)?;
-        let exact: f64 = numbers(&x)?.iter().sum();
-        let got = numbers(&sum_lastdim(&x).kahan(true).call()?)?[0];
-        assert!(
-            (got - exact).abs() <= exact.abs() / 256.0,
-            "{width}: {got}, {exact}"
-        );
+        if width >= 4096 {
+            assert!(most[0] > 100.0, "{width}, in order: {most:?}");
+            assert!(most[1] > 20.0, "{width}, in the catalog's runs: {most:?}");
+        }
     }
     Ok(())
 }

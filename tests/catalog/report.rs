@@ -107,6 +107,16 @@ pub fn deep_in(
     of_those(dtypes, chosen, body);
 }
 
+/// [`deep_in`] the dtypes that are swept: float32, or all of them where `ZMLX_SWEEP` is set, as `.ci/run` does in a step of its own. What
+/// such checks ask of a dtype is asked of all functions in all dtypes in `values`.
+pub fn swept(
+    shallow: &'static [Dtype],
+    body: impl Fn(&mut Report, &'static Entry, Dtype) -> Result<()> + Send + Sync + 'static,
+) {
+    let all = std::env::var_os("ZMLX_SWEEP").is_some();
+    deep_in(if all { &DTYPES } else { &[F32] }, shallow, body);
+}
+
 fn of_those(
     dtypes: &[Dtype],
     chosen: impl Fn(&Entry, Dtype) -> bool,

@@ -4,16 +4,16 @@ use zmlx::kernels::Kind;
 use zmlx::prelude::*;
 use zmlx::{Result, ops};
 
-use crate::cases::{Case, DTYPES, normals};
+use crate::cases::{Case, normals};
 use crate::reference::{Function, of, pick};
-use crate::report::{Report, deep_in};
+use crate::report::{Report, swept};
 
 /// Elements along a mapped axis.
 const SIZE: u64 = 3;
 
 #[test]
 fn mapped_over_axes() {
-    deep_in(&DTYPES, &[], |report, entry, dtype| {
+    swept(&[], |report, entry, dtype| {
         for (leading, width) in [
             (&[2i32] as &[i32], 33),
             (&[2], 1),

@@ -5,7 +5,7 @@
 //! the first rename wins and the others use it. An entry whose checksum does not fit, or that others could have
 //! written, is moved away and built again. What was not used for longest goes when there is too much.
 
-mod bound;
+pub mod bound;
 mod folder;
 mod headers;
 pub mod shipped;

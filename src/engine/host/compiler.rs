@@ -1,14 +1,20 @@
 //! Runs the system's C++ compiler over lowered text, through the cache.
 
 use std::{
-    env,
     ffi::OsStr,
     fs, io,
     path::{Path, PathBuf},
     process::Command,
 };
 
-use super::{diagnostic, frames, machine::Machine, process};
+pub use super::toolchain::path;
+use super::{
+    diagnostic, frames,
+    machine::Machine,
+    prefix,
+    process::{self, Problem},
+    toolchain::{Compiler, flags},
+};
 use crate::engine::{
     cache::{self, Cache, Headers, Origin, key, shipped},
     error::{CompileError, EngineError},
@@ -18,132 +24,11 @@ use crate::engine::{
 /// Changes whenever entries of older versions of this engine must not be used.
 const FORMAT: &str = "zmlx-host-3";
 
-/// What the compiler is called when `CXX` does not say.
-const CANDIDATES: [&str; 3] = ["c++", "g++", "clang++"];
-
 /// The part of the cache that is this engine's.
-const ENGINE: &str = "host";
+pub const ENGINE: &str = "host";
 
 /// The library's name within its cache entry.
 const LIBRARY: &str = "kernel.so";
-
-/// Flags that every kernel is compiled with.
-const FLAGS: [&str; 15] = [
-    "-std=c++20",
-    "-O3",
-    "-fPIC",
-    "-shared",
-    // MSL's char is signed on every machine.
-    "-fsigned-char",
-    // Integers wrap, and kernels look at buffers as other types.
-    "-fwrapv",
-    // Metal has neither.
-    "-fno-exceptions",
-    "-fno-rtti",
-    "-fno-strict-aliasing",
-    "-ffp-contract=off",
-    "-fno-math-errno",
-    "-fno-trapping-math",
-    // Two kernels in one process must not share their statics.
-    "-fvisibility=hidden",
-    "-fdiagnostics-color=never",
-    "-w",
-];
-
-/// What a math mode adds. Not `-ffast-math`, which some compilers take as leave to change the
-/// floating-point unit's state for the whole process; nor reassociation, which breaks the runtime's
-/// range reductions and every compensated sum.
-const fn math_flags(math: MathMode) -> &'static [&'static str] {
-    match math {
-        MathMode::Safe => &[],
-        MathMode::Relaxed => &["-fno-signed-zeros", "-ffp-contract=fast"],
-        MathMode::Fast => &[
-            "-fno-signed-zeros",
-            "-freciprocal-math",
-            "-ffp-contract=fast",
-        ],
-    }
-}
-
-/// A compiler that was found.
-#[derive(Clone, Debug)]
-struct Compiler {
-    path: PathBuf,
-    /// Words after the command's name in `CXX`, as in `CXX="ccache g++"`.
-    args: Vec<String>,
-    /// Path, size and time of change: another version of a compiler is another file.
-    identity: String,
-}
-
-impl Compiler {
-    fn find(kernel: &str) -> Result<Self, EngineError> {
-        let asked = env::var("CXX").ok().filter(|c| !c.trim().is_empty());
-        let commands: Vec<&str> = match &asked {
-            Some(command) => vec![command.as_str()],
-            None => CANDIDATES.to_vec(),
-        };
-        let found = commands.iter().find_map(|command| {
-            let mut words = command.split_whitespace().map(str::to_owned);
-            let path = which(&words.next()?)?;
-            let identity = identity(&path);
-            Some(Self {
-                path,
-                args: words.collect(),
-                identity,
-            })
-        });
-        found.ok_or_else(|| {
-            let machines: Vec<&str> = Machine::here().map(Machine::name).collect();
-            EngineError::NoCompiler {
-                kernel: kernel.to_owned(),
-                tried: commands.join(", "),
-                ahead: shipped::missing(ENGINE, &machines.join(", ")),
-            }
-        })
-    }
-}
-
-/// The compiler that would be used now.
-pub fn path() -> Option<PathBuf> {
-    Compiler::find("").ok().map(|c| c.path)
-}
-
-/// The file that a command's name stands for.
-fn which(command: &str) -> Option<PathBuf> {
-    if command.contains('/') {
-        return Some(PathBuf::from(command)).filter(|p| p.is_file());
-    }
-    env::split_paths(&env::var_os("PATH")?)
-        .map(|dir| dir.join(command))
-        .find(|p| p.is_file())
-}
-
-fn identity(path: &Path) -> String {
-    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let stamp = fs::metadata(&real).map(|m| (m.len(), m.modified().ok()));
-    format!("{} {} {stamp:?}", path.display(), real.display())
-}
-
-/// Flags for the linker. A library of a page or two needs no segments that begin on pages of their
-/// own: it takes two of the mappings of which a process may have so many, and not five.
-const fn linker() -> &'static [&'static str] {
-    if cfg!(target_os = "linux") {
-        &["-Wl,-z,noseparate-code", "-Wl,-z,norelro"]
-    } else {
-        &[]
-    }
-}
-
-/// All flags for one math mode, `ZMLX_CXXFLAGS` last.
-fn flags(math: MathMode, machine: Machine) -> Vec<String> {
-    let extra = env::var("ZMLX_CXXFLAGS").unwrap_or_default();
-    let own = FLAGS.iter().chain(linker()).copied();
-    own.chain([machine.flag()])
-        .chain(math_flags(math).iter().copied())
-        .chain(extra.split_whitespace())
-        .map(str::to_owned)
-        .collect()
-}
 
 /// The compiler and the arguments that kernels are compiled with, to compile other text alike.
 pub fn command(math: MathMode) -> Result<(PathBuf, Vec<String>), EngineError> {
@@ -313,8 +198,8 @@ impl Entry {
         let text = temporary.path.join("kernel.cpp");
         fs::write(&text, &lowered.text).map_err(|e| cache::error("write", &text, e))?;
         let library = temporary.path.join(LIBRARY);
-        let files = [text.as_os_str(), "-o".as_ref(), library.as_os_str()];
-        if let Err(e) = run(kernel, compiler, &self.flags, &self.headers, lowered, files) {
+        let outcome = self.compile(kernel, compiler, lowered, &text, &library);
+        if let Err(e) = outcome {
             // It may have missed what it was to read, or the place to write to.
             if text.is_file() && self.headers.are_there(&self.headers_cache) {
                 return Err(e);
@@ -326,55 +211,90 @@ impl Entry {
         let folder = self.cache.commit(temporary, &self.key)?;
         Ok((folder.join(LIBRARY), Origin::Compiler))
     }
+    /// Compiles the file `text` to a library, with a beginning that was compiled before where there is one.
+    fn compile(
+        &self,
+        kernel: &str,
+        compiler: &Compiler,
+        lowered: &Lowered,
+        text: &Path,
+        library: &Path,
+    ) -> Result<(), EngineError> {
+        let failed = |reason: String| EngineError::Compiler {
+            kernel: kernel.to_owned(),
+            compiler: compiler.path.display().to_string(),
+            reason,
+        };
+        let frames_flag = frames::flag(&compiler.path, &compiler.args);
+        let frames_flag = frames_flag.map_err(|e| failed(e.to_string()))?;
+        let run = |files: &[&OsStr]| {
+            let mut command = Command::new(&compiler.path);
+            command
+                .args(&compiler.args)
+                .args(&self.flags)
+                .args(frames_flag)
+                .arg("-I")
+                .arg(&self.headers.folder)
+                .args(files)
+                // Messages are parsed, so they have to come in English.
+                .env("LC_ALL", "C")
+                // A sanitizer or profiler preloaded into this process has no business in the compiler.
+                .env_remove("LD_PRELOAD")
+                .env_remove("DYLD_INSERT_LIBRARIES");
+            process::run(&mut command)
+        };
+        let files = [text.as_os_str(), "-o".as_ref(), library.as_os_str()];
+        // Only gcc has that flag, and only gcc looks for compiled headers by their names.
+        if frames_flag.is_some() {
+            let identity = [
+                FORMAT,
+                &compiler.identity,
+                &compiler.args.join(" "),
+                &self.flags.join(" "),
+                Machine::Native.identity(),
+                &self.headers.hash,
+            ];
+            let prefix = prefix::of(&self.headers_cache, &identity, &lowered.text, |from, to| {
+                let files = [
+                    "-x".as_ref(),
+                    "c++-header".as_ref(),
+                    from.as_os_str(),
+                    "-o".as_ref(),
+                    to.as_os_str(),
+                ];
+                run(&files).is_ok_and(|ended| ended.status.success())
+            });
+            if let Some(prefix) = prefix {
+                let mut files = files.to_vec();
+                files.extend(["-include".as_ref(), prefix.as_os_str()]);
+                // Where this goes wrong, the reason is looked for in the whole text.
+                match run(&files) {
+                    Ok(ended) if ended.status.success() => return Ok(()),
+                    Err(late @ Problem::Late(_)) => return Err(failed(late.to_string())),
+                    _ => {}
+                }
+            }
+        }
+        let ended = run(&files).map_err(|e| failed(e.to_string()))?;
+        if ended.status.success() {
+            return Ok(());
+        }
+        let stopped = process::was_stopped(&ended);
+        let words = ended.words;
+        let diagnostic = diagnostic::first(&words, lowered).filter(|_| !stopped);
+        let Some(diagnostic) = diagnostic else {
+            return Err(failed(format!("{}: {}", ended.status, words.trim())));
+        };
+        Err(EngineError::Compile(Box::new(CompileError {
+            kernel: kernel.to_owned(),
+            message: diagnostic.message,
+            location: diagnostic.location,
+            output: words,
+        })))
+    }
 }
 
 /// Whether something was not found that had been made.
 fn is_gone(error: &EngineError) -> bool {
     matches!(error, EngineError::Cache { source, .. } if source.kind() == io::ErrorKind::NotFound)
-}
-
-fn run(
-    kernel: &str,
-    compiler: &Compiler,
-    flags: &[String],
-    headers: &Headers,
-    lowered: &Lowered,
-    files: [&OsStr; 3],
-) -> Result<(), EngineError> {
-    let failed = |reason: String| EngineError::Compiler {
-        kernel: kernel.to_owned(),
-        compiler: compiler.path.display().to_string(),
-        reason,
-    };
-    let frames_flag = frames::flag(&compiler.path, &compiler.args);
-    let frames_flag = frames_flag.map_err(|e| failed(e.to_string()))?;
-    let mut command = Command::new(&compiler.path);
-    command
-        .args(&compiler.args)
-        .args(flags)
-        .args(frames_flag)
-        .arg("-I")
-        .arg(&headers.folder)
-        .args(files)
-        // Messages are parsed, so they have to come in English.
-        .env("LC_ALL", "C")
-        // A sanitizer or profiler preloaded into this process has no business in the compiler.
-        .env_remove("LD_PRELOAD")
-        .env_remove("DYLD_INSERT_LIBRARIES");
-    let ended = process::run(&mut command).map_err(|e| failed(e.to_string()))?;
-    if ended.status.success() {
-        return Ok(());
-    }
-    let stopped = process::was_stopped(&ended);
-    let words = ended.words;
-    let diagnostic = diagnostic::first(&words, lowered).filter(|_| !stopped);
-    let Some(diagnostic) = diagnostic else {
-        return Err(failed(format!("{}: {}", ended.status, words.trim())));
-    };
-    Err(EngineError::Compile(Box::new(CompileError {
-        kernel: kernel.to_owned(),
-        message: diagnostic.message,
-        location: diagnostic.location,
-        output: words,
-    })))
 }

@@ -33,6 +33,11 @@ impl Target for Host {
         )
     }
 
+    /// MLX's names tell which inputs are small, and the code of those is no other here.
+    fn kernel_name(&self) -> Option<&'static str> {
+        Some("zmlx_kernel")
+    }
+
     fn threadgroup_variable(&self, _: bool) -> &'static str {
         "ZMLX_THREADGROUP"
     }

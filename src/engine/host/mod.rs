@@ -21,6 +21,7 @@ mod memory;
 mod node;
 mod patrol;
 mod pool;
+mod prefix;
 mod process;
 mod stacks;
 #[cfg(test)]
@@ -28,6 +29,7 @@ mod stress;
 #[cfg(test)]
 mod tests;
 mod threadgroup;
+mod toolchain;
 mod watch;
 
 use std::sync::{

@@ -106,6 +106,11 @@ pub trait Target {
     fn kernel_function(&self) -> &'static str {
         "static inline __attribute__((always_inline)) "
     }
+    /// What the kernel function is called in the lowered text, where that is not its own name. Texts that differ in nothing else
+    /// are then one.
+    fn kernel_name(&self) -> Option<&'static str> {
+        None
+    }
     /// The qualifier of a buffer parameter.
     fn buffer_qualifier(&self) -> &'static str;
     /// A function to call on each alternative of a conditional expression, if the target needs one.
@@ -164,7 +169,7 @@ pub fn lower(text: &str, single: bool, target: &dyn Target) -> Result<Lowered, L
     let written_out = expand::definitions(text);
     let text: &str = &written_out;
     let source = Source::new(text);
-    let signature = signature::find(&source)?;
+    let mut signature = signature::find(&source)?;
     let words = reach::words(&source, signature.start);
     let mode = match (synchronizes(&words), single) {
         (false, _) => Mode::Plain,
@@ -203,6 +208,13 @@ pub fn lower(text: &str, single: bool, target: &dyn Target) -> Result<Lowered, L
         .map(|p| type_text(&source, p, plain.as_ref().unwrap_or(&edits)))
         .collect();
     declare_kernel(&source, &signature, &plan, target, &mut edits);
+    let kernel = signature.name.clone();
+    if let Some(name) = target.kernel_name()
+        && let Some(token) = only_mention(&source, &signature)
+    {
+        edits.replace(token, name);
+        name.clone_into(&mut signature.name);
+    }
     let facts = Facts {
         signature: &signature,
         mode,
@@ -240,13 +252,22 @@ pub fn lower(text: &str, single: bool, target: &dyn Target) -> Result<Lowered, L
     let names = signature.buffer_names();
     Ok(Lowered {
         text: out.text,
-        kernel: signature.name,
+        kernel,
         mode,
         single,
         buffers: names.len(),
         names,
         map,
     })
+}
+
+/// The token of the kernel function's name, if nothing else in the text has that name.
+fn only_mention(source: &Source<'_>, signature: &Signature) -> Option<usize> {
+    let macros = { source.macros.iter() }.flat_map(|m| m.body.iter().chain([&m.name]));
+    let mut named = { source.program.iter().chain(macros) }
+        .copied()
+        .filter(|&token| source.str(token) == signature.name);
+    named.next().filter(|_| named.next().is_none())
 }
 
 /// All passes over the program and the macro bodies.

@@ -22,6 +22,10 @@ impl Target for CheckedHost {
         )
     }
 
+    fn kernel_name(&self) -> Option<&'static str> {
+        self.0.kernel_name()
+    }
+
     fn threadgroup_variable(&self, aligned: bool) -> &'static str {
         self.0.threadgroup_variable(aligned)
     }
