@@ -329,3 +329,22 @@ fn transformed() {
         assert_eq!(f32s(&rows), f32s(&x.index((&ids, 1)).unwrap()));
     })
 }
+
+/// Beside uint64 a signed array made floats, which are no positions.
+#[test]
+fn uint64_beside_signed_positions() {
+    on_worker(|| {
+        let x = count(&[3, 4]);
+        let rows = arr(&[2u64, 0, 1]);
+        let columns = arr(&[-1i32, 1, -4]);
+        let got = x.index((&rows, &columns)).unwrap();
+        assert_eq!(got.to_vec::<i32>().unwrap(), [11, 1, 4]);
+        let small = arr(&[0u8, 2, 3]);
+        let got = x.index((&rows, &small)).unwrap();
+        assert_eq!(got.to_vec::<i32>().unwrap(), [8, 2, 7]);
+        let set = x.at((&rows, &columns)).set(-1).unwrap();
+        let mut want: Vec<i32> = (0..12).collect();
+        [11, 1, 4].iter().for_each(|&i| want[i] = -1);
+        assert_eq!(set.to_vec::<i32>().unwrap(), want);
+    })
+}

@@ -1,6 +1,7 @@
 //! A matrix of weights in one of the forms that files hold.
 
 use crate::io::GgufTensor;
+use crate::kernels::matrix::{Way, linear};
 use crate::kernels::quant::{
     Activations, QuantFormat, QuantizedMatmul, QuantizedWeight, quantized_matmul,
 };
@@ -19,6 +20,8 @@ pub enum Matrix {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Then<'a> {
     pub(super) activations: Activations,
+    /// Who multiplies with matrices that are not packed.
+    pub(super) way: Way,
     pub(super) bias: Option<&'a Array>,
     pub(super) residual: Option<&'a Array>,
 }
@@ -135,11 +138,14 @@ impl Matrix {
             Matrix::Dense(w) => w,
             Matrix::Packed(w) => return with(quantized_matmul(x, w), then).call(),
         };
-        let mut y = x.matmul(&dense.astype(x.dtype())?.transpose([1, 0])?)?;
-        for more in [then.bias, then.residual].into_iter().flatten() {
-            y = y.add(more)?.astype(x.dtype())?;
+        let mut call = linear(x, dense).way(then.way);
+        if let Some(bias) = then.bias {
+            call = call.bias(bias);
         }
-        Ok(y)
+        if let Some(residual) = then.residual {
+            call = call.residual(residual);
+        }
+        call.call()
     }
 
     /// `silu(x gate^T) (x up^T)` in one kernel; none where the matrices are not packed.

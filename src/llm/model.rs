@@ -280,6 +280,10 @@ impl Model {
     fn then<'a>(&self, residual: Option<&'a Array>) -> Then<'a> {
         Then {
             activations: self.activations,
+            way: match self.plain {
+                true => Way::Mlx,
+                false => Way::Measured,
+            },
             bias: None,
             residual,
         }

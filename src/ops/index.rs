@@ -144,13 +144,11 @@ impl Array {
         let (axes, sizes) = (axes.into_ints(), slice_sizes.into_ints());
         self.sizes_within("slice_sizes", &sizes)?;
         self.axes_for(indices.as_ref().len(), &axes)?;
-        done(ffi::gather(
-            self.raw(),
-            &refs(indices.as_ref()),
-            &axes,
-            &sizes,
-            current(),
-        ))
+        let joint = joint(indices.as_ref())?;
+        let indices = joint
+            .as_deref()
+            .map_or_else(|| refs(indices.as_ref()), refs);
+        done(ffi::gather(self.raw(), &indices, &axes, &sizes, current()))
     }
 
     /// Strides that MLX's arithmetic takes: not 0, and no longer than needed.
@@ -197,4 +195,21 @@ impl Array {
             "`axes`: expected {indices}, one for each index array, from 0 to below {ndim}, got {axes:?}"
         )))
     }
+}
+
+/// Index arrays as int64 where uint64 stands beside a signed type, as MLX would make floats of the two; none where nothing has to change.
+/// Numbers that int64 does not hold stay out of range.
+#[track_caller]
+pub(super) fn joint<A: AsRef<Array>>(indices: &[A]) -> Result<Option<Vec<Array>>> {
+    use Dtype::{Int8, Int16, Int32, Int64, Uint64};
+    let has = |of: fn(Dtype) -> bool| indices.iter().any(|a| of(a.as_ref().dtype()));
+    if !has(|d| d == Uint64) || !has(|d| matches!(d, Int8 | Int16 | Int32 | Int64)) {
+        return Ok(None);
+    }
+    let all = indices.iter().map(|a| match a.as_ref() {
+        a if a.dtype() == Uint64 => a.minimum(i64::MAX as u64)?.astype(Int64),
+        a if a.dtype().is_integral() => a.astype(Int64),
+        other => Ok(other.clone()),
+    });
+    all.collect::<Result<Vec<_>>>().map(Some)
 }

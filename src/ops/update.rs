@@ -1,7 +1,7 @@
 //! Copies of an array with other values at some positions. How index arrays out of range
 //! are treated: see [`crate::ops`].
 
-use super::{IntoInts, done};
+use super::{IntoInts, done, index::joint};
 use crate::array::fit::check_update;
 use crate::array::refs;
 use crate::bridge::ops::index::ffi;
@@ -106,9 +106,11 @@ macro_rules! scatters {
                 let axes = axes.into_ints();
                 check_update("updates", updates, self.dtype())?;
                 self.axes_for(indices.as_ref().len(), &axes)?;
+                let joint = joint(indices.as_ref())?;
+                let indices = joint.as_deref().map_or_else(|| refs(indices.as_ref()), refs);
                 done(ffi::$name(
                     self.raw(),
-                    &refs(indices.as_ref()),
+                    &indices,
                     updates.raw(),
                     &axes,
                     current(),

@@ -261,10 +261,12 @@ pub fn lower(text: &str, single: bool, target: &dyn Target) -> Result<Lowered, L
     })
 }
 
-/// The token of the kernel function's name, if nothing else in the text has that name.
+/// The token of the kernel function's name, if nothing that stays in the text has that name, too.
 fn only_mention(source: &Source<'_>, signature: &Signature) -> Option<usize> {
     let macros = { source.macros.iter() }.flat_map(|m| m.body.iter().chain([&m.name]));
-    let mut named = { source.program.iter().chain(macros) }
+    let (from, to) = signature.instantiation.unwrap_or_default();
+    let program = source.program[..from].iter().chain(&source.program[to..]);
+    let mut named = { program.chain(macros) }
         .copied()
         .filter(|&token| source.str(token) == signature.name);
     named.next().filter(|_| named.next().is_none())

@@ -85,6 +85,27 @@ fn over(grid: [u32; 3], threadgroup: [u32; 3]) -> LaunchArgs<'static> {
 
 const FLOATS: [&str; 2] = ["float", "float"];
 
+/// MLX's names of functions tell which inputs are small, which makes no difference here.
+#[test]
+fn texts_do_not_depend_on_the_name() {
+    let text = |name: &str, header: &str| {
+        let text = format!(
+            "{header}template <typename T>\n[[kernel]] void {name}(\n  const device T* inp [[buffer(0)]],\n  \
+             device T* out [[buffer(1)]]) {{\nout[0] = inp[0];\n}}\n\n\
+             template [[host_name(\"{name}\")]] [[kernel]] decltype({name}<float>) {name}<float>;\n"
+        );
+        let lowered = lower(&text, &named("test")).unwrap();
+        assert_eq!(lowered.kernel, name);
+        lowered.text
+    };
+    let one = text("custom_kernel_test_float_floatc", "");
+    assert_eq!(one, text("custom_kernel_test_float_floats", ""));
+    assert!(!one.contains("custom_kernel_test"), "{one}");
+    // A name that something else has, too, stays.
+    let other = text("k", "#define k custom\n");
+    assert!(other.contains("k<float>("), "{other}");
+}
+
 #[rstest]
 #[case([1000, 1, 1], [256, 1, 1])]
 #[case([7, 5, 3], [4, 4, 4])]

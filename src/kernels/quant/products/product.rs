@@ -6,6 +6,7 @@ use super::call::Activations;
 use super::launch;
 use super::unpack::unpack;
 use super::weight::QuantFormat;
+use crate::kernels::matrix::matmul;
 use crate::ops::{Pick, where_};
 use crate::transforms::rules::{Rules, apply, each, only, repeated};
 use crate::{Array, Dtype, Result};
@@ -170,7 +171,12 @@ impl Product {
         let dtype = if gpu { x.dtype() } else { Dtype::Float32 };
         let w = unpack(self.formats[0], inputs.parts[0], &self.shape, dtype)?;
         let Some(experts) = inputs.experts else {
-            return g.astype(dtype)?.matmul(&w)?.astype(x.dtype());
+            let (_, n, _) = self.sizes();
+            let leading = &x.shape()[..x.ndim().saturating_sub(1)];
+            let rows = leading.iter().product::<i32>();
+            let rows = g.astype(dtype)?.reshape((rows, n))?;
+            let back = matmul(&rows, &w)?.reshape(x.shape())?;
+            return back.astype(x.dtype());
         };
         let (_, n, k) = self.sizes();
         let (valid, places) = self.places(experts)?;
