@@ -7,6 +7,7 @@ use super::rope::Angles;
 use super::share::Share;
 use super::weights::Weights;
 use crate::distributed::Group;
+use crate::kernels::matrix::Way;
 use crate::kernels::quant::Activations;
 use crate::kernels::{norms, transformer};
 use crate::{Array, Dtype, Error, Result, fast};
