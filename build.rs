@@ -19,6 +19,8 @@ type Result<T> = std::result::Result<T, String>;
 
 fn main() {
     println!("cargo::rerun-if-env-changed=DOCS_RS");
+    // Kernels on a CPU are optimized as the crate is.
+    println!("cargo::rustc-env=ZMLX_OPT_LEVEL={}", cargo_env("OPT_LEVEL"));
     if std::env::var_os("DOCS_RS").is_some() {
         return; // Documentation needs declarations only: no MLX, no C++.
     }

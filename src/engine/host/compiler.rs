@@ -13,7 +13,7 @@ use super::{
     machine::Machine,
     prefix,
     process::{self, Problem},
-    toolchain::{Compiler, flags},
+    toolchain::{Compiler, Optimize, flags},
 };
 use crate::engine::{
     cache::{self, Cache, Headers, Origin, key, shipped},
@@ -34,7 +34,7 @@ const LIBRARY: &str = "kernel.so";
 pub fn command(math: MathMode) -> Result<(PathBuf, Vec<String>), EngineError> {
     let compiler = Compiler::find("")?;
     let mut args = compiler.args;
-    args.extend(flags(math, Machine::Native));
+    args.extend(flags(math, Machine::Native, Optimize::AsBuilt));
     Ok((compiler.path, args))
 }
 
@@ -98,7 +98,12 @@ fn shipped_library(lowered: &Lowered, math: MathMode) -> Result<Option<PathBuf>,
         return Ok(None);
     }
     for machine in Machine::here() {
-        let key = ahead_key(&Headers::hash()?, &flags(math, machine), machine, lowered);
+        let key = ahead_key(
+            &Headers::hash()?,
+            &flags(math, machine, Optimize::Fully),
+            machine,
+            lowered,
+        );
         if let Some(folder) = shipped::find(ENGINE, &key) {
             return Ok(Some(folder.join(LIBRARY)));
         }
@@ -146,7 +151,7 @@ impl Entry {
     fn of(compiler: &Compiler, lowered: &Lowered, math: MathMode) -> Result<Self, EngineError> {
         let cache = Cache::open(ENGINE)?;
         let headers = Headers::prepare(&cache)?;
-        let flags = flags(math, Machine::Native);
+        let flags = flags(math, Machine::Native, Optimize::AsBuilt);
         let key = key(&[
             FORMAT,
             &compiler.identity,
@@ -173,7 +178,7 @@ impl Entry {
     ) -> Result<Self, EngineError> {
         let headers_cache = Cache::open(ENGINE)?;
         let headers = Headers::prepare(&headers_cache)?;
-        let flags = flags(math, machine);
+        let flags = flags(math, machine, Optimize::Fully);
         Ok(Self {
             key: ahead_key(&headers.hash, &flags, machine, lowered),
             cache,

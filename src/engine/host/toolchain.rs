@@ -12,9 +12,8 @@ use crate::engine::{cache::shipped, error::EngineError, msl::MathMode};
 const CANDIDATES: [&str; 3] = ["c++", "g++", "clang++"];
 
 /// Flags that every kernel is compiled with.
-const FLAGS: [&str; 15] = [
+const FLAGS: [&str; 14] = [
     "-std=c++20",
-    "-O3",
     "-fPIC",
     "-shared",
     // MSL's char is signed on every machine.
@@ -118,11 +117,29 @@ const fn linker() -> &'static [&'static str] {
     }
 }
 
+/// How much the compiler optimizes.
+#[derive(Clone, Copy, Debug)]
+pub enum Optimize {
+    /// As this crate is compiled: where it is not optimized, kernels are ready in half of the time, and up to a third slower.
+    AsBuilt,
+    /// For kernels that are shipped, whoever makes them.
+    Fully,
+}
+
+impl Optimize {
+    fn flag(self) -> &'static str {
+        match (self, option_env!("ZMLX_OPT_LEVEL")) {
+            (Optimize::AsBuilt, Some("0")) => "-O2",
+            _ => "-O3",
+        }
+    }
+}
+
 /// All flags for one math mode, `ZMLX_CXXFLAGS` last.
-pub fn flags(math: MathMode, machine: Machine) -> Vec<String> {
+pub fn flags(math: MathMode, machine: Machine, optimize: Optimize) -> Vec<String> {
     let extra = env::var("ZMLX_CXXFLAGS").unwrap_or_default();
     let own = FLAGS.iter().chain(linker()).copied();
-    own.chain([machine.flag()])
+    own.chain([optimize.flag(), machine.flag()])
         .chain(math_flags(math).iter().copied())
         .chain(extra.split_whitespace())
         .map(str::to_owned)
