@@ -241,7 +241,7 @@ ZMLX_FN void kk_beside_add(kk_beside<M>& b, C codes, F four, P words, Q scales) 
           const zmlx::bytes32 x = zmlx::bytes_at<zmlx::bytes32>(words + at * M + l * 8);
 #ifdef ZMLX_VNNI
           const zmlx::ints8 more = zmlx::byte_products<SIGN>(one, x);
-          sums[l] = i == 0 ? more : sums[l] + more;
+          sums[l] = i + j == 0 ? more : sums[l] + more;
 #else
           zmlx::words16 more;
           if constexpr (SIGN) more = __builtin_ia32_pmaddubsw256(__builtin_ia32_pabsb256(one), __builtin_ia32_psignb256(x, one));
