@@ -7,6 +7,7 @@ mod bound;
 #[path = "../common/mod.rs"]
 mod common;
 mod compilers;
+mod prefix;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};

@@ -232,11 +232,14 @@ impl Entry {
         };
         let frames_flag = frames::flag(&compiler.path, &compiler.args);
         let frames_flag = frames_flag.map_err(|e| failed(e.to_string()))?;
-        let run = |files: &[&OsStr]| {
+        let run = |files: &[&OsStr], link: bool| {
+            // A header that is linked becomes an empty library.
+            let flags = { self.flags.iter() }
+                .filter(|flag| link || !(*flag == "-shared" || flag.starts_with("-Wl,")));
             let mut command = Command::new(&compiler.path);
             command
                 .args(&compiler.args)
-                .args(&self.flags)
+                .args(flags)
                 .args(frames_flag)
                 .arg("-I")
                 .arg(&self.headers.folder)
@@ -267,20 +270,20 @@ impl Entry {
                     "-o".as_ref(),
                     to.as_os_str(),
                 ];
-                run(&files).is_ok_and(|ended| ended.status.success())
+                run(&files, false).is_ok_and(|ended| ended.status.success())
             });
             if let Some(prefix) = prefix {
                 let mut files = files.to_vec();
                 files.extend(["-include".as_ref(), prefix.as_os_str()]);
                 // Where this goes wrong, the reason is looked for in the whole text.
-                match run(&files) {
+                match run(&files, true) {
                     Ok(ended) if ended.status.success() => return Ok(()),
                     Err(late @ Problem::Late(_)) => return Err(failed(late.to_string())),
                     _ => {}
                 }
             }
         }
-        let ended = run(&files).map_err(|e| failed(e.to_string()))?;
+        let ended = run(&files, true).map_err(|e| failed(e.to_string()))?;
         if ended.status.success() {
             return Ok(());
         }

@@ -7,6 +7,7 @@
 use std::{
     collections::HashMap,
     fs,
+    io::Read as _,
     path::{Path, PathBuf},
     sync::{LazyLock, Mutex, PoisonError},
 };
@@ -103,11 +104,19 @@ fn make(
     let temporary = cache.temporary(key).ok()?;
     let text = temporary.path.join(TEXT);
     fs::write(&text, beginning).ok()?;
-    if !compile(&text, &temporary.path.join(COMPILED)) {
+    let compiled = temporary.path.join(COMPILED);
+    if !compile(&text, &compiled) || !is_compiled(&compiled) {
         return None;
     }
     let folder = cache.commit(temporary, key).ok()?;
     Some(folder.join(TEXT))
+}
+
+/// Whether the file is what gcc makes of a header. It passes over others without a word.
+fn is_compiled(path: &Path) -> bool {
+    let mut head = [0; 4];
+    let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut head));
+    read.is_ok() && &head == b"gpch"
 }
 
 #[cfg(test)]
