@@ -107,14 +107,16 @@ pub fn deep_in(
     of_those(dtypes, chosen, body);
 }
 
-/// [`deep_in`] the dtypes that are swept: float32, or all of them where `ZMLX_SWEEP` is set, as `.ci/run` does in a step of its own. What
-/// such checks ask of a dtype is asked of all functions in all dtypes in `values`.
+/// [`deep_in`] float32 alone and without the others; or, where `ZMLX_SWEEP` is set as in a step of `.ci/run`, in all dtypes, and the others in
+/// those of `shallow`. `values` asks all functions for values and gradients in all dtypes anyway.
 pub fn swept(
     shallow: &'static [Dtype],
     body: impl Fn(&mut Report, &'static Entry, Dtype) -> Result<()> + Send + Sync + 'static,
 ) {
-    let all = std::env::var_os("ZMLX_SWEEP").is_some();
-    deep_in(if all { &DTYPES } else { &[F32] }, shallow, body);
+    match std::env::var_os("ZMLX_SWEEP").is_some() {
+        true => deep_in(&DTYPES, shallow, body),
+        false => deep_in(&[F32], &[], body),
+    }
 }
 
 fn of_those(
