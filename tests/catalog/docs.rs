@@ -27,7 +27,8 @@ program beside its formula or from a Metal file in `kernels/`; [CATALOG.md](CATA
 \"Tested\" says how the tests of `tests/catalog` come to a function, each against MLX's operations in float64 or a closed form.
 *All*: values, derivatives of both orders and `vmap` over widths from 0 to 1,000,003, all layouts and dtypes, checked mode, threads, odd numbers.
 *Family*: the same texts as the first of the family, so values and derivatives over the widths in float32 and bfloat16, layouts, odd numbers,
-extremes. *Own*: values, dtypes, layouts and refusals in a common table, the rest in a file of its own.
+extremes. *Own*: values, dtypes, layouts and refusals in a common table, the rest in a file of its own. Derivatives, `vmap` and long rows are swept
+over all functions and dtypes where `ZMLX_SWEEP` is set, as in a step of `.ci/run`, and otherwise over one function of each family in float32.
 
 \"Speed\" is the share of a copy's speed in float32 / float16 / bfloat16 where it was measured; [BENCHMARKS.md](BENCHMARKS.md) has
 the machines, shapes and commands.
