@@ -7,6 +7,7 @@ mod common;
 mod decode;
 mod encode;
 mod errors;
+mod machines;
 mod made;
 mod products;
 mod rounded;

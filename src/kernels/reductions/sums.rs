@@ -340,7 +340,9 @@ pub(in crate::kernels) static TABLE: &[Entry] = &[
         bytes: |rows, width, size| SUM.bytes(rows, width, size),
         // The whole may be near 0, where only a term is left to compare with, four times the spread of normal numbers. Parts of the sum
         // are as large as the root of the width times the spread: one rounding of the largest.
-        roundings: |width| 16.0 + (width as f64).sqrt() / 4.0,
+        // Of a sum of terms that cancel, relative to the largest term: one for each term, of both signs. In 150 rows of 151,935 normal numbers the
+        // errors' root mean square was an eighth of this.
+        roundings: |width| 16.0 + 2.0 * (width as f64).sqrt(),
     },
     Entry {
         name: "reductions::mean_lastdim",
