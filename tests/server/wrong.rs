@@ -121,7 +121,8 @@ fn wrong_requests_are_told_so() {
         assert_eq!(error["param"].as_str(), parameter, "{body}: {error}");
     }
     assert!(server.metric("zmlx_wrong_total") > 15.0);
-    assert!(!server.text(&greedy("the cat", 5)).is_empty());
+    // It answers. The text of a random model may end at once.
+    server.text(&greedy("the cat", 5));
 }
 
 #[test]
