@@ -120,7 +120,7 @@ const fn linker() -> &'static [&'static str] {
 /// How much the compiler optimizes.
 #[derive(Clone, Copy, Debug)]
 pub enum Optimize {
-    /// As this crate is compiled: where it is not optimized, kernels are ready in half of the time, and up to a third slower.
+    /// As this crate is compiled: where it is not optimized, kernels are ready sooner and run slower.
     AsBuilt,
     /// For kernels that are shipped, whoever makes them.
     Fully,
