@@ -342,6 +342,8 @@ fn uint64_beside_signed_positions() {
         let small = arr(&[0u8, 2, 3]);
         let got = x.index((&rows, &small)).unwrap();
         assert_eq!(got.to_vec::<i32>().unwrap(), [8, 2, 7]);
+        let got = x.index((&rows, -1)).unwrap();
+        assert_eq!(got.to_vec::<i32>().unwrap(), [11, 3, 7]);
         let set = x.at((&rows, &columns)).set(-1).unwrap();
         let mut want: Vec<i32> = (0..12).collect();
         [11, 1, 4].iter().for_each(|&i| want[i] = -1);

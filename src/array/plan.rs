@@ -2,7 +2,7 @@
 
 use super::index::FULL;
 use super::{Array, IndexItem};
-use crate::{Dtype, Error, Result};
+use crate::{Error, Result};
 
 /// One axis of the result of the slices, in the order of the index.
 pub(super) enum Kept {
@@ -62,13 +62,7 @@ impl Array {
                         axis += 1;
                         continue;
                     }
-                    // Beside uint64 a signed number would make floats.
-                    let wide = |i: &IndexItem| matches!(i, IndexItem::Take(a) if a.dtype() == Dtype::Uint64);
-                    if items.iter().any(wide) {
-                        Array::scalar(at as u64)?
-                    } else {
-                        Array::scalar(at)?
-                    }
+                    Array::scalar(at)?
                 }
                 IndexItem::Take(ref array) => array.clone(),
                 IndexItem::Ellipsis => continue,
