@@ -96,21 +96,48 @@ inline void kk_write_rows(thread kk_found_rows<ROWS, W>& found, int rows, device
   }
 }
 
-// A row of the result from those of `parts` groups, each of n + 2 elements.
+// A row of the result from those of `parts` groups, each of n + 2 elements; of at most 64 groups where simdgroups do it.
 template <int TG, int VEC, typename P, typename T>
-inline void kk_merge_row(P found, int parts, int n, float sink, device T* out, uint index) {
+inline void kk_merge_row(P found, int parts, int n, float sink, device T* out, uint index, uint lane) {
+  const int step = n + 2;
+  if (TG >= 32) {
+    // Lanes share the parts, each simdgroup for itself.
+    float factors[2], sum = 0.0f, most = -INFINITY;
+    for (int i = 0; i < 2; ++i) {
+      const int s = int(lane) + 32 * i;
+      factors[i] = s < parts ? float(found[s * step + n]) : -INFINITY;
+      most = metal::max(most, factors[i]);
+    }
+    most = metal::simd_max(most);
+    const float shift = most == -INFINITY ? 0.0f : most;
+    for (int i = 0; i < 2; ++i) {
+      const int s = int(lane) + 32 * i;
+      factors[i] = metal::fast::exp2(factors[i] - shift);
+      sum += s < parts ? factors[i] * found[s * step + n + 1] : 0.0f;
+    }
+    const float weight = kk_weight_of_all(most, metal::simd_sum(sum), sink);
+    for (int first = 0; first < n; first += TG) {
+      const int e = first + int(index), at = metal::min(e, n - 1);
+      float value = 0.0f;
+      _Pragma("unroll 8") for (int s = 0; s < parts; ++s) {
+        const float mine = s < 32 ? factors[0] : factors[1];
+        value = metal::fma(metal::simd_shuffle(mine, ushort(s & 31)), float(found[s * step + at]), value);
+      }
+      if (e < n) out[e] = T(value * weight);
+    }
+    return;
+  }
   float most = -INFINITY, sum = 0.0f;
-  for (int s = 0; s < parts; ++s) most = metal::max(most, float(found[long(s) * (n + 2) + n]));
+  for (int s = 0; s < parts; ++s) most = metal::max(most, float(found[long(s) * step + n]));
   const float shift = most == -INFINITY ? 0.0f : most;
-  for (int s = 0; s < parts; ++s)
-    sum += metal::fast::exp2(found[long(s) * (n + 2) + n] - shift) * found[long(s) * (n + 2) + n + 1];
+  for (int s = 0; s < parts; ++s) sum += metal::fast::exp2(found[long(s) * step + n] - shift) * found[long(s) * step + n + 1];
   const float weight = kk_weight_of_all(most, sum, sink);
   for (int b = int(index); b < n / VEC; b += TG) {
     float values[VEC];
     for (int k = 0; k < VEC; ++k) values[k] = 0.0f;
     for (int s = 0; s < parts; ++s) {
-      const float factor = metal::fast::exp2(found[long(s) * (n + 2) + n] - shift);
-      for (int k = 0; k < VEC; ++k) values[k] += factor * found[long(s) * (n + 2) + b * VEC + k];
+      const float factor = metal::fast::exp2(found[long(s) * step + n] - shift);
+      for (int k = 0; k < VEC; ++k) values[k] += factor * found[long(s) * step + b * VEC + k];
     }
     for (int k = 0; k < VEC; ++k) out[b * VEC + k] = T(values[k] * weight);
   }

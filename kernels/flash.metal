@@ -18,7 +18,8 @@ struct kk_flash_scores {
   // The score of a product, without what is not seen.
   float score(float x) const {
     x *= scale;
-    return CAPPED ? cap * metal::tanh(x / cap) : x;
+    // The tangent by an exponential: off by 2^-23 of the cap.
+    return CAPPED ? cap - cap * metal::fast::divide(2.0f, 1.0f + metal::fast::exp2(2.88539008f * metal::fast::divide(x, cap))) : x;
   }
   // Its derivative by scale * product, from the score.
   float slope(float s) const { return CAPPED ? 1.0f - s / cap * (s / cap) : 1.0f; }
@@ -29,13 +30,15 @@ struct kk_flash_scores {
     if (SEGMENTS) is = is && of_queries[i * query_step] == of_keys[j * key_step];
     return is;
   }
-  float added(int r, int c) const {
-    if (MASK != 2) return 0.0f;
+  // The score with what is added. Nothing is not zero: -0 + 0 is another number, so an addition would stay.
+  float with_mask(float s, int r, int c) const {
+    if (MASK != 2) return s;
     const int i = metal::min(row + r, rows - 1), j = metal::min(col + c, cols - 1);
-    return float(mask[i * mask_row + j * mask_col]) * 1.44269504f;
+    return s + float(mask[i * mask_row + j * mask_col]) * 1.44269504f;
   }
+  float masked(float x, int r, int c) const { return with_mask(score(x), r, c); }
   float operator()(float x, int r, int c) const {
-    const float s = score(x) + added(r, c);
+    const float s = masked(x, r, c);
     return seen(r, c) ? s : -INFINITY;
   }
   // Whether all of R x C is seen.
@@ -47,7 +50,7 @@ struct kk_flash_scores {
 template <typename F>
 struct kk_flash_all {
   F f;
-  float operator()(float x, int r, int c) const { return f.score(x) + f.added(r, c); }
+  float operator()(float x, int r, int c) const { return f.masked(x, r, c); }
 };
 
 // The keys that some of `count` queries from `row` on may see.
@@ -198,7 +201,7 @@ struct kk_flash_slopes {
   thread const float* lse;
   thread const float* delta;
   void operator()(thread float& x, thread float& y, int r, int c, int i) const {
-    const float s = f.score(x), p = metal::fast::exp2(s + f.added(r, c) - lse[i]);
+    const float s = f.score(x), p = metal::fast::exp2(f.with_mask(s, r, c) - lse[i]);
     x = WHOLE || f.seen(r, c) ? p : 0.0f;
     y = x * (y - delta[i]) * f.slope(s);
   }

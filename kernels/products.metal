@@ -101,6 +101,22 @@ inline void kk_tile_stage(kk_tile_block<L, R, C, true, P> b, Q src, long row_ste
   kk_tile_stage<TG>(kk_tile_flip(b), src, col_step, row_step, at);
 }
 
+// The same from rows that lie anywhere: row r begins at place(r).
+template <int TG, typename S, int L, int R, int C, typename P, typename F>
+inline void kk_tile_stage_rows_as(kk_tile_block<L, R, C, false, P> b, F place, long col_step, kk_tile_thread at, S) {
+  const int step = kk_tile_room<L, R, C>::row;
+  _Pragma("unroll 1") for (int e = int(at.index); e < R * C; e += TG) {
+    const int r = e / C, c = e % C;
+    S x = S(0.0f);
+    if (r < b.rows && c < b.cols) x = S(float(place(r)[c * col_step]));
+    b.p[r * step + c] = x;
+  }
+}
+template <int TG, int L, int R, int C, typename P, typename F>
+inline void kk_tile_stage_rows(kk_tile_block<L, R, C, false, P> b, F place, long col_step, kk_tile_thread at) {
+  kk_tile_stage_rows_as<TG>(b, place, col_step, at, *b.p);
+}
+
 // Blocks staged since the last `kk_tile_commit` belong together; after `kk_tile_wait` all but the last N such groups are there for
 // the whole threadgroup, and what was read before may be overwritten. Only where copies go on beside the work is it more than a barrier.
 template <int L>

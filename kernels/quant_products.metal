@@ -28,8 +28,9 @@ template <int ALIGN, typename P>
 inline kk_side_b<16> kk_load_bytes(P p, bool sure) {
   kk_side_b<16> b;
   if (ALIGN >= 16 && sure) {
-    const metal::uint4 all = *reinterpret_cast<const device metal::uint4*>(p);
-    for (int i = 0; i < 4; ++i) b.v[i] = all[i];
+    // A block, as vectors may lie anywhere.
+    const kk_block<uint, 4> all = *reinterpret_cast<const device kk_block<uint, 4>*>(p);
+    for (int i = 0; i < 4; ++i) b.v[i] = all.v[i];
   } else if (ALIGN >= 4 && sure) {
     for (int i = 0; i < 4; ++i) b.v[i] = reinterpret_cast<const device uint*>(p)[i];
   } else if (ALIGN >= 2 && sure) {

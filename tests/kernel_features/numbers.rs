@@ -53,6 +53,24 @@ fn sums_in_half_and_bfloat_keep_no_hidden_precision() {
     assert_eq!(got, want);
 }
 
+/// A compiler for GPUs once stored the number in place of the lower byte of its bits.
+#[test]
+fn bytes_of_rounded_numbers() {
+    let body = "const uint i = thread_position_in_grid.x;\n\
+         const ushort bits = as_type<ushort>(TYPE(x[i] * 0.37f));\n\
+         out[2 * i] = uchar(bits & 255u);\nout[2 * i + 1] = uchar(bits >> 8);";
+    let of = |name| Probe::new(&body.replace("TYPE", name)).over(256, 32);
+    let numbers = || (0..256).map(|i| i as f32 * 0.37);
+    let want: Vec<u8> = numbers()
+        .flat_map(|v| f16::from_f32(v).to_le_bytes())
+        .collect();
+    assert_eq!(of("half").run::<u8>(512), want);
+    let want: Vec<u8> = numbers()
+        .flat_map(|v| bf16::from_f32(v).to_le_bytes())
+        .collect();
+    assert_eq!(of("bfloat").run::<u8>(512), want);
+}
+
 #[test]
 fn sixty_four_bits() {
     all_true(

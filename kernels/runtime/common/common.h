@@ -183,5 +183,6 @@ namespace precise { ZMLX_FROM_MAIN }
 // Reinterprets a value as another type of the same width.
 template <class To, class From> ZMLX_INLINE constexpr To as_type(From x) {
   static_assert(sizeof(To) == sizeof(From), "as_type needs types of one size");
+  if constexpr (requires { x.zb; }) x.zb = zmlx::only_bits(x.zb);
   return __builtin_bit_cast(To, x);
 }

@@ -44,4 +44,14 @@ ZMLX_FN constexpr uint16_t float_to_bfloat(float x) {
   r = (u & 0x7fffffffu) > 0x7f800000u ? (u | 0x400000u) : r;
   return uint16_t(r >> 16);
 }
+// The bits of a rounded number, for those who want the bits. ptxas 13.0 takes the register of 16 bits that a conversion writes for a
+// number wherever it is used: of its lower byte it would store the number as an integer. A register of 32 bits is bits alone.
+ZMLX_FN constexpr uint16_t only_bits(uint16_t b) {
+  if (!__builtin_is_constant_evaluated()) {
+    uint32_t wide = 0;
+    asm("cvt.u32.u16 %0, %1;" : "=r"(wide) : "h"(b));
+    return uint16_t(wide);
+  }
+  return b;
+}
 }  // namespace zmlx

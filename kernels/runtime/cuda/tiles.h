@@ -163,6 +163,16 @@ ZMLX_FN void kk_tile_mma_as(kk_tile<32, R, C>& t, kk_tile<32, R, K>& a, kk_tile_
   }
 }
 
+#if __CUDA_ARCH__ >= 800
+namespace zmlx {
+// 16 bytes on their way into threadgroup memory, of which those behind the first `bytes` arrive as zeros. `valid` is any address to read from.
+ZMLX_FN void copy_later(uint32_t to, const void* from, int bytes, const void* valid) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(::__cvta_generic_to_global(bytes > 0 ? from : valid)),
+               "r"(bytes) : "memory");
+}
+}  // namespace zmlx
+#endif
+
 // 16 bytes at a time where the rows allow it; what lies beyond the end arrives as zeros.
 template <int TG, int R, int C, typename P, typename Q>
 ZMLX_FN void kk_tile_stage(kk_tile_block<32, R, C, false, P> b, Q src, long row_step, long col_step, kk_tile_thread at) {
@@ -177,8 +187,7 @@ ZMLX_FN void kk_tile_stage(kk_tile_block<32, R, C, false, P> b, Q src, long row_
       const auto copy = [&](int r, int c, const T* p) {
         const int left = r < b.rows ? b.cols - c : 0;
         const int bytes = left >= wide ? 16 : left > 0 ? left * int(sizeof(S)) : 0;
-        asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to + (r * step + c) * int(sizeof(S))),
-                     "l"(::__cvta_generic_to_global(bytes > 0 ? p : from)), "r"(bytes) : "memory");
+        zmlx::copy_later(to + (r * step + c) * int(sizeof(S)), p, bytes, from);
       };
       if constexpr (TG % across == 0 && R % (TG / across) == 0) {
         // Each thread has one column.
@@ -197,6 +206,30 @@ ZMLX_FN void kk_tile_stage(kk_tile_block<32, R, C, false, P> b, Q src, long row_
   }
 #endif
   kk_tile_stage_as<TG>(b, src, row_step, col_step, at, S());
+}
+template <int TG, int R, int C, typename P, typename F>
+ZMLX_FN void kk_tile_stage_rows(kk_tile_block<32, R, C, false, P> b, F place, long col_step, kk_tile_thread at) {
+  typedef metal::remove_cvref_t<decltype(*b.p)> S;
+  constexpr int wide = 16 / sizeof(S), across = C / wide, step = kk_tile_room<32, R, C, false>::row;
+  static_assert(C % wide == 0, "rows are multiples of 16 bytes");
+#pragma unroll
+  for (int e = 0; e < R * across; e += TG) {
+    const int i = e + int(at.index), r = i / across, c = i % across * wide;
+    if (R * across % TG != 0 && i >= R * across) break;
+    const int left = r < b.rows ? b.cols - c : 0;
+    const auto row = place(left > 0 ? r : 0);
+    S* to = b.p + (r * step + c);
+#if __CUDA_ARCH__ >= 800
+    if constexpr (metal::is_same_v<S, metal::remove_cvref_t<decltype(*row)>>) {
+      if (col_step == 1 && uint64_t(row) % 16 == 0) {
+        const int bytes = left >= wide ? 16 : left > 0 ? left * int(sizeof(S)) : 0;
+        zmlx::copy_later(zmlx::shared_address(to), row + c, bytes, row);
+        continue;
+      }
+    }
+#endif
+    for (int k = 0; k < wide; ++k) to[k] = S(k < left ? float(row[(c + k) * col_step]) : 0.0f);
+  }
 }
 #if __CUDA_ARCH__ >= 800
 template <int L> requires(L == 32) ZMLX_FN void kk_tile_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }

@@ -47,4 +47,7 @@ ZMLX_FN constexpr uint16_t float_to_bfloat(float x) {
   r = (u & 0x7fffffffu) > 0x7f800000u ? (u | 0x400000u) : r;
   return uint16_t(r >> 16);
 }
+
+// The bits of a rounded number (see `cuda/convert.h`).
+ZMLX_FN constexpr uint16_t only_bits(uint16_t b) { return b; }
 }  // namespace zmlx

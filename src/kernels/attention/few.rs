@@ -2,6 +2,7 @@
 
 use super::cache::dequantized;
 use super::few_plan::{Plan, cache_of};
+use super::few_tiles::Tiles;
 use crate::kernels::arguments::{number, places};
 use crate::kernels::op::{Op, reverse_mode};
 use crate::metal::Made;
@@ -24,6 +25,15 @@ pub(super) struct Few {
     pub format: i32,
 }
 
+impl Few {
+    /// The options as a value, not a text: another one compiles nothing. Sinks belong to the kernel that sees all tokens.
+    pub fn rule(&self, whole: bool) -> i64 {
+        let window = self.window.min((1 << 31) - 1);
+        let sunk = i64::from(self.sinks && whole);
+        window | i64::from(self.causal) << 32 | i64::from(self.lens) << 33 | sunk << 34
+    }
+}
+
 pub(super) static FEW: Op<Few> = Op {
     name: "attention over a cache",
     rows: 0,
@@ -44,16 +54,19 @@ fn forward(few: &Few, p: &[&Array]) -> Result<Vec<Array>> {
     let &[batch, heads, queries, _] = q.shape() else {
         unreachable!("checked before")
     };
+    let rows = i64::from(batch) * i64::from(heads) * i64::from(queries);
+    if let Some(tiles) = Tiles::of(few, p) {
+        let found = tiles.launch(few, p)?;
+        return match tiles.parts {
+            1 => Ok(vec![found]),
+            _ => merge(few, true, &found, p[7], q, rows),
+        };
+    }
     let plan = Plan::of(few, p);
     let whole = plan.parts == 1;
-    let rows = i64::from(batch) * i64::from(heads) * i64::from(queries);
     let kernel = made(&KERNEL, "decode_attention", &NAMES, SOURCE)?;
     let numbers = [number(few.scale)?, number(few.cap)?];
-    // Values, not texts: another option compiles nothing.
-    let window = few.window.min((1 << 31) - 1);
-    let sunk = i64::from(few.sinks && whole);
-    let rule = window | i64::from(few.causal) << 32 | i64::from(few.lens) << 33 | sunk << 34;
-    let rule = number(rule)?;
+    let rule = number(few.rule(whole))?;
     let read = [p, &[&*numbers[0], &*numbers[1], &*rule]].concat();
     let parts = [batch * heads * queries, plan.parts as i32, width + 2];
     let mut launch = kernel.launch(&read);
@@ -91,13 +104,13 @@ fn forward(few: &Few, p: &[&Array]) -> Result<Vec<Array>> {
     if whole {
         return Ok(vec![found]);
     }
-    merge(few, &plan, &found, p[7], q, rows)
+    merge(few, plan.gpu, &found, p[7], q, rows)
 }
 
 /// The result from what the parts of the cache gave.
 fn merge(
     few: &Few,
-    plan: &Plan,
+    gpu: bool,
     found: &Array,
     sinks: &Array,
     q: &Array,
@@ -113,12 +126,12 @@ fn merge(
     let rule = number(i64::from(few.sinks))?;
     let read = [found, sinks, q, &*rule];
     let mut launch = kernel.launch(&read);
-    let threads = if plan.gpu {
+    let threads = if gpu {
         ((width + 31) / 32 * 32).min(256)
     } else {
         1
     };
-    let vec = if !plan.gpu && width % 16 == 0 { 16 } else { 1 };
+    let vec = if !gpu && width % 16 == 0 { 16 } else { 1 };
     launch.set_output(q.shape(), q.dtype());
     launch.set_template("T", q.dtype().into());
     launch.set_template("TG", threads.into());
@@ -130,7 +143,7 @@ fn merge(
 
 static KERNEL: Made<MetalKernel> = Made::new();
 static MERGE: Made<MetalKernel> = Made::new();
-const NAMES: [&str; 11] = [
+pub(super) const NAMES: [&str; 11] = [
     "q",
     "keys",
     "values",
@@ -145,7 +158,7 @@ const NAMES: [&str; 11] = [
 ];
 
 /// A kernel that reads arrays where they lie, views included.
-fn made(
+pub(super) fn made(
     made: &'static Made<MetalKernel>,
     name: &str,
     inputs: &[&str],
@@ -165,7 +178,7 @@ const int n = like_shape[3];
 const size_t row = threadgroup_position_in_grid.x;
 const float sink = rule != 0 ? float(sinks[row / like_shape[2] % like_shape[1] * sinks_strides[0]]) : -INFINITY;
 kk_merge_row<TG, VEC>(found + row * (found_shape[1] * (n + 2)), found_shape[1], n, sink, out + row * n,
-                             thread_position_in_threadgroup.x);
+                             thread_position_in_threadgroup.x, thread_index_in_simdgroup);
 ";
 
 const SOURCE: &str = "\

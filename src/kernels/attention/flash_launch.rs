@@ -30,8 +30,12 @@ enum Pass {
 const SMALL: i32 = 32 * 1024;
 const LARGE: i32 = 112 * 1024;
 
+/// Threadgroups that keep a large GPU busy.
+const BUSY: u64 = 264;
+
 impl Tiles {
-    fn of(pass: Pass, dtype: Dtype, width: i32) -> Tiles {
+    fn of(pass: Pass, flash: &Flash, q: &Array) -> Tiles {
+        let (dtype, width) = (q.dtype(), q.shape()[3]);
         let steps = [32, 64, 96, 128, 192, 256];
         let step = steps.into_iter().find(|&n| n >= width).unwrap_or(256);
         if !as_on_gpu(crate::stream::current().gpu) {
@@ -49,6 +53,7 @@ impl Tiles {
             LARGE
         };
         let choices = [
+            (128, 128, 64, 2),
             (128, 64, 64, 2),
             (128, 64, 64, 1),
             (128, 64, 32, 2),
@@ -64,9 +69,14 @@ impl Tiles {
             width: step,
         });
         let fits = |t: &&Tiles| {
-            t.bytes(pass, dtype) <= limit && (pass != Pass::Dkv || t.keys >= t.threads / 2)
+            // More queries of a simdgroup read keys and values less often. Their sums fill the registers, so nothing else may need many.
+            let many = t.queries == 128;
+            let may = pass == Pass::Forward && flash.cap == 0.0 && groups(q, 128) >= BUSY;
+            t.bytes(pass, dtype) <= limit
+                && (pass != Pass::Dkv || t.keys >= t.threads / 2)
+                && (!many || may)
         };
-        *all.iter().find(fits).unwrap_or(&all[5])
+        all.iter().find(fits).copied().unwrap_or(all[all.len() - 1])
     }
 
     /// Threadgroup memory on a GPU.
@@ -86,7 +96,7 @@ impl Tiles {
 pub(super) fn forward(flash: &Flash, p: &[Array]) -> Result<Vec<Array>> {
     static MADE: Made<MetalKernel> = Made::new();
     let kernel = made(&MADE, "flash_attention", &[], &["out", "lse"], FORWARD)?;
-    let tiles = Tiles::of(Pass::Forward, p[0].dtype(), p[0].shape()[3]);
+    let tiles = Tiles::of(Pass::Forward, flash, &p[0]);
     let rows = p[0].shape()[..3].to_vec();
     let outputs = [(p[0].shape(), p[0].dtype()), (&rows[..], Dtype::Float32)];
     let groups = groups(&p[0], tiles.queries);
@@ -104,7 +114,7 @@ pub(super) fn dq(
 ) -> Result<Array> {
     static MADE: Made<MetalKernel> = Made::new();
     let kernel = made(&MADE, "flash_attention_dq", &MORE, &["out"], DQ)?;
-    let tiles = Tiles::of(Pass::Dq, p[0].dtype(), p[0].shape()[3]);
+    let tiles = Tiles::of(Pass::Dq, flash, &p[0]);
     let outputs = [(p[0].shape(), p[0].dtype())];
     let groups = groups(&p[0], tiles.queries);
     let [dq] = launch(kernel, flash, p, &[g, lse, delta], outputs, tiles, groups)?;
@@ -121,7 +131,7 @@ pub(super) fn dkv(
 ) -> Result<[Array; 2]> {
     static MADE: Made<MetalKernel> = Made::new();
     let kernel = made(&MADE, "flash_attention_dkv", &MORE, &["dk", "dv"], DKV)?;
-    let tiles = Tiles::of(Pass::Dkv, p[0].dtype(), p[0].shape()[3]);
+    let tiles = Tiles::of(Pass::Dkv, flash, &p[0]);
     let outputs = [(p[1].shape(), p[0].dtype()), (p[1].shape(), p[0].dtype())];
     let groups = groups(&p[1], tiles.keys);
     launch(kernel, flash, p, &[g, lse, delta], outputs, tiles, groups)

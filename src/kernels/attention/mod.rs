@@ -5,6 +5,7 @@ mod decode;
 mod encode;
 mod few;
 mod few_plan;
+mod few_tiles;
 mod flash;
 mod flash_launch;
 mod flash_op;

@@ -151,13 +151,14 @@ fn share_out(launch: &mut Launch<'_>, way: Way, slots: i64, n: i64) {
             launch.set_threadgroup(SIMDS * 32);
         }
         Way::Fragments => {
-            let (columns, blocks, simds) = match slots {
-                ..=1 => (1, 1, 4),
-                2..=8 => (1, 2, 4),
-                9..=16 => (2, 2, 4),
-                17..=32 => (4, 2, 4),
-                _ => (8, 2, 4),
+            let (columns, blocks, ahead) = match slots {
+                ..=8 => (1, 1, 2),
+                9..=16 => (2, 2, 1),
+                17..=32 => (4, 2, 1),
+                _ => (8, 2, 1),
             };
+            let simds = 4;
+            launch.set_template("AHEAD", ahead.into());
             launch.set_template("COLUMNS", columns.into());
             launch.set_template("BLOCKS", blocks.into());
             launch.set_template("SIMDS", simds.into());
@@ -311,7 +312,7 @@ fn source_of_fragments(key: &Key) -> String {
         let reader = format.reader(which);
         text += &format!(
             "const auto matrix{which} = {reader};\nmetal::float4 {sums}[BLOCKS * COLUMNS];\n\
-             kk_fragments<BLOCKS, COLUMNS>(matrix{which}.row(row), x, k, rows, many, simd, SIMDS, lane, {sums}, O(0.0f));\n\
+             kk_fragments<BLOCKS, COLUMNS, AHEAD>(matrix{which}.row(row), x, k, rows, many, simd, SIMDS, lane, {sums}, O(0.0f));\n\
              kk_fragments_added<BLOCKS * COLUMNS, SIMDS>({sums}, shared, lane, simd);\n"
         );
     }
