@@ -276,10 +276,13 @@ fn types_and_shapes_in_common() {
     on_worker(|| {
         for a in Dtype::ALL {
             for b in Dtype::ALL {
-                let one = |dtype| Array::zeros(1, dtype).unwrap();
-                let sum = zmlx::with_device(Device::CPU, || one(a).add(one(b)).unwrap().dtype());
-                assert_eq!(zmlx::ops::promote_types(a, b).unwrap(), sum, "{a} {b}");
-                assert_eq!(zmlx::ops::result_type([one(a), one(b)]).unwrap(), sum);
+                // No GPU has float64.
+                zmlx::with_device(Device::CPU, || {
+                    let one = |dtype| Array::zeros(1, dtype).unwrap();
+                    let sum = one(a).add(one(b)).unwrap().dtype();
+                    assert_eq!(zmlx::ops::promote_types(a, b).unwrap(), sum, "{a} {b}");
+                    assert_eq!(zmlx::ops::result_type([one(a), one(b)]).unwrap(), sum);
+                });
             }
         }
         assert!(zmlx::ops::result_type::<Array>([]).is_err());

@@ -1,7 +1,9 @@
 #include "zmlx/run.h"
 
 #include <algorithm>
+#include <mutex>
 
+#include "mlx/backend/cuda/cuda.h"
 #include "mlx/transforms.h"
 #include "zmlx/evaluation.h"
 #include "zmlx/memory.h"
@@ -19,6 +21,19 @@ void remember(const std::exception_ptr& thrown) {
   }
 }
 
+// MLX's CUDA back-end keeps what its libraries have prepared (plans of Fourier transforms, graphs of convolutions and
+// attention, compiled kernels) in tables of the process, without locks. So threads hand their work over one after
+// the other; they wait for it side by side.
+void hand_over(const ArrayVec& outputs) {
+  static const bool cuda = mx::cu::is_available();
+  static std::mutex one;
+  std::unique_lock<std::mutex> lock(one, std::defer_lock);
+  if (cuda) {
+    lock.lock();
+  }
+  mx::async_eval(outputs);
+}
+
 } // namespace
 
 void Run::evaluate(bool later) {
@@ -34,7 +49,13 @@ void Run::evaluate(bool later) {
       }
     } current(this);
     try {
-      later ? mx::async_eval(outputs_) : mx::eval(outputs_);
+      // A transformation under way is refused by the one, and computed by the other.
+      if (later || !traced_) {
+        hand_over(outputs_);
+      }
+      if (!later) {
+        mx::eval(outputs_);
+      }
     } catch (...) {
       thrown = std::current_exception();
     }

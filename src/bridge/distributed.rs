@@ -18,6 +18,7 @@ pub(crate) mod ffi {
         fn clear_backends() -> Result<()>;
         fn rank(g: &Group) -> Result<i32>;
         fn size(g: &Group) -> Result<i32>;
+        fn on_gpu(g: &Group) -> Result<bool>;
         fn split(g: &Group, color: i32, key: i32) -> Result<SharedPtr<Group>>;
         fn all_sum(x: &Array, g: &Group, s: StreamRef) -> Result<UniquePtr<Array>>;
         fn all_max(x: &Array, g: &Group, s: StreamRef) -> Result<UniquePtr<Array>>;

@@ -5,11 +5,12 @@ use std::marker::PhantomData;
 
 use cxx::SharedPtr;
 
+use crate::bridge::StreamRef;
 use crate::bridge::distributed::ffi;
 use crate::error::Lift as _;
 use crate::ops::done;
 use crate::stream::current;
-use crate::{Array, Dtype, Error, IntoShape, Result};
+use crate::{Array, Device, Dtype, Error, IntoShape, Result};
 
 /// Processes that work together, as this one sees them. See [the module](super).
 ///
@@ -19,6 +20,8 @@ pub struct Group {
     raw: SharedPtr<ffi::Group>,
     rank: i32,
     size: i32,
+    /// Whether the operations may run on a GPU.
+    gpu: bool,
     // As an `Array`, it stays on its thread.
     here: PhantomData<*const ()>,
 }
@@ -36,12 +39,23 @@ impl Group {
             return Err(Error::argument("group", "one from MLX", "nothing"));
         };
         let (rank, size) = (ffi::rank(group).lift()?, ffi::size(group).lift()?);
+        // Nothing is sent in a group of one.
+        let gpu = size == 1 || ffi::on_gpu(group).lift()?;
         Ok(Group {
             raw,
             rank,
             size,
+            gpu,
             here: PhantomData,
         })
+    }
+
+    /// Where operations run: the ring, MPI and JACCL know CPUs alone.
+    fn stream(&self) -> StreamRef {
+        match self.gpu {
+            true => current(),
+            false => Device::CPU.default_stream(),
+        }
     }
 
     fn raw(&self) -> &ffi::Group {
@@ -77,7 +91,7 @@ impl Group {
     /// What the backend says, here or in the evaluation.
     #[track_caller]
     pub fn all_sum(&self, x: &Array) -> Result<Array> {
-        done(ffi::all_sum(x.raw(), self.raw(), current()))
+        done(ffi::all_sum(x.raw(), self.raw(), self.stream()))
     }
 
     /// The largest of the processes' elements, each for itself.
@@ -86,7 +100,7 @@ impl Group {
     /// As [`all_sum`](Group::all_sum).
     #[track_caller]
     pub fn all_max(&self, x: &Array) -> Result<Array> {
-        done(ffi::all_max(x.raw(), self.raw(), current()))
+        done(ffi::all_max(x.raw(), self.raw(), self.stream()))
     }
 
     /// The smallest of the processes' elements, each for itself.
@@ -95,7 +109,7 @@ impl Group {
     /// As [`all_sum`](Group::all_sum).
     #[track_caller]
     pub fn all_min(&self, x: &Array) -> Result<Array> {
-        done(ffi::all_min(x.raw(), self.raw(), current()))
+        done(ffi::all_min(x.raw(), self.raw(), self.stream()))
     }
 
     /// The processes' arrays one behind the other along the first axis, in the order of ranks; numbers become an array of one axis.
@@ -106,7 +120,7 @@ impl Group {
     pub fn all_gather(&self, x: &Array) -> Result<Array> {
         // In a group of one MLX leaves a number as it is.
         let x = if x.ndim() == 0 { &x.reshape(1)? } else { x };
-        done(ffi::all_gather(x.raw(), self.raw(), current()))
+        done(ffi::all_gather(x.raw(), self.raw(), self.stream()))
     }
 
     /// This process's part of the sum: the first axis in as many parts as there are processes. NCCL and JACCL can do this, the ring cannot.
@@ -122,7 +136,7 @@ impl Group {
                 x.shape()
             )));
         }
-        done(ffi::sum_scatter(x.raw(), self.raw(), current()))
+        done(ffi::sum_scatter(x.raw(), self.raw(), self.stream()))
     }
 
     /// Sends an array to the process of this rank, which has to [`recv`](Group::recv) it. The result is `x`; evaluating it is what sends.
@@ -132,7 +146,7 @@ impl Group {
     #[track_caller]
     pub fn send(&self, x: &Array, to: i32) -> Result<Array> {
         self.other("to", to)?;
-        done(ffi::send(x.raw(), to, self.raw(), current()))
+        done(ffi::send(x.raw(), to, self.raw(), self.stream()))
     }
 
     /// The array that the process of this rank [sends](Group::send), which has this shape and dtype.
@@ -143,7 +157,7 @@ impl Group {
     pub fn recv(&self, shape: impl IntoShape, dtype: Dtype, from: i32) -> Result<Array> {
         let shape = shape.into_shape()?;
         self.other("from", from)?;
-        done(ffi::recv(&shape, dtype, from, self.raw(), current()))
+        done(ffi::recv(&shape, dtype, from, self.raw(), self.stream()))
     }
 
     /// [`recv`](Group::recv) of an array of the shape and dtype of `x`.

@@ -6,8 +6,17 @@ use crate::{Array, Dtype, Result};
 /// Whether the catalog's products are the ones to take: on a CPU, where MLX's multiply one number at a time, for dtypes that the
 /// catalog has.
 pub(super) fn by_kernels(all: &[&Array]) -> bool {
-    let float = |a: &&Array| matches!(a.dtype(), Dtype::Float32 | Dtype::Float16 | Dtype::Bfloat16);
-    !crate::stream::current().gpu && all.iter().all(float)
+    !crate::stream::current().gpu && all.iter().all(|a| has_kernels(a))
+}
+
+/// The same of products with quantized matrices, which are faster on NVIDIA's GPUs, too.
+pub(super) fn packed_by_kernels(x: &Array) -> bool {
+    let apple = crate::stream::current().gpu && cfg!(target_os = "macos");
+    !apple && has_kernels(x)
+}
+
+fn has_kernels(a: &Array) -> bool {
+    matches!(a.dtype(), Dtype::Float32 | Dtype::Float16 | Dtype::Bfloat16)
 }
 
 /// `x w^T`: rows of (..., inputs) become rows of (..., outputs). `w` is (..., outputs, inputs).

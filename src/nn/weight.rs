@@ -212,7 +212,7 @@ impl Weight {
 /// What the catalog's product takes, where it is the one to take and gives the dtype that MLX's would.
 fn by_kernels(x: &Array, quantized: &Quantized) -> Option<QuantizedWeight> {
     let kept = x.dtype() == Dtype::Float32 || x.dtype() == quantized.scales.dtype();
-    match kept && x.ndim() >= 1 && quantized.weight.ndim() == 2 && products::by_kernels(&[x]) {
+    match kept && x.ndim() >= 1 && quantized.weight.ndim() == 2 && products::packed_by_kernels(x) {
         true => QuantizedWeight::new(quantized).ok(),
         false => None,
     }

@@ -114,10 +114,11 @@ fn saved_only_for_gradients() {
         let slope = grad(|x| op.call(x)?.square()?.sum(..))(&x).unwrap();
         let want = grad(|x| x.softmax(-1)?.square()?.sum(..))(&x).unwrap();
         check(&slope, &want, 1e-5, "gradient");
-        assert_eq!(written(), 3);
-        // The gradient's kernel reads them.
+        // The gradient's kernel reads them; on a GPU it has the row in registers and reduces it again.
+        let saves = zmlx::Device::default_device().unwrap() == zmlx::Device::CPU;
+        assert_eq!(written(), if saves { 3 } else { 1 });
         let reads = |k: &&MetalKernel| k.input_names().iter().any(|n| n == "s2_in");
-        assert_eq!(op.kernels().iter().filter(reads).count(), 1);
+        assert_eq!(op.kernels().iter().filter(reads).count(), usize::from(saves));
         // A function that was compiled outside of a gradient has one as well.
         let slope = grad(|x| {
             let y = compiled.call([x])?.swap_remove(0);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "mlx/distributed/distributed.h"
+#include "mlx/distributed/distributed_impl.h"
 #include "mlx/distributed/ops.h"
 #include "zmlx/types.h"
 
@@ -29,6 +30,11 @@ inline int32_t rank(const Group& g) {
 
 inline int32_t size(const Group& g) {
   return g.size();
+}
+
+// Whether its operations run on a GPU. The thread's default streams have to be there.
+inline bool on_gpu(const Group& g) {
+  return g.raw_group()->communication_stream().device == mx::Device::gpu;
 }
 
 inline std::shared_ptr<Group> split(const Group& g, int32_t color, int32_t key) {

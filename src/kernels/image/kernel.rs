@@ -66,7 +66,7 @@ impl ImageKernel {
         let elements = width as usize * channels as usize;
         let threads = match whole {
             true => 1,
-            false => elements.next_multiple_of(32).min(1 << 16),
+            false => elements.next_multiple_of(32).clamp(32, 1 << 16),
         };
         let size = Array::from_slice(&[height, width, threads as i32], 3)?;
         let read: Vec<&Array> = inputs.iter().copied().chain([&size]).collect();
