@@ -49,13 +49,22 @@ inline void kk_weights(F w, size_t c, thread kk_side_f<16>* q) {
   q[1] = kk_side_fma(q[1], kk_side_all<16>(second.scale), kk_side_all<16>(second.offset));
 }
 
-// Chunks from `from` on as numbers.
-template <typename O, typename F, typename P>
+// Chunks from `from` on as numbers. A GPU stores them 16 bytes at a time.
+template <typename O, bool WIDE, typename F, typename P>
 inline void kk_unpack(F w, size_t from, size_t to, P out) {
+  constexpr int each = 16 / int(sizeof(O));
   for (size_t c = from; c < to; ++c) {
     kk_side_f<16> q[2];
     kk_weights(w, c, q);
     if (F::pairs) kk_join_pairs(q);
+    if (WIDE) {
+      for (int i = 0; i < 32 / each; ++i) {
+        kk_block<O, each> block;
+        for (int j = 0; j < each; ++j) block.v[j] = O(q[(i * each + j) / 16].v[(i * each + j) % 16]);
+        kk_store_block(out, c * (32 / each) + i, block);
+      }
+      continue;
+    }
     const auto p = out + c * 32;
     auto block = kk_open<32>(p);
     for (int j = 0; j < 16; ++j) {

@@ -118,7 +118,10 @@ fn saved_only_for_gradients() {
         let saves = zmlx::Device::default_device().unwrap() == zmlx::Device::CPU;
         assert_eq!(written(), if saves { 3 } else { 1 });
         let reads = |k: &&MetalKernel| k.input_names().iter().any(|n| n == "s2_in");
-        assert_eq!(op.kernels().iter().filter(reads).count(), usize::from(saves));
+        assert_eq!(
+            op.kernels().iter().filter(reads).count(),
+            usize::from(saves)
+        );
         // A function that was compiled outside of a gradient has one as well.
         let slope = grad(|x| {
             let y = compiled.call([x])?.swap_remove(0);

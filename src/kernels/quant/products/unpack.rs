@@ -61,6 +61,6 @@ fn source(format: QuantFormat) -> String {
          const size_t row = id / spans, from = id % spans * SPAN;\n\
          if (row >= size_t(rows)) return;\n\
          const auto matrix = {reader};\n\
-         kk_unpack<O>(matrix.row(row), from, metal::min(chunks, from + SPAN), out + row * chunks * 32);\n"
+         kk_unpack<O, SPAN == 1>(matrix.row(row), from, metal::min(chunks, from + SPAN), out + row * chunks * 32);\n"
     )
 }
