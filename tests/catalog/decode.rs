@@ -66,11 +66,10 @@ fn decode_attention_of_sizes() {
 }
 
 #[test]
-fn decode_attention_with_options() {
+pub(crate) fn decode_attention_with_options() {
     on_worker(|| -> Result<()> {
         let mut rng = Rng::new();
         let sizes = [4, 6, 3, 2, 900, 64];
-        let p = draw(&mut rng, sizes, F32)?;
         let sinks = Array::from_slice(&rng.normals(6), 6)?;
         let lens = Array::from_slice(&[0i64, 2, 900, 333], 4)?;
         let plain = Options::default();
@@ -91,8 +90,11 @@ fn decode_attention_with_options() {
                     .scale(0.3),
             ),
         ];
-        for (what, o) in all {
-            close(what, &call(&p[0], &p[1], &p[2], &o)?, &want(&p, &o));
+        for dtype in [F32, BF16] {
+            let p = draw(&mut rng, sizes, dtype)?;
+            for (what, o) in all {
+                close(what, &call(&p[0], &p[1], &p[2], &o)?, &want(&p, &o));
+            }
         }
         Ok(())
     })
@@ -101,17 +103,20 @@ fn decode_attention_with_options() {
 
 /// What stands beyond a length does not count, whatever it is.
 #[test]
-fn decode_attention_reads_no_further_than_the_length() {
+pub(crate) fn decode_attention_reads_no_further_than_the_length() {
     on_worker(|| -> Result<()> {
         let mut rng = Rng::new();
         let sizes = [2, 3, 1, 3, 600, 64];
-        let p = draw(&mut rng, sizes, F32)?;
         let lens = Array::from_slice(&[5i64, 590], 2)?;
         let o = Options::default().lens(&lens);
         let token = Array::arange(600)?.reshape((1, 1, 600, 1))?;
         let beyond = token.greater_equal(&lens.reshape((2, 1, 1, 1))?)?;
-        let [k, v] = [1, 2].map(|i| zmlx::ops::where_(&beyond, f32::NAN, &p[i]).unwrap());
-        close("poisoned", &call(&p[0], &k, &v, &o)?, &want(&p, &o));
+        for dtype in [F32, F16] {
+            let p = draw(&mut rng, sizes, dtype)?;
+            let nan = Array::full((), f32::NAN, dtype)?;
+            let [k, v] = [1, 2].map(|i| zmlx::ops::where_(&beyond, &nan, &p[i]).unwrap());
+            close("poisoned", &call(&p[0], &k, &v, &o)?, &want(&p, &o));
+        }
         Ok(())
     })
     .unwrap();
@@ -208,7 +213,7 @@ fn decode_attention_over_codes() {
 
 /// Blocks of codes, several queries and options, as the same tokens side by side give.
 #[test]
-fn paged_attention_is_decode_attention_in_blocks() {
+pub(crate) fn paged_attention_is_decode_attention_in_blocks() {
     on_worker(|| -> Result<()> {
         let mut rng = Rng::new();
         // (B, blocks of a sequence, slots).

@@ -21,7 +21,7 @@ const SMALL: Sizes = Sizes {
 };
 
 #[test]
-fn paged_attention_of_lengths() {
+pub(crate) fn paged_attention_of_lengths() {
     on_worker(|| -> Result<()> {
         let mut rng = Rng::new();
         // Of no token and one, at the ends of blocks and chunks, more than the original's 4096, one slot a block, D of 1 and more
@@ -121,20 +121,23 @@ fn paged_attention_reads_no_other_slot() {
 }
 
 #[test]
-fn paged_attention_without_a_place_is_nan() {
+pub(crate) fn paged_attention_without_a_place_is_nan() {
     on_worker(|| -> Result<()> {
-        let mut case = Case::new(&mut Rng::new(), &SMALL, &[161, 5, 5, i64::MAX], F32)?;
-        case.table[SMALL.columns + 1] = -1;
-        let nan = |y: &Array| -> Result<Vec<bool>> {
-            let sums = numbers(&y.sum([1, 2])?)?;
-            Ok(sums.iter().map(|v| v.is_nan()).collect())
-        };
-        assert_eq!(nan(&case.call(&case.p)?)?, [true, true, false, true]);
-        // Without any slot.
-        let none = Array::zeros((4, 0), Dtype::Int32)?;
-        let lens = Array::from_slice(&[0, 1, 0, -1], 4)?;
-        let y = paged_attention(&case.p[0], &case.p[1], &case.p[2], &none, &lens).call()?;
-        assert_eq!(nan(&y)?, [false, true, false, false]);
+        for dtype in [F32, BF16] {
+            let mut case = Case::new(&mut Rng::new(), &SMALL, &[161, 5, 5, i64::MAX], dtype)?;
+            case.table[SMALL.columns + 1] = -1;
+            let nan = |y: &Array| -> Result<Vec<bool>> {
+                let sums = numbers(&y.sum([1, 2])?)?;
+                Ok(sums.iter().map(|v| v.is_nan()).collect())
+            };
+            let y = case.call(&case.p)?;
+            assert_eq!(nan(&y)?, [true, true, false, true], "{dtype}");
+            // Without any slot.
+            let none = Array::zeros((4, 0), Dtype::Int32)?;
+            let lens = Array::from_slice(&[0, 1, 0, -1], 4)?;
+            let y = paged_attention(&case.p[0], &case.p[1], &case.p[2], &none, &lens).call()?;
+            assert_eq!(nan(&y)?, [false, true, false, false], "{dtype}");
+        }
         Ok(())
     })
     .unwrap();
