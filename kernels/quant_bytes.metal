@@ -5,6 +5,7 @@
 // - `soon(c)` tells that chunk number c will be wanted, which matters to a CPU only.
 // - `four(c)` tells what they stand for: scale and offset of all, or, with `parts` of 2, those of the first sixteen, then those of the
 //   others.
+#include "quant_ggml.metal"
 #include "quant_products.metal"
 
 template <int N>

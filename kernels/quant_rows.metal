@@ -1,6 +1,7 @@
 // Products with quantized matrices, row by row: x of few rows by the transpose of a matrix in one of the formats of
-// `quant_products.metal`. Sums are floats.
+// `quant_products.metal` and `quant_ggml.metal`. Sums are floats.
 #include "blocks.metal"
+#include "quant_ggml.metal"
 #include "quant_products.metal"
 
 // 32 elements of a row, chunk number c.

@@ -1,120 +1,15 @@
-//! Settings of convolutions, masks of blocks, types of quantized products, and fused attention by force, each beside
-//! loops over the numbers.
+//! Masks of blocks, types of quantized products, and fused attention by force, each beside loops over the numbers.
 
 mod support;
 
 use rstest::rstest;
 use support::ops::{here, refused};
 use support::*;
-use zmlx::ops::{Conv, Pick, QuantMode, Quantization, Quantized};
+use zmlx::ops::{Pick, QuantMode, Quantization, Quantized};
 use zmlx::prelude::*;
 
 fn f64s(a: &Array) -> Vec<f64> {
     f32s(a).into_iter().map(f64::from).collect()
-}
-
-/// Settings along one dimension.
-#[derive(Clone, Copy, Debug)]
-struct Along {
-    stride: i32,
-    low: i32,
-    high: i32,
-    dilation: i32,
-    input_dilation: i32,
-}
-
-/// Convolution of (length, channels) with (outputs, width, channels): zeros come between the elements and around
-/// them, or what is around is cut.
-fn convolved(x: &Array, w: &Array, s: Along, flip: bool) -> Vec<f64> {
-    let (xs, ws) = (x.shape(), w.shape());
-    let (xv, wv) = (f64s(x), f64s(w));
-    let spread = (xs[0] - 1) * s.input_dilation + 1;
-    let reach = s.dilation * (ws[1] - 1) + 1;
-    let mut y = Vec::new();
-    let mut at = -s.low;
-    while at + reach <= spread + s.high {
-        for o in 0..ws[0] {
-            let mut sum = 0.0;
-            for k in 0..ws[1] {
-                let from = at + k * s.dilation;
-                let inside = (0..spread).contains(&from) && from % s.input_dilation == 0;
-                if !inside {
-                    continue;
-                }
-                let tap = if flip { ws[1] - 1 - k } else { k };
-                for c in 0..ws[2] {
-                    sum += xv[(from / s.input_dilation * xs[1] + c) as usize]
-                        * wv[((o * ws[1] + tap) * ws[2] + c) as usize];
-                }
-            }
-            y.push(sum);
-        }
-        at += s.stride;
-    }
-    y
-}
-
-#[rstest]
-#[case::zeros_between(Along { stride: 1, low: 0, high: 0, dilation: 1, input_dilation: 3 })]
-#[case::uneven(Along { stride: 1, low: 3, high: 1, dilation: 1, input_dilation: 1 })]
-#[case::cut(Along { stride: 1, low: -2, high: -1, dilation: 1, input_dilation: 1 })]
-#[case::cut_between(Along { stride: 2, low: -1, high: 2, dilation: 2, input_dilation: 2 })]
-#[case::all(Along { stride: 3, low: 4, high: -1, dilation: 2, input_dilation: 2 })]
-fn every_setting_of_a_convolution(#[case] s: Along, #[values(false, true)] flip: bool) {
-    on_worker(move || {
-        let mut rng = Rng::new();
-        let x = rng.factors(&[9, 2], -1.0, 1.0);
-        let w = rng.factors(&[3, 4, 2], -1.0, 1.0);
-        let conv = Conv::new()
-            .stride(s.stride)
-            .padding_lo_hi(s.low, s.high)
-            .dilation(s.dilation)
-            .input_dilation(s.input_dilation)
-            .flip(flip);
-        let want = convolved(&x, &w, s, flip);
-        assert!(want.len() > 6);
-        let batch = x.expand_dims(0).unwrap();
-        let y = batch.conv_general(&w, conv.clone()).unwrap();
-        assert_eq!(y.shape(), [1, want.len() as i32 / 3, 3]);
-        // Sums of 8 products of numbers up to 1.
-        close(&f32s(&y), &want, 1e-5);
-        if s.input_dilation == 1 && !flip {
-            close(&f32s(&batch.conv1d(&w, conv.clone()).unwrap()), &want, 1e-5);
-        }
-        // The same along the second of two dimensions, the first of which is flat; one number stands for both.
-        let conv = Conv::new()
-            .stride([1, s.stride])
-            .padding_lo_hi([0, s.low], [0, s.high])
-            .dilation([1, s.dilation])
-            .input_dilation([1, s.input_dilation])
-            .flip(flip);
-        let (x2, w2) = (batch.expand_dims(1).unwrap(), w.expand_dims(1).unwrap());
-        close(&f32s(&x2.conv_general(&w2, conv).unwrap()), &want, 1e-5);
-    });
-}
-
-/// A transposed convolution is one of the input with zeros between its elements, by the mirrored filter;
-/// `output_padding` makes it longer at its end.
-#[rstest]
-fn longer_transposed_convolutions(#[values(0, 1, 2)] more: i32, #[values(0, 1)] padding: i32) {
-    on_worker(move || {
-        let mut rng = Rng::new();
-        let x = rng.factors(&[5, 2], -1.0, 1.0);
-        let w = rng.factors(&[3, 4, 2], -1.0, 1.0);
-        let settings = Along {
-            stride: 1,
-            low: 3 - padding,
-            high: 3 - padding + more,
-            dilation: 1,
-            input_dilation: 3,
-        };
-        let want = convolved(&x, &w, settings, true);
-        let conv = Conv::new().stride(3).padding(padding).output_padding(more);
-        let batch = x.expand_dims(0).unwrap();
-        let y = batch.conv_transpose1d(&w, conv).unwrap();
-        assert_eq!(y.shape(), [1, 4 * 3 + 4 - 2 * padding + more, 3]);
-        close(&f32s(&y), &want, 1e-5);
-    });
 }
 
 /// Masks of the output and both factors, of bools or numbers that scale a block.

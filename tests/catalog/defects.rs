@@ -36,7 +36,9 @@ fn each_defect_has_its_tests() {
             let text = std::fs::read_to_string(root().join(file)).expect(test);
             let lines: Vec<&str> = text.lines().map(str::trim).collect();
             let head = format!("fn {name}(");
-            let at = lines.iter().position(|l| l.starts_with(&head));
+            let at = lines
+                .iter()
+                .position(|l| l.trim_start_matches("pub(crate) ").starts_with(&head));
             let at = at.unwrap_or_else(|| panic!("{number}: no {name} in {file}"));
             let marks = lines[at.saturating_sub(6)..at].iter();
             let marked = marks

@@ -1,4 +1,4 @@
-//! What kernels name of a format: the structure of `kernels/quant_products.metal` that reads it, and the arrays that it reads.
+//! What kernels name of a format: the structure of `kernels/quant_products.metal` or `quant_ggml.metal` that reads it, and the arrays that it reads.
 
 use std::collections::HashMap;
 use std::hash::Hash;
