@@ -138,12 +138,18 @@ fn layer_norm_dropout_is_dropout_of_layernorm() {
             };
             assert_eq!(dropped(&y[0])?, dropped(&want[0])?, "{rows} x {width}");
             assert!(off(&y[0], &want[0])? < 2e-5, "{rows} x {width}");
+            // A row of one number is divided by the root of eps, so derivatives near 0 are differences of terms of that size.
+            let terms = match width {
+                1 => gamma.multiply(&g)?.abs()?.max(..)?.item::<f32>()? / (0.7 * 1e-5f32.sqrt()),
+                _ => 0.0,
+            };
+            let far = 5e-5 + f64::from(4.0 * f32::EPSILON * terms);
             for (i, (got, want)) in dy.iter().zip(&want_d).enumerate() {
-                assert!(off(got, want)? < 5e-5, "{rows} x {width}, gradient {i}");
+                assert!(off(got, want)? < far, "{rows} x {width}, gradient {i}");
             }
             let t = [&g, &beta, &gamma];
             let (got, want) = (jvp(fused, p, t)?.1, jvp(apart, p, t)?.1);
-            assert!(off(&got[0], &want[0])? < 5e-5, "{rows} x {width}, tangent");
+            assert!(off(&got[0], &want[0])? < far, "{rows} x {width}, tangent");
         }
         // The share of the kept, and no trace of the period of 10 elements of a counter that is hardly mixed.
         let width = 1 << 16;
