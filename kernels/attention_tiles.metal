@@ -12,25 +12,16 @@ struct kk_few_scores {
   long col, end, length, window;
   int queries, first;
   bool causal;
-  float score(float x) const {
-    x *= scale;
-    return CAPPED ? cap * metal::tanh(x / cap) : x;
-  }
+  float masked(float x, int, int) const { return kk_capped<CAPPED>(x * scale, cap); }
   float operator()(float x, int r, int c) const {
     const long place = length - queries + (first + r) % queries + 1, token = col + c;
     const bool is = token < metal::min(end, causal ? place : length) && (window == 0 || token >= place - window);
-    return is ? score(x) : -INFINITY;
+    return is ? masked(x, r, c) : -INFINITY;
   }
   bool whole(int count) const {
     return col + count <= metal::min(end, causal ? length - queries + 1 : length) && (window == 0 || col >= length - window);
   }
 };
-template <typename F>
-struct kk_few_all {
-  F f;
-  float operator()(float x, int, int) const { return f.score(x); }
-};
-
 // What rounding to T takes away.
 template <typename T>
 struct kk_few_rest {
@@ -165,22 +156,11 @@ inline void kk_few_tiles(Q queries, long q_col, kk_few_cache<K> keys, kk_few_cac
     F here = f;
     here.col = from + long(j) * ALL + mine;
     if (here.whole(BN)) {
-      kk_tile_map(scores, at, kk_few_all<F>{here});
+      kk_tile_map(scores, at, kk_flash_all<F>{here});
     } else {
       kk_tile_map(scores, at, here);
     }
-    kk_tile_rows<32, R> now, factor;
-    kk_tile_fold(scores, now, kk_flash_larger());
-    for (int i = 0; i < kk_tile_rows<32, R>::count; ++i) {
-      const float old = most.v[i], larger = kk_flash_larger()(now.v[i], old);
-      most.v[i] = larger;
-      now.v[i] = larger == -INFINITY ? 0.0f : larger;
-      factor.v[i] = metal::fast::exp2(old - now.v[i]);
-    }
-    kk_tile_map_rows(scores, now, kk_flash_power());
-    kk_tile_sum(scores, now);
-    for (int i = 0; i < kk_tile_rows<32, R>::count; ++i) total.v[i] = total.v[i] * factor.v[i] + now.v[i];
-    kk_tile_scale(sums, factor);
+    kk_flash_weigh(scores, most, total, sums);
     // Weights in two parts, as a product rounds them to the type of the values: only a part of 2^-18 of them is lost.
     const auto own = kk_tile_in<32, BN, DP, false>(v + mine * row, ALL, n);
     kk_tile_mma(sums, scores, own, 0);

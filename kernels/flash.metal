@@ -73,6 +73,25 @@ struct kk_flash_power {
   float operator()(float x, float most) const { return metal::fast::exp2(x - most); }
 };
 
+// Scores become weights, of which the softmax goes along: the largest score of each row, the sum of its weights, and what was added up so far.
+template <int L, int R, int C, int D>
+inline void kk_flash_weigh(thread kk_tile<L, R, C>& scores, thread kk_tile_rows<L, R>& most, thread kk_tile_rows<L, R>& total,
+                           thread kk_tile<L, R, D>& sums) {
+  kk_tile_rows<L, R> now, factor;
+  kk_tile_fold(scores, now, kk_flash_larger());
+  for (int i = 0; i < kk_tile_rows<L, R>::count; ++i) {
+    const float old = most.v[i], larger = kk_flash_larger()(now.v[i], old);
+    most.v[i] = larger;
+    // Rows that have seen nothing yet stay as they are.
+    now.v[i] = larger == -INFINITY ? 0.0f : larger;
+    factor.v[i] = metal::fast::exp2(old - now.v[i]);
+  }
+  kk_tile_map_rows(scores, now, kk_flash_power());
+  kk_tile_sum(scores, now);
+  for (int i = 0; i < kk_tile_rows<L, R>::count; ++i) total.v[i] = total.v[i] * factor.v[i] + now.v[i];
+  kk_tile_scale(sums, factor);
+}
+
 // The row of a tile that number i of a thread's rows is, and whether this thread speaks for it.
 template <int L>
 inline int kk_flash_row(int i, kk_tile_thread at) {
@@ -139,19 +158,7 @@ inline void kk_flash_rows(P q, long q_row, long q_col, V k, long k_row, long k_c
     } else {
       kk_tile_map(scores, at, g);
     }
-    kk_tile_rows<L, R> now, factor;
-    kk_tile_fold(scores, now, kk_flash_larger());
-    for (int i = 0; i < kk_tile_rows<L, R>::count; ++i) {
-      const float old = most.v[i], larger = kk_flash_larger()(now.v[i], old);
-      most.v[i] = larger;
-      // Rows that have seen nothing yet stay as they are.
-      now.v[i] = larger == -INFINITY ? 0.0f : larger;
-      factor.v[i] = metal::fast::exp2(old - now.v[i]);
-    }
-    kk_tile_map_rows(scores, now, kk_flash_power());
-    kk_tile_sum(scores, now);
-    for (int i = 0; i < kk_tile_rows<L, R>::count; ++i) total.v[i] = total.v[i] * factor.v[i] + now.v[i];
-    kk_tile_scale(sums, factor);
+    kk_flash_weigh(scores, most, total, sums);
     kk_tile_mma(sums, scores, kk_tile_in<L, BN, DP, false>(vs + slot * each_v, here, d), 0);
   }
   for (int i = 0; i < kk_tile_rows<L, R>::count; ++i) {

@@ -1,5 +1,7 @@
 //! Attention of a few queries over a cache: the operation below `decode_attention` and `paged_attention`.
 
+use smallvec::SmallVec;
+
 use super::cache::dequantized;
 use super::few_plan::{Plan, cache_of};
 use super::few_tiles::Tiles;
@@ -68,13 +70,10 @@ fn forward(few: &Few, p: &[&Array]) -> Result<Vec<Array>> {
     let numbers = [number(few.scale)?, number(few.cap)?];
     let rule = number(few.rule(whole))?;
     let read = [p, &[&*numbers[0], &*numbers[1], &*rule]].concat();
-    let parts = [batch * heads * queries, plan.parts as i32, width + 2];
+    let (shape, dtype) = found(q, plan.parts);
     let mut launch = kernel.launch(&read);
-    match whole {
-        true => launch.set_output(q.shape(), q.dtype()),
-        false => launch.set_output(&parts, Dtype::Float32),
-    }
-    launch.set_template("T", if whole { q.dtype() } else { Dtype::Float32 }.into());
+    launch.set_output(&shape, dtype);
+    launch.set_template("T", dtype.into());
     launch.set_template("C", p[1].dtype().into());
     let numbers = [
         ("ROWS", plan.rows),
@@ -105,6 +104,17 @@ fn forward(few: &Few, p: &[&Array]) -> Result<Vec<Array>> {
         return Ok(vec![found]);
     }
     merge(few, plan.gpu, &found, p[7], q, rows)
+}
+
+/// Shape and dtype of what a kernel gives: the result, or of several parts what each found of a query, (B H N, parts, D + 2).
+pub(super) fn found(q: &Array, parts: i64) -> (SmallVec<[i32; 4]>, Dtype) {
+    match *q.shape() {
+        [batch, heads, queries, width] if parts > 1 => (
+            SmallVec::from_slice(&[batch * heads * queries, parts as i32, width + 2]),
+            Dtype::Float32,
+        ),
+        ref shape => (shape.into(), q.dtype()),
+    }
 }
 
 /// The result from what the parts of the cache gave.

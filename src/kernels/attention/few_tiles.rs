@@ -1,6 +1,6 @@
 //! Attention of a few queries over a cache by products of tiles, where a GPU has tensor cores.
 
-use super::few::{Few, NAMES, made};
+use super::few::{Few, NAMES, found, made};
 use super::few_plan::cache_of;
 use crate::codegen::blocks::as_on_gpu;
 use crate::kernels::arguments::number;
@@ -71,20 +71,14 @@ impl Tiles {
         static MADE: Made<MetalKernel> = Made::new();
         let kernel = made(&MADE, "decode_attention_tiles", &NAMES, SOURCE)?;
         let q = p[0];
-        let &[batch, heads, queries, d] = q.shape() else {
-            unreachable!("checked before")
-        };
         let (kv, ..) = cache_of(few, p);
         let whole = self.parts == 1;
         let numbers = [number(few.scale)?, number(few.cap)?];
         let rule = number(few.rule(whole))?;
         let read = [p, &[&*numbers[0], &*numbers[1], &*rule]].concat();
-        let parts = [batch * heads * queries, self.parts as i32, d + 2];
+        let (shape, dtype) = found(q, self.parts);
         let mut launch = kernel.launch(&read);
-        match whole {
-            true => launch.set_output(q.shape(), q.dtype()),
-            false => launch.set_output(&parts, Dtype::Float32),
-        }
+        launch.set_output(&shape, dtype);
         launch.set_template("T", q.dtype().into());
         let numbers = [
             ("TG", self.simds * 32),
@@ -105,11 +99,11 @@ impl Tiles {
             launch.set_template(name, value.into());
         }
         let threads = i64::from(self.simds * 32);
-        let groups = i64::from(batch) * i64::from(kv) * self.chunks;
+        let groups = i64::from(q.shape()[0]) * i64::from(kv) * self.chunks;
         launch.set_threadgroup(threads);
         launch.set_grid((groups * threads, self.parts));
-        let [found] = launch.add::<1>()?;
-        Ok(found)
+        let [y] = launch.add::<1>()?;
+        Ok(y)
     }
 }
 
