@@ -228,3 +228,53 @@ fn after_clear_streams_operations_fail_with_an_error() {
     .join()
     .unwrap();
 }
+
+#[test]
+fn arrays_of_no_elements_go_from_the_default_device_to_the_cpu() {
+    on_worker(|| -> zmlx::Result<()> {
+        let of = |shape: (i32, i32)| Array::zeros(shape, zmlx::Dtype::Float32);
+        let (rows, columns) = (of((0, 4))?, of((4, 0))?);
+        let some = of((4, 5))?;
+        let kernel = zmlx::MetalKernel::new("none", ["x"], ["out"])
+            .source("out[thread_position_in_grid.x] = x[thread_position_in_grid.x];")
+            .build()?;
+        let made = [
+            ("matmul of no rows", rows.matmul(&some)?, vec![0, 5]),
+            (
+                "matmul of no columns",
+                some.transpose(..)?.matmul(&columns)?,
+                vec![5, 0],
+            ),
+            ("matmul of no products", columns.matmul(&rows)?, vec![4, 4]),
+            ("exp", rows.exp()?, vec![0, 4]),
+            ("sum", rows.sum(1)?, vec![0]),
+            ("softmax", rows.softmax(-1)?, vec![0, 4]),
+            ("sort", rows.sort(-1)?, vec![0, 4]),
+            (
+                "take",
+                some.take(&Array::zeros(0, zmlx::Dtype::Int32)?, 0)?,
+                vec![0, 5],
+            ),
+            (
+                "kernel",
+                kernel.launch(&[&rows]).run_vec()?.remove(0),
+                vec![0, 4],
+            ),
+        ];
+        for (name, array, shape) in made {
+            // Once within an evaluation, and once after it.
+            for before in [false, true] {
+                if before {
+                    array.eval()?;
+                }
+                let there =
+                    with_device(Device::CPU, || array.astype(zmlx::Dtype::Float64)?.add(1.0))?;
+                assert_eq!(there.shape(), shape, "{name}");
+                let values = there.to_vec::<f64>()?;
+                assert!(values.iter().all(|v| *v == 1.0), "{name}: {values:?}");
+            }
+        }
+        Ok(())
+    })
+    .unwrap();
+}

@@ -248,3 +248,38 @@ fn threads_end_cleanly() {
         .unwrap();
     }
 }
+
+#[test]
+fn threads_end_while_others_multiply() {
+    // A thread has handles of the GPU's libraries, and gives them back at its end, which waits for the device.
+    let product = |seed: u64| -> zmlx::Result<()> {
+        let (x, w) = (noise(64 * 96, seed), noise(96 * 32, seed + 1));
+        let (a, b) = (
+            Array::from_slice(&x, (64, 96))?,
+            Array::from_slice(&w, (96, 32))?,
+        );
+        let got = a.matmul(&b)?.to_vec::<f32>()?;
+        for (i, got) in got.iter().enumerate() {
+            let (row, column) = (i / 32, i % 32);
+            let terms = (0..96).map(|k| f64::from(x[row * 96 + k]) * f64::from(w[k * 32 + column]));
+            let (want, size) = terms.fold((0.0, 0.0), |(sum, size), t| (sum + t, size + t.abs()));
+            // A GPU may round the factors to 11 bits.
+            assert!(
+                (f64::from(*got) - want).abs() <= size / 1000.0,
+                "{got} {want}"
+            );
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        for long in 0..2 {
+            scope.spawn(move || (0..200).for_each(|i| product(1000 * long + i).unwrap()));
+        }
+        for wave in 0..10 {
+            let short =
+                (0..THREADS as u64).map(|i| scope.spawn(move || product(10 * wave + i).unwrap()));
+            let short: Vec<_> = short.collect();
+            short.into_iter().for_each(|thread| thread.join().unwrap());
+        }
+    });
+}

@@ -9,6 +9,7 @@
 #include "mlx/scheduler.h"
 #include "mlx/stream.h"
 #include "zmlx/run.h"
+#include "zmlx/turns.h"
 
 namespace zmlx {
 
@@ -57,6 +58,7 @@ void occupy_main_thread() {
 
 struct Guard {
   ~Guard() {
+    begin_last_turn();
     forget_runs();
     try {
       mx::clear_streams();
@@ -73,6 +75,8 @@ void enter_mlx() {
     throw Left();
   }
   occupy_main_thread();
+  static thread_local Rest rest;
+  (void)&rest;
   // MLX's thread-locals are made before the guard, so that C++ destroys the guard before
   // them: the streams, the cache of compiled functions, the default streams, the traces.
   mx::clear_streams();

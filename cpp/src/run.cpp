@@ -1,12 +1,12 @@
 #include "zmlx/run.h"
 
 #include <algorithm>
-#include <mutex>
+#include <optional>
 
-#include "mlx/backend/cuda/cuda.h"
 #include "mlx/transforms.h"
 #include "zmlx/evaluation.h"
 #include "zmlx/memory.h"
+#include "zmlx/turns.h"
 
 namespace zmlx {
 
@@ -19,19 +19,6 @@ void remember(const std::exception_ptr& thrown) {
   } catch (const std::exception& e) {
     notes_lack(e.what());
   }
-}
-
-// MLX's CUDA back-end keeps what its libraries have prepared (plans of Fourier transforms, graphs of convolutions and
-// attention, compiled kernels) in tables of the process, without locks. So threads hand their work over one after
-// the other; they wait for it side by side.
-void hand_over(const ArrayVec& outputs) {
-  static const bool cuda = mx::cu::is_available();
-  static std::mutex one;
-  std::unique_lock<std::mutex> lock(one, std::defer_lock);
-  if (cuda) {
-    lock.lock();
-  }
-  mx::async_eval(outputs);
 }
 
 } // namespace
@@ -51,9 +38,14 @@ void Run::evaluate(bool later) {
     try {
       // A transformation under way is refused by the one, and computed by the other.
       if (later || !traced_) {
-        hand_over(outputs_);
+        Turn turn;
+        mx::async_eval(outputs_);
       }
       if (!later) {
+        std::optional<Turn> turn;
+        if (traced_) {
+          turn.emplace();
+        }
         mx::eval(outputs_);
       }
     } catch (...) {

@@ -2,9 +2,27 @@
 #include <algorithm>
 
 #include "zmlx/evaluation.h"
+#include "zmlx/turns.h"
 #include "zmlx/watch.h"
 
 namespace zmlx {
+
+namespace {
+
+// MLX's CUDA back-end gives an array of no elements no memory, and an operation on the CPU ends the process when it reads one.
+void give_memory_of_none(const Array& a) {
+  auto give = [](const Array& a) {
+    if (a.size() == 0 && !a.data_shared_ptr()) {
+      const_cast<Array&>(a).set_data(mx::allocator::malloc(0));
+    }
+  };
+  give(a);
+  for (const auto& s : a.siblings()) {
+    give(s);
+  }
+}
+
+} // namespace
 
 void Run::plan() {
   struct Frame {
@@ -26,6 +44,7 @@ void Run::plan() {
     }
     if (seen_.insert(a.id(), sound)) {
       straighten(a);
+      give_memory_of_none(a);
       stack.push_back({&a, 0});
     }
   };
@@ -60,6 +79,9 @@ void Run::note_reading(const Array& a) {
 void Run::leave(const Array& a) {
   const auto& p = a.primitive();
   const auto& s = a.primitive().stream();
+  if (on_cuda()) {
+    note_kind(typeid(p));
+  }
   if (s.device == mx::Device::cpu &&
       (streams_.empty() ||
        std::find(streams_.begin(), streams_.end(), s) == streams_.end())) {

@@ -44,7 +44,15 @@ fn run(options: &Options) -> Result<Vec<Row>> {
                     println!("{}: no rows of {width}", entry.name);
                     continue;
                 }
-                let row = measure(options, entry, dtype, leading, *width)?;
+                let row = match measure(options, entry, dtype, leading, *width) {
+                    Ok(row) => row,
+                    Err(e) => {
+                        println!("{}: {e}", entry.name);
+                        continue;
+                    }
+                };
+                // What one kernel needed much of is not there for the next.
+                zmlx::memory::clear_cache()?;
                 if rows.is_empty() {
                     println!("{}", report::head(&row));
                 }

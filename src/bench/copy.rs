@@ -13,7 +13,7 @@ use crate::{Array, Dtype, Error, MetalKernel, Result};
 /// On the CPU: the fastest of `memcpy` by one thread, by all threads in equal parts, in pieces of 1 MiB and of
 /// 64 KiB, and a copying kernel, whose output may lie in huge pages. On a GPU: a copying kernel that moves 4
 /// bytes a thread, one that moves 16, and MLX's `bitwise_invert`. A buffer that fits a cache is copied at the
-/// cache's speed.
+/// cache's speed; of more than a gibibyte, one is copied.
 ///
 /// ```no_run
 /// # fn main() -> zmlx::Result<()> {
@@ -43,8 +43,8 @@ impl Copy {
     /// Copies between `rotate` pairs of buffers of `bytes` in turn.
     #[track_caller]
     pub(super) fn new(bytes: usize, rotate: usize) -> Result<Copy> {
-        // Whole blocks of 16 bytes, at least one.
-        let words = bytes.div_ceil(16).clamp(1, i32::MAX as usize / 4) * 4;
+        // Whole blocks of 16 bytes, at least one. A gibibyte is copied as fast as more.
+        let words = bytes.div_ceil(16).clamp(1, 1 << 26) * 4;
         let rotate = rotate.max(1);
         let mut sources = Vec::new();
         for _ in 0..rotate {

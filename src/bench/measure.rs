@@ -12,12 +12,12 @@ pub struct Settings {
     pub warm_up: Duration,
     /// Each contender is sampled for this long. Default: 300 ms.
     pub time: Duration,
-    /// Samples taken even where that takes longer. Default: 5.
+    /// Samples taken even where that takes longer; of calls that take more than two seconds, one. Default: 5.
     pub min_samples: usize,
     /// No more samples than this. Default: 1000.
     pub max_samples: usize,
-    /// Calls in one evaluation; `None` (the default) takes as many as make a sample last 100 us, up to
-    /// 32 and to 4 MiB of outputs.
+    /// Calls in one evaluation, fewer where their outputs together have more than 8 GiB; `None` (the default) takes as many as
+    /// make a sample last 100 us, up to 32 and to 4 MiB of outputs.
     pub batch: Option<usize>,
     /// Whether only the fastest tenth of the samples counts, which is what a machine that others use, too, can do.
     /// Default: false.
@@ -74,10 +74,14 @@ impl Settings {
     fn batch_for(&self, one: Duration, bytes: usize) -> usize {
         const SAMPLE: f64 = 100e-6;
         const BYTES: usize = 4 << 20;
-        self.batch.unwrap_or_else(|| {
-            let calls = (SAMPLE / one.as_secs_f64().max(1e-9)) as usize;
-            calls.min(BYTES / bytes.max(1)).clamp(1, 32)
-        })
+        const HELD: usize = 8 << 30;
+        match self.batch {
+            Some(calls) => calls.min(HELD / bytes.max(1)).max(1),
+            None => {
+                let calls = (SAMPLE / one.as_secs_f64().max(1e-9)) as usize;
+                calls.min(BYTES / bytes.max(1)).clamp(1, 32)
+            }
+        }
     }
 }
 
@@ -163,6 +167,9 @@ pub fn measure(contenders: &[Contender<'_>], settings: &Settings) -> Vec<Measure
         .collect()
 }
 
+/// A call that takes longer is timed once.
+const SLOW: Duration = Duration::from_secs(2);
+
 struct Racer<'a> {
     f: &'a dyn Fn() -> Result<Vec<Array>>,
     first: Duration,
@@ -195,6 +202,11 @@ impl<'a> Racer<'a> {
         self.first = self.time(1)?.0;
         let start = Instant::now();
         let (mut one, mut bytes) = self.time(1)?;
+        if one > SLOW {
+            self.spent = one;
+            self.samples.push(one.as_secs_f64());
+            return Ok(());
+        }
         while start.elapsed() < settings.warm_up {
             let (time, size) = self.time(1)?;
             (one, bytes) = (one.min(time), size);
@@ -228,7 +240,11 @@ impl<'a> Racer<'a> {
     fn sample(&mut self, settings: &Settings) -> bool {
         let n = self.samples.len();
         let over = self.spent >= settings.time || n >= settings.max_samples;
-        if self.failure.is_some() || (n >= settings.min_samples.max(1) && over) {
+        let slow = self
+            .samples
+            .first()
+            .is_some_and(|s| *s > SLOW.as_secs_f64());
+        if self.failure.is_some() || slow || (n >= settings.min_samples.max(1) && over) {
             return false;
         }
         match self.time(self.batch) {
@@ -308,6 +324,8 @@ mod tests {
         assert_eq!(auto.batch_for(us(500), 1000), 1);
         assert_eq!(auto.batch_for(us(10), 1 << 20), 4);
         assert_eq!(auto.batch_for(us(10), 1 << 30), 1);
-        assert_eq!(auto.batch(7).batch_for(us(500), 1 << 30), 7);
+        assert_eq!(auto.clone().batch(7).batch_for(us(500), 1 << 30), 7);
+        assert_eq!(auto.clone().batch(7).batch_for(us(500), 3 << 30), 2);
+        assert_eq!(auto.batch(7).batch_for(us(500), 9 << 30), 1);
     }
 }
