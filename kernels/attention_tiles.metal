@@ -90,6 +90,32 @@ struct kk_few_cache {
   long block, slot, col;
 };
 
+// What the simdgroups found of R rows is put together: the sums of values in `all`, a row of WIDE each, and in `shared` first the largest
+// scores and then the sums of weights. `out` is as in `kk_write_rows`.
+template <bool WHOLE, int TG, int R, int WIDE, typename O, typename Z>
+inline void kk_few_joined(threadgroup const float* all, threadgroup const float* shared, int rows, int n, bool gone, device O* out,
+                          long row_step, Z sinks, uint index) {
+  constexpr int SIMDS = TG / 32;
+  for (int e = int(index); e < rows * n; e += TG) {
+    const int r = e / n, c = e % n;
+    float largest = -INFINITY, sum = 0.0f, value = 0.0f;
+    for (int k = 0; k < SIMDS; ++k) largest = metal::max(largest, shared[k * R + r]);
+    const float shift = largest == -INFINITY ? 0.0f : largest;
+    for (int k = 0; k < SIMDS; ++k) {
+      const float factor = metal::fast::exp2(shared[k * R + r] - shift);
+      sum += factor * shared[(SIMDS + k) * R + r];
+      value += factor * all[(k * R + r) * WIDE + c];
+    }
+    if (gone) value = sum = NAN;
+    device O* to = out + r * row_step;
+    kk_put_value<WHOLE>(to, c, value, WHOLE ? kk_weight_of_all(largest, sum, sinks(r)) : 0.0f);
+    if (!WHOLE && c == 0) {
+      to[n] = O(largest);
+      to[n + 1] = O(sum);
+    }
+  }
+}
+
 // Tokens `from` to `to` for the rows of a head, of which `rows` count. `out` is as in `kk_write_rows`.
 template <bool WHOLE, bool PAGED, int TG, int R, int BN, int DP, int STAGES, typename Q, typename K, typename B, typename F, typename S,
           typename O, typename Z>
@@ -181,22 +207,5 @@ inline void kk_few_tiles(Q queries, long q_col, kk_few_cache<K> keys, kk_few_cac
     }
   }
   metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
-  for (int e = int(at.index); e < rows * n; e += TG) {
-    const int r = e / n, c = e % n;
-    float largest = -INFINITY, sum = 0.0f, value = 0.0f;
-    for (int k = 0; k < SIMDS; ++k) largest = metal::max(largest, shared[k * R + r]);
-    const float shift = largest == -INFINITY ? 0.0f : largest;
-    for (int k = 0; k < SIMDS; ++k) {
-      const float factor = metal::fast::exp2(shared[k * R + r] - shift);
-      sum += factor * shared[(SIMDS + k) * R + r];
-      value += factor * all[(k * R + r) * wide + c];
-    }
-    if (PAGED && *table.gone != 0) value = sum = NAN;
-    device O* to = out + r * row_step;
-    kk_put_value<WHOLE>(to, c, value, WHOLE ? kk_weight_of_all(largest, sum, sinks(r)) : 0.0f);
-    if (!WHOLE && c == 0) {
-      to[n] = O(largest);
-      to[n + 1] = O(sum);
-    }
-  }
+  kk_few_joined<WHOLE, TG, R, wide>(all, shared, rows, n, PAGED && *table.gone != 0, out, row_step, sinks, at.index);
 }

@@ -37,7 +37,9 @@ template <bool SHORT = false, typename T>
 inline T kk_sigmoid(T x) {
   const float v = float(x);
   const float e = kk_exp<SHORT>(-metal::abs(v));
-  return T(kk_divide<SHORT>(v < 0.0f ? e : 1.0f, 1.0f + e));
+  // A quotient of a very small number takes many instructions, a product does not.
+  const float upper = kk_divide<SHORT>(1.0f, 1.0f + e);
+  return T(v < 0.0f ? e * upper : upper);
 }
 
 // x sigmoid(x); 0 at minus infinity.
@@ -92,11 +94,26 @@ inline T kk_erf(T x) {
   return T(a > 1.0f ? (v < 0.0f ? -far : far) : near * v);
 }
 
+// 1 - erf(a) for a from 0 on, up to 1.5e-7 (M. Abramowitz and I. Stegun, Handbook of Mathematical Functions, 7.1.26).
+inline float kk_short_erfc(float a) {
+  const float t = metal::fast::divide(1.0f, metal::fma(0.3275911f, a, 1.0f));
+  float sum = metal::fma(1.061405429f, t, -1.453152027f);
+  sum = metal::fma(sum, t, 1.421413741f);
+  sum = metal::fma(sum, t, -0.284496736f);
+  sum = metal::fma(sum, t, 0.254829592f);
+  return sum * t * metal::fast::exp(-a * a);
+}
+
 // x (1 + erf(x / sqrt(2))) / 2.
 template <bool SHORT = false, typename T>
 inline T kk_gelu(T x) {
   const float v = float(x) < -20.0f ? -20.0f : float(x);
-  return T(0.5f * v * (1.0f + kk_erf<SHORT>(v * 0.70710678f)));
+  const float part = v * 0.70710678f;
+  if (SHORT) {
+    const float other = kk_short_erfc(metal::abs(part));
+    return T(0.5f * v * (v < 0.0f ? other : 2.0f - other));
+  }
+  return T(0.5f * v * (1.0f + kk_erf<SHORT>(part)));
 }
 
 // log(1 + x) without losing the digits of a small x (W. Kahan's correction of log(1 + x) by
@@ -112,8 +129,13 @@ inline T kk_log1p(T x) {
 
 // exp(x) - 1 without losing the digits of a small x: x = n ln(2) + r, and 2^n (exp(r) - 1) + (2^n - 1), where exp(r) - 1 is a polynomial
 // without a constant. All of it at half its size, as 2^128 is none of float's numbers. Beyond its bounds the result is -1 or infinity.
-template <typename T>
+template <bool SHORT = false, typename T>
 inline T kk_expm1(T x) {
+  if (SHORT) {
+    const float u = float(x);
+    const float small = u * metal::fma(u, metal::fma(u, 0.16666667f, 0.5f), 1.0f);
+    return T(metal::abs(u) < 0.015625f ? small : metal::fast::exp(u) - 1.0f);
+  }
   float v = float(x) < -20.0f ? -20.0f : float(x);
   v = v > 89.0f ? 89.0f : v;
   const float n = metal::rint(v * 1.4426950f);
@@ -153,9 +175,9 @@ inline T kk_mish(T x) {
 }
 
 // x above 0, alpha (exp(x) - 1) below.
-template <typename T>
+template <bool SHORT = false, typename T>
 inline T kk_elu(T x, float alpha) {
-  return x > T(0.0f) ? x : T(alpha * kk_expm1(float(x)));
+  return x > T(0.0f) ? x : T(alpha * kk_expm1<SHORT>(float(x)));
 }
 
 // x as it is, without a derivative: for a number on which a result does not depend, such as a shift.

@@ -1,4 +1,6 @@
-// Images: (N, H, W, C), a row of pixels with their channels after the other.
+// Images: (N, H, W, C), a row of pixels with their channels after the other. On a CPU a thread has a row of the result, on a GPU some
+// channels of a column in some rows, for which it keeps what they share.
+#include "blocks.metal"
 
 // The nearest integer of those from `low` to `high`; NaN is the lowest.
 inline float kk_nearest(float v, float low, float high) {
@@ -15,6 +17,34 @@ inline uint8_t kk_pixel(float v, uint8_t) { return uint8_t(kk_nearest(v, 0.0f, 2
 inline int8_t kk_pixel(float v, int8_t) { return int8_t(kk_nearest(v, -128.0f, 127.0f)); }
 inline uint16_t kk_pixel(float v, uint16_t) { return uint16_t(kk_nearest(v, 0.0f, 65535.0f)); }
 inline int16_t kk_pixel(float v, int16_t) { return int16_t(kk_nearest(v, -32768.0f, 32767.0f)); }
+
+// The COUNT channels of a pixel that a thread takes. SURE says that they lie where a block of memory may begin: told once and not at each
+// load, so that loads need not wait for each other.
+template <int COUNT, bool SURE>
+struct kk_channels {
+  template <typename P>
+  static void load(P p, thread float* v) {
+    for (int k = 0; k < COUNT; ++k) v[k] = float(p[k]);
+  }
+  template <typename T>
+  static void store(device T* p, thread const float* v) {
+    for (int k = 0; k < COUNT; ++k) p[k] = kk_pixel(v[k], T(0));
+  }
+};
+template <int COUNT>
+struct kk_channels<COUNT, true> {
+  template <typename T>
+  static void load(const device T* p, thread float* v) {
+    const kk_block<T, COUNT> b = *reinterpret_cast<const device kk_block<T, COUNT>*>(p);
+    for (int k = 0; k < COUNT; ++k) v[k] = float(b.v[k]);
+  }
+  template <typename T>
+  static void store(device T* p, thread const float* v) {
+    kk_block<T, COUNT> b;
+    for (int k = 0; k < COUNT; ++k) b.v[k] = kk_pixel(v[k], T(0));
+    *reinterpret_cast<device kk_block<T, COUNT>*>(p) = b;
+  }
+};
 
 // Where a place of an axis of `to` elements lies in one of `from`: between two neighbours, at a share of the way. Centres of
 // elements lie on each other. In integers, as a float would lose the share in long axes.
@@ -45,10 +75,9 @@ inline float kk_bilinear(P above, P below, size_t left, size_t right, float acro
   return kk_mixed(a, b, down);
 }
 
-// A row of the result: one thread writes all of it (WHOLE), or each its share, from `place` on and `step` elements apart.
-template <typename I, bool WHOLE, typename P, typename S, typename T>
-inline void kk_resize_row(P x, S shape, device T* out, I height, I width, size_t row, size_t place,
-                          size_t step) {
+// A row of the result.
+template <typename I, typename P, typename S, typename T>
+inline void kk_resize_row(P x, S shape, device T* out, I height, I width, size_t row) {
   const size_t channels = shape[3];
   const I from_height = shape[1], from_width = shape[2];
   const size_t line = from_width * channels, n = width * channels;
@@ -57,22 +86,39 @@ inline void kk_resize_row(P x, S shape, device T* out, I height, I width, size_t
   const P above = image + y.low * line;
   const P below = image + y.high * line;
   device T* to = out + row * n;
-  if (WHOLE) {
-    for (I i = 0; i < width; ++i) {
-      const kk_between<I> at = kk_resized(i, from_width, width);
-      const size_t left = at.low * channels, right = at.high * channels;
-      for (size_t c = 0; c < channels; ++c)
-        to[i * channels + c] =
-            kk_pixel(kk_bilinear(above, below, left + c, right + c, at.share, y.share), T(0));
-    }
-  } else {
-    for (size_t e = place; e < n; e += step) {
-      const I i = I(uint(e) / uint(channels));
-      const size_t c = e - i * channels;
-      const kk_between<I> at = kk_resized(i, from_width, width);
-      to[e] = kk_pixel(kk_bilinear(above, below, at.low * channels + c, at.high * channels + c, at.share,
-                                   y.share),
-                       T(0));
+  for (I i = 0; i < width; ++i) {
+    const kk_between<I> at = kk_resized(i, from_width, width);
+    const size_t left = at.low * channels, right = at.high * channels;
+    for (size_t c = 0; c < channels; ++c)
+      to[i * channels + c] = kk_pixel(kk_bilinear(above, below, left + c, right + c, at.share, y.share), T(0));
+  }
+}
+
+// ROWS rows of the result, of image `image` from `first` on: this thread's pieces of them.
+template <typename I, int COUNT, bool SURE, int ROWS, typename P, typename S, typename T>
+inline void kk_resize_strip(P x, S shape, device T* out, I height, I width, size_t image, I first, size_t place, size_t step) {
+  const size_t channels = shape[3], n = width * channels;
+  const I from_height = shape[1], from_width = shape[2];
+  const size_t line = from_width * channels;
+  const P all = x + image * from_height * line;
+  const uint pieces = uint(channels) / COUNT;
+  for (size_t e = place; e < n / COUNT; e += step) {
+    const I i = I(uint(e) / pieces);
+    const size_t c = (e - size_t(i) * pieces) * COUNT;
+    const kk_between<I> at = kk_resized(i, from_width, width);
+    const size_t left = at.low * channels + c, right = at.high * channels + c;
+    for (int r = 0; r < ROWS && first + r < height; ++r) {
+      const kk_between<I> y = kk_resized(I(first + r), from_height, height);
+      const P above = all + y.low * line;
+      const P below = all + y.high * line;
+      float v[4][COUNT];
+      kk_channels<COUNT, SURE>::load(above + left, v[0]);
+      kk_channels<COUNT, SURE>::load(above + right, v[1]);
+      kk_channels<COUNT, SURE>::load(below + left, v[2]);
+      kk_channels<COUNT, SURE>::load(below + right, v[3]);
+      for (int k = 0; k < COUNT; ++k)
+        v[0][k] = kk_mixed(kk_mixed(v[0][k], v[1][k], at.share), kk_mixed(v[2][k], v[3][k], at.share), y.share);
+      kk_channels<COUNT, SURE>::store(out + ((image * height + first + r) * n + e * COUNT), v[0]);
     }
   }
 }
@@ -97,8 +143,8 @@ inline I kk_last_resized(I i, I from, I to) {
 
 // The transpose of `kk_resize_row`: a row of the gradient of the image, from the gradient of the result.
 template <typename I, bool WHOLE, typename P, typename S, typename T>
-inline void kk_resize_back_row(P dy, S shape, device T* out, I height, I width, size_t row, size_t place,
-                               size_t step) {
+inline void kk_resize_back_part(P dy, S shape, device T* out, I height, I width, size_t row, size_t place,
+                                size_t step) {
   const size_t channels = shape[3];
   const I to_height = shape[1], to_width = shape[2];
   const size_t line = to_width * channels, n = width * channels;
@@ -107,7 +153,7 @@ inline void kk_resize_back_row(P dy, S shape, device T* out, I height, I width, 
   const I top = kk_first_resized(y, height, to_height), bottom = kk_last_resized(y, height, to_height);
   // A thread with a row takes so many channels of a pixel at once.
   constexpr int most = WHOLE ? 64 : 1;
-  size_t e = WHOLE ? 0 : place;
+  size_t e = place;
   while (e < n) {
     const I i = I(e / channels);
     const size_t c = e - i * channels;
@@ -128,6 +174,15 @@ inline void kk_resize_back_row(P dy, S shape, device T* out, I height, I width, 
     for (size_t j = 0; j < count; ++j) out[row * n + e + j] = kk_pixel(sums[j], T(0));
     e += WHOLE ? count : step;
   }
+}
+template <typename I, typename P, typename S, typename T>
+inline void kk_resize_back_row(P dy, S shape, device T* out, I height, I width, size_t row) {
+  kk_resize_back_part<I, true>(dy, shape, out, height, width, row, 0, 1);
+}
+template <typename I, int ROWS, typename P, typename S, typename T>
+inline void kk_resize_back_strip(P dy, S shape, device T* out, I height, I width, size_t image, I first, size_t place, size_t step) {
+  for (I y = first; y < first + ROWS && y < height; ++y)
+    kk_resize_back_part<I, false>(dy, shape, out, height, width, image * height + y, place, step);
 }
 
 // The sum of 9 neighbours of a pixel, of which those outside of the image are 0; `w` is the weight of the first for this
@@ -196,46 +251,76 @@ inline void kk_depthwise_lines(P x, W w, device T* out, size_t channels, size_t 
   }
 }
 
-template <bool WHOLE, typename P, typename W, typename S, typename T>
-inline void kk_depthwise_row(P x, W w, S shape, device T* out, size_t row, size_t place, size_t step) {
+template <typename P, typename W, typename S, typename T>
+inline void kk_depthwise_row(P x, W w, S shape, device T* out, size_t row) {
   const size_t channels = shape[3], width = shape[2], n = width * channels;
   const size_t y = row % shape[1];
   const bool above = y > 0, below = y + 1 < size_t(shape[1]);
   const P from = x + row * n;
   device T* to = out + row * n;
-  if (WHOLE) {
-    // Which channels of pixels with all neighbours are done at once; the rest of the row is left to the loop.
-    constexpr bool floats = sizeof(T) == 4;
-    const bool inside = above && below;
-    size_t done = 0;
-    if (inside && floats) {
-      for (; done + 16 <= channels; done += 16) kk_depthwise_channels<16>(from + done, w + done, to + done, n, channels, width);
-    }
-    if (inside && !floats && channels <= 512 && width > 2) {
-      kk_depthwise_lines<512>(from, w, to, channels, n);
-      done = channels;
-    }
-    for (size_t i = 0; i < width; ++i) {
-      const bool left = i > 0, right = i + 1 < width;
-      if (inside && left && right) {
-        for (size_t c = done; c < channels; ++c) {
-          const float v = kk_taps<true>(from + i * channels + c, w + c, n, channels, true, true, true, true);
-          to[i * channels + c] = kk_pixel(v, T(0));
-        }
-      } else {
-        for (size_t c = 0; c < channels; ++c) {
-          const float v =
-              kk_taps<false>(from + i * channels + c, w + c, n, channels, above, below, left, right);
-          to[i * channels + c] = kk_pixel(v, T(0));
-        }
+  // Which channels of pixels with all neighbours are done at once; the rest of the row is left to the loop.
+  constexpr bool floats = sizeof(T) == 4;
+  const bool inside = above && below;
+  size_t done = 0;
+  if (inside && floats) {
+    for (; done + 16 <= channels; done += 16) kk_depthwise_channels<16>(from + done, w + done, to + done, n, channels, width);
+  }
+  if (inside && !floats && channels <= 512 && width > 2) {
+    kk_depthwise_lines<512>(from, w, to, channels, n);
+    done = channels;
+  }
+  for (size_t i = 0; i < width; ++i) {
+    const bool left = i > 0, right = i + 1 < width;
+    if (inside && left && right) {
+      for (size_t c = done; c < channels; ++c) {
+        const float v = kk_taps<true>(from + i * channels + c, w + c, n, channels, true, true, true, true);
+        to[i * channels + c] = kk_pixel(v, T(0));
+      }
+    } else {
+      for (size_t c = 0; c < channels; ++c) {
+        const float v = kk_taps<false>(from + i * channels + c, w + c, n, channels, above, below, left, right);
+        to[i * channels + c] = kk_pixel(v, T(0));
       }
     }
-  } else {
-    for (size_t e = place; e < n; e += step) {
-      const size_t i = uint(e) / uint(channels);
-      const float v = kk_taps<false>(from + e, w + (e - i * channels), n, channels, above, below, i > 0,
-                                     i + 1 < width);
-      to[e] = kk_pixel(v, T(0));
+  }
+}
+
+// ROWS rows of the result, of image `image` from `first` on: this thread's pieces of them. Each line of the image is read once, for
+// the rows above it, beside it and below it.
+template <int COUNT, bool SURE, int ROWS, typename P, typename W, typename S, typename T>
+inline void kk_depthwise_strip(P x, W w, S shape, device T* out, size_t image, int first, size_t place, size_t step) {
+  const int height = shape[1];
+  const size_t channels = shape[3], width = shape[2], n = width * channels;
+  const uint pieces = uint(channels) / COUNT;
+  for (size_t e = place; e < n / COUNT; e += step) {
+    const size_t i = uint(e) / pieces, c = (e - i * pieces) * COUNT;
+    float taps[9][COUNT];
+    for (int t = 0; t < 9; ++t)
+      for (int k = 0; k < COUNT; ++k) taps[t][k] = float(w[t * channels + c + k]);
+    // Of the rows above a line, beside it and below it.
+    float sums[3][COUNT];
+    for (int k = 0; k < COUNT; ++k) sums[1][k] = sums[2][k] = 0.0f;
+    _Pragma("unroll 2") for (int r = -1; r <= ROWS; ++r) {
+      const int y = first + r;
+      for (int k = 0; k < COUNT; ++k) {
+        sums[0][k] = sums[1][k];
+        sums[1][k] = sums[2][k];
+        sums[2][k] = 0.0f;
+      }
+      if (y >= 0 && y < height) {
+        const size_t at = (image * height + y) * n + e * COUNT;
+        for (int d = 0; d < 3; ++d) {
+          if ((d == 0 && i == 0) || (d == 2 && i + 1 == width)) continue;
+          float v[COUNT];
+          kk_channels<COUNT, SURE>::load(x + (at + d * channels - channels), v);
+          for (int k = 0; k < COUNT; ++k) {
+            sums[0][k] += v[k] * taps[6 + d][k];
+            sums[1][k] += v[k] * taps[3 + d][k];
+            sums[2][k] += v[k] * taps[d][k];
+          }
+        }
+      }
+      if (r >= 1 && y - 1 < height) kk_channels<COUNT, SURE>::store(out + ((image * height + y - 1) * n + e * COUNT), sums[0]);
     }
   }
 }

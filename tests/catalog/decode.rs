@@ -158,7 +158,7 @@ pub(crate) fn decode_attention_of_views() {
 
 /// Caches of codes give what their floats give.
 #[test]
-fn decode_attention_over_codes() {
+pub(crate) fn decode_attention_over_codes() {
     on_worker(|| -> Result<()> {
         let mut rng = Rng::new();
         let cases = [
@@ -167,6 +167,10 @@ fn decode_attention_over_codes() {
             (4, 32, [2, 9, 1, 3, 600, 64], F16),
             (4, 64, [1, 2, 1, 2, 300, 192], F32),
             (4, 32, [1, 4, 5, 2, 31, 96], BF16),
+            (8, 32, [1, 6, 3, 2, 90, 128], F16),
+            (8, 128, [2, 4, 1, 2, 700, 128], BF16),
+            (4, 64, [2, 9, 2, 3, 130, 64], F16),
+            (4, 128, [1, 20, 1, 1, 200, 128], BF16),
         ];
         for (bits, group, sizes, dtype) in cases {
             let [q, k, v] = draw(&mut rng, sizes, dtype)?;
@@ -256,8 +260,12 @@ pub(crate) fn paged_attention_is_decode_attention_in_blocks() {
             &options(paged_attention(&q, &pk, &pv, &table, &length))?,
             &want,
         );
-        for bits in [8, 4] {
-            let [a, b] = [quantize_cache(&k, bits, 32)?, quantize_cache(&v, bits, 32)?];
+        for (bits, group, dtype) in [(8, 32, F32), (4, 32, F32), (8, 64, BF16), (4, 64, F16)] {
+            let q = q.astype(dtype)?;
+            let [a, b] = [
+                quantize_cache(&k, bits, group)?,
+                quantize_cache(&v, bits, group)?,
+            ];
             let blocks = |c: &QuantizedCache| -> Result<QuantizedCache> {
                 Ok(QuantizedCache {
                     codes: paged(&c.codes)?,

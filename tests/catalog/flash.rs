@@ -269,6 +269,7 @@ fn attention_in_other_ways() {
 #[ignore = "run by attention_in_other_ways"]
 fn ways_of_attention() {
     crate::decode::decode_attention_of_views();
+    crate::decode::decode_attention_over_codes();
     crate::decode::decode_attention_with_options();
     crate::decode::decode_attention_reads_no_further_than_the_length();
     crate::decode::paged_attention_is_decode_attention_in_blocks();

@@ -230,7 +230,8 @@ template <bool SHORT = false, typename T>
 inline T kk_sigmoid(T x) {
   const float v = float(x);
   const float e = kk_exp<SHORT>(-metal::abs(v));
-  return T(kk_divide<SHORT>(v < 0.0f ? e : 1.0f, 1.0f + e));
+  const float upper = kk_divide<SHORT>(1.0f, 1.0f + e);
+  return T(v < 0.0f ? e * upper : upper);
 }
 template <bool SHORT = false, typename T>
 inline T kk_silu(T x) {
@@ -276,7 +277,8 @@ template <bool SHORT = false, typename T>
 inline T kk_sigmoid(T x) {
   const float v = float(x);
   const float e = kk_exp<SHORT>(-metal::abs(v));
-  return T(kk_divide<SHORT>(v < 0.0f ? e : 1.0f, 1.0f + e));
+  const float upper = kk_divide<SHORT>(1.0f, 1.0f + e);
+  return T(v < 0.0f ? e * upper : upper);
 }
 template <bool SHORT = false, typename T>
 inline T kk_silu(T x) {

@@ -18,4 +18,27 @@ ZMLX_FN metal::float4 kk_fragment_product(metal::uint4 a, metal::uint2 b, metal:
   }
   return metal::float4(c0, c1, c2, c3);
 }
+
+// Two codes as floats in three instructions and fewer: their bits become the lowest of a large float, from which the rest is subtracted.
+template <int FORMAT, typename T> requires(zmlx::is_same_v<T, half> || zmlx::is_same_v<T, bfloat>)
+ZMLX_FN uint32_t kk_two_whole(uint32_t word, T) {
+  uint32_t out;
+  if constexpr (zmlx::is_same_v<T, half>) {
+    const uint32_t large = FORMAT == 8 ? ((word ^ 0x00800080u) & 0x00ff00ffu) | 0x64006400u : (word & 0x000f000fu) | 0x64006400u;
+    asm("sub.rn.f16x2 %0, %1, %2;" : "=r"(out) : "r"(large), "r"(FORMAT == 8 ? 0x64806480u : 0x64086408u));
+  } else {
+    const uint32_t large = (word & (FORMAT == 8 ? 0x007f007fu : 0x000f000fu)) | 0x43004300u;
+    const uint32_t rest = FORMAT == 8 ? (word & 0x00800080u) | 0xc300c300u : 0xc308c308u;
+    asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(out) : "r"(large), "r"(0x3f803f80u), "r"(rest));
+  }
+  return out;
+}
+template <typename T> requires(zmlx::is_same_v<T, half> || zmlx::is_same_v<T, bfloat>)
+ZMLX_FN uint32_t kk_transposed(uint32_t word, uint32_t, T) {
+  uint32_t out;
+  asm("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;" : "=r"(out) : "r"(word));
+  return out;
+}
+template <typename T> requires(zmlx::is_same_v<T, half> || zmlx::is_same_v<T, bfloat>)
+ZMLX_FN uint32_t kk_four_bytes(uint32_t a, uint32_t b, uint32_t which, T) { return ::__byte_perm(a, b, which); }
 #endif

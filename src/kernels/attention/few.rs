@@ -3,6 +3,7 @@
 use smallvec::SmallVec;
 
 use super::cache::dequantized;
+use super::few_codes::Codes;
 use super::few_plan::{Plan, cache_of};
 use super::few_tiles::Tiles;
 use crate::kernels::arguments::{number, places};
@@ -57,9 +58,13 @@ fn forward(few: &Few, p: &[&Array]) -> Result<Vec<Array>> {
         unreachable!("checked before")
     };
     let rows = i64::from(batch) * i64::from(heads) * i64::from(queries);
-    if let Some(tiles) = Tiles::of(few, p) {
-        let found = tiles.launch(few, p)?;
-        return match tiles.parts {
+    let by_products = match (Tiles::of(few, p), Codes::of(few, p)) {
+        (Some(tiles), _) => Some((tiles.launch(few, p)?, tiles.parts)),
+        (None, Some(codes)) => Some((codes.launch(few, p)?, codes.parts)),
+        (None, None) => None,
+    };
+    if let Some((found, parts)) = by_products {
+        return match parts {
             1 => Ok(vec![found]),
             _ => merge(few, true, &found, p[7], q, rows),
         };

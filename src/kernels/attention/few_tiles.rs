@@ -8,14 +8,14 @@ use crate::metal::Made;
 use crate::{Array, Dtype, MetalKernel, Result};
 
 /// Queries that are the rows of a tile.
-const ROWS: i32 = 16;
+pub(super) const ROWS: i32 = 16;
 /// Blocks of keys and of values in threadgroup memory: one is read while the other is worked on.
 const STAGES: i32 = 2;
 /// Threadgroup memory of which a processor has room for three groups, and how many groups keep a large GPU busy.
 const MEMORY: i32 = 76 * 1024;
 const GROUPS: i64 = 264;
 /// The most groups that share a sequence: what they found is read by one group again.
-const PARTS: i64 = 32;
+pub(super) const PARTS: i64 = 32;
 
 /// How the work is shared out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,14 +107,10 @@ impl Tiles {
     }
 }
 
-const SOURCE: &str = "\
-threadgroup kk_tile_line qs[kk_tile_lines<T>(kk_tile_room<32, R, DP>::size)];
-threadgroup kk_tile_line ks[kk_tile_lines<T>(STAGES * kk_tile_room<32, TG / 32 * BN, DP>::size)];
-threadgroup kk_tile_line vs[kk_tile_lines<T>(STAGES * kk_tile_room<32, TG / 32 * BN, DP>::size)];
-threadgroup float shared[TG / 16 * R];
-threadgroup int gone[1];
-threadgroup metal::int2 places[PAGED ? 2 * (TG / 32) * BN : 1];
-const kk_tile_thread at = {thread_position_in_threadgroup.x, thread_index_in_simdgroup, simdgroup_index_in_threadgroup};
+/// What a group works on, in the texts of this kernel and of that over codes: R of the rows that share a head of keys.
+macro_rules! share_of_group {
+    () => {
+        "\
 const int heads = q_shape[1], queries = q_shape[2], n = q_shape[3];
 const int kv = keys_shape[PAGED ? 2 : 1], each = heads / kv, total = each * queries;
 const uint chunks = uint(total + R - 1) / R, group = threadgroup_position_in_grid.x;
@@ -132,18 +128,35 @@ const long from = start + share * part, to = metal::min(length, from + share);
 const kk_few_scores<CAPPED> f = {float(scale) * 1.44269504f, float(cap) * 1.44269504f, 0, to, length, window, queries, first, causal};
 const int h0 = PAGED ? 2 : 1, s0 = PAGED ? 1 : 2;
 const long outer = PAGED ? 0 : b;
-const kk_few_table<decltype(block_table + 0)> table = {block_table + (PAGED ? b * block_table_strides[0] : 0),
-                                                       PAGED ? block_table_strides[1] : 0, columns, keys_shape[0], slots, places, gone};
+const auto table = block_table + (PAGED ? b * block_table_strides[0] : 0);
+const long column = PAGED ? block_table_strides[1] : 0;
 const kk_few_rows<decltype(q + 0)> rows = {q + (b * q_strides[0] + head * each * q_strides[1]), q_strides[1], q_strides[2], queries, first};
-const kk_few_cache<decltype(keys + 0)> k = {keys + (outer * keys_strides[0] + head * keys_strides[h0]), PAGED ? keys_strides[0] : 0,
-                                            keys_strides[s0], keys_strides[3]};
-const kk_few_cache<decltype(keys + 0)> v = {values + (outer * values_strides[0] + head * values_strides[h0]),
-                                            PAGED ? values_strides[0] : 0, values_strides[s0], values_strides[3]};
 const kk_few_sinks<decltype(sinks + 0)> sink = {sinks + (sunk ? head * each * sinks_strides[0] : 0), sunk ? sinks_strides[0] : 0, queries,
                                                 first, sunk};
 const size_t row = (size_t(b) * kv + head) * total + first;
 const long step = WHOLE ? n : long(parts) * (n + 2);
-kk_few_tiles<WHOLE, PAGED, TG, R, BN, DP, STAGES>(rows, q_strides[3], k, v, table, f, metal::min(R, total - first), n, from, to,
-    out + (row * step + (WHOLE ? 0 : part * (n + 2))), step, sink, (threadgroup T*)(qs), (threadgroup T*)(ks), (threadgroup T*)(vs), shared,
-    at);
-";
+const auto to_row = out + (row * step + (WHOLE ? 0 : part * (n + 2)));
+"
+    };
+}
+pub(super) use share_of_group;
+
+const SOURCE: &str = concat!(
+    share_of_group!(),
+    "\
+threadgroup kk_tile_line qs[kk_tile_lines<T>(kk_tile_room<32, R, DP>::size)];
+threadgroup kk_tile_line ks[kk_tile_lines<T>(STAGES * kk_tile_room<32, TG / 32 * BN, DP>::size)];
+threadgroup kk_tile_line vs[kk_tile_lines<T>(STAGES * kk_tile_room<32, TG / 32 * BN, DP>::size)];
+threadgroup float shared[TG / 16 * R];
+threadgroup int gone[1];
+threadgroup metal::int2 places[PAGED ? 2 * (TG / 32) * BN : 1];
+const kk_tile_thread at = {thread_position_in_threadgroup.x, thread_index_in_simdgroup, simdgroup_index_in_threadgroup};
+const kk_few_table<decltype(block_table + 0)> blocks = {table, column, columns, keys_shape[0], slots, places, gone};
+const kk_few_cache<decltype(keys + 0)> k = {keys + (outer * keys_strides[0] + head * keys_strides[h0]), PAGED ? keys_strides[0] : 0,
+                                            keys_strides[s0], keys_strides[3]};
+const kk_few_cache<decltype(keys + 0)> v = {values + (outer * values_strides[0] + head * values_strides[h0]),
+                                            PAGED ? values_strides[0] : 0, values_strides[s0], values_strides[3]};
+kk_few_tiles<WHOLE, PAGED, TG, R, BN, DP, STAGES>(rows, q_strides[3], k, v, blocks, f, metal::min(R, total - first), n, from, to, to_row, step,
+    sink, (threadgroup T*)(qs), (threadgroup T*)(ks), (threadgroup T*)(vs), shared, at);
+"
+);

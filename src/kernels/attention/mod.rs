@@ -4,6 +4,7 @@ mod cache;
 mod decode;
 mod encode;
 mod few;
+mod few_codes;
 mod few_plan;
 mod few_tiles;
 mod flash;

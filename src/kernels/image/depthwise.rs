@@ -90,5 +90,6 @@ fn weights(x: &Array, g: &Array) -> Result<Array> {
 static DEPTHWISE: ImageKernel = ImageKernel::new(
     "depthwise_conv_3x3",
     &["x", "w"],
-    "kk_depthwise_row<WHOLE>(x, w, x_shape, out",
+    "kk_depthwise_row(x, w, x_shape, out",
+    "kk_depthwise_strip<COUNT, SURE, ROWS>(x, w, x_shape, out",
 );

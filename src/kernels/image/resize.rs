@@ -80,10 +80,12 @@ impl Rules for Resize {
 static RESIZE: ImageKernel = ImageKernel::new(
     "resize_bilinear",
     &["x"],
-    "kk_resize_row<I, WHOLE>(x, x_shape, out, I(size[0]), I(size[1])",
+    "kk_resize_row<I>(x, x_shape, out, I(size[0]), I(size[1])",
+    "kk_resize_strip<I, COUNT, SURE, ROWS>(x, x_shape, out, I(size[0]), I(size[1])",
 );
 static RESIZE_BACK: ImageKernel = ImageKernel::new(
     "resize_bilinear_grad",
     &["x"],
-    "kk_resize_back_row<I, WHOLE>(x, x_shape, out, I(size[0]), I(size[1])",
+    "kk_resize_back_row<I>(x, x_shape, out, I(size[0]), I(size[1])",
+    "kk_resize_back_strip<I, ROWS>(x, x_shape, out, I(size[0]), I(size[1])",
 );
