@@ -190,6 +190,12 @@ struct kk_found_rows {
   float most[ROWS], sum[ROWS], values[ROWS][W];
 };
 
+// A token will be needed soon: on a CPU, where a thread has all of it, memory fetches it meanwhile.
+template <int W, int FORMAT, typename P, typename S>
+inline void kk_token_soon(thread const kk_cache<FORMAT, P, S>& cache, kk_token at) {
+  kk_ahead<FORMAT == 4 ? W / 2 : W>(cache.p + (at.block * cache.blocks + at.slot * cache.slots));
+}
+
 // Sums over the team of what its threads have of U tokens, each thread's token in [0]: neighbours exchange halves.
 template <int U, int TEAM>
 inline void kk_team_scores(thread float* s, uint lane) {
@@ -218,20 +224,32 @@ inline void kk_go(thread const float* q, thread const kk_cache<FORMAT, P, S>& ke
   constexpr int kept = TEAM == 1 ? U : 1;
   // Tokens that a CPU takes together, so that sums are loaded and stored less often.
   constexpr int many = TEAM == 1 && U % 4 == 0 ? 4 : 1;
+  // A CPU's thread finds the tokens of the next round while it works on these.
+  constexpr bool soon = TEAM == 1;
+  kk_token next[soon ? U : 1];
+  if (soon)
+    for (int u = 0; u < U; ++u) {
+      next[u] = kk_find<PAGED>(table, step, columns, blocks, slots, metal::min(from + u, to - 1));
+      if (next[u].block >= 0) kk_token_soon<W>(keys, next[u]);
+    }
   for (long base = from; base < to; base += teams * U) {
     const long mine = base + long(index / TEAM);
     kk_slice<FAST, FORMAT, C, W, UNIT, TEAM, P, S> k[U], v[U];
     bool there[U];
     for (int u = 0; u < U; ++u) {
-      const kk_token at = kk_find<PAGED>(table, step, columns, blocks, slots, metal::min(mine + u * teams, to - 1));
+      const kk_token at =
+          soon ? next[soon ? u : 0] : kk_find<PAGED>(table, step, columns, blocks, slots, metal::min(mine + u * teams, to - 1));
       there[u] = !PAGED || at.block >= 0;
       const kk_token real = {there[u] ? at.block : 0, at.slot};
       k[u].take(keys, real, own, n);
       v[u].take(values, real, own, n);
+      if (soon) next[soon ? u : 0] = real;
     }
     float s[ROWS][U];
     for (int u = 0; u < U; u += many) {
       float key[many * W];
+      if (soon)
+        for (int m = 0; m < many; ++m) kk_token_soon<W>(values, next[soon ? u + m : 0]);
       for (int m = 0; m < many; ++m) k[u + m].floats(own, n, key + m * W);
       for (int r = 0; r < ROWS; ++r) kk_inner<W, TEAM == 1 ? 16 : 1, many>(q + r * W, key, s[r] + u);
     }
@@ -254,8 +272,8 @@ inline void kk_go(thread const float* q, thread const kk_cache<FORMAT, P, S>& ke
         const long token = mine + u * teams;
         float x = kk_capped<CAPPED>(s[r][i], cap);
         if (PAGED) {
-          bool here = there[0];
-          for (int w = 1; w < U; ++w) here = u == w ? there[w] : here;
+          bool here = there[TEAM == 1 ? u : 0];
+          for (int w = 1; w < (TEAM == 1 ? 1 : U); ++w) here = u == w ? there[w] : here;
           x = here ? x : NAN;
         }
         if (CAPPED || PAGED) s[r][i] = x;
@@ -290,6 +308,11 @@ inline void kk_go(thread const float* q, thread const kk_cache<FORMAT, P, S>& ke
     }
     for (int u = 0; u < U; u += many) {
       float value[many * W];
+      if (soon && base + U < to)
+        for (int m = 0; m < many; ++m) {
+          next[soon ? u + m : 0] = kk_find<PAGED>(table, step, columns, blocks, slots, metal::min(base + U + u + m, to - 1));
+          if (next[soon ? u + m : 0].block >= 0) kk_token_soon<W>(keys, next[soon ? u + m : 0]);
+        }
       for (int m = 0; m < many; ++m) v[u + m].floats(own, n, value + m * W);
       for (int r = 0; r < ROWS; ++r)
         for (int i = 0; i < W; ++i) {

@@ -136,8 +136,10 @@ inline T kk_expm1(T x) {
     const float small = u * metal::fma(u, metal::fma(u, 0.16666667f, 0.5f), 1.0f);
     return T(metal::abs(u) < 0.015625f ? small : metal::fast::exp(u) - 1.0f);
   }
-  float v = float(x) < -20.0f ? -20.0f : float(x);
-  v = v > 89.0f ? 89.0f : v;
+  // Bounds by bits: where x is the same for all elements of a loop, a choice would keep it from becoming vectors.
+  const float u = float(x);
+  const uint low = u < -20.0f ? 0xffffffffu : 0u, high = u > 89.0f ? 0xffffffffu : 0u;
+  const float v = as_type<float>((as_type<uint>(u) & ~(low | high)) | (as_type<uint>(-20.0f) & low) | (as_type<uint>(89.0f) & high));
   const float n = metal::rint(v * 1.4426950f);
   // The high part of ln(2) has few digits, so that n times it is exact.
   const float r = metal::fma(n, -1.4286068e-06f, metal::fma(n, -6.9314575e-01f, v));
