@@ -68,11 +68,9 @@ inline float kk_mixed(float a, float b, float share) {
   return share == 0.0f ? a : v;
 }
 
-template <typename P>
-inline float kk_bilinear(P above, P below, size_t left, size_t right, float across, float down) {
-  const float a = kk_mixed(float(above[left]), float(above[right]), across);
-  const float b = kk_mixed(float(below[left]), float(below[right]), across);
-  return kk_mixed(a, b, down);
+// Between two neighbours above and two below.
+inline float kk_bilinear(float above_left, float above_right, float below_left, float below_right, float across, float down) {
+  return kk_mixed(kk_mixed(above_left, above_right, across), kk_mixed(below_left, below_right, across), down);
 }
 
 // A row of the result.
@@ -90,7 +88,9 @@ inline void kk_resize_row(P x, S shape, device T* out, I height, I width, size_t
     const kk_between<I> at = kk_resized(i, from_width, width);
     const size_t left = at.low * channels, right = at.high * channels;
     for (size_t c = 0; c < channels; ++c)
-      to[i * channels + c] = kk_pixel(kk_bilinear(above, below, left + c, right + c, at.share, y.share), T(0));
+      to[i * channels + c] = kk_pixel(kk_bilinear(float(above[left + c]), float(above[right + c]), float(below[left + c]),
+                                                  float(below[right + c]), at.share, y.share),
+                                      T(0));
   }
 }
 
@@ -117,7 +117,7 @@ inline void kk_resize_strip(P x, S shape, device T* out, I height, I width, size
       kk_channels<COUNT, SURE>::load(below + left, v[2]);
       kk_channels<COUNT, SURE>::load(below + right, v[3]);
       for (int k = 0; k < COUNT; ++k)
-        v[0][k] = kk_mixed(kk_mixed(v[0][k], v[1][k], at.share), kk_mixed(v[2][k], v[3][k], at.share), y.share);
+        v[0][k] = kk_bilinear(v[0][k], v[1][k], v[2][k], v[3][k], at.share, y.share);
       kk_channels<COUNT, SURE>::store(out + ((image * height + first + r) * n + e * COUNT), v[0]);
     }
   }

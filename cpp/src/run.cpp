@@ -1,7 +1,6 @@
 #include "zmlx/run.h"
 
 #include <algorithm>
-#include <optional>
 
 #include "mlx/transforms.h"
 #include "zmlx/evaluation.h"
@@ -37,16 +36,17 @@ void Run::evaluate(bool later) {
     } current(this);
     try {
       // A transformation under way is refused by the one, and computed by the other.
-      if (later || !traced_) {
+      if (traced_ && !later) {
         Turn turn;
-        mx::async_eval(outputs_);
-      }
-      if (!later) {
-        std::optional<Turn> turn;
-        if (traced_) {
-          turn.emplace();
-        }
         mx::eval(outputs_);
+      } else {
+        {
+          Turn turn;
+          mx::async_eval(outputs_);
+        }
+        if (!later) {
+          mx::eval(outputs_);
+        }
       }
     } catch (...) {
       thrown = std::current_exception();
