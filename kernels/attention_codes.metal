@@ -56,13 +56,8 @@ struct kk_codes_shape {
   static constant constexpr int groups = D / GROUP, words = D * FORMAT / 32, turns = 8 / FORMAT, elements = 32 / FORMAT;
   static constant constexpr int key = GROUP * FORMAT / 128 < 4 ? GROUP * FORMAT / 128 : 4, keys = words / (4 * key);
   static constant constexpr int value = GROUP * FORMAT / 256 < 4 ? GROUP * FORMAT / 256 : 4, values = words / (8 * value);
-  // The element of byte `byte` of a lane's word.
-  static int key_element(int block, int lane, int word, int byte, int turn) {
-    return ((block * 4 + lane) * key + word) * elements + (FORMAT == 8 ? byte : 2 * byte + turn);
-  }
-  static int value_element(int block, int lane, int word, int byte, int turn) {
-    return ((block * 8 + lane) * value + word) * elements + (FORMAT == 8 ? byte : 2 * byte + turn);
-  }
+  // The element of byte `byte` of a word of the row.
+  static int element(int word, int byte, int turn) { return word * elements + (FORMAT == 8 ? byte : 2 * byte + turn); }
 };
 
 // Where rows of 16 tokens begin: lane l knows it of token l % 16, and tells the others. Rows that begin where 16 bytes do are counted in such.
@@ -79,6 +74,19 @@ struct kk_codes_rows<false> {
 inline int kk_from_lane(int x, int lane) { return metal::simd_shuffle(x, ushort(lane)); }
 inline long kk_from_lane(long x, int lane) {
   return long(ulong(uint(kk_from_lane(int(x), lane))) | ulong(uint(kk_from_lane(int(x >> 32), lane))) << 32);
+}
+
+// Whether the rows of a cache are few enough to be counted so.
+template <int FORMAT, typename P, typename S>
+inline bool kk_codes_fit(kk_cache<FORMAT, P, S> c, long blocks, long slots) {
+  const long row = metal::abs(c.blocks) * blocks + metal::abs(c.slots) * slots;
+  const long scale = metal::abs(c.scale_blocks) * blocks + metal::abs(c.scale_slots) * slots;
+  return row >> 4 <= 0x7fffffff && scale <= 0x7fffffff;
+}
+// The scales of the token whose row of scales is `row`.
+template <int GROUPS, int FORMAT, typename P, typename Z, typename S>
+inline void kk_scales(kk_cache<FORMAT, P, Z> cache, long row, thread S (&to)[GROUPS]) {
+  for (int u = 0; u < GROUPS; ++u) to[u] = cache.scales[row + u * cache.scale_step];
 }
 
 // Both caches, and the table of their blocks.
@@ -121,10 +129,7 @@ struct kk_codes_keys {
       for (int b = 0; b < shape::keys; ++b)
         kk_words<shape::key, SURE>(row, from.keys.step, (b * 4 + t) * shape::key, words[h] + b * shape::key);
     }
-    for (int h = 0; h < 2; ++h) {
-      const Z row = from.keys.scales + kk_from_lane(at.key_scale, 8 * h + g);
-      for (int u = 0; u < shape::groups; ++u) scale[h][u] = row[u * from.keys.scale_step];
-    }
+    for (int h = 0; h < 2; ++h) kk_scales(from.keys, kk_from_lane(at.key_scale, 8 * h + g), scale[h]);
   }
 };
 template <int FORMAT, int GROUP, int D, typename S>
@@ -140,10 +145,7 @@ struct kk_codes_values {
       for (int b = 0; b < shape::values; ++b)
         kk_words<shape::value, SURE>(row, from.values.step, (b * 8 + g) * shape::value, words[j] + b * shape::value);
     }
-    for (int h = 0; h < 2; ++h) {
-      const Z row = from.values.scales + kk_from_lane(at.value_scale, 8 * h + g);
-      for (int u = 0; u < shape::groups; ++u) scale[h][u] = row[u * from.values.scale_step];
-    }
+    for (int h = 0; h < 2; ++h) kk_scales(from.values, kk_from_lane(at.value_scale, 8 * h + g), scale[h]);
   }
 };
 
@@ -169,8 +171,8 @@ inline void kk_codes_queries(Q queries, long step, int first, int rows, int g, i
         // Of bytes 0 and 2, and of 1 and 3.
         uint all[2];
         for (int byte = 0; byte < 2; ++byte) {
-          const float low = float(row[shape::key_element(b, t, w, byte, turn) * step]);
-          const float high = float(row[shape::key_element(b, t, w, byte + 2, turn) * step]);
+          const float low = float(row[shape::element((b * 4 + t) * shape::key + w, byte, turn) * step]);
+          const float high = float(row[shape::element((b * 4 + t) * shape::key + w, byte + 2, turn) * step]);
           all[byte] = counts ? kk_pair_of(low, high, zero) : 0u;
         }
         out[(b * shape::key + w) * shape::turns + turn] = metal::uint2(all[0], all[1]);
@@ -317,7 +319,7 @@ inline void kk_few_codes(Q queries, long q_step, kk_codes_caches<SURE, PAGED, FO
       const int row = int(simd) * R + 8 * m + 2 * t + c;
       for (int w = 0; w < shape::values * shape::value; ++w)
         for (int n = 0; n < 4 * shape::turns; ++n) {
-          const int e = shape::value_element(w / shape::value, g, w % shape::value, n / shape::turns, n % shape::turns);
+          const int e = shape::element((w / shape::value * 8 + g) * shape::value + w % shape::value, n / shape::turns, n % shape::turns);
           all[row * wide + e] = sums[m][w * 2 * shape::turns + n / 2][n % 2 * 2 + c];
         }
       const float sum = kk_sum_of_eight(total[m][c]);

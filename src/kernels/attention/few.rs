@@ -1,9 +1,8 @@
 //! Attention of a few queries over a cache: the operation below `decode_attention` and `paged_attention`.
 
-use smallvec::SmallVec;
-
 use super::cache::dequantized;
 use super::few_codes::Codes;
+use super::few_launch::NAMES;
 use super::few_plan::{Plan, cache_of};
 use super::few_tiles::Tiles;
 use crate::kernels::arguments::{number, places};
@@ -48,7 +47,7 @@ pub(super) static FEW: Op<Few> = Op {
 
 fn forward(few: &Few, p: &[&Array]) -> Result<Vec<Array>> {
     let q = p[0];
-    let (kv, length, width) = cache_of(few, p);
+    let (_, length, width) = cache_of(few, p);
     // Smaller arrays lie in another address space.
     if q.size() == 0 || length == 0 || p[1].size() < 8 || p[2].size() < 8 {
         let all: Vec<Array> = p.iter().map(|&a| a.clone()).collect();
@@ -58,67 +57,30 @@ fn forward(few: &Few, p: &[&Array]) -> Result<Vec<Array>> {
         unreachable!("checked before")
     };
     let rows = i64::from(batch) * i64::from(heads) * i64::from(queries);
-    let by_products = match (Tiles::of(few, p), Codes::of(few, p)) {
-        (Some(tiles), _) => Some((tiles.launch(few, p)?, tiles.parts)),
-        (None, Some(codes)) => Some((codes.launch(few, p)?, codes.parts)),
-        (None, None) => None,
+    let (found, parts, gpu) = if let Some(tiles) = Tiles::of(few, p) {
+        (tiles.launch(few, p)?, tiles.shares.parts, true)
+    } else if let Some(codes) = Codes::of(few, p) {
+        (codes.launch(few, p)?, codes.shares.parts, true)
+    } else {
+        let plan = Plan::of(few, p);
+        let kernel = made(&KERNEL, "decode_attention", &NAMES, SOURCE)?;
+        let constants = [
+            ("C", p[1].dtype().into()),
+            ("ROWS", plan.rows.into()),
+            ("W", plan.width.into()),
+            ("UNIT", plan.unit.into()),
+            ("TEAM", plan.team.into()),
+            ("U", plan.tokens.into()),
+            ("FORMAT", few.format.into()),
+            ("LOADS", (plan.gpu && width % 8 == 0).into()),
+        ];
+        let shares = plan.shares;
+        let found = shares.launch(kernel, few, p, plan.threads, constants)?;
+        (found, shares.parts, plan.gpu)
     };
-    if let Some((found, parts)) = by_products {
-        return match parts {
-            1 => Ok(vec![found]),
-            _ => merge(few, true, &found, p[7], q, rows),
-        };
-    }
-    let plan = Plan::of(few, p);
-    let whole = plan.parts == 1;
-    let kernel = made(&KERNEL, "decode_attention", &NAMES, SOURCE)?;
-    let numbers = [number(few.scale)?, number(few.cap)?];
-    let rule = number(few.rule(whole))?;
-    let read = [p, &[&*numbers[0], &*numbers[1], &*rule]].concat();
-    let (shape, dtype) = found(q, plan.parts);
-    let mut launch = kernel.launch(&read);
-    launch.set_output(&shape, dtype);
-    launch.set_template("T", dtype.into());
-    launch.set_template("C", p[1].dtype().into());
-    let numbers = [
-        ("ROWS", plan.rows),
-        ("W", plan.width),
-        ("UNIT", plan.unit),
-        ("TEAM", plan.team),
-        ("TG", plan.threads),
-        ("U", plan.tokens),
-        ("FORMAT", few.format),
-    ];
-    for (name, value) in numbers {
-        launch.set_template(name, value.into());
-    }
-    let flags = [
-        ("LOADS", plan.gpu && width % 8 == 0),
-        ("WHOLE", whole),
-        ("PAGED", few.paged),
-        ("CAPPED", few.cap > 0.0),
-    ];
-    for (name, value) in flags {
-        launch.set_template(name, value.into());
-    }
-    launch.set_threadgroup(plan.threads);
-    let groups = i64::from(batch) * i64::from(kv) * plan.chunks;
-    launch.set_grid((groups * i64::from(plan.threads), plan.parts));
-    let [found] = launch.add::<1>()?;
-    if whole {
-        return Ok(vec![found]);
-    }
-    merge(few, plan.gpu, &found, p[7], q, rows)
-}
-
-/// Shape and dtype of what a kernel gives: the result, or of several parts what each found of a query, (B H N, parts, D + 2).
-pub(super) fn found(q: &Array, parts: i64) -> (SmallVec<[i32; 4]>, Dtype) {
-    match *q.shape() {
-        [batch, heads, queries, width] if parts > 1 => (
-            SmallVec::from_slice(&[batch * heads * queries, parts as i32, width + 2]),
-            Dtype::Float32,
-        ),
-        ref shape => (shape.into(), q.dtype()),
+    match parts {
+        1 => Ok(vec![found]),
+        _ => merge(few, gpu, &found, p[7], q, rows),
     }
 }
 
@@ -158,20 +120,6 @@ fn merge(
 
 static KERNEL: Made<MetalKernel> = Made::new();
 static MERGE: Made<MetalKernel> = Made::new();
-pub(super) const NAMES: [&str; 11] = [
-    "q",
-    "keys",
-    "values",
-    "key_scales",
-    "value_scales",
-    "block_table",
-    "lens",
-    "sinks",
-    "scale",
-    "cap",
-    "rule",
-];
-
 /// A kernel that reads arrays where they lie, views included.
 pub(super) fn made(
     made: &'static Made<MetalKernel>,

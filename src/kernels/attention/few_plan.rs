@@ -1,6 +1,7 @@
 //! How the work of attention over a cache is shared out.
 
 use super::few::Few;
+use super::few_launch::Shares;
 use crate::Array;
 use crate::codegen::blocks::as_on_gpu;
 
@@ -20,11 +21,9 @@ pub(super) fn cache_of(few: &Few, p: &[&Array]) -> (i32, i64, i32) {
 /// How the work is shared out.
 pub(super) struct Plan {
     pub gpu: bool,
-    /// Queries of a group, and groups for all queries of a head of keys.
+    /// Queries of a group.
     pub rows: i32,
-    pub chunks: i64,
-    /// Groups along the cache.
-    pub parts: i64,
+    pub shares: Shares,
     /// Threads of a group and of a token.
     pub threads: i32,
     pub team: i32,
@@ -56,8 +55,7 @@ impl Plan {
         let mut plan = Plan {
             gpu,
             rows: rows as i32,
-            chunks,
-            parts: 1,
+            shares: Shares { chunks, parts: 1 },
             threads: 1,
             team: 1,
             width,
@@ -75,14 +73,14 @@ impl Plan {
             plan.tokens = 4;
             let each = i64::from(plan.threads / plan.team * plan.tokens);
             let most = (length / (2 * each)).max(1);
-            plan.parts = ((GROUPS + groups - 1) / groups).clamp(1, most.min(64));
+            plan.shares.parts = ((GROUPS + groups - 1) / groups).clamp(1, most.min(64));
         } else {
             let steps = [16, 32, 64, 96, 128, 192, 256];
             let step = steps.into_iter().find(|&n| n >= width);
             plan.width = step.unwrap_or_else(|| (width as u32).next_power_of_two() as i32);
             plan.unit = plan.width;
             let wanted = 2 * crate::engine::host::threads() as i64;
-            plan.parts = ((wanted + groups - 1) / groups).clamp(1, (length / 256).max(1));
+            plan.shares.parts = ((wanted + groups - 1) / groups).clamp(1, (length / 256).max(1));
         }
         plan
     }

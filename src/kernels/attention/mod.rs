@@ -5,6 +5,7 @@ mod decode;
 mod encode;
 mod few;
 mod few_codes;
+mod few_launch;
 mod few_plan;
 mod few_tiles;
 mod flash;
