@@ -94,68 +94,77 @@ inline float kk_least(float) { return -INFINITY; }
 inline int kk_least(int) { return -2147483647 - 1; }
 inline uint kk_least(uint) { return 0u; }
 
-// The largest key of a thread's part of a piece, and where it stands; `first` is changed where the key is larger.
+// The largest element of a thread's part of a piece.
 template <int TG, int VEC, int ITEMS, typename H>
-inline void kk_top_of_piece(H held, size_t from, uint n, uint index, thread uint& key,
-                            thread uint& first) {
-  auto most = kk_least(kk_comparable(held.at(0)));
-  bool nan = false, any = false;
+inline auto kk_top_of_piece(H held, uint n, uint index) {
+  typedef decltype(kk_comparable(held.at(0))) C;
+  kk_top<C> top = {kk_least(C(0)), false, false};
   for (int k = 0; k < ITEMS; ++k) {
     if ((uint(k) * TG + index) * VEC < n) {
-      any = true;
+      top.any = true;
       for (int j = 0; j < VEC; ++j) {
         const auto v = kk_comparable(held.at(k * VEC + j));
-        most = metal::max(most, v);
-        nan = nan || kk_is_nan(v);
+        top.v = metal::max(top.v, v);
+        top.nan = top.nan || kk_is_nan(v);
       }
     }
   }
-  const uint top = nan ? 0xffffffffu : kk_order(most);
-  // Keys of half and bfloat are made of floats here, so all NaN are the largest number of 32 bits.
-  if (!any || (first != 0xffffffffu && top <= key)) return;
-  key = top;
+  return top;
+}
+// Keys of half and bfloat are made of floats here, so all NaN are the largest number of 32 bits.
+template <typename C>
+inline uint kk_key_of_top(kk_top<C> top) {
+  return top.nan ? 0xffffffffu : top.any ? kk_order(top.v) : 0u;
+}
+// Where it stands first.
+template <int TG, int VEC, int ITEMS, typename H, typename C>
+inline uint kk_place_of_top(H held, kk_top<C> top, size_t from, uint n, uint index) {
+  uint first = 0xffffffffu;
   for (int k = ITEMS - 1; k >= 0; --k) {
     const uint block = uint(k) * TG + index;
     if (block * VEC < n) {
       for (int j = VEC - 1; j >= 0; --j) {
         const auto v = kk_comparable(held.at(k * VEC + j));
-        if (nan ? kk_is_nan(v) : v == most) first = uint(from) + block * VEC + j;
+        if (top.nan ? kk_is_nan(v) : v == top.v) first = uint(from) + block * VEC + j;
       }
     }
   }
+  return first;
 }
 
 // `shared` has 64 places. The result is right in the thread with index 0.
 template <int TG, int VEC, int ITEMS, bool HELD, typename P>
 inline uint kk_argmax_row(P p, size_t n, uint index, uint lane, uint simd, threadgroup uint* shared) {
-  uint key = 0u, first = 0xffffffffu;
-  if (HELD) {
-    kk_top_of_piece<TG, VEC, ITEMS>(kk_hold<TG, VEC, ITEMS>(p, uint(n), index), 0, uint(n), index, key, first);
-  } else {
-    const size_t step = size_t(TG) * VEC * ITEMS;
-    for (size_t from = 0; from < n; from += step) {
+  const size_t step = size_t(TG) * VEC * ITEMS;
+  const auto held = kk_hold<TG, VEC, ITEMS>(p, uint(HELD ? n : metal::min(n, step)), index);
+  auto top = kk_top_of_piece<TG, VEC, ITEMS>(held, uint(HELD ? n : metal::min(n, step)), index);
+  uint key = kk_key_of_top(top), first = 0xffffffffu;
+  if (!HELD) {
+    first = kk_place_of_top<TG, VEC, ITEMS>(held, top, 0, uint(metal::min(n, step)), index);
+    for (size_t from = step; from < n; from += step) {
       const uint rest = uint(metal::min(n - from, step));
-      kk_top_of_piece<TG, VEC, ITEMS>(kk_hold<TG, VEC, ITEMS>(p + from, rest, index), from, rest, index, key, first);
-    }
-  }
-  const uint top = kk_lanes_max<TG>(key);
-  first = kk_lanes_min<TG>(key == top ? first : 0xffffffffu);
-  if (TG > 32) {
-    if (lane == 0) {
-      shared[simd] = top;
-      shared[32 + simd] = first;
-    }
-    metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
-    if (index == 0) {
-      uint most = shared[0];
-      for (int k = 1; k < TG / 32; ++k) {
-        const uint other = shared[k], at = shared[32 + k];
-        if (other > most || (other == most && at < first)) {
-          most = other;
-          first = at;
-        }
+      const auto piece = kk_hold<TG, VEC, ITEMS>(p + from, rest, index);
+      top = kk_top_of_piece<TG, VEC, ITEMS>(piece, rest, index);
+      const uint other = kk_key_of_top(top);
+      if (top.any && (first == 0xffffffffu || other > key)) {
+        key = other;
+        first = kk_place_of_top<TG, VEC, ITEMS>(piece, top, from, rest, index);
       }
     }
+  }
+  uint most = kk_lanes_max<TG>(key);
+  if (TG > 32) {
+    if (lane == 0) shared[simd] = most;
+    metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
+    most = kk_simds_max<TG>(shared);
+  }
+  // Most simdgroups do not have the row's largest, and need not look where it is.
+  if (HELD && key == most) first = kk_place_of_top<TG, VEC, ITEMS>(held, top, 0, uint(n), index);
+  first = kk_lanes_min<TG>(key == most ? first : 0xffffffffu);
+  if (TG > 32) {
+    if (lane == 0) shared[32 + simd] = first;
+    metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
+    first = kk_simds_min<TG>(shared + 32);
   }
   return first;
 }

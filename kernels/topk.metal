@@ -61,20 +61,34 @@ struct kk_candidates {
   threadgroup uint* at;
   threadgroup atomic_uint* bins;
   threadgroup uint* shared;  // 64
+  void take(uint k, uint i) const {
+    const uint to = atomic_fetch_add_explicit(&bins[256], 1u, metal::memory_order_relaxed);
+    if (to < uint(CAP)) {
+      key[to] = k;
+      at[to] = i;
+    }
+  }
 };
-template <int CAP>
+// Takes elements that are at least `least`, and those that are not a number: one comparison an element.
+template <int CAP, typename C>
 struct kk_collect {
+  kk_candidates<CAP> c;
+  C least;
+  template <typename T>
+  void operator()(T v, uint i) {
+    if (!(kk_comparable(v) < least)) c.take(kk_order(v), i);
+  }
+};
+// Takes elements whose ranked keys begin with at least `least`.
+template <int CAP>
+struct kk_collect_ranked {
   kk_candidates<CAP> c;
   ulong least;
   int shift;
-  void operator()(uint key, uint i) {
-    if ((kk_ranked(key, i) >> shift) >= least) {
-      const uint to = atomic_fetch_add_explicit(&c.bins[256], 1u, metal::memory_order_relaxed);
-      if (to < uint(CAP)) {
-        c.key[to] = key;
-        c.at[to] = i;
-      }
-    }
+  template <typename T>
+  void operator()(T v, uint i) {
+    const uint key = kk_order(v);
+    if ((kk_ranked(key, i) >> shift) >= least) c.take(key, i);
   }
 };
 struct kk_count_bins {
@@ -82,15 +96,22 @@ struct kk_count_bins {
   ulong prefix;
   ulong least;
   int shift;
-  void operator()(uint key, uint i) {
-    const ulong ranked = kk_ranked(key, i);
+  template <typename T>
+  void operator()(T v, uint i) {
+    const ulong ranked = kk_ranked(kk_order(v), i);
     if (ranked >= least && (shift + 8 >= 64 || (ranked >> (shift + 8)) == prefix))
       atomic_fetch_add_explicit(&bins[uint(ranked >> shift) & 255u], 1u, metal::memory_order_relaxed);
   }
 };
-struct kk_largest_key {
-  uint key;
-  void operator()(uint other, uint) { key = metal::max(key, other); }
+// The largest element that is a number.
+template <typename C>
+struct kk_largest {
+  C most;
+  template <typename T>
+  void operator()(T v, uint) {
+    const C other = kk_comparable(v);
+    most = other > most ? other : most;
+  }
 };
 
 // Calls f for each element of the thread, from registers where these hold the row.
@@ -99,7 +120,7 @@ inline void kk_each_held(H held, size_t from, uint n, uint index, thread F& f) {
   for (int k = 0; k < ITEMS; ++k) {
     const uint block = uint(k) * TG + index;
     if (block * VEC < n)
-      for (int j = 0; j < VEC; ++j) f(kk_order(held.at(k * VEC + j)), uint(from) + block * VEC + j);
+      for (int j = 0; j < VEC; ++j) f(held.at(k * VEC + j), uint(from) + block * VEC + j);
   }
 }
 template <int TG, int VEC, int ITEMS, bool HELD, typename P, typename H, typename F>
@@ -116,15 +137,35 @@ inline void kk_each(P p, H held, size_t n, uint index, thread F& f) {
 }
 
 // The m-th largest value of a simdgroup, by a bitonic sort over the lanes.
-inline uint kk_lanes_nth(uint v, uint lane, uint m) {
+template <typename C>
+inline C kk_lanes_nth(C v, uint lane, uint m) {
   for (uint size = 2; size <= 32; size *= 2) {
     for (uint step = size / 2; step > 0; step /= 2) {
-      const uint other = metal::simd_shuffle_xor(v, ushort(step));
+      const C other = metal::simd_shuffle_xor(v, ushort(step));
       const bool descends = (lane & size) == 0, low = (lane & step) == 0;
       v = low == descends ? metal::max(v, other) : metal::min(v, other);
     }
   }
   return metal::simd_shuffle(v, ushort(m - 1));
+}
+
+// A value that at least m lanes of a simdgroup reach: of a few the largest goes again and again, with all lanes that have it; of
+// many it is the m-th largest, by a bitonic sort over the lanes.
+template <typename C>
+inline C kk_lanes_reach(C v, uint lane, uint m, C least) {
+  if (m > 4) return kk_lanes_nth(v, lane, m);
+  C top = metal::simd_max(v);
+  for (uint i = 1; i < m; ++i) {
+    v = v == top ? least : v;
+    top = metal::simd_max(v);
+  }
+  return top;
+}
+
+// A number that came of an element, as the element's type.
+template <typename C, typename T>
+inline T kk_like(C v, T) {
+  return T(v);
 }
 
 // The bin in which the `need`-th largest lies, and how many lie above and in it; for all threads.
@@ -174,37 +215,42 @@ inline void kk_sort_candidates(kk_candidates<CAP> c, uint count, uint index) {
   }
 }
 
-// Leaves the places of the k largest, in order, in the first k of c.at. TG is at least 32, k at most CAP and n.
+// Leaves the places of the k largest, in order, in the first k of c.at. TG is at least 32, k at most CAP and n. `length` is n,
+// where a compiler does not know it.
 template <int TG, int VEC, int ITEMS, bool HELD, int CAP, typename P>
-inline void kk_topk_row(P p, size_t n, uint k, uint index, uint lane, uint simd, kk_candidates<CAP> c) {
+inline void kk_topk_row(P p, size_t n, size_t length, uint k, uint index, uint lane, uint simd, kk_candidates<CAP> c) {
   const auto held = kk_hold<TG, VEC, ITEMS>(p, uint(HELD ? n : metal::min(n, size_t(TG) * VEC * ITEMS)), index);
   const int simds = TG / 32;
   if (index == 0) atomic_store_explicit(&c.bins[256], 0u, metal::memory_order_relaxed);
-  // The m-th largest of the threads' own largest, in the simdgroup where that is least: k elements are at least that.
-  kk_collect<CAP> collect{c, 0, 32};
+  // The m-th largest of the threads' own largest, in the simdgroup where that is least: k elements are at least that. Where
+  // a thread has no number, it is the least there is, and all elements are candidates.
+  typedef decltype(kk_comparable(held.at(0))) C;
+  const C all = kk_least(C(0));
+  C least = all;
   const uint m = (k + simds - 1) / simds;
   if (m <= 32) {
-    kk_largest_key most{0u};
-    kk_each<TG, VEC, ITEMS, HELD>(p, held, n, index, most);
-    uint least = m == 1 ? metal::simd_max(most.key) : kk_lanes_nth(most.key, lane, m);
+    kk_largest<C> largest{all};
+    kk_each<TG, VEC, ITEMS, HELD>(p, held, n, index, largest);
+    least = kk_lanes_reach(largest.most, lane, m, all);
     if (simds > 1) {
-      if (lane == 0) c.shared[simd] = least;
+      threadgroup C* const found = reinterpret_cast<threadgroup C*>(c.shared);
+      if (lane == 0) found[simd] = least;
       metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
-      for (int s = 0; s < simds; ++s) least = metal::min(least, c.shared[s]);
+      for (int s = 0; s < simds; ++s) least = metal::min(least, found[s]);
     }
-    collect.least = least;
   }
   metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
   const bool tries = m <= 32 || n <= size_t(CAP);
   uint count = uint(CAP) + 1;
   if (tries) {
+    kk_collect<CAP, C> collect{c, least};
     kk_each<TG, VEC, ITEMS, HELD>(p, held, n, index, collect);
     metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
     count = atomic_load_explicit(&c.bins[256], metal::memory_order_relaxed);
   }
   if (count > uint(CAP)) {
-    // Digit by digit: how the k-th largest begins. Places are part of what is counted, so that it is one element.
-    const ulong floor_of_all = collect.least << 32;
+    // From memory once more, so that what this rare case needs takes no registers from the others. Digit by digit: how the k-th largest begins. Places are part of what is counted, so that it is one element.
+    const ulong floor_of_all = least > all ? ulong(kk_order(kk_like(least, held.at(0)))) << 32 : 0ul;
     ulong prefix = 0;
     uint need = k, sure = 0;
     int shift = 24 + kk_key_bits(*p);
@@ -212,7 +258,7 @@ inline void kk_topk_row(P p, size_t n, uint k, uint index, uint lane, uint simd,
       for (uint i = index; i < 256; i += TG) atomic_store_explicit(&c.bins[i], 0u, metal::memory_order_relaxed);
       metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
       kk_count_bins counter{c.bins, prefix, floor_of_all, shift};
-      kk_each<TG, VEC, ITEMS, HELD>(p, held, n, index, counter);
+      kk_each<TG, VEC, ITEMS, false>(p, held, length, index, counter);
       metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
       uint bin, above, within;
       kk_find_bin(c.bins, c.shared, lane, simd, need, bin, above, within);
@@ -224,9 +270,8 @@ inline void kk_topk_row(P p, size_t n, uint k, uint index, uint lane, uint simd,
     }
     if (index == 0) atomic_store_explicit(&c.bins[256], 0u, metal::memory_order_relaxed);
     metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
-    collect.least = prefix;
-    collect.shift = shift;
-    kk_each<TG, VEC, ITEMS, HELD>(p, held, n, index, collect);
+    kk_collect_ranked<CAP> collect{c, prefix, shift};
+    kk_each<TG, VEC, ITEMS, false>(p, held, length, index, collect);
     metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
     count = atomic_load_explicit(&c.bins[256], metal::memory_order_relaxed);
   }

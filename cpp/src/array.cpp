@@ -4,6 +4,7 @@
 #include <cstring>
 #include <sstream>
 
+#include "zmlx/gpus.h"
 #include "zmlx/memory.h"
 
 namespace zmlx {
@@ -59,7 +60,7 @@ bool is_tracer(const Array& a) noexcept {
 }
 
 size_t address(const Array& a) {
-  return reinterpret_cast<size_t>(a.data<char>());
+  return reinterpret_cast<size_t>(elements_of(a));
 }
 
 rust::String show(const Array& a) {

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <thread>
 
+#include "mlx/allocator.h"
 #include "mlx/array.h"
 #include "mlx/scheduler.h"
 #include "mlx/stream.h"
@@ -39,8 +40,11 @@ void occupy_main_thread() {
   std::thread([meeting] {
     try {
       mx::scheduler::scheduler();
+      // CUDA's allocator leaves the thread that makes it with the last GPU as its current one, where what the first GPU
+      // has cannot be read.
+      (void)mx::allocator::allocator();
     } catch (...) {
-      // Whoever needs the scheduler gets the error again.
+      // Whoever needs them gets the error again.
     }
     {
       std::lock_guard lock(meeting->mutex);

@@ -1,6 +1,7 @@
 // Before an evaluation: which nodes of the graph may fail, and the watches on them.
 #include <algorithm>
 
+#include "zmlx/aligned.h"
 #include "zmlx/evaluation.h"
 #include "zmlx/turns.h"
 #include "zmlx/watch.h"
@@ -44,6 +45,9 @@ void Run::plan() {
     }
     if (seen_.insert(a.id(), sound)) {
       straighten(a);
+      if (on_cuda()) {
+        align_factors(a);
+      }
       give_memory_of_none(a);
       stack.push_back({&a, 0});
     }

@@ -24,6 +24,7 @@ usage: generate --model FILE.gguf|FOLDER [options] PROMPT
   --temperature T          0, the default, takes the most likely token
   --top-k N  --top-p P  --min-p P  --repetition-penalty R  --seed N
   --ranks N                in N processes of this machine, each with a part of the model
+  --page-kind KIND         keys and values as floats, float16, int8 or int4 (floats)
   --float                  vectors as they are, not rounded to 8 bits before products with packed matrices
   --reference              by MLX's operations alone, weights in float32; takes the most likely token";
 
@@ -35,6 +36,7 @@ struct Arguments {
     float: bool,
     max_tokens: usize,
     ranks: usize,
+    pages: llm::PageKind,
     sampling: Sampling,
 }
 
@@ -87,7 +89,8 @@ fn run(arguments: &Arguments) -> zmlx::Result<()> {
                 true => model.with_activations(Activations::Float),
                 false => model,
             };
-            let llm = llm::Llm::new(model, language, llm::Limits::default())?;
+            let options = llm::EngineOptions::default().pages(arguments.pages);
+            let llm = llm::Llm::new(model, language, options)?;
             loaded(start, speaks);
             kernels(&llm, &prompt, arguments, speaks)?
         }
@@ -214,6 +217,7 @@ fn arguments() -> Result<Arguments, String> {
         float: false,
         max_tokens: 128,
         ranks: 1,
+        pages: llm::PageKind::Floats,
         sampling: Sampling::default(),
     };
     while let Some(name) = all.next() {
@@ -224,6 +228,7 @@ fn arguments() -> Result<Arguments, String> {
             "--float" => found.float = true,
             "--model" => found.model = value()?,
             "--ranks" => found.ranks = number(&name, &value()?)?,
+            "--page-kind" => found.pages = number(&name, &value()?)?,
             "--max-tokens" => found.max_tokens = number(&name, &value()?)?,
             "--temperature" => found.sampling.temperature = number(&name, &value()?)?,
             "--top-k" => found.sampling.top_k = number(&name, &value()?)?,

@@ -23,7 +23,7 @@ usage: server --model FILE.gguf|FOLDER [options]
   --name NAME           the model's name in answers (the file's)
   --api-key-file FILE   a file with a key that clients have to show; also the variable ZMLX_API_KEY
   --pages N             pages of the cache, 16 tokens each (1024)
-  --page-kind KIND      what a page holds: floats, int8 or int4 (floats)
+  --page-kind KIND      what a page holds: floats, float16, int8 or int4 (floats)
   --preallocate         all pages have their memory from the start
   --running N           texts that are computed at once (64)
   --waiting N           texts that may wait (256); more get the status 429

@@ -203,6 +203,10 @@ impl<'a> Racer<'a> {
         let start = Instant::now();
         let (mut one, mut bytes) = self.time(1)?;
         if one > SLOW {
+            // Once more, as others may have kept the machine busy.
+            one = one.min(self.time(1)?.0);
+        }
+        if one > SLOW {
             self.samples.push(one.as_secs_f64());
             return Ok(());
         }

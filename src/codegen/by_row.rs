@@ -87,9 +87,8 @@ impl Writer<'_> {
                 1 => String::new(),
                 n => format!(" / {n}"),
             };
-            self.line(format!(
-                "const uint zk_n = {name}_in_shape[{name}_in_ndim - 1]{parts};"
-            ));
+            let length = format!("{name}_in_shape[{name}_in_ndim - 1]{parts}");
+            self.width(&length);
             if self.sums_rows() {
                 self.line("uint zk_rows = 1;");
                 self.line(format!(
@@ -97,6 +96,15 @@ impl Writer<'_> {
                 ));
             }
         }
+    }
+
+    /// The row's length; a constant where the threads' places are all there are, so that nobody asks whether one is in the row.
+    fn width(&mut self, length: &str) {
+        let length = match self.pattern.walk {
+            Walk::Held => format!("WHOLE != 0 ? uint(TG * VEC * ITEMS) : uint({length})"),
+            _ => length.to_owned(),
+        };
+        self.line(format!("const uint zk_n = {length};"));
     }
 
     /// Which row this is, and how long.
@@ -111,7 +119,7 @@ impl Writer<'_> {
             "const size_t zk_item = size_t({axes}.y) * ({count}) + {at};"
         ));
         self.line("if (zk_item >= size_t(zk_dims[0] * zk_dims[2])) return;");
-        self.line("const uint zk_n = uint(zk_dims[1]);");
+        self.width("uint(zk_dims[1])");
         if self.program.by_rows {
             self.line("const uint row = uint(zk_item);");
         } else {

@@ -133,6 +133,11 @@ impl Group {
         }
     }
 
+    /// Whether all threads have elements of a row, and as many: then a kernel need not ask.
+    pub(crate) fn covers(&self, width: u64) -> bool {
+        self.walk == Walk::Held && self.threads * self.block * self.items == width
+    }
+
     /// How many groups add up this many rows.
     pub(crate) fn adders(&self, rows: u64) -> u64 {
         let groups = PROCESSORS * (RESIDENT / self.threads).max(1);

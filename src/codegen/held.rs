@@ -26,6 +26,8 @@ impl Writer<'_> {
             let all: Vec<Expr> = self.all_values();
             self.hold(&all, None);
         }
+        let places = self.program.reductions.iter().enumerate();
+        let asked: Vec<bool> = places.map(|(i, r)| folds::ask(self, i, r)).collect();
         let mut levels = by_level(self.program).into_iter().peekable();
         while let Some(level) = levels.next() {
             let (places, passes): (Vec<_>, Vec<_>) =
@@ -38,7 +40,7 @@ impl Writer<'_> {
                 self.held_pass(&passes);
             }
             for (i, r) in places {
-                folds::at(self, i, r);
+                folds::at(self, i, r, asked[i]);
             }
         }
         self.held_outputs();

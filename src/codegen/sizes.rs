@@ -54,14 +54,18 @@ impl Sizes {
             }
             (Form::Rows | Form::Strided, Some(group)) => {
                 let (x, y) = lines(rows * layout.parts, LONGEST / group.threads);
+                let mut template = smallvec![
+                    ("TG", group.threads as i32),
+                    ("VEC", group.block as i32),
+                    ("ITEMS", group.items as i32)
+                ];
+                if group.walk == Walk::Held {
+                    template.push(("WHOLE", i32::from(group.covers(layout.width))));
+                }
                 Sizes {
                     grid: [x * group.threads as i64, y, group.parts as i64],
                     threads: group.threadgroup() as i64,
-                    template: smallvec![
-                        ("TG", group.threads as i32),
-                        ("VEC", group.block as i32),
-                        ("ITEMS", group.items as i32)
-                    ],
+                    template,
                 }
             }
             (Form::Rows | Form::Strided, None) => {

@@ -128,16 +128,22 @@ impl Writer<'_> {
 
     /// The declaration of an input's value, which stands at `place`.
     pub(super) fn read(&mut self, name: &str, place: &str) {
+        let (kind, value) = self.reading(name, place);
+        self.line(format!("const {kind} {name} = {value};"));
+    }
+
+    /// The type of an input's value, and its text.
+    pub(super) fn reading(&self, name: &str, place: &str) -> (&'static str, String) {
         let mut inputs = self.program.inputs.iter();
         let kind = inputs
             .find(|i| i.variables().any(|v| v == name))
             .map(|i| i.kind);
         let wide = wide_name(self.program.compute);
-        self.line(match kind {
-            Some(InputKind::Index) => format!("const long {name} = kk_index({place});"),
-            Some(InputKind::Parameter) => format!("const {wide} {name} = {wide}({place});"),
-            _ => format!("const T {name} = T({place});"),
-        });
+        match kind {
+            Some(InputKind::Index) => ("long", format!("kk_index({place})")),
+            Some(InputKind::Parameter) => (wide, format!("{wide}({place})")),
+            _ => ("T", format!("T({place})")),
+        }
     }
 
     /// The declaration of the element's number, where one of the expressions needs it.

@@ -23,18 +23,28 @@ pub(super) enum Give {
     Weights,
 }
 
-/// How many groups there are before this one, and their rows: one row for each group of TG threads.
-const ROW: &str = "size_t rows = 1;\n\
-    for (int i = 0; i + 1 < x_ndim; ++i) rows *= x_shape[i];\n\
-    const size_t n = x_shape[x_ndim - 1];\n\
-    const size_t row = size_t(thread_position_in_grid.y) * (threads_per_grid.x / TG) + thread_position_in_grid.x / TG;\n\
-    const uint index = thread_position_in_grid.x % TG;\n\
-    if (row >= rows) return;\n";
+/// The row of a group of TG threads. Where each thread has one (SURE), nobody counts how many there are, which would take longer
+/// than to load a row.
+const ROW: &str = "const uint index = thread_position_in_grid.x % TG;\n\
+    size_t row = thread_position_in_grid.x / TG;\n\
+    if (!SURE) {\n\
+      row += size_t(thread_position_in_grid.y) * (threads_per_grid.x / TG);\n\
+      size_t rows = 1;\n\
+      for (int i = 0; i + 1 < x_ndim; ++i) rows *= x_shape[i];\n\
+      if (row >= rows) return;\n\
+    }\n";
+
+/// The row's length, a constant where the group's places are all there are.
+const LENGTH: &str = "const size_t n = x_shape[x_ndim - 1];\n";
+const LENGTH_OF_GROUP: &str =
+    "const size_t n = WHOLE ? size_t(TG * VEC * ITEMS) : size_t(x_shape[x_ndim - 1]);\n";
 
 /// One group of `threads` for each row.
 fn over_rows(launch: &mut Launch<'_>, rows: usize, threads: u64, threadgroup: u64) {
     let (line, count) = lines(rows as u64, LONGEST / threads);
+    let sure = count == 1 && (line as u64 * threads).is_multiple_of(threadgroup);
     launch.set_template("TG", (threads as i32).into());
+    launch.set_template("SURE", sure.into());
     launch.set_grid((line * threads as i64, count));
     launch.set_threadgroup(threadgroup as i64);
 }
@@ -61,7 +71,7 @@ pub(super) fn argmax(x: &Array) -> Result<Array> {
     let inputs = [x];
     if !as_on_gpu(gpu) {
         let kernel = build_once(&ONE, "argmax", &["x"], &["out"], || {
-            format!("{ROW}out[row] = kk_argmax_one<VEC>(x + row * n, n);")
+            format!("{LENGTH}{ROW}out[row] = kk_argmax_one<VEC>(x + row * n, n);")
         })?;
         let mut launch = kernel.launch(&inputs);
         launch.set_output(&shape, Dtype::Uint32);
@@ -72,7 +82,7 @@ pub(super) fn argmax(x: &Array) -> Result<Array> {
     }
     let kernel = build_once(&GROUP, "argmax_group", &["x"], &["out"], || {
         format!(
-            "threadgroup uint shared[64];\n{ROW}\
+            "threadgroup uint shared[64];\n{LENGTH_OF_GROUP}{ROW}\
              const uint first = kk_argmax_row<TG, VEC, ITEMS, HELD>(x + row * n, n, index, \
              thread_index_in_simdgroup, simdgroup_index_in_threadgroup, shared);\n\
              if (index == 0) out[row] = first;"
@@ -98,6 +108,7 @@ pub(super) fn argmax(x: &Array) -> Result<Array> {
     launch.set_template("VEC", (group.block as i32).into());
     launch.set_template("ITEMS", (group.items as i32).into());
     launch.set_template("HELD", (group.walk == Walk::Held).into());
+    launch.set_template("WHOLE", group.covers(width as u64).into());
     over_rows(&mut launch, rows, group.threads, group.threadgroup());
     let [out] = launch.add()?;
     Ok(out)
@@ -148,9 +159,10 @@ pub(super) fn topk(x: &Array, k: usize, give: Give) -> Result<[Array; 2]> {
         Way::One => (ON_CPU as usize, 1, 0),
         Way::Lanes => (vec, 32, width.div_ceil(32 * vec).next_power_of_two()),
         Way::Group => {
-            let threads = width.div_ceil(16).next_power_of_two().clamp(128, 1024);
+            const EACH: usize = 32;
+            let threads = width.div_ceil(EACH).next_power_of_two().clamp(128, 1024);
             let items = width.div_ceil(threads * vec).next_power_of_two();
-            (vec, threads, items.min((16 / vec).max(1)))
+            (vec, threads, items.min((EACH / vec).max(1)))
         }
     };
     launch.set_template("VEC", (vec as i32).into());
@@ -159,9 +171,13 @@ pub(super) fn topk(x: &Array, k: usize, give: Give) -> Result<[Array; 2]> {
             let room = if k <= 32 { 32 } else { MOST as i32 };
             launch.set_template("CAP", room.into());
         }
-        Way::Lanes => launch.set_template("ITEMS", (items as i32).into()),
+        Way::Lanes => {
+            launch.set_template("ITEMS", (items as i32).into());
+            launch.set_template("WHOLE", (threads * vec * items == width).into());
+        }
         Way::Group => {
             launch.set_template("ITEMS", (items as i32).into());
+            launch.set_template("WHOLE", (threads * vec * items == width).into());
             launch.set_template("HELD", (threads * vec * items >= width).into());
             let room = if k <= 64 { 512 } else { 2 * MOST as i32 };
             launch.set_template("CAP", room.into());
@@ -201,18 +217,18 @@ impl Way {
         };
         match self {
             Way::One => format!(
-                "thread ulong heap[CAP];\n{ROW}const uint k = count;\n\
+                "thread ulong heap[CAP];\n{LENGTH}{ROW}const uint k = count;\n\
                  kk_topk_one<VEC>(x + row * n, n, k, heap);\n{}",
                 in_order("~uint(heap[i])", "0; i < k; ++i")
             ),
             Way::Lanes => format!(
-                "{ROW}const uint k = count;\n\
+                "{LENGTH_OF_GROUP}{ROW}const uint k = count;\n\
                  kk_topk_lanes<VEC, ITEMS>(x + row * n, uint(n), k, index, {put});"
             ),
             Way::Group => format!(
                 "threadgroup uint keys[CAP], at[CAP], shared[64];\n\
-                 threadgroup atomic_uint bins[257];\n{ROW}const uint k = count;\n\
-                 kk_topk_row<TG, VEC, ITEMS, HELD, CAP>(x + row * n, n, k, index, \
+                 threadgroup atomic_uint bins[257];\n{LENGTH_OF_GROUP}{ROW}const uint k = count;\n\
+                 kk_topk_row<TG, VEC, ITEMS, HELD, CAP>(x + row * n, n, x_shape[x_ndim - 1], k, index, \
                  thread_index_in_simdgroup, simdgroup_index_in_threadgroup, \
                  kk_candidates<CAP>{{keys, at, bins, shared}});\n{}",
                 in_order("at[i]", "index; i < k; i += TG")

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::schedule::Limits;
-use crate::{Error, Result};
+use crate::{Dtype, Error, Result};
 
 /// The form of keys and values in the pages of a cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -13,6 +13,8 @@ pub enum PageKind {
     /// Numbers in the model's dtype.
     #[default]
     Floats,
+    /// float16: half of float32's memory. Keys and values beyond 65504 become infinite.
+    Float16,
     /// 8 bits each, and a scale for 32 of them: a bit more than a quarter of float32's memory.
     Int8,
     /// 4 bits each, and a scale for 32 of them: a sixth of float32's memory.
@@ -20,12 +22,20 @@ pub enum PageKind {
 }
 
 impl PageKind {
-    /// Bits of a number, none for floats.
+    /// Bits of a code, none for floats.
     pub(super) fn bits(self) -> Option<i32> {
         match self {
-            PageKind::Floats => None,
+            PageKind::Floats | PageKind::Float16 => None,
             PageKind::Int8 => Some(8),
             PageKind::Int4 => Some(4),
+        }
+    }
+
+    /// The dtype of keys and values that are floats, and of scales, in a model of this dtype.
+    pub(super) fn floats(self, model: Dtype) -> Dtype {
+        match self {
+            PageKind::Float16 => Dtype::Float16,
+            _ => model,
         }
     }
 }
@@ -34,6 +44,7 @@ impl fmt::Display for PageKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             PageKind::Floats => "floats",
+            PageKind::Float16 => "float16",
             PageKind::Int8 => "int8",
             PageKind::Int4 => "int4",
         })
@@ -45,10 +56,19 @@ impl FromStr for PageKind {
 
     #[track_caller]
     fn from_str(text: &str) -> Result<Self> {
-        let all = [PageKind::Floats, PageKind::Int8, PageKind::Int4];
+        let all = [
+            PageKind::Floats,
+            PageKind::Float16,
+            PageKind::Int8,
+            PageKind::Int4,
+        ];
         match all.into_iter().find(|kind| kind.to_string() == text) {
             Some(kind) => Ok(kind),
-            None => Err(Error::argument("pages", "floats, int8 or int4", text)),
+            None => Err(Error::argument(
+                "pages",
+                "floats, float16, int8 or int4",
+                text,
+            )),
         }
     }
 }

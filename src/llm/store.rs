@@ -24,6 +24,7 @@ impl Store {
     #[track_caller]
     pub(super) fn empty(kind: PageKind, heads: i32, width: i32, dtype: Dtype) -> Result<Self> {
         let zeros = |width, dtype| Array::zeros((0, SLOTS as i32, heads, width), dtype);
+        let dtype = kind.floats(dtype);
         let Some(bits) = kind.bits() else {
             let empty = zeros(width, dtype)?;
             return Ok(Store::Floats([empty.clone(), empty]));
@@ -46,9 +47,10 @@ impl Store {
 
     /// Bytes of the keys, or values, of a head of a token.
     pub(super) fn row_bytes(kind: PageKind, width: usize, dtype: Dtype) -> usize {
+        let size = kind.floats(dtype).size();
         match kind.bits() {
-            None => width * dtype.size(),
-            Some(bits) => width * bits as usize / 8 + width / GROUP as usize * dtype.size(),
+            None => width * size,
+            Some(bits) => width * bits as usize / 8 + width / GROUP as usize * size,
         }
     }
 

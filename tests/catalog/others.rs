@@ -63,8 +63,8 @@ fn poison(like: &[Array]) -> Result<()> {
 /// sums have up to that many terms here and some values are differences of nearly equal ones.
 #[track_caller]
 fn close(entry: &Entry, what: &str, got: &[Array], want: &[Array]) -> Result<()> {
-    // MLX's products round to 16 bits before what follows them.
-    let product = entry.name.starts_with("linear::");
+    // MLX's products round to 16 bits before what follows them, and so does flash attention its weights on a GPU.
+    let product = entry.name.starts_with("linear::") || entry.name == "attention::flash_attention";
     assert_eq!(got.len(), want.len(), "{what}");
     for (i, (got, want)) in got.iter().zip(want).enumerate() {
         assert_eq!(got.shape(), want.shape(), "{what}, output {i}");

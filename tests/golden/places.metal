@@ -86,8 +86,9 @@ if (TG > 32) {
   s1 = kk_simds_sum<TG>(zk_s0);
 }
 const long zk_p1 = long(label);
+const bool zk_in1 = zk_p1 >= 0 && zk_p1 < long(zk_n);
 float zk_at = float(NAN);
-if (zk_p1 >= 0 && zk_p1 < long(zk_n)) {
+if (zk_in1) {
   const T x = T(x_row[zk_p1]);
   zk_at = float(kk_divide<zk_short>(x, s1));
 }
@@ -186,8 +187,9 @@ if (TG > 32) {
   s1 = kk_simds_sum<TG>(zk_s0);
 }
 const long zk_p1 = long(label);
+const bool zk_in1 = zk_p1 >= 0 && zk_p1 < long(zk_n);
 float t = float(0.0f);
-if (zk_p1 >= 0 && zk_p1 < long(zk_n)) {
+if (zk_in1) {
   const T x = T(x_row[zk_p1]);
   t = float(-(kk_divide<zk_short>(kk_divide<zk_short>(x, s1), s1)));
 }

@@ -18,8 +18,15 @@ fn write(folder: &tempfile::TempDir, architecture: &str) -> Result<std::path::Pa
     Ok(path)
 }
 
-/// Numbers of a group of 32 as a code of these bits times a scale gives them, by the documentation of `quantize_cache`.
+/// Numbers of a group of 32 as a code of these bits times a scale gives them, by the documentation of `quantize_cache`; with 16 bits
+/// as float16 holds them.
 fn rounded(group: &mut [f32], bits: u32) {
+    if bits == 16 {
+        for x in group {
+            *x = half::f16::from_f32(*x).to_f32();
+        }
+        return;
+    }
     let most = group.iter().fold(0f32, |m, x| m.max(x.abs()));
     let (scale, low, high) = match bits {
         8 => (most / 127.0, -127.0, 127.0),
@@ -78,7 +85,12 @@ impl Attend for Rounded {
 #[test]
 fn logits_are_those_of_rounded_keys_and_values() {
     on_worker(|| {
-        for (kind, bits, tolerance) in [(PageKind::Int8, 8, 1e-3), (PageKind::Int4, 4, 1e-2)] {
+        let kinds = [
+            (PageKind::Float16, 16, 1e-4),
+            (PageKind::Int8, 8, 1e-3),
+            (PageKind::Int4, 4, 1e-2),
+        ];
+        for (kind, bits, tolerance) in kinds {
             agree(kind, bits, tolerance).unwrap_or_else(|e| panic!("{kind}: {e}"));
         }
     });
@@ -128,7 +140,8 @@ fn agree(kind: PageKind, bits: u32, tolerance: f32) -> Result<()> {
     let bytes: usize = cache.arrays().map(Array::nbytes).sum();
     assert_eq!(bytes, 5 * cache.page_bytes());
     let floats = PagedCache::new(&model, 512)?.page_bytes();
-    assert_eq!(floats / 32 * (bits as usize + 1), cache.page_bytes());
+    let scales = usize::from(bits < 16);
+    assert_eq!(floats / 32 * (bits as usize + scales), cache.page_bytes());
     Ok(())
 }
 
@@ -138,7 +151,7 @@ fn engines_take_pages_of_few_bits() {
     on_worker(|| {
         let folder = tempfile::tempdir().expect("a folder");
         let path = write(&folder, "gemma3").expect("a model");
-        for kind in [PageKind::Int8, PageKind::Int4] {
+        for kind in [PageKind::Float16, PageKind::Int8, PageKind::Int4] {
             let limits = Limits {
                 pages: 12,
                 ..Limits::default()

@@ -4,6 +4,7 @@
 #include "mlx/memory.h"
 #include "mlx/version.h"
 #include "mlx/stream.h"
+#include "zmlx/gpus.h"
 #include "zmlx/types.h"
 
 namespace zmlx {
@@ -73,6 +74,7 @@ inline size_t cache_memory() {
 }
 inline void clear_cache() {
   mx::clear_cache();
+  make_default_gpu_current();
 }
 inline size_t memory_limit() {
   return mx::get_memory_limit();
