@@ -242,31 +242,6 @@ fn results_are_read_after_the_cache_was_cleared() {
 }
 
 #[test]
-fn results_of_several_gpus_are_read_on_one_thread() {
-    let gpus = Device::count(DeviceKind::Gpu).unwrap_or(0);
-    if gpus < 2 {
-        eprintln!("skipped: takes two GPUs");
-        return;
-    }
-    on_worker(move || {
-        let of = |index| Device {
-            kind: DeviceKind::Gpu,
-            index: index as i32,
-        };
-        let squared = |i: usize| {
-            let y = with_device(of(i), || Array::arange(1000 + i as i32)?.square()).unwrap();
-            y.eval().unwrap();
-            y
-        };
-        let all: Vec<Array> = (0..gpus).map(squared).collect();
-        for (i, y) in all.iter().enumerate() {
-            let want: Vec<i32> = (0..1000 + i as i32).map(|k| k * k).collect();
-            assert_eq!(y.to_vec::<i32>().unwrap(), want, "GPU {i}");
-        }
-    });
-}
-
-#[test]
 fn arrays_of_no_elements_go_from_the_default_device_to_the_cpu() {
     on_worker(|| -> zmlx::Result<()> {
         let of = |shape: (i32, i32)| Array::zeros(shape, zmlx::Dtype::Float32);

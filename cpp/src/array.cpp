@@ -60,7 +60,8 @@ bool is_tracer(const Array& a) noexcept {
 }
 
 size_t address(const Array& a) {
-  return reinterpret_cast<size_t>(elements_of(a));
+  make_default_gpu_current();
+  return reinterpret_cast<size_t>(a.data<char>());
 }
 
 rust::String show(const Array& a) {

@@ -2,22 +2,23 @@
 // computed. Where it frees its cache it goes through all GPUs, and leaves the last one as the current one.
 #include "zmlx/gpus.h"
 
-#include <exception>
-
 #ifdef __linux__
 #include <dlfcn.h>
 #endif
 
 #include "mlx/device.h"
 #include "zmlx/turns.h"
+#include "zmlx/types.h"
 
 namespace zmlx {
 
-namespace {
-
-void make_current(mx::Device gpu) {
+void make_default_gpu_current() {
 #ifdef __linux__
-  // `mlx::core::cu::device(Device)` and `Device::make_current()`, which MLX's CPU library has not.
+  if (!on_cuda()) {
+    return;
+  }
+  // `mlx::core::cu::device(Device)` and `Device::make_current()`, which MLX's CPU library has not. The latter costs nothing where the GPU is
+  // the current one.
   using Find = void* (*)(mx::Device);
   using Make = void (*)(void*);
   static const auto find =
@@ -25,38 +26,10 @@ void make_current(mx::Device gpu) {
   static const auto make =
       reinterpret_cast<Make>(dlsym(RTLD_DEFAULT, "_ZN3mlx4core2cu6Device12make_currentEv"));
   if (find != nullptr && make != nullptr) {
-    make(find(gpu));
+    const mx::Device usual = mx::default_device();
+    make(find(usual.type == mx::Device::gpu ? usual : mx::Device(mx::Device::gpu, 0)));
   }
-#else
-  (void)gpu;
 #endif
-}
-
-} // namespace
-
-void make_default_gpu_current() {
-  if (on_cuda() && mx::default_device().type == mx::Device::gpu) {
-    make_current(mx::default_device());
-  }
-}
-
-const char* elements_of(const Array& a) {
-  std::exception_ptr failure;
-  try {
-    return a.data<char>();
-  } catch (...) {
-    failure = std::current_exception();
-  }
-  const int gpus = on_cuda() ? mx::device_count(mx::Device::gpu) : 0;
-  for (int i = 0; i < gpus && gpus > 1; ++i) {
-    try {
-      make_current(mx::Device(mx::Device::gpu, i));
-      return a.data<char>();
-    } catch (...) {
-      // The first failure says what is wrong.
-    }
-  }
-  std::rethrow_exception(failure);
 }
 
 } // namespace zmlx

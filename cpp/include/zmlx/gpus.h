@@ -1,14 +1,9 @@
 // Which GPU CUDA's calls of a thread are about.
 #pragma once
 
-#include "zmlx/types.h"
-
 namespace zmlx {
 
-// Makes the default GPU the calling thread's current one, where MLX's CUDA back-end runs.
+// Makes the default GPU the calling thread's current one, where MLX's CUDA back-end runs: before elements are copied to the host.
 void make_default_gpu_current();
-
-// The elements of an evaluated array, whichever GPU has them.
-const char* elements_of(const Array& a);
 
 } // namespace zmlx
