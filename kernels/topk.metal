@@ -249,7 +249,8 @@ inline void kk_topk_row(P p, size_t n, size_t length, uint k, uint index, uint l
     count = atomic_load_explicit(&c.bins[256], metal::memory_order_relaxed);
   }
   if (count > uint(CAP)) {
-    // From memory once more, so that what this rare case needs takes no registers from the others. Digit by digit: how the k-th largest begins. Places are part of what is counted, so that it is one element.
+    // Digit by digit: how the k-th largest begins. Places are part of what is counted, so that it is one element. The row is read
+    // from memory once more, so that this rare case takes no registers from the others.
     const ulong floor_of_all = least > all ? ulong(kk_order(kk_like(least, held.at(0)))) << 32 : 0ul;
     ulong prefix = 0;
     uint need = k, sure = 0;

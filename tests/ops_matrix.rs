@@ -6,7 +6,7 @@ use rstest::rstest;
 use support::*;
 use zmlx::ops::{self, Conv, Pick, QuantMode, Quantization, Quantized};
 use zmlx::prelude::*;
-use zmlx::with_device;
+use zmlx::{Result, with_device};
 
 fn f64s(a: &Array) -> Vec<f64> {
     f32s(a).into_iter().map(f64::from).collect()
@@ -17,6 +17,46 @@ fn product(a: &[f64], b: &[f64], n: usize, k: usize, m: usize) -> Vec<f64> {
     (0..n * m)
         .map(|r| (0..k).map(|l| a[r / m * k + l] * b[l * m + r % m]).sum())
         .collect()
+}
+
+/// Views begin at any element: in the same evaluation as the product, and evaluated before.
+#[rstest]
+fn factors_begin_anywhere(#[values(F32, F16, BF16)] dtype: Dtype) {
+    on_worker(move || -> Result<()> {
+        let (n, k, m) = (12, 24, 16);
+        let mut rng = Rng::new();
+        for offset in [1, 2, 3, 8] {
+            let view = |a: &Array, rows: i32, columns: i32| {
+                let size = rows * columns;
+                a.index(offset..offset + size)?.reshape((rows, columns))
+            };
+            let mut factor = |rows: i32, columns: i32| {
+                let all = rng.factors(&[offset + rows * columns], -1.0, 1.0);
+                all.astype(dtype)
+            };
+            let (a, b, c) = (factor(n, k)?, factor(k, m)?, factor(n, m)?);
+            let (x, y, z) = (view(&a, n, k)?, view(&b, k, m)?, view(&c, n, m)?);
+            let lazy = [x.matmul(&y)?, z.addmm(&x, &y, 1.0, 1.0)?];
+            zmlx::eval(&lazy)?;
+            zmlx::eval([&x, &y, &z])?;
+            let ready = [x.matmul(&y)?, z.addmm(&x, &y, 1.0, 1.0)?];
+            let [sizes_n, sizes_k, sizes_m] = [n, k, m].map(|i| i as usize);
+            let want = product(&f64s(&x), &f64s(&y), sizes_n, sizes_k, sizes_m);
+            let more: Vec<f64> = want.iter().zip(f64s(&z)).map(|(w, z)| w + z).collect();
+            // The sum is rounded to the dtype, and once more where something is added to it.
+            let tolerance = match dtype {
+                F32 => 1e-5,
+                F16 => 2.0 / 2048.0,
+                _ => 2.0 / 256.0,
+            };
+            for got in [lazy, ready] {
+                close(&f32s(&got[0]), &want, tolerance);
+                close(&f32s(&got[1]), &more, tolerance);
+            }
+        }
+        Ok(())
+    })
+    .unwrap();
 }
 
 #[test]

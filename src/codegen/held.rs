@@ -7,6 +7,7 @@ use crate::expr::Expr;
 
 use super::folds::{self, by_level};
 use super::pattern::{Access, Walk};
+use super::places;
 use super::program::{Fold, Output, Reduction, Span};
 use super::scaled::Scaled;
 use super::text::{Place, Writer, behind, is_zero, part_of, wide_name};
@@ -26,21 +27,21 @@ impl Writer<'_> {
             let all: Vec<Expr> = self.all_values();
             self.hold(&all, None);
         }
-        let places = self.program.reductions.iter().enumerate();
-        let asked: Vec<bool> = places.map(|(i, r)| folds::ask(self, i, r)).collect();
+        let reductions = self.program.reductions.iter().enumerate();
+        let asked: Vec<bool> = reductions.map(|(i, r)| places::ask(self, i, r)).collect();
         let mut levels = by_level(self.program).into_iter().peekable();
         while let Some(level) = levels.next() {
-            let (places, passes): (Vec<_>, Vec<_>) =
+            let (of_places, passes): (Vec<_>, Vec<_>) =
                 level.into_iter().partition(|(_, r)| folds::is_place(r));
             let next = levels.peek().map_or(&[][..], Vec::as_slice);
-            if let Some(both) = Scaled::of(self, &passes, next).filter(|_| places.is_empty()) {
+            if let Some(both) = Scaled::of(self, &passes, next).filter(|_| of_places.is_empty()) {
                 self.scaled_pass(&both);
                 levels.next();
             } else if !passes.is_empty() {
                 self.held_pass(&passes);
             }
-            for (i, r) in places {
-                folds::at(self, i, r, asked[i]);
+            for (i, r) in of_places {
+                places::written(self, i, r, asked[i]);
             }
         }
         self.held_outputs();

@@ -6,6 +6,7 @@ use crate::{Error, Result};
 use super::names::fresh;
 use super::program::{Fold, Place, Program, Reduction};
 use super::terms;
+use super::text::{Writer, wide_name};
 
 /// What authors call it.
 pub(crate) const AT: &str = "at";
@@ -82,4 +83,60 @@ fn read(program: &Program, call: &Expr, arguments: &[Expr]) -> Result<(Expr, Pla
         otherwise,
     };
     Ok((value.clone(), place))
+}
+
+/// The text of the value at one place of the row, which every thread reads for itself. `asked` says that `ask` has read what it needs.
+pub(super) fn written(w: &mut Writer<'_>, i: usize, r: &Reduction, asked: bool) {
+    let Fold::At(place) = &r.fold else { return };
+    let (wide, name) = (wide_name(w.program.compute), &r.name);
+    if !asked {
+        find(w, i, place);
+    }
+    let otherwise = place.otherwise.to_msl();
+    w.line(format!("{wide} {name} = {wide}({otherwise});"));
+    w.line(format!("if (zk_in{i}) {{"));
+    let value = std::slice::from_ref(&r.value);
+    let names = r.value.variables();
+    if names.contains("j") || names.contains("elem") {
+        w.line(format!("const uint j = uint(zk_p{i});"));
+    }
+    for input in w.along(value) {
+        match asked {
+            true => w.line(format!("const auto {input} = zk_at{i}_{input};")),
+            false => w.read(&input, &format!("{input}_row[zk_p{i}]")),
+        }
+    }
+    w.number(value);
+    let values = w.shared(value, "zk_t");
+    w.line(format!("{name} = {wide}({});", values[0]));
+    w.line("}");
+}
+
+/// Which place it is, and whether the row has it.
+fn find(w: &mut Writer<'_>, i: usize, place: &Place) {
+    let index = place.index.to_msl();
+    w.line(format!("const long zk_p{i} = long({index});"));
+    w.line(format!(
+        "const bool zk_in{i} = zk_p{i} >= 0 && zk_p{i} < long(zk_n);"
+    ));
+}
+
+/// Reads what a value at a place needs before anything is computed, so that nobody waits for it in the end. `false` where the
+/// place is not known yet.
+pub(super) fn ask(w: &mut Writer<'_>, i: usize, r: &Reduction) -> bool {
+    let Fold::At(place) = &r.fold else {
+        return false;
+    };
+    let known = place.index.variables();
+    if w.program.reductions.iter().any(|r| known.contains(&r.name)) {
+        return false;
+    }
+    find(w, i, place);
+    for input in w.along(std::slice::from_ref(&r.value)) {
+        let name = format!("zk_at{i}_{input}");
+        let (kind, read) = w.reading(&input, &format!("{input}_row[zk_p{i}]"));
+        w.line(format!("{kind} {name} = {kind}(0);"));
+        w.line(format!("if (zk_in{i}) {name} = {read};"));
+    }
+    true
 }

@@ -81,12 +81,13 @@ impl Attend for Rounded {
 }
 
 /// Keys of the kernels and of MLX differ by float32 roundings, so one of the 10,000 codes may be the next one: a step of a 127th, or an
-/// eighth, of the largest number of its group, in one of 40 keys. Without rounding the logits are off by far more, which is checked.
+/// eighth, of the largest number of its group, in one of 40 keys; in float16 it is a step of a 1024th of a number, in some of
+/// them. Without rounding the logits are off by far more, which is checked.
 #[test]
 fn logits_are_those_of_rounded_keys_and_values() {
     on_worker(|| {
         let kinds = [
-            (PageKind::Float16, 16, 1e-4),
+            (PageKind::Float16, 16, 6e-4),
             (PageKind::Int8, 8, 1e-3),
             (PageKind::Int4, 4, 1e-2),
         ];
