@@ -12,6 +12,22 @@
 
 namespace zmlx {
 
+#ifdef __linux__
+namespace {
+
+// A function of MLX's library, which is loaded for this program alone (cpp/linux/load.cpp), so that no other way finds it.
+void* function_of_mlx(const char* name) {
+  Dl_info library{};
+  if (dladdr(&mx::default_device(), &library) == 0) {
+    return nullptr;
+  }
+  void* handle = dlopen(library.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
+  return handle != nullptr ? dlsym(handle, name) : nullptr;
+}
+
+} // namespace
+#endif
+
 void make_default_gpu_current() {
 #ifdef __linux__
   if (!on_cuda()) {
@@ -22,9 +38,9 @@ void make_default_gpu_current() {
   using Find = void* (*)(mx::Device);
   using Make = void (*)(void*);
   static const auto find =
-      reinterpret_cast<Find>(dlsym(RTLD_DEFAULT, "_ZN3mlx4core2cu6deviceENS0_6DeviceE"));
+      reinterpret_cast<Find>(function_of_mlx("_ZN3mlx4core2cu6deviceENS0_6DeviceE"));
   static const auto make =
-      reinterpret_cast<Make>(dlsym(RTLD_DEFAULT, "_ZN3mlx4core2cu6Device12make_currentEv"));
+      reinterpret_cast<Make>(function_of_mlx("_ZN3mlx4core2cu6Device12make_currentEv"));
   if (find != nullptr && make != nullptr) {
     const mx::Device usual = mx::default_device();
     make(find(usual.type == mx::Device::gpu ? usual : mx::Device(mx::Device::gpu, 0)));
