@@ -4,7 +4,6 @@
 #include <cstring>
 #include <sstream>
 
-#include "zmlx/gpus.h"
 #include "zmlx/memory.h"
 
 namespace zmlx {
@@ -60,7 +59,6 @@ bool is_tracer(const Array& a) noexcept {
 }
 
 size_t address(const Array& a) {
-  make_default_gpu_current();
   return reinterpret_cast<size_t>(a.data<char>());
 }
 

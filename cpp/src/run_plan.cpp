@@ -3,7 +3,6 @@
 
 #include "zmlx/aligned.h"
 #include "zmlx/evaluation.h"
-#include "zmlx/gpus.h"
 #include "zmlx/turns.h"
 #include "zmlx/watch.h"
 
@@ -31,8 +30,6 @@ void Run::plan() {
     const Array* array;
     uint32_t next;
   };
-  // Operations on the CPU read what a GPU has computed.
-  make_default_gpu_current();
   std::vector<Frame> stack;
   auto enter = [&](const Array& a, bool itself) {
     if (a.status() != Array::unscheduled) {

@@ -3,7 +3,7 @@
 
 namespace zmlx {
 
-// Makes the default GPU the calling thread's current one, where MLX's CUDA back-end runs: before elements are copied to the host.
+// Makes the default GPU the calling thread's current one, where MLX's CUDA back-end runs: after what leaves another one.
 void make_default_gpu_current();
 
 } // namespace zmlx
