@@ -79,6 +79,17 @@ struct kk_slice {
   }
   void plain(P p, int count, thread float* to) const {
     int i = 0;
+    if (UNIT % 16 == 0 && from->step == 1 && count == UNIT) {
+      if (sizeof(p[0]) == 4) {
+        for (int k = 0; k < UNIT; ++k) to[k] = float(p[k]);
+        return;
+      }
+      for (; i < UNIT; i += 16) {
+        const auto f = kk_as_floats<16>(p + i);
+        for (int k = 0; k < 16; ++k) to[i + k] = float(f[k]);
+      }
+      return;
+    }
     if (from->step == 1) {
       if (UNIT >= 16) {
         for (; i + 16 <= count; i += 16) {

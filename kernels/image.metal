@@ -18,6 +18,45 @@ inline int8_t kk_pixel(float v, int8_t) { return int8_t(kk_nearest(v, -128.0f, 1
 inline uint16_t kk_pixel(float v, uint16_t) { return uint16_t(kk_nearest(v, 0.0f, 65535.0f)); }
 inline int16_t kk_pixel(float v, int16_t) { return int16_t(kk_nearest(v, -32768.0f, 32767.0f)); }
 
+// Some values next to each other, of which most are floats.
+template <int VEC, typename T>
+inline void kk_store_pixels(device T* p, thread const float* v) {
+  for (int k = 0; k < VEC; ++k) p[k] = kk_pixel(v[k], T(0));
+}
+template <int VEC>
+inline void kk_store_pixels(device half* p, thread const float* v) {
+  kk_store_floats<VEC>(p, v);
+}
+template <int VEC>
+inline void kk_store_pixels(device bfloat* p, thread const float* v) {
+  kk_store_floats<VEC>(p, v);
+}
+
+// Whether a CPU takes elements by blocks: of these it converts one with many instructions, of others a loop becomes vectors by itself.
+template <typename T>
+inline bool kk_by_blocks(T) {
+  return false;
+}
+inline bool kk_by_blocks(half) { return true; }
+
+// A line as floats.
+template <typename P>
+inline void kk_line_floats(P p, size_t n, thread float* v) {
+  size_t j = 0;
+  for (; j + 16 <= n; j += 16) {
+    const auto b = kk_take_floats<16>(p + j);
+    for (int k = 0; k < 16; ++k) v[j + k] = b.v[k];
+  }
+  for (; j < n; ++j) v[j] = float(p[j]);
+}
+// And back.
+template <typename T>
+inline void kk_store_line(device T* p, size_t n, thread const float* v) {
+  size_t j = 0;
+  for (; j + 16 <= n; j += 16) kk_store_pixels<16>(p + j, v + j);
+  for (; j < n; ++j) p[j] = kk_pixel(v[j], T(0));
+}
+
 // The COUNT channels of a pixel that a thread takes. SURE says that they lie where a block of memory may begin: told once and not at each
 // load, so that loads need not wait for each other.
 template <int COUNT, bool SURE>
@@ -87,7 +126,15 @@ inline void kk_resize_row(P x, S shape, device T* out, I height, I width, size_t
   for (I i = 0; i < width; ++i) {
     const kk_between<I> at = kk_resized(i, from_width, width);
     const size_t left = at.low * channels, right = at.high * channels;
-    for (size_t c = 0; c < channels; ++c)
+    size_t c = 0;
+    for (; kk_by_blocks(T(0)) && c + 16 <= channels; c += 16) {
+      const auto p = kk_take_floats<16>(above + left + c), q = kk_take_floats<16>(above + right + c);
+      const auto r = kk_take_floats<16>(below + left + c), s = kk_take_floats<16>(below + right + c);
+      float v[16];
+      for (int k = 0; k < 16; ++k) v[k] = kk_bilinear(p.v[k], q.v[k], r.v[k], s.v[k], at.share, y.share);
+      kk_store_pixels<16>(to + i * channels + c, v);
+    }
+    for (; c < channels; ++c)
       to[i * channels + c] = kk_pixel(kk_bilinear(float(above[left + c]), float(above[right + c]), float(below[left + c]),
                                                   float(below[right + c]), at.share, y.share),
                                       T(0));
@@ -185,20 +232,22 @@ inline void kk_resize_back_strip(P dy, S shape, device T* out, I height, I width
     kk_resize_back_part<I, false>(dy, shape, out, height, width, image * height + y, place, step);
 }
 
-// The sum of 9 neighbours of a pixel, of which those outside of the image are 0; `w` is the weight of the first for this
-// channel, and weights of the next ones lie `channels` apart. INNER says that none is outside.
-template <bool INNER, typename P, typename W>
-inline float kk_taps(P x, W w, size_t line, size_t channels, bool above, bool below, bool left, bool right) {
-  float sum = 0.0f;
+// COUNT channels of a pixel: the sum of its 9 neighbours, of which those outside of the image are 0. `w` has the weights of the first
+// neighbour for these channels, and those of the next ones lie `channels` apart.
+template <int COUNT, typename P, typename W, typename T>
+inline void kk_taps(P x, W w, device T* out, size_t line, size_t channels, bool above, bool below, bool left, bool right) {
+  float sum[COUNT];
+  for (int k = 0; k < COUNT; ++k) sum[k] = 0.0f;
   for (int dy = -1; dy <= 1; ++dy) {
-    if (!INNER && ((dy < 0 && !above) || (dy > 0 && !below))) continue;
+    if ((dy < 0 && !above) || (dy > 0 && !below)) continue;
     for (int dx = -1; dx <= 1; ++dx) {
-      if (!INNER && ((dx < 0 && !left) || (dx > 0 && !right))) continue;
-      const long at = dy * long(line) + dx * long(channels);
-      sum += float(x[at]) * float(w[((dy + 1) * 3 + dx + 1) * channels]);
+      if ((dx < 0 && !left) || (dx > 0 && !right)) continue;
+      const auto v = kk_take_floats<COUNT>(x + (dy * long(line) + dx * long(channels)));
+      const auto weight = kk_take_floats<COUNT>(w + ((dy + 1) * 3 + dx + 1) * channels);
+      for (int k = 0; k < COUNT; ++k) sum[k] += v.v[k] * weight.v[k];
     }
   }
-  return sum;
+  kk_store_pixels<COUNT>(out, sum);
 }
 
 // The pixels of a row that have all neighbours, in COUNT channels whose weights stay in registers: of float32, which needs no
@@ -239,15 +288,15 @@ inline void kk_depthwise_lines(P x, W w, device T* out, size_t channels, size_t 
     const P middle = x + (at - channels);
     const P above = middle - n;
     const P below = middle + n;
-    for (size_t j = 0; j < all; ++j) a[j] = float(above[j]);
-    for (size_t j = 0; j < all; ++j) b[j] = float(middle[j]);
-    for (size_t j = 0; j < all; ++j) d[j] = float(below[j]);
+    kk_line_floats(above, all, a);
+    kk_line_floats(middle, all, b);
+    kk_line_floats(below, all, d);
     for (size_t j = 0; j < count; ++j) {
       const size_t k = j + channels, l = k + channels;
       sums[j] = a[j] * taps[0][j] + a[k] * taps[1][j] + a[l] * taps[2][j] + b[j] * taps[3][j] + b[k] * taps[4][j] +
                 b[l] * taps[5][j] + d[j] * taps[6][j] + d[k] * taps[7][j] + d[l] * taps[8][j];
     }
-    for (size_t j = 0; j < count; ++j) out[at + j] = kk_pixel(sums[j], T(0));
+    kk_store_line(out + at, count, sums);
   }
 }
 
@@ -271,17 +320,11 @@ inline void kk_depthwise_row(P x, W w, S shape, device T* out, size_t row) {
   }
   for (size_t i = 0; i < width; ++i) {
     const bool left = i > 0, right = i + 1 < width;
-    if (inside && left && right) {
-      for (size_t c = done; c < channels; ++c) {
-        const float v = kk_taps<true>(from + i * channels + c, w + c, n, channels, true, true, true, true);
-        to[i * channels + c] = kk_pixel(v, T(0));
-      }
-    } else {
-      for (size_t c = 0; c < channels; ++c) {
-        const float v = kk_taps<false>(from + i * channels + c, w + c, n, channels, above, below, left, right);
-        to[i * channels + c] = kk_pixel(v, T(0));
-      }
-    }
+    size_t c = inside && left && right ? done : 0;
+    for (; c + 16 <= channels; c += 16)
+      kk_taps<16>(from + i * channels + c, w + c, to + i * channels + c, n, channels, above, below, left, right);
+    for (; c < channels; ++c)
+      kk_taps<1>(from + i * channels + c, w + c, to + i * channels + c, n, channels, above, below, left, right);
   }
 }
 

@@ -4,34 +4,6 @@
 // blocks, and no array that is read by blocks has fewer than 8 elements.
 #include "blocks.metal"
 
-template <int VEC, typename T>
-struct kk_taker {
-  template <typename P>
-  static kk_block<T, VEC> take(P p) {
-    if (kk_aligned<VEC>(p)) return *reinterpret_cast<const device kk_block<T, VEC>*>(p);
-    kk_block<T, VEC> b;
-    for (int k = 0; k < VEC; ++k) b.v[k] = p[k];
-    return b;
-  }
-};
-template <typename T>
-struct kk_taker<1, T> {
-  template <typename P>
-  static kk_block<T, 1> take(P p) {
-    kk_block<T, 1> b;
-    b.v[0] = p[0];
-    return b;
-  }
-};
-template <int VEC, typename P, typename T>
-inline kk_block<T, VEC> kk_take_as(P p, T) {
-  return kk_taker<VEC, T>::take(p);
-}
-template <int VEC, typename P>
-inline auto kk_take(P p) {
-  return kk_take_as<VEC>(p, *p);
-}
-
 // The row that an index means, or `rows` where there is none. A negative index counts from the end if it may.
 template <bool WRAP, typename I>
 inline size_t kk_row_of(I i, size_t rows) {
@@ -42,11 +14,16 @@ inline size_t kk_row_of(I i, size_t rows) {
   return size_t(i) < rows ? size_t(i) : rows;
 }
 
+// A CPU's runtime copies bytes (`runtime/host/ahead.h`).
+template <int VEC, typename P, typename T>
+inline void kk_copy(P src, device T* out, size_t from, size_t to) {
+  for (size_t i = from; i < to; i += VEC) kk_store_block<VEC>(out + i, 0, kk_take<VEC>(src + i));
+}
 // out = the row, or zeros.
 template <int VEC, typename P, typename T>
 inline void kk_fetch(P src, bool valid, device T* out, size_t from, size_t to) {
   if (valid) {
-    for (size_t i = from; i < to; i += VEC) kk_store_block<VEC>(out + i, 0, kk_take<VEC>(src + i));
+    kk_copy<VEC>(src, out, from, to);
   } else {
     for (size_t i = from; i < to; ++i) out[i] = T(0.0f);
   }
@@ -57,11 +34,11 @@ template <int VEC, typename P, typename Q, typename T>
 inline void kk_fetch_add(P src, bool valid, Q other, device T* out, size_t from, size_t to) {
   if (valid) {
     for (size_t i = from; i < to; i += VEC) {
-      const auto a = kk_take<VEC>(src + i);
-      const auto b = kk_take<VEC>(other + i);
-      kk_block<T, VEC> sum;
-      for (int k = 0; k < VEC; ++k) sum.v[k] = T(float(a.v[k]) + float(b.v[k]));
-      kk_store_block<VEC>(out + i, 0, sum);
+      const auto a = kk_take_floats<VEC>(src + i);
+      const auto b = kk_take_floats<VEC>(other + i);
+      float sum[VEC];
+      for (int k = 0; k < VEC; ++k) sum[k] = a.v[k] + b.v[k];
+      kk_store_floats<VEC>(out + i, sum);
     }
   } else {
     for (size_t i = from; i < to; ++i) out[i] = T(NAN);
@@ -78,12 +55,10 @@ inline void kk_add_rows(P src, size_t rows, size_t n, L list, device T* out, siz
       const size_t row = list.row(e);
       if (row >= rows) continue;
       const float weight = list.weight(e);
-      const auto b = kk_take<VEC>(src + row * n + i);
-      for (int k = 0; k < VEC; ++k) sum[k] += weight * float(b.v[k]);
+      const auto b = kk_take_floats<VEC>(src + row * n + i);
+      for (int k = 0; k < VEC; ++k) sum[k] += weight * b.v[k];
     }
-    kk_block<T, VEC> result;
-    for (int k = 0; k < VEC; ++k) result.v[k] = T(sum[k]);
-    kk_store_block<VEC>(out + i, 0, result);
+    kk_store_floats<VEC>(out + i, sum);
   }
 }
 // Those whose sorted keys are `begin` to `end`: a key is the row that they go to, times `count`, plus their number.

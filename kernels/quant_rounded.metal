@@ -5,9 +5,9 @@
 
 // The largest size among the numbers, as bits: those of infinity and NaN are above all others.
 template <int N>
-inline uint kk_side_reach(kk_side_f<N> x) {
+inline uint kk_side_reach(kk_side_f<N> x, kk_side_f<N> y) {
   uint most = 0;
-  for (int j = 0; j < N; ++j) most = metal::max(most, as_type<uint>(x.v[j]) & 0x7fffffffu);
+  for (int j = 0; j < N; ++j) most = metal::max(most, metal::max(as_type<uint>(x.v[j]) & 0x7fffffffu, as_type<uint>(y.v[j]) & 0x7fffffffu));
   return most;
 }
 // The whole numbers next to x by `inverse`, of two the even one, as signed bytes.
@@ -32,20 +32,22 @@ inline int kk_bytes_sum(kk_side_b<N> b) {
   for (int i = 0; i < N / 4; ++i) sum = kk_dot4(b.v[i], 0x01010101u, sum);
   return sum;
 }
+template <int N>
+inline int kk_bytes_sum(kk_side_b<N> a, kk_side_b<N> b) { return kk_bytes_sum(a) + kk_bytes_sum(b); }
 // As words, `step` apart.
 template <int N, typename P>
 inline void kk_bytes_store(P p, int step, kk_side_b<N> b) {
   for (int i = 0; i < N / 4; ++i) p[i * step] = b.v[i];
 }
 
-// 32 numbers as bytes, and four floats `apart` for products: scale, scale times the sum of all, or with two PARTS of the first half, scale,
-// that of the second half. Numbers that are not finite make the scale NaN, and what is below 1e-36 counts as nothing.
+// 32 numbers as bytes, and four floats `apart` for products: scale, scale times the sum of all, that sum; or with two PARTS scale, scale times
+// the sum of the first half, scale, that of the second half. Numbers that are not finite make the scale NaN, and what is below 1e-36 counts as nothing.
 template <int PARTS, bool PAIRS, typename X, typename P, typename Q>
 inline void kk_round_chunk(X x, size_t c, P words, int step, Q four, int apart) {
   kk_side_f<16> v[2];
   kk_chunk_of(x, c, v);
   if (PAIRS) kk_split_pairs(v);
-  const uint most = metal::max(kk_side_reach(v[0]), kk_side_reach(v[1]));
+  const uint most = kk_side_reach(v[0], v[1]);
   const float largest = as_type<float>(most);
   const bool finite = most < 0x7f800000u;
   const float inverse = finite && largest > 1e-36f ? 127.0f / largest : 0.0f;
@@ -53,11 +55,11 @@ inline void kk_round_chunk(X x, size_t c, P words, int step, Q four, int apart) 
   const kk_side_b<16> first = kk_side_rounded(v[0], inverse), second = kk_side_rounded(v[1], inverse);
   kk_bytes_store(words, step, first);
   kk_bytes_store(words + 4 * step, step, second);
-  const int low = kk_bytes_sum(first), high = kk_bytes_sum(second);
+  const float sum = float(PARTS == 1 ? kk_bytes_sum(first, second) : kk_bytes_sum(first));
   four[0] = scale;
-  four[apart] = scale * float(PARTS == 1 ? low + high : low);
-  four[2 * apart] = PARTS == 1 ? 0.0f : scale;
-  four[3 * apart] = PARTS == 1 ? 0.0f : scale * float(high);
+  four[apart] = scale * sum;
+  four[2 * apart] = PARTS == 1 ? sum : scale;
+  four[3 * apart] = PARTS == 1 ? 0.0f : scale * float(kk_bytes_sum(second));
 }
 
 // Sums of a row of x with N rows of the matrix, or of a row of the matrix with N rows of x. Whatever lies side by side, each sum is made in
@@ -78,18 +80,6 @@ inline void kk_beside_out(kk_beside<N> b, P sums, int step, int count) {
   for (int i = 0; i < count; ++i) sums[i * step] = b.v[i];
 }
 
-// What the codes of N rows of the matrix stand for, number by number.
-template <int N>
-struct kk_fours {
-  float v[4][N];
-};
-template <int N>
-inline kk_fours<N> kk_fours_turned(thread const kk_side_f<4>* rows) {
-  kk_fours<N> all;
-  for (int i = 0; i < N; ++i)
-    for (int j = 0; j < 4; ++j) all.v[j][i] = rows[i].v[j];
-  return all;
-}
 // Adds a chunk of N rows of the matrix: `words` and `scales` are those of x.
 template <int PARTS, int MOST, bool SIGN, int N, typename P, typename Q>
 inline void kk_beside_rows(thread kk_beside<N>& b, thread const kk_side_b<32>* codes, kk_fours<N> fours, P words, Q scales) {
@@ -100,6 +90,12 @@ inline void kk_beside_rows(thread kk_beside<N>& b, thread const kk_side_b<32>* c
       b.v[i] = metal::fma(float(sum), fours.v[2 * part][i] * scales[2 * part], b.v[i]);
       b.v[i] = metal::fma(fours.v[2 * part + 1][i], scales[2 * part + 1], b.v[i]);
     }
+}
+template <int PARTS, int MOST, bool SIGN, int N, typename P, typename Q>
+inline void kk_beside_rows(thread kk_beside<N>& b, thread const kk_side_b<16>* halves, kk_fours<N> fours, P words, Q scales) {
+  kk_side_b<32> codes[N];
+  for (int i = 0; i < N; ++i) codes[i] = kk_nibbles(halves[i]);
+  kk_beside_rows<PARTS, MOST, SIGN>(b, codes, fours, words, scales);
 }
 // Adds a chunk of a row of the matrix, whose eight words are `codes`: `words` are those of N rows of x, and `scales` four floats, N apart.
 template <int PARTS, int MOST, bool SIGN, int N, typename C, typename F, typename P, typename Q>
@@ -113,50 +109,66 @@ inline void kk_beside_add(thread kk_beside<N>& b, C codes, F four, P words, Q sc
     }
 }
 
-// One thread, M rows of x: how many of their chunks lie ready.
+// The same of two rows of the matrix, whose codes stand ALL chunks apart.
+template <int PARTS, int MOST, bool SIGN, int ALL, int N, typename C, typename F, typename P, typename Q>
+inline void kk_beside_two(thread kk_beside<N>& a, thread kk_beside<N>& b, C codes, F four, P words, Q scales) {
+  kk_beside_add<PARTS, MOST, SIGN>(a, codes, four, words, scales);
+  kk_beside_add<PARTS, MOST, SIGN>(b, codes + ALL * 8, four + ALL * 4, words, scales);
+}
+
+// One thread, M rows of x: how many of their chunks lie ready. As many as the nearest memory holds, as a row of the matrix that is read from the
+// beginning to the end comes fast.
 template <int M>
 struct kk_rounded {
-  static constant constexpr int chunks = M < 8 ? 32 : 16;
+  static constant constexpr int chunks = 512 / M;
 };
-// Few rows of x: eight rows of the matrix side by side.
+// Few rows of x: eight rows of the matrix side by side. Short rows are fetched one after the other while the eight before them are worked on,
+// as a processor sees coming what lies in a line; long ones each for itself.
 template <int M, int ROWS, typename F>
 inline void kk_walk_rows(F w, size_t from, int chunks, int rows, thread const uint* words, thread const float* scales, thread float* sums) {
   const int all = kk_rounded<M>::chunks;
+  const size_t row = size_t(w.row(1).at.w - w.at.w);
+  const bool line = row <= 2048;
   for (int r = 0; r < rows; r += 8) {
+    F at[8];
+    for (int i = 0; i < 8; ++i) at[i] = w.row(metal::min(r + i, rows - 1));
     kk_beside<8> b[M];
     for (int m = 0; m < M; ++m) b[m] = kk_beside_from<8>(sums + m * ROWS + r, 1);
     for (int c = 0; c < chunks; ++c) {
-      kk_side_b<32> codes[8];
-      kk_side_f<4> fours[8];
+      if (line) kk_soon<8 * F::chunk>(at[0].at.w + (8 * row + (from + c) * (8 * F::chunk)));
+      typename kk_packed<F::half>::codes codes[8];
       for (int i = 0; i < 8; ++i) {
-        const F at = w.row(metal::min(r + i, rows - 1));
-        // Eight rows in turn are more than a processor foresees: the next eight are asked for.
-        at.soon(8 * at.at.chunks + from + c);
-        codes[i] = at.bytes(from + c);
-        fours[i] = at.four(from + c);
+        if (!line) kk_soon<1>(at[i].at.w + (8 * row + (from + c) * F::chunk));
+        codes[i] = kk_packed<F::half>::of(at[i], from + c);
       }
-      const kk_fours<8> turned = kk_fours_turned<8>(fours);
+      const kk_fours<8> fours = F::template fours<8>(at, from + c);
       for (int m = 0; m < M; ++m)
-        kk_beside_rows<F::parts, F::most, F::sign>(b[m], codes, turned, words + (m * all + c) * 8, scales + (m * all + c) * 4);
+        kk_beside_rows<F::parts, F::most, F::sign>(b[m], codes, fours, words + (m * all + c) * 8, scales + (m * all + c) * 4);
     }
     for (int m = 0; m < M; ++m) kk_beside_out(b[m], sums + m * ROWS + r, 1, 8);
   }
 }
-// Many: M of them side by side.
+// Many: M of them side by side, with two rows of the matrix in turn, as each sum waits for the one before it.
 template <int M, int ROWS, typename F>
 inline void kk_walk_beside(F w, size_t from, int chunks, int rows, thread const uint* words, thread const float* scales, thread float* sums) {
-  uint codes[kk_rounded<M>::chunks * 8];
-  float fours[kk_rounded<M>::chunks * 4];
-  for (int r = 0; r < rows; ++r) {
-    const F at = w.row(r);
-    for (int c = 0; c < chunks; ++c) {
-      kk_bytes_store(&codes[c * 8], 1, at.bytes(from + c));
-      kk_side_store(&fours[c * 4], at.four(from + c));
+  constexpr int all = kk_rounded<M>::chunks;
+  const size_t row = size_t(w.row(1).at.w - w.at.w);
+  uint codes[2 * all * 8];
+  float fours[2 * all * 4];
+  for (int r = 0; r < rows; r += 2) {
+    for (int i = 0; i < 2; ++i) {
+      const F at = w.row(metal::min(r + i, rows - 1));
+      for (int c = 0; c < chunks; ++c) {
+        kk_soon<1>(at.at.w + (4 * row + (from + c) * F::chunk));
+        kk_bytes_store(&codes[(i * all + c) * 8], 1, at.bytes(from + c));
+        kk_side_store(&fours[(i * all + c) * 4], at.four(from + c));
+      }
     }
-    kk_beside<M> b = kk_beside_from<M>(sums + r, ROWS);
+    kk_beside<M> a = kk_beside_from<M>(sums + r, ROWS), b = kk_beside_from<M>(sums + r + 1, ROWS);
     for (int c = 0; c < chunks; ++c)
-      kk_beside_add<F::parts, F::most, F::sign>(b, &codes[c * 8], &fours[c * 4], words + c * (8 * M), scales + c * (4 * M));
-    kk_beside_out(b, sums + r, ROWS, M);
+      kk_beside_two<F::parts, F::most, F::sign, all>(a, b, &codes[c * 8], &fours[c * 4], words + c * (8 * M), scales + c * (4 * M));
+    kk_beside_out(a, sums + r, ROWS, M);
+    kk_beside_out(b, sums + r + 1, ROWS, M);
   }
 }
 // As `kk_walk`, with x rounded. ROWS is a multiple of 8.

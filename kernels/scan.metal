@@ -14,31 +14,28 @@ template <bool REVERSE, int VEC, typename P, typename T>
 inline void kk_cumsum_row(P p, device T* out, size_t n, kk_group<1, VEC, 0>) {
   const kk_row<P> x = kk_read(p);
   float carry = 0.0f, rest = 0.0f;
-  // The places of a whole block within it, in order of the sum.
-  const int first = REVERSE ? VEC - 1 : 0, step = REVERSE ? -1 : 1;
-  for (size_t from = 0; from < n; from += VEC) {
+  size_t from = 0;
+  for (; from + VEC <= n; from += VEC) {
     const size_t begin = REVERSE ? n - from - VEC : from;
-    const size_t count = metal::min(size_t(VEC), n - from);
+    const auto block = kk_as_floats<VEC>(p + begin);
+    // Sums stand where their elements do, so that they are loaded and stored in order of memory in both directions.
     float part[VEC];
-    for (int k = 0; k < VEC; ++k) part[k] = 0.0f;
-    if (count == VEC) {
-      const auto block = kk_as_floats<VEC>(p + begin);
-      for (int k = 0; k < VEC; ++k) part[k] = float(block[first + step * k]);
-    } else {
-      for (size_t k = 0; k < count; ++k) part[k] = x(kk_scan_at<REVERSE>(from + k, n));
-    }
-    for (int k = 1; k < VEC; ++k) part[k] += part[k - 1];
-    if (count == VEC) {
-      auto block = kk_open<VEC>(out + begin);
-      for (int k = 0; k < VEC; ++k)
-        kk_put<T>(block, first + step * k, carry + (rest + part[k]));
-      kk_close<VEC>(out + begin, block);
-    } else {
-      for (size_t k = 0; k < count; ++k)
-        out[kk_scan_at<REVERSE>(from + k, n).i] = T(carry + (rest + part[k]));
-    }
-    kk_two_sum(carry, rest, part[VEC - 1]);
+    for (int k = 0; k < VEC; ++k) part[k] = float(block[k]);
+    if (REVERSE)
+      for (int k = 1; k < VEC; ++k) part[VEC - 1 - k] += part[VEC - k];
+    else
+      for (int k = 1; k < VEC; ++k) part[k] += part[k - 1];
+    auto to = kk_open<VEC>(out + begin);
+    for (int k = 0; k < VEC; ++k) kk_put<T>(to, k, carry + (rest + part[k]));
+    kk_close<VEC>(out + begin, to);
+    kk_two_sum(carry, rest, part[REVERSE ? 0 : VEC - 1]);
     rest = metal::isfinite(rest) ? rest : 0.0f;
+  }
+  float part = 0.0f;
+  for (; from < n; ++from) {
+    const kk_at at = kk_scan_at<REVERSE>(from, n);
+    part += x(at);
+    out[at.i] = T(carry + (rest + part));
   }
 }
 

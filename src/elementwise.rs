@@ -28,9 +28,13 @@
 //! dtypes of their inputs. float64 and complex arrays are refused.
 //!
 //! Where all inputs hold integers and the expression gives integers of integers (sums, products, comparisons, choices,
-//! minima, bits; a quotient that is the whole expression), `T` is an integer type that holds them, so that results are
-//! exact. Quotients within an expression, fractions and functions of floats make it float32, and so does an input of
+//! minima, bits; a quotient that is the whole expression), `T` is an integer type that holds them. Results are those of
+//! integers then, modulo 2^bits of that type and of the result's, as in MLX: 200 + 100 of uint8 is 44. Quotients within an expression, fractions and functions of floats make it float32, and so does an input of
 //! floats beside one of integers: integers above 2^24 are rounded then.
+//!
+//! # Limits
+//! A kernel has at most 29 inputs and outputs, as Metal has room for so many. A first derivative has the inputs and a cotangent, and gives a
+//! gradient of each; a second one has more of both, so it is an error from 10 inputs on.
 //!
 //! # Names
 //! Expressions may use the inputs, `elem` (the number of the element in the result), Metal's math functions with or

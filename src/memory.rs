@@ -80,3 +80,82 @@ pub fn set_wired_limit(bytes: usize) -> Result<usize> {
 pub fn of<A: AsRef<Array>>(arrays: impl AsRef<[A]>) -> Result<usize> {
     graph::array_buffer_size(&refs(arrays.as_ref())).lift()
 }
+
+/// Memory in large pages for arrays that are read again and again: a processor that streams through small ones waits for their addresses.
+#[cfg(feature = "llm")]
+pub(crate) struct Room {
+    all: Array,
+    next: usize,
+}
+
+#[cfg(feature = "llm")]
+impl Room {
+    /// Where arrays begin: at lines of a processor's cache.
+    const LINE: usize = 64;
+
+    /// Bytes that an array of so many takes.
+    pub(crate) fn needed(bytes: usize) -> usize {
+        bytes.next_multiple_of(Room::LINE)
+    }
+
+    /// Room for arrays that need so many bytes together; none where it would be of no use: on a GPU, and for little.
+    #[track_caller]
+    pub(crate) fn new(bytes: usize) -> Result<Option<Room>> {
+        const LEAST: usize = 4 << 20;
+        if crate::stream::current().gpu || bytes < LEAST || !cfg!(target_os = "linux") {
+            return Ok(None);
+        }
+        let all = crate::ops::done(crate::bridge::room::ffi::room(
+            bytes.next_multiple_of(1 << 20),
+        ))?;
+        Ok(Some(Room { all, next: 0 }))
+    }
+
+    /// The array there. **Evaluates** it.
+    #[track_caller]
+    pub(crate) fn lay(&mut self, array: &Array) -> Result<Array> {
+        let array = array.contiguous()?;
+        array.eval()?;
+        let laid = crate::bridge::room::ffi::lay(self.all.raw(), self.next, array.raw());
+        self.next += Room::needed(array.nbytes());
+        crate::ops::done(laid)
+    }
+}
+
+#[cfg(all(test, feature = "llm", target_os = "linux"))]
+mod tests {
+    use super::*;
+    use crate::Dtype;
+
+    #[test]
+    fn arrays_keep_their_values_side_by_side() -> Result<()> {
+        let numbers = Array::arange(100_003)?;
+        let all = [
+            numbers.astype(Dtype::Uint8)?,
+            numbers.astype(Dtype::Float16)?.index(..7)?,
+            numbers
+                .index(..100_000)?
+                .reshape((400, 250))?
+                .transpose(..)?,
+            Array::zeros((0, 3), Dtype::Float32)?,
+            numbers.astype(Dtype::Float64)?.index(3)?,
+        ];
+        assert!(Room::new(1 << 20)?.is_none(), "little needs none");
+        let Some(mut room) = Room::new(5 << 20)? else {
+            return Ok(()); // On a GPU.
+        };
+        let laid: Vec<Array> = all.iter().map(|a| room.lay(a)).collect::<Result<_>>()?;
+        drop(room);
+        for (one, other) in all.iter().zip(&laid) {
+            assert_eq!((one.shape(), one.dtype()), (other.shape(), other.dtype()));
+            assert!(one.equal(other)?.all(..)?.item::<bool>()?, "{one:?}");
+        }
+        // What is full is full.
+        let mut room = Room::new(5 << 20)?.expect("as before");
+        let large = Array::zeros(5 << 20, Dtype::Uint8)?;
+        room.lay(&large)?;
+        let failed = room.lay(&large).expect_err("there is no more room");
+        assert!(failed.to_string().contains("does not fit"), "{failed}");
+        Ok(())
+    }
+}

@@ -33,9 +33,9 @@ const VOCABULARY: &[File] = files! {
     "functions.metal" "terms.metal" "rows.metal" "blocks.metal" "floats.metal" "hold.metal" "partial.metal" "split.metal" "tiles.metal" "products.metal"
 };
 
-/// The catalog's own files, one a family, for what no program says. `topk.metal` has its keys from `selection.metal`; none else uses
-/// another.
-const CATALOG: &[File] = files! { "scan.metal" "reductions.metal" "rope.metal" "selection.metal" "topk.metal" "indexing.metal" "bits.metal" "attention.metal" "quant.metal" "quant_products.metal" "quant_ggml.metal" "quant_rows.metal" "quant_bytes.metal" "quant_rounded.metal" "quant_fragments.metal" "quant_encode.metal" "image.metal" "matrix.metal" "flash.metal" "attention_parts.metal" "attention_tiles.metal" "attention_codes.metal" };
+/// The catalog's own files, one a family, for what no program says. `topk.metal` and `sampling.metal` have their keys from `selection.metal`; none
+/// else uses another.
+const CATALOG: &[File] = files! { "scan.metal" "reductions.metal" "rope.metal" "selection.metal" "topk.metal" "sampling.metal" "indexing.metal" "bits.metal" "attention.metal" "quant.metal" "quant_products.metal" "quant_ggml.metal" "quant_rows.metal" "quant_bytes.metal" "quant_rounded.metal" "quant_fragments.metal" "quant_encode.metal" "image.metal" "matrix.metal" "flash.metal" "attention_parts.metal" "attention_tiles.metal" "attention_codes.metal" };
 
 fn files() -> impl Iterator<Item = &'static File> {
     VOCABULARY.iter().chain(CATALOG)

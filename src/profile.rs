@@ -114,7 +114,7 @@ pub fn time_kernel<R: Outputs>(
     warmup: usize,
     iters: usize,
 ) -> Result<Timing> {
-    let mut times = Vec::with_capacity(iters);
+    let mut times = Vec::new();
     // What is under way already is not this function's.
     crate::synchronize()?;
     for i in 0..warmup.saturating_add(iters) {

@@ -220,6 +220,7 @@ impl MapReduceBuilder {
         let more = self.settings.more.iter().map(|i| &i.name);
         let all: Vec<&String> = self.inputs.iter().chain(more).collect();
         names::check_inputs("inputs", &all)?;
+        names::check_rows("inputs", &all)?;
         if self.inputs.is_empty() || self.writes.is_empty() {
             let what = if self.inputs.is_empty() {
                 "inputs"

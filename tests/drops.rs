@@ -2,8 +2,9 @@
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use zmlx::prelude::*;
 use zmlx::{
@@ -238,6 +239,31 @@ fn at_the_end_of_a_thread() {
         })
         .join()
         .unwrap();
+    }
+}
+
+/// With an NVIDIA GPU threads take turns, and the end of a thread is a turn, too: whoever waits in a destructor for what another thread
+/// computes gets it all the same. Where there is no such GPU a variable says that turns are taken.
+#[test]
+fn ends_of_threads_in_turns() {
+    let mut all = Command::new(std::env::current_exe().unwrap())
+        .args(["--skip", "ends_of_threads_in_turns", "--test-threads", "4"])
+        .env("ZMLX_TAKE_TURNS", "1")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let begin = Instant::now();
+    loop {
+        if let Some(status) = all.try_wait().unwrap() {
+            assert!(status.success(), "{status}");
+            break;
+        }
+        if begin.elapsed() > Duration::from_secs(120) {
+            all.kill().unwrap();
+            panic!("the tests do not end");
+        }
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

@@ -2,6 +2,7 @@
 #![cfg(target_os = "linux")]
 
 use std::error::Error;
+use std::io::ErrorKind;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -30,7 +31,13 @@ fn start(program: &Path, set: Option<&Path>) -> Result<Output> {
     if let Some(path) = set {
         command.env("LD_LIBRARY_PATH", path);
     }
-    let output = command.output()?;
+    // A child that another test starts at this moment may still hold a program open that was just written.
+    let output = loop {
+        match command.output() {
+            Err(e) if e.kind() == ErrorKind::ExecutableFileBusy => std::thread::yield_now(),
+            output => break output?,
+        }
+    };
     assert!(output.status.success(), "{output:?}");
     Ok(output)
 }

@@ -53,7 +53,9 @@ fn the_loss_falls_as_by_plain_operations() {
             let got = steps(&mut training, &data, 0..25);
             // A uniform guess among 256 bytes.
             assert!((want[0] - 256f32.ln()).abs() < 1.0, "{}", want[0]);
-            assert!(got[24] < 0.7 * got[0], "{got:?}");
+            // The text is a document that changes with the catalog, and batches differ, so several steps tell.
+            let last = got[20..].iter().sum::<f32>() / 5.0;
+            assert!(last < 0.8 * got[0], "{got:?}");
             for (step, (g, w)) in got.iter().zip(&want).enumerate() {
                 // Rounding of float32 that each of the steps passes on.
                 assert!((g - w).abs() <= 1e-3 * w, "step {step}: {g} {w}");

@@ -4,6 +4,7 @@
 // elsewhere, as `x[1:]` does.
 #include "zmlx/aligned.h"
 
+#include <algorithm>
 #include <string_view>
 #include <tuple>
 
@@ -34,6 +35,9 @@ bool cuts(const mx::Primitive& p, const Array& in) {
   // The types of these primitives are known to MLX's library alone.
   const std::string_view name = p.name();
   const auto size = static_cast<int64_t>(in.itemsize());
+  auto within = [&](int64_t count, int axis) {
+    return count * apart(in, static_cast<size_t>(axis)) * size % unit != 0;
+  };
   if (name == "Slice") {
     const auto start = std::get<0>(static_cast<const mx::Slice&>(p).state());
     int64_t from = 0;
@@ -44,21 +48,15 @@ bool cuts(const mx::Primitive& p, const Array& in) {
   }
   if (name == "DynamicSlice") {
     const auto axes = static_cast<const mx::DynamicSlice&>(p).state().first;
-    for (auto axis : axes) {
-      if (apart(in, static_cast<size_t>(axis)) * size % unit != 0) {
-        return true;
-      }
-    }
-    return false;
+    return std::any_of(axes.begin(), axes.end(), [&](int axis) {
+      return within(1, axis);
+    });
   }
   if (name == "Split") {
     const auto [indices, axis] = static_cast<const mx::Split&>(p).state();
-    for (auto i : indices) {
-      if (i * apart(in, static_cast<size_t>(axis)) * size % unit != 0) {
-        return true;
-      }
-    }
-    return false;
+    return std::any_of(indices.begin(), indices.end(), [&, axis = axis](auto i) {
+      return within(i, axis);
+    });
   }
   if (name == "AsStrided") {
     const auto offset = std::get<2>(static_cast<const mx::AsStrided&>(p).state());

@@ -3,8 +3,11 @@
 // On CUDA it runs code that the engine compiled, through MLX's primitive for precompiled kernels; on
 // Metal it runs MLX's own custom kernel. Either way it adds what those lack: `vmap`, and
 // equality for `compile`.
+#include <algorithm>
+
 #include "mlx/primitives.h"
 #include "zmlx/kernel.h"
+#include "zmlx/poison.h"
 #include "zmlx/ruled.h"
 
 #include "zmlx/src/bridge/kernel.rs.h"
@@ -39,7 +42,7 @@ class GpuKernel : public Ruled {
 
   void eval_gpu(const ArrayVec& inputs, ArrayVec& outputs) override {
     if (plan_) {
-      plan_->run(stream(), geometry_, outputs_, inputs, outputs);
+      plan_->run(stream(), filled(outputs), outputs_, inputs, outputs);
     } else {
       inner_->eval_gpu(inputs, outputs);
     }
@@ -118,6 +121,24 @@ class GpuKernel : public Ruled {
   }
 
  private:
+  // With an initial value where outputs are to be poisoned.
+  Geometry filled(const ArrayVec& outputs) const {
+    auto geometry = geometry_;
+    auto byte = poison();
+    if (!byte || geometry.has_init) {
+      return geometry;
+    }
+    // MLX gives what has no elements no memory then.
+    bool all = std::all_of(outputs.begin(), outputs.end(), [](const Array& a) {
+      return a.size() > 0;
+    });
+    if (all) {
+      geometry.has_init = true;
+      geometry.init = poison_number(*byte, outputs_);
+    }
+    return geometry;
+  }
+
   // One of the two.
   CudaPlanPtr plan_;
   PrimitivePtr inner_;

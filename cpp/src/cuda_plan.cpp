@@ -1,6 +1,7 @@
 // Code for an NVIDIA GPU, and MLX's primitives that run it: one for each stream, size and shape.
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -86,6 +87,11 @@ void add_numbers(Numbers& to, const mx::Strides& strides, size_t rank) {
     to.push_back(static_cast<int32_t>(static_cast<uint32_t>(s)));
     to.push_back(static_cast<int32_t>(static_cast<uint32_t>(s >> 32)));
   }
+}
+
+// NaN is itself.
+bool same_bits(float a, float b) {
+  return std::bit_cast<uint32_t>(a) == std::bit_cast<uint32_t>(b);
 }
 
 // What nodes carry of code that lies in a file.
@@ -183,7 +189,7 @@ PrimitivePtr CudaPlan::primitive(
     return e.stream == s.index && e.geometry.grid == geometry.grid &&
         e.geometry.threadgroup == group &&
         e.geometry.has_init == geometry.has_init &&
-        (!geometry.has_init || e.geometry.init == geometry.init) &&
+        (!geometry.has_init || same_bits(e.geometry.init, geometry.init)) &&
         std::equal(
             e.numbers.begin(),
             e.numbers.end(),

@@ -4,15 +4,12 @@
 // taken at once; the copies, the fill and the kernel itself run as one task of
 // the stream, in order with the stream's other work.
 #include <array>
-#include <atomic>
-
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
 
 #include "mlx/backend/cpu/encoder.h"
 #include "mlx/primitives.h"
 #include "zmlx/kernel.h"
+#include "zmlx/poison.h"
+#include "zmlx/room.h"
 #include "zmlx/ruled.h"
 #include "zmlx/run.h"
 #include "zmlx/strided.h"
@@ -30,15 +27,6 @@ struct Level {
   std::vector<bool> mapped;
 
   bool operator==(const Level&) const = default;
-};
-
-// What one argument of the kernel is made of.
-struct Argument {
-  size_t address;
-  // From there on, and in front of it.
-  uint64_t bytes, before;
-  // Bytes from one launch to the next, for each level.
-  std::vector<int64_t> steps;
 };
 
 // Where the elements of this shape lie, from the first one on, with the strides
@@ -65,7 +53,9 @@ struct Task {
   std::array<int32_t, 3> threadgroup;
   bool filled;
   std::vector<int> sizes;
-  std::vector<Argument> arguments;
+  // Where arguments lie, and of each of them the bytes from one launch to the next, for each level; empty without levels.
+  std::vector<Buffer> arguments;
+  std::vector<std::vector<int64_t>> steps;
   std::vector<std::unique_ptr<mx::Shape>> shapes;
   std::vector<std::unique_ptr<mx::Strides>> strides;
   std::vector<std::unique_ptr<int32_t>> ranks;
@@ -81,10 +71,12 @@ struct Task {
   void add(
       const void* p,
       size_t bytes,
-      std::vector<int64_t> steps = {},
+      std::vector<int64_t> step = {},
       size_t before = 0) {
-    arguments.push_back(
-        {reinterpret_cast<size_t>(p), bytes, before, std::move(steps)});
+    arguments.push_back(Buffer{reinterpret_cast<size_t>(p), bytes, before});
+    if (!sizes.empty()) {
+      steps.push_back(std::move(step));
+    }
   }
 
   void run() const {
@@ -94,61 +86,30 @@ struct Task {
     for (const auto& f : fills) {
       fill(f.to, f.n, f.type, f.value);
     }
-    std::vector<Buffer> buffers;
-    buffers.reserve(arguments.size());
-    for (const auto& a : arguments) {
-      buffers.push_back(Buffer{a.address, a.bytes, a.before});
-    }
-    launch(0, buffers);
+    launch(0, arguments);
   }
 
  private:
-  void launch(size_t level, std::vector<Buffer> buffers) const {
+  void launch(size_t level, const std::vector<Buffer>& first) const {
     if (level == sizes.size()) {
       plan->entry->run(
-          rust::Slice<const Buffer>(buffers.data(), buffers.size()),
+          rust::Slice<const Buffer>(first.data(), first.size()),
           grid,
           threadgroup,
           filled);
       return;
     }
+    auto buffers = first;
     for (int i = 0; i < sizes[level]; ++i) {
       launch(level + 1, buffers);
       for (size_t b = 0; b < buffers.size(); ++b) {
-        if (!arguments[b].steps.empty()) {
-          buffers[b].address += static_cast<size_t>(arguments[b].steps[level]);
+        if (!steps[b].empty()) {
+          buffers[b].address += static_cast<size_t>(steps[b][level]);
         }
       }
     }
   }
 };
-
-// Asks for huge pages within a large buffer. A kernel that streams through pages
-// of 4 KiB waits for translations, and takes a fault at each fresh one. MLX keeps
-// the buffers of dead arrays, so other operations profit later.
-void want_huge_pages([[maybe_unused]] void* p, [[maybe_unused]] size_t bytes) {
-#if defined(MADV_HUGEPAGE)
-  constexpr size_t huge = size_t{2} << 20;
-  if (bytes < 2 * huge) {
-    return;
-  }
-  auto from = (reinterpret_cast<size_t>(p) + huge - 1) & ~(huge - 1);
-  auto to = (reinterpret_cast<size_t>(p) + bytes) & ~(huge - 1);
-  // A system without them says no, and the small pages do.
-  (void)madvise(reinterpret_cast<void*>(from), to - from, MADV_HUGEPAGE);
-#endif
-}
-
-mx::allocator::Data allocate(size_t bytes) {
-  auto data = mx::allocator::malloc(bytes);
-  if (bytes > 0 && data.buffer().ptr() == nullptr) {
-    throw std::bad_alloc();
-  }
-  want_huge_pages(data.buffer().raw_ptr(), bytes);
-  return data;
-}
-
-std::atomic<bool> poison{false};
 
 class HostKernel : public Ruled {
  public:
@@ -177,6 +138,7 @@ class HostKernel : public Ruled {
     for (const auto& level : levels_) {
       task->sizes.push_back(level.size);
     }
+    task->arguments.reserve(plan_->arguments() + outputs.size());
     auto& encoder = mx::cpu::get_command_encoder(stream());
     for (size_t i = 0; i < inputs.size(); ++i) {
       add_input(*task, encoder, inputs[i], i);
@@ -317,8 +279,8 @@ class HostKernel : public Ruled {
 
   void add_output(Task& task, Array& out) const {
     auto* p = out.data<char>();
-    if (poison && !geometry_.has_init) {
-      std::memset(p, 0xa5, out.nbytes());
+    if (auto byte = poison(); byte && !geometry_.has_init) {
+      std::memset(p, *byte, out.nbytes());
     }
     if (geometry_.has_init) {
       task.fills.push_back({p, out.size(), out.dtype().val(), geometry_.init});
@@ -346,10 +308,6 @@ class HostKernel : public Ruled {
 
 } // namespace
 
-void set_poison(bool yes) {
-  poison = yes;
-}
-
 std::vector<Extras> extras_of(const KernelSpec& spec) {
   std::vector<Extras> extras;
   std::string source(spec.source);
@@ -370,6 +328,14 @@ HostPlan::HostPlan(rust::Box<HostEntry> e, const KernelSpec& spec)
       ensure_row_contiguous(spec.ensure_row_contiguous) {}
 
 HostPlan::~HostPlan() = default;
+
+size_t HostPlan::arguments() const {
+  size_t n = extras.size();
+  for (const auto& e : extras) {
+    n += e.shape + e.strides + e.ndim;
+  }
+  return n;
+}
 
 HostPlanPtr host_plan(rust::Box<HostEntry> entry, const KernelSpec& spec) {
   return std::make_shared<HostPlan>(std::move(entry), spec);

@@ -83,7 +83,7 @@ void Run::note_reading(const Array& a) {
 void Run::leave(const Array& a) {
   const auto& p = a.primitive();
   const auto& s = a.primitive().stream();
-  if (on_cuda()) {
+  if (takes_turns()) {
     note_kind(typeid(p));
   }
   if (s.device == mx::Device::cpu &&

@@ -1,7 +1,9 @@
 #include "zmlx/turns.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <iterator>
 #include <utility>
 
@@ -14,6 +16,8 @@
 
 namespace zmlx {
 
+constinit thread_local bool has_last_turn = false;
+
 namespace {
 
 // It outlives the destructors of the process.
@@ -22,8 +26,10 @@ std::timed_mutex& one() {
   return mutex;
 }
 
+// Whether the turn that is being taken is the last one of a thread.
+std::atomic<bool> ending{false};
+
 // Of the calling thread; without destructors, so that they serve to its very end.
-constinit thread_local bool last = false;
 // Turns within one another: an operation may evaluate, too.
 constinit thread_local int depth = 0;
 // The kinds of operations that it has handed over.
@@ -46,9 +52,18 @@ bool on_cuda() {
   return is;
 }
 
+bool takes_turns() {
+  static const bool does = on_cuda() || std::getenv("ZMLX_TAKE_TURNS") != nullptr;
+  return does;
+}
+
 Turn::Turn() : lock_(one(), std::defer_lock) {
-  if (on_cuda() && !last && depth == 0) {
-    lock_.lock();
+  if (takes_turns() && !has_last_turn && depth == 0) {
+    // A thread that ends and waits for this one, in a destructor that says nothing to MLX, does not give its turn up.
+    int patience = 10;
+    while (!lock_.try_lock_for(std::chrono::seconds(1)) && patience > 0) {
+      patience -= ending ? 1 : 0;
+    }
   }
   ++depth;
 }
@@ -73,14 +88,32 @@ void note_kind(const std::type_info& kind) noexcept {
 
 void begin_last_turn() noexcept {
   // A thread that is stuck in its turn does not keep others from ending.
-  if (on_cuda() && !last) {
-    last = one().try_lock_for(std::chrono::seconds(10));
+  if (takes_turns() && !has_last_turn) {
+    has_last_turn = one().try_lock_for(std::chrono::seconds(10));
+    ending = has_last_turn;
+  }
+}
+
+namespace {
+
+void end_last_turn() noexcept {
+  has_last_turn = false;
+  ending = false;
+  one().unlock();
+}
+
+} // namespace
+
+void interrupt_last_turn() noexcept {
+  if (has_last_turn) {
+    end_last_turn();
+    begin_before_those_made_by_now();
   }
 }
 
 Rest::~Rest() {
-  if (std::exchange(last, false)) {
-    one().unlock();
+  if (has_last_turn) {
+    end_last_turn();
   }
 }
 

@@ -33,7 +33,7 @@ const std::unordered_set<std::string_view>& sound() {
       "Sign", "Sin", "Sinh", "Slice", "SliceUpdate",
       "Softmax", "Sort", "Split", "Sqrt", "Square",
       "Squeeze", "StopGradient", "Subtract", "Sum", "Synchronize", "Tan", "Tanh",
-      "Transpose", "Unflatten"};
+      "Transpose", "Unflatten", "ZmlxWriteRows"};
   return names;
 }
 

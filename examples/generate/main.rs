@@ -221,6 +221,10 @@ fn arguments() -> Result<Arguments, String> {
         sampling: Sampling::default(),
     };
     while let Some(name) = all.next() {
+        if matches!(&*name, "--help" | "-h") {
+            println!("{USAGE}");
+            std::process::exit(0);
+        }
         let mut value = || all.next().ok_or(format!("{name} needs a value\n{USAGE}"));
         match name.as_str() {
             "--chat" => found.chat = true,

@@ -139,6 +139,10 @@ fn arguments() -> std::result::Result<Arguments, String> {
     };
     let mut all = std::env::args().skip(1);
     while let Some(name) = all.next() {
+        if matches!(&*name, "--help" | "-h") {
+            println!("{USAGE}");
+            std::process::exit(0);
+        }
         let value = all.next().ok_or(format!("{name} needs a value\n{USAGE}"))?;
         match name.as_str() {
             "--model" => found.model = value.into(),

@@ -120,6 +120,10 @@ fn arguments() -> Result<Arguments, String> {
     let limits = &mut options.limits;
     let mut all = std::env::args().skip(1);
     while let Some(name) = all.next() {
+        if matches!(&*name, "--help" | "-h") {
+            println!("{USAGE}");
+            std::process::exit(0);
+        }
         if name == "--preallocate" {
             options.preallocate = true;
             continue;

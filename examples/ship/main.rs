@@ -53,6 +53,10 @@ fn options() -> Result<Options> {
     let mut options = Options::default();
     let mut paths = Vec::new();
     while let Some(arg) = args.next() {
+        if matches!(&*arg, "--help" | "-h") {
+            println!("{USAGE}");
+            std::process::exit(0);
+        }
         let mut value = || args.next().ok_or(format!("`{arg}` needs a value\n{USAGE}"));
         match arg.as_str() {
             "--mlx" => options.mlx = Some(value()?.into()),

@@ -28,6 +28,7 @@
 #include "host/tiles.h"
 #include "host/quant.h"
 #include "host/quant_bytes.h"
+#include "host/quant_beside.h"
 #include "host/simdgroup_matrix.h"
 #include "host/atomic.h"
 #include "common/mlx.h"

@@ -128,6 +128,13 @@ impl Description {
         if settings.vjp.is_empty() {
             return Operation::new(&self.name, program, None);
         }
+        if let Some(name) = inputs.iter().find(|n| [COTANGENT, OUTPUT].contains(n)) {
+            return Err(Error::argument(
+                "inputs",
+                "names other than `g`, which is the cotangent in gradients, and `y`, which is the result",
+                format_args!("`{name}`"),
+            ));
+        }
         let mut scope = self.scope.with(&[COTANGENT]);
         scope = match settings.use_output {
             true => scope.with(&[OUTPUT]),

@@ -227,6 +227,14 @@ pub(super) struct Inner {
     pub(super) elementwise: bool,
 }
 
+impl std::fmt::Debug for Nary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Nary")
+            .field("name", &self.inner.name)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Nary {
     /// All outputs for inputs in the order of their names: lazy.
     ///

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::metal::{Extent, IntoExtent, Launch, Options, TemplateArg, options};
 use crate::stream::current;
+use crate::transforms::rules::traced;
 use crate::{Array, Dtype, Error, IntoShape, MetalKernel, Result};
 
 use super::cache::Cache;
@@ -198,7 +199,7 @@ impl<'a> TunedLaunch<'a> {
 
     /// Whether this launch can run now, and times would mean something.
     fn measurable(&self) -> bool {
-        let traced = self.inputs.iter().any(|a| a.is_tracer());
+        let traced = traced(&self.inputs);
         let checked = self.tuned.kernel.checked_report().is_some();
         let empty = self.outputs.iter().any(|(shape, _)| shape.contains(&0))
             || self.outputs.is_empty() && self.inputs.first().is_some_and(|a| a.size() == 0);

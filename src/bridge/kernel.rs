@@ -120,7 +120,8 @@ pub(crate) mod ffi {
             template_args: &[TemplateValue],
         ) -> Result<Generated>;
 
-        fn set_poison(yes: bool) -> Result<()>;
+        /// Below zero: nothing is filled. What was set before.
+        fn set_poison(byte: i32) -> Result<i32>;
 
         /// A kernel compiled for the CPU, with what its arguments are made of.
         type HostPlan;

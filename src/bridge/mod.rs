@@ -24,6 +24,8 @@ pub(crate) mod ndarray;
 pub(crate) mod ops;
 pub(crate) mod owned;
 pub(crate) mod random;
+#[cfg(feature = "llm")]
+pub(crate) mod room;
 pub(crate) mod ruled;
 pub(crate) mod stream;
 pub(crate) mod transforms;

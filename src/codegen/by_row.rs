@@ -60,6 +60,7 @@ impl Writer<'_> {
         }
         match self.pattern.walk {
             Walk::Loop => {
+                self.aside();
                 folds::passes(self, serial);
                 self.outputs(serial);
             }
@@ -224,7 +225,8 @@ impl Writer<'_> {
             }
             if let Some(k) = &self.kept {
                 let (kept, name) = (keep::NAME, self.program.outputs[k.output].name.clone());
-                self.line(format!("const float {kept} = float({name}_to[j]);"));
+                let from = self.waits(&format!("{name}_to[j]"), "j");
+                self.line(format!("const float {kept} = float({from});"));
             }
             self.number(&elements);
             self.stores(

@@ -87,7 +87,8 @@ impl Writer<'_> {
         }
         if let Some(k) = &self.kept {
             let (kept, name) = (keep::NAME, self.program.outputs[k.output].name.clone());
-            self.line(format!("const float {kept} = float(zk_to_{name}[zk_l]);"));
+            let from = self.waits(&format!("zk_to_{name}[zk_l]"), "zk_j + zk_l");
+            self.line(format!("const float {kept} = float({from});"));
         }
         self.number(elements);
         self.stores(

@@ -8,6 +8,7 @@
 use crate::Dtype;
 use crate::expr::Expr;
 
+use super::pattern::Keeps;
 use super::places;
 use super::program::{Custom, Fold, Program, Reduction};
 use super::text::{Writer, wide_name};
@@ -155,11 +156,17 @@ fn pass(w: &mut Writer<'_>, reductions: &[(usize, &Reduction)], serial: bool, ke
     }
     let output = w.kept.as_ref().filter(|_| keeps);
     let output = output.map(|k| w.program.outputs[k.output].name.clone());
-    if let Some(name) = &output {
+    if let Some(name) = &output
+        && w.pattern.keeps == Keeps::InOutput
+    {
         w.line(format!("const auto {name}_at = {name}_to + zk_b * VEC;"));
     }
-    let in_block = output.as_ref().map(|name| format!("{name}_at[zk_l]"));
-    let in_row = output.as_ref().map(|name| format!("{name}_to[j]"));
+    let waits = |by: &str, at: &str| {
+        let name = output.as_ref()?;
+        Some(w.waits(&format!("{name}_{by}"), at))
+    };
+    let in_block = waits("at[zk_l]", "zk_b * VEC + zk_l");
+    let in_row = waits("to[j]", "j");
     w.line("for (int zk_l = 0; zk_l < VEC; ++zk_l) {");
     if uses_j {
         w.line("const uint j = zk_b * VEC + zk_l;");

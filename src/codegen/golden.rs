@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::op::Operation;
-use super::pattern::{Access, Form, Pattern, Walk};
+use super::pattern::{Access, Form, Keeps, Pattern, Walk};
 use super::program::{InputKind, Program, Span};
 use super::text::text;
 use crate::api::{self, Pass};
@@ -114,6 +114,20 @@ fn softmax() {
     let mut pieces = full(Form::Rows, op.op.program());
     pieces.walk = Walk::Pieces;
     golden("softmax_pieces", &[("forward", op.op.program(), pieces)]);
+    // On a CPU: what two passes need waits in the output, or in an array where the output has 16 bits.
+    let waits = |keeps| {
+        let mut pattern = full(Form::Rows, op.op.program());
+        (pattern.floats, pattern.keeps) = (true, keeps);
+        pattern
+    };
+    let (output, aside) = (waits(Keeps::InOutput), waits(Keeps::Aside));
+    golden(
+        "softmax_kept",
+        &[
+            ("in the output", op.op.program(), output),
+            ("aside", op.op.program(), aside),
+        ],
+    );
 }
 
 /// Blocks that a CPU reads as floats and writes from them, with a kept value, a sum over rows, and without rows.

@@ -2,13 +2,16 @@
 //!
 //! A softmax needs `exp(x - s1)` for its sum and again for its result. On a CPU computing it takes longer
 //! than a store and a load in cache, so the pass of the sum writes it to the output, and the last pass
-//! finds it there. Only where the output is as exact as the arithmetic: float32 both. On a GPU the
-//! memory is the slower part, and it is computed twice.
+//! finds it there where the output is as exact as the arithmetic: float32 both. With an output of 16 bits it waits in an
+//! array of the thread, if a row is no longer than that. On a GPU the memory is the slower part, and it is computed twice.
 
 use crate::Dtype;
 use crate::expr::Expr;
 
+use super::layout::Layout;
+use super::pattern::{Form, Keeps};
 use super::program::{Fold, Program, Span};
+use super::text::Writer;
 
 /// What waits in the output of this number.
 pub(crate) struct Kept {
@@ -17,6 +20,44 @@ pub(crate) struct Kept {
     pub(crate) value: Expr,
     /// The pass that computes it.
     pub(crate) level: usize,
+}
+
+/// The longest row whose values wait in an array of the thread: 32 KiB, which a CPU's nearest cache holds.
+pub(crate) const ASIDE: u64 = 8192;
+
+/// That array.
+const ARRAY: &str = "zk_aside";
+
+/// Where the value waits in a call on a CPU whose output has this dtype. `grouped`: threads share rows out as on a GPU.
+pub(crate) fn place(program: &Program, layout: &Layout<'_>, grouped: bool, dtype: Dtype) -> Keeps {
+    // One thread a row, unless the author wants more.
+    let alone = !grouped && !program.threads.is_some_and(|t| t.everywhere && t.count > 1);
+    match dtype {
+        Dtype::Float32 => Keeps::InOutput,
+        Dtype::Float16 | Dtype::Bfloat16
+            if alone && layout.pattern.form == Form::Rows && layout.width <= ASIDE =>
+        {
+            Keeps::Aside
+        }
+        _ => Keeps::No,
+    }
+}
+
+impl Writer<'_> {
+    /// Declares the array.
+    pub(super) fn aside(&mut self) {
+        if self.pattern.keeps == Keeps::Aside && self.kept.is_some() {
+            self.line(format!("float {ARRAY}[{ASIDE}];"));
+        }
+    }
+
+    /// Where element `j` of the row waits; `output` is its place in the output.
+    pub(super) fn waits(&self, output: &str, j: &str) -> String {
+        match self.pattern.keeps {
+            Keeps::Aside => format!("{ARRAY}[{j}]"),
+            _ => output.to_owned(),
+        }
+    }
 }
 
 /// The name of the value in the last pass.

@@ -17,11 +17,21 @@ pub(crate) fn check_inputs<S: AsRef<str>>(argument: &str, names: &[S]) -> Result
     for (i, name) in names.iter().enumerate() {
         let name = name.as_ref();
         check_identifier(argument, name)?;
-        let reserved = ["T", "D", "row", "j", "elem", "acc"];
-        if reserved.contains(&name) || name.starts_with("zk_") || name.starts_with('_') {
+        let reserved = ["T", "D", "row", "j", "elem", "acc", "TG", "VEC", "ITEMS"];
+        // Outputs and inputs of the kernel have these endings.
+        let output = |n: &str| n == "y" || numbered("y", n);
+        let input = |n: &str| names.iter().any(|other| other.as_ref() == n);
+        let taken = reserved.contains(&name)
+            || name.starts_with("zk_")
+            || name.starts_with('_')
+            || numbered("O", name)
+            || name.strip_suffix("_out").is_some_and(output)
+            || name.strip_suffix("_in").is_some_and(input);
+        if taken {
             return Err(Error::argument(
                 argument,
-                "a name that generated kernels do not use themselves (T, D, row, j, elem, acc, zk_...)",
+                "a name that generated kernels do not use themselves (T, D, row, j, elem, acc, zk_..., TG, VEC, ITEMS, O0, y_out, \
+                 x_in of an input x)",
                 format_args!("`{name}`"),
             ));
         }
@@ -34,6 +44,26 @@ pub(crate) fn check_inputs<S: AsRef<str>>(argument: &str, names: &[S]) -> Result
         }
     }
     Ok(())
+}
+
+/// Whether the name is this letter or word with a number.
+fn numbered(word: &str, name: &str) -> bool {
+    let digits = name.strip_prefix(word).unwrap_or_default();
+    !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// Refuses names of inputs that expressions over rows know as accumulators and reductions.
+#[track_caller]
+pub(crate) fn check_rows<S: AsRef<str>>(argument: &str, names: &[S]) -> Result<()> {
+    let taken = |n: &&S| numbered("s", n.as_ref()) || numbered("acc", n.as_ref());
+    match names.iter().find(taken) {
+        None => Ok(()),
+        Some(name) => Err(Error::argument(
+            argument,
+            "a name that no reduction or accumulator has (s1, s2, ... and acc1, acc2, ...)",
+            format_args!("`{}`", name.as_ref()),
+        )),
+    }
 }
 
 /// Refuses an empty name of an operation.

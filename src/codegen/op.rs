@@ -11,6 +11,7 @@ use crate::{Array, Dtype, Error, Result};
 use super::blocks;
 use super::derived::Derived;
 use super::explicit::{Explicit, Gradients};
+use super::keep;
 use super::kernels::{Kernels, output_type};
 use super::layout::Layout;
 use super::partial;
@@ -96,7 +97,7 @@ impl Operation {
         Ok(Operation {
             inner: Arc::new(Inner {
                 name: name.to_owned(),
-                keeps: super::keep::kept(&program).map(|k| k.output),
+                keeps: keep::kept(&program).map(|k| k.output),
                 zero: program.outputs.iter().map(text::is_zero).collect(),
                 program,
                 used,
@@ -230,11 +231,6 @@ impl Operation {
         {
             return op.launch(inputs);
         }
-        if let Some(output) = self.inner.keeps
-            && !gpu
-        {
-            layout.pattern.keeps = self.dtype(output, inputs) == Dtype::Float32;
-        }
         for (input, a) in program.inputs.iter().zip(inputs) {
             super::kinds::check(&self.inner.name, input, a)?;
         }
@@ -264,6 +260,12 @@ impl Operation {
         );
         if let Some(group) = &group {
             layout.pattern.walk = group.walk;
+        }
+        if let Some(output) = self.inner.keeps
+            && !gpu
+        {
+            let dtype = self.dtype(output, inputs);
+            layout.pattern.keeps = keep::place(program, &layout, group.is_some(), dtype);
         }
         let zeros = |i: usize, output: &Output| {
             let shape = layout.output(output.span, output.count());

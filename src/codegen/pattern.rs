@@ -76,14 +76,25 @@ pub(crate) enum Walk {
 /// The most arrays that a kernel takes: Metal has 31 places for buffers.
 pub(crate) const MOST_BUFFERS: usize = 30;
 
+/// Where values wait that two passes over a row need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Keeps {
+    /// They are computed twice.
+    No,
+    /// In the output, which is as exact as they are.
+    InOutput,
+    /// In an array of the thread, which has the row for itself.
+    Aside,
+}
+
 /// What a kernel's text depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Pattern {
     pub(crate) form: Form,
     accesses: u128,
     pub(crate) walk: Walk,
-    /// Whether values that the last pass computed wait in the first output for the end; see [`super::keep`].
-    pub(crate) keeps: bool,
+    /// Where values that the last pass computed wait for the end; see [`super::keep`].
+    pub(crate) keeps: Keeps,
     /// Whether blocks are read as floats, and written from them, see `kernels/floats.metal`.
     pub(crate) floats: bool,
     /// Whether the next row is asked of memory while this one is computed, as a CPU that takes one row after the other should.
@@ -105,7 +116,7 @@ impl Pattern {
             form,
             accesses: 0,
             walk: Walk::Loop,
-            keeps: false,
+            keeps: Keeps::No,
             floats: false,
             ahead: false,
         }

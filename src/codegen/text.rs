@@ -10,7 +10,7 @@ use crate::Dtype;
 use crate::expr::{Expr, share_in_pieces};
 
 use super::keep::{self, Kept};
-use super::pattern::{Access, Form, Pattern};
+use super::pattern::{Access, Form, Keeps, Pattern};
 use super::program::{InputKind, Output, OutputDtype, Program, Span};
 
 /// The texts of a kernel.
@@ -62,7 +62,10 @@ pub(crate) fn text(program: &Program, pattern: &Pattern) -> Text {
         own,
         program,
         pattern,
-        kept: pattern.keeps.then(|| keep::kept(program)).flatten(),
+        kept: match pattern.keeps {
+            Keeps::No => None,
+            _ => keep::kept(program),
+        },
         hoisted: 0,
         passes: 0,
         out: String::new(),

@@ -125,7 +125,13 @@ impl<'a> Parser<'a> {
                 break;
             };
             self.next += 1;
+            let at = self.offset();
             let right = self.expression(op.strength() + 1)?;
+            let zero = matches!(&right.0.kind, Kind::Const(n) if n.int && n.value() == 0.0);
+            let divides = matches!(op, Binary::Div | Binary::Rem);
+            if zero && divides && left.0.class == Class::Int {
+                return problem("an integer divided by 0".to_owned(), at);
+            }
             left = make(Kind::Binary(op), vec![left, right]);
         }
         self.depth -= 1;

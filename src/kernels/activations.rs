@@ -1,6 +1,7 @@
 //! Activations: functions of each element.
 //!
-//! No argument overflows, and NaN stays NaN.
+//! No argument overflows, and NaN stays NaN. Results of 16 bits are computed with the fast forms of exponential and division, which
+//! have no denormal numbers: what is below 2^-118 (3e-36) may become 0. The gradients of `quick_gelu` at plus infinity are NaN.
 
 use super::family::family;
 

@@ -64,6 +64,31 @@ pub(super) fn count(name: &str, a: &Array) -> Result<i32> {
     }
 }
 
+/// So many rows as leading axes have, as the size of a single axis.
+#[track_caller]
+pub(super) fn rows(name: &str, leading: &[i32]) -> Result<i32> {
+    if leading.contains(&0) {
+        return Ok(0);
+    }
+    match leading.iter().try_fold(1i32, |n, &d| n.checked_mul(d)) {
+        Some(rows) => Ok(rows),
+        None => Err(Error::shape(format!(
+            "`{name}`: expected leading axes of fewer than 2^31 rows, got {leading:?}"
+        ))),
+    }
+}
+
+/// Integers as int64; what that does not hold becomes its largest number, in place of a negative one.
+pub(super) fn signed(integers: &Array) -> Result<Array> {
+    match integers.dtype() {
+        Dtype::Uint64 => {
+            let most = Array::scalar(i64::MAX as u64)?;
+            integers.minimum(most)?.astype(Dtype::Int64)
+        }
+        _ => integers.astype(Dtype::Int64),
+    }
+}
+
 /// So many parts of a size, as the size of a single axis that has room for one more.
 #[track_caller]
 pub(super) fn places(name: &str, parts: i32, size: i32) -> Result<i32> {
@@ -117,7 +142,13 @@ pub(super) fn with_axes<'a>(inputs: &[&'a Array]) -> Result<SmallVec<[Cow<'a, Ar
 #[track_caller]
 pub(crate) fn rows_of(name: &str, x: &Array) -> Result<(usize, usize)> {
     match x.shape().split_last() {
-        Some((&n, leading)) => Ok((leading.iter().map(|&n| n as usize).product(), n as usize)),
+        // Without elements there may be more rows than a number holds.
+        Some((&n, leading)) => {
+            let rows = leading
+                .iter()
+                .fold(1usize, |all, &n| all.saturating_mul(n as usize));
+            Ok((rows, n as usize))
+        }
         None => Err(Error::shape(format!(
             "`{name}`: expected an array with at least one axis, got a scalar"
         ))),

@@ -6,8 +6,9 @@ pub(super) use table::TABLE;
 
 use super::arguments::two_axes;
 use super::moving::{only, over};
-use super::selection::{check_ordered, no_derivative};
+use super::selection::{check_ordered, no_derivatives};
 use crate::array::IntoShape;
+use crate::codegen::blocks::as_on_gpu;
 use crate::metal::{Made, build_once};
 use crate::transforms::rules::{Rules, apply, each};
 use crate::{Array, Dtype, Error, MetalKernel, Result};
@@ -89,7 +90,13 @@ impl UnpackBits<'_> {
         }
         let size = 8 * x.size() as i64;
         let shape = match self.shape {
-            Some(shape) => shape?,
+            Some(shape) => shape.map_err(|e| match e {
+                Error::Shape { message, at } => Error::Shape {
+                    message: message.replace("`shape`", "`original_shape`"),
+                    at,
+                },
+                other => other,
+            })?,
             None => match i32::try_from(size) {
                 Ok(size) => vec![size],
                 Err(_) => {
@@ -98,7 +105,8 @@ impl UnpackBits<'_> {
                 }
             },
         };
-        if shape.iter().map(|&n| i64::from(n)).product::<i64>() != size {
+        let elements = crate::array::element_count(&shape).ok();
+        if elements.and_then(|n| i64::try_from(n).ok()) != Some(size) {
             return Err(Error::shape(format!(
                 "`original_shape`: expected {size} elements, got {shape:?}"
             )));
@@ -106,6 +114,14 @@ impl UnpackBits<'_> {
         only(apply(&Bits::Unpack, &[x])?)?.reshape(shape)
     }
 }
+
+/// Eight bytes of bits, or those that are left, by a thread.
+const WORDS: &str = "if (8 * i + 8 <= count) {\n\
+      const ulong word = kk_pack_word(x + 64 * i);\n\
+      for (int b = 0; b < 8; ++b) out[8 * i + b] = uchar(word >> (8 * b));\n\
+    } else {\n\
+      for (size_t b = 8 * i; b < count; ++b) out[b] = kk_pack_byte(x + 8 * b);\n\
+    }";
 
 /// One of the two, a thread a byte.
 #[derive(Clone, Copy)]
@@ -123,7 +139,7 @@ impl Rules for Bits {
     }
 
     fn forward(&self, inputs: &[&Array]) -> Result<Vec<Array>> {
-        static MADE: [Made<MetalKernel>; 2] = [const { Made::new() }; 2];
+        static MADE: [Made<MetalKernel>; 3] = [const { Made::new() }; 3];
         let x = inputs[0].reshape(two_axes(inputs[0].shape()))?;
         // A byte is unpacked into eight at once.
         let (bytes, count, statement, dtype) = match self {
@@ -145,13 +161,21 @@ impl Rules for Bits {
             let expected = "what has fewer than 2^31 bytes of bits";
             return Err(Error::argument("x", expected, bytes));
         };
-        let made = &MADE[*self as usize];
-        let kernel = build_once(made, self.name(), &["x"], &["out"], || {
+        // A thread of a CPU packs eight bytes at once.
+        let words = matches!(self, Bits::Pack) && !as_on_gpu(crate::stream::current().gpu);
+        let (made, name) = match words {
+            true => (&MADE[2], "pack_words"),
+            false => (&MADE[*self as usize], self.name()),
+        };
+        let kernel = build_once(made, name, &["x"], &["out"], || {
+            let each = match words {
+                true => WORDS.to_owned(),
+                false => format!("if (i < count) out[i] = {statement};"),
+            };
             format!(
                 "const size_t count = {count};\n\
                  const size_t i = size_t(thread_position_in_grid.y) * threads_per_grid.x + thread_position_in_grid.x;\n\
-                 if (i >= count) return;\n\
-                 out[i] = {statement};"
+                 {each}"
             )
         })?;
         let inputs = [&x];
@@ -159,7 +183,7 @@ impl Rules for Bits {
         let shape = [lines, 1];
         let mut launch = kernel.launch(&inputs);
         launch.set_output(&shape, dtype);
-        over(&mut launch, bytes);
+        over(&mut launch, if words { bytes.div_ceil(8) } else { bytes });
         let [out] = launch.add()?;
         let out = out.view(Dtype::Uint8)?;
         Ok(vec![match self {
@@ -168,13 +192,7 @@ impl Rules for Bits {
         }])
     }
 
-    fn vjp(&self, _: &[Array], _: &[Array], _: &[Array]) -> Result<Vec<Array>> {
-        Err(no_derivative(self.name(), "x"))
-    }
-
-    fn jvp(&self, _: &[Array], _: &[Option<&Array>]) -> Result<Vec<Array>> {
-        Err(no_derivative(self.name(), "x"))
-    }
+    no_derivatives!("x");
 
     fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<Vec<Array>> {
         each(inputs, axes, |one| apply(self, one))

@@ -93,6 +93,8 @@ pub enum Kind {
     Choices,
     /// The same as zeros and others, without derivatives; D is divisible by 8.
     Truths,
+    /// (..., D), normal, of which places are told, without derivatives.
+    Logits,
     /// (), one number for all rows.
     Scale,
     /// One number for each 128 elements of all rows.
@@ -174,6 +176,7 @@ impl Kind {
             Kind::Squares => "(..., D), not negative",
             Kind::Codes => "(..., D), integers",
             Kind::Ordered | Kind::Choices | Kind::Truths => "(..., D), also integers",
+            Kind::Logits => "(..., D)",
             Kind::Scale => "one number",
             Kind::Scales => "one number a block",
             Kind::Image => "(N, H, W, C)",
@@ -184,15 +187,20 @@ impl Kind {
     /// Whether the input follows the rows, so that what holds for functions over rows can be tested with it. Functions of
     /// other inputs have tests of their own.
     pub fn follows_rows(self) -> bool {
-        use Kind::{Choices, Codes, Image, Ordered, Other, Scale, Scales, Taps, Truths};
-        let chosen = matches!(self, Ordered | Choices | Truths);
+        use Kind::{Choices, Codes, Image, Logits, Ordered, Other, Scale, Scales, Taps, Truths};
+        let chosen = matches!(self, Ordered | Choices | Truths | Logits);
         !chosen && !matches!(self, Codes | Scale | Scales | Image | Taps | Other(_))
     }
 
     /// Whether there is a gradient with respect to it.
     pub fn differentiable(self) -> bool {
         match self {
-            Kind::Targets | Kind::Mask | Kind::Codes | Kind::Choices | Kind::Truths => false,
+            Kind::Targets
+            | Kind::Mask
+            | Kind::Codes
+            | Kind::Choices
+            | Kind::Truths
+            | Kind::Logits => false,
             Kind::Other(other) => other.values == Values::Normal,
             _ => true,
         }
@@ -283,9 +291,12 @@ impl Entry {
             let draw = random::with_key(&key);
             let rows = |last: i32| [leading, &[last]].concat();
             inputs.push(match input.kind {
-                Kind::Rows | Kind::Numbers | Kind::Ordered | Kind::Choices | Kind::Truths => {
-                    draw.normal(rows(width))?.astype(dtype)?
-                }
+                Kind::Rows
+                | Kind::Numbers
+                | Kind::Ordered
+                | Kind::Choices
+                | Kind::Truths
+                | Kind::Logits => draw.normal(rows(width))?.astype(dtype)?,
                 // Of three in four elements, and of the first of each row.
                 Kind::Mask => {
                     let first = Array::arange(width)?.equal(0)?;

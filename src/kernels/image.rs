@@ -51,7 +51,7 @@ pub fn resize_bilinear(x: &Array, output_shape: (i32, i32)) -> Result<Array> {
             got,
         ));
     }
-    if height * width == 0 && rows > 0 && columns > 0 {
+    if (height == 0 || width == 0) && rows > 0 && columns > 0 {
         return Err(Error::shape(format!(
             "`x`: expected an image with pixels, got shape {:?}",
             x.shape()

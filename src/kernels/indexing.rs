@@ -168,7 +168,16 @@ impl Rules for GatherAdd {
         let shape = [count as i32, width as i32];
         let mut launch = kernel.launch(inputs);
         launch.set_output(&shape, src.dtype());
-        share(&mut launch, count, width, src.dtype(), other.dtype(), false);
+        // A CPU converts 16-bit numbers by blocks.
+        let blocks = src.dtype().size() == 2;
+        share(
+            &mut launch,
+            count,
+            width,
+            src.dtype(),
+            other.dtype(),
+            blocks,
+        );
         let [out] = launch.add()?;
         Ok(vec![out])
     }

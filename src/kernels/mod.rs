@@ -40,6 +40,7 @@ pub mod quant;
 mod recipe;
 pub mod reductions;
 pub mod rope;
+pub mod sampling;
 pub mod scan;
 mod selection;
 pub mod softmax;
@@ -67,6 +68,7 @@ pub fn catalog() -> impl Iterator<Item = &'static Entry> {
         attention::TABLES[1],
         reductions::SUMS,
         reductions::CHOICES,
+        sampling::TABLE,
         transformer::TABLE,
         transformer::RANDOM,
         vlsp::TABLE,

@@ -164,10 +164,16 @@ impl AdamwStep<'_> {
                 ));
             }
         }
-        if !(self.eps >= 0.0 && self.eps.is_finite()) {
-            return Err(Error::argument("eps", "a number from 0 on", self.eps));
+        // The kernel has them in float32.
+        let finite = |n: f64| (n as f32).is_finite();
+        if !(self.eps >= 0.0 && finite(self.eps)) {
+            return Err(Error::argument(
+                "eps",
+                "a finite number from 0 on",
+                self.eps,
+            ));
         }
-        if !self.wd.is_finite() {
+        if !finite(self.wd) {
             return Err(Error::argument("wd", "a finite number", self.wd));
         }
         let lr = scalar("lr", self.lr, f64::MIN, false)?;
@@ -193,7 +199,7 @@ impl AdamwStep<'_> {
 #[track_caller]
 fn scalar<'a>(name: &str, value: Scalar<'a>, least: f64, integers: bool) -> Result<Cow<'a, Array>> {
     let a = match value {
-        Scalar::Number(n) if n.is_finite() && n >= least => {
+        Scalar::Number(n) if (n as f32).is_finite() && n >= least => {
             return Ok(Cow::Owned(number(n as f32)?.as_ref().clone()));
         }
         Scalar::Number(n) if integers => {

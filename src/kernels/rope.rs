@@ -7,9 +7,9 @@ mod rotate;
 mod tables;
 
 use self::rotate::{Form, ROTATE};
-use super::arguments::{check_float, check_integers, check_shape};
+use super::arguments::{check_float, check_integers, check_shape, rows, signed};
 use super::catalog::{Axes, Entry, Kind, Other, few_roundings, floats, input, other};
-use crate::{Array, Dtype, Error, Result};
+use crate::{Array, Error, Result};
 
 #[cfg(feature = "llm")]
 pub(crate) use cache::Slots;
@@ -209,7 +209,7 @@ impl<'a> Rope<'a> {
             pairs: self.traditional,
             heads,
             // Rows of a batch's position: those of the axes between.
-            more: leading.iter().skip(1).product(),
+            more: rows("x", leading.get(1..).unwrap_or_default())?,
         };
         match self.offset {
             Offset::Same(first) => {
@@ -233,7 +233,7 @@ impl<'a> Rope<'a> {
                 };
                 check_integers("offset", offsets)?;
                 check_shape("offset", offsets, &[batch])?;
-                let from = offsets.astype(Dtype::Int64)?.reshape((batch, 1))?;
+                let from = signed(offsets)?.reshape((batch, 1))?;
                 let at = from.add(Array::arange(steps)?)?.reshape(-1i32)?;
                 let rows = Rows::at(&at, cos.shape()[0], None)?;
                 ROTATE.call1(form, &[x, &rows.of(cos)?, &rows.of(sin)?])

@@ -96,6 +96,20 @@ pub(super) fn no_derivative(name: &str, of: &str) -> Error {
     Error::argument(of, "an input that is held constant", got)
 }
 
+/// The rules of a function whose input has no derivative.
+macro_rules! no_derivatives {
+    ($of:literal) => {
+        fn vjp(&self, _: &[Array], _: &[Array], _: &[Array]) -> Result<Vec<Array>> {
+            Err(crate::kernels::selection::no_derivative(self.name(), $of))
+        }
+
+        fn jvp(&self, _: &[Array], _: &[Option<&Array>]) -> Result<Vec<Array>> {
+            Err(crate::kernels::selection::no_derivative(self.name(), $of))
+        }
+    };
+}
+pub(super) use no_derivatives;
+
 #[track_caller]
 pub(super) fn one(outputs: Vec<Array>) -> Result<Array> {
     crate::transforms::rules::only(outputs, "outputs")
@@ -144,13 +158,7 @@ impl Rules for Argmax {
         }])
     }
 
-    fn vjp(&self, _: &[Array], _: &[Array], _: &[Array]) -> Result<Vec<Array>> {
-        Err(no_derivative(self.name(), "x"))
-    }
-
-    fn jvp(&self, _: &[Array], _: &[Option<&Array>]) -> Result<Vec<Array>> {
-        Err(no_derivative(self.name(), "x"))
-    }
+    no_derivatives!("x");
 
     fn vmap(&self, inputs: &[Array], axes: &[Option<usize>]) -> Result<Vec<Array>> {
         over_leading(inputs, axes, |x| apply(self, &[x]))

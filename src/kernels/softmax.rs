@@ -69,8 +69,8 @@ fn softmax_grad(y: Rows, cotan: Rows) {
     formula: "y * (cotan - sum(cotan * y))",
     program: "y * (cotan - sum(cotan * y))",
     // The whole may be near 0, where only a term is left to compare with, four times the spread of normal numbers. Parts of the sum
-    // are as large as the root of the width times the spread: one rounding of the largest.
-    roundings: |width| 16.0 + (width as f64).sqrt() / 4.0,
+    // are as large as the root of the width times the spread, each addition rounds them, and the sum is multiplied by up to four.
+    roundings: |width| 16.0 + 4.0 * (width as f64).sqrt(),
 }
 
 }

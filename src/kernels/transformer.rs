@@ -2,7 +2,7 @@
 
 mod random;
 
-pub(super) use random::{Mask, RANDOM, dropped};
+pub(super) use random::{Mask, RANDOM, dropped, random_bits};
 pub use random::{RmsNormDropout, dropout, rms_norm_dropout};
 
 use super::family::family;

@@ -252,6 +252,25 @@ impl Config {
         if let Some((name, n)) = positive.into_iter().find(|(_, n)| *n <= 0) {
             return Err(Error::io(format!("the model's {name} is {n}")));
         }
+        let above_0 = |n: f64| n > 0.0 && n.is_finite();
+        let factor = match self.rope_stretch {
+            Stretch::Linear(factor) | Stretch::Llama3 { factor, .. } => factor,
+            _ => 1.0,
+        };
+        let numbers = [
+            ("rope_base", self.rope_base),
+            ("rope_local_base", self.rope_local_base),
+            ("rope factor", factor),
+            ("window", f64::from(self.window.unwrap_or(1))),
+        ];
+        if let Some((name, n)) = numbers.into_iter().find(|(_, n)| !above_0(*n)) {
+            return Err(Error::io(format!("the model's {name} is {n}")));
+        }
+        // 0 will do where no vector is 0.
+        if !(self.epsilon >= 0.0 && self.epsilon.is_finite()) {
+            let n = self.epsilon;
+            return Err(Error::io(format!("the model's epsilon is {n}")));
+        }
         if self.heads % self.kv_heads != 0 {
             return Err(Error::io(format!(
                 "the model has {} heads of queries, which {} heads of keys do not divide",

@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 
-use super::batch::Batch;
+use super::ahead::{Ahead, processor_is_left};
 use super::model::Model;
 use super::options::EngineOptions;
 use super::paged::{PagedCache, SLOTS};
 use super::sampling::{Chosen, Sampler, Sampling};
 use super::schedule::{Id, Refused, Schedule, Work};
-use crate::{Array, Error, Result};
+use crate::{Error, Result};
 
 /// What to generate.
 #[derive(Clone, Debug, Default)]
@@ -72,19 +72,22 @@ pub struct Counts {
 /// arrays do.
 #[derive(Debug)]
 pub struct Engine {
-    model: Model,
-    cache: PagedCache,
-    schedule: Schedule,
-    active: HashMap<Id, Active>,
+    pub(super) model: Model,
+    pub(super) cache: PagedCache,
+    pub(super) schedule: Schedule,
+    pub(super) active: HashMap<Id, Active>,
     counts: Counts,
-    longest: usize,
+    pub(super) longest: usize,
+    /// Whether the next computation is built while one runs.
+    pub(super) builds_ahead: bool,
+    pub(super) ahead: Option<Ahead>,
 }
 
 #[derive(Debug)]
-struct Active {
+pub(super) struct Active {
     sampler: Sampler,
     ends: Vec<u32>,
-    left: usize,
+    pub(super) left: usize,
     top: Option<usize>,
     prompt: usize,
 }
@@ -101,6 +104,7 @@ impl Engine {
             limits,
             pages,
             preallocate,
+            build_ahead,
         } = options.into();
         let longest = limits.pages.saturating_mul(SLOTS);
         let longest = longest.min(model.config().context as usize);
@@ -114,6 +118,8 @@ impl Engine {
             active: HashMap::new(),
             counts: Counts::default(),
             longest,
+            builds_ahead: build_ahead.unwrap_or_else(processor_is_left),
+            ahead: None,
             model,
         })
     }
@@ -157,6 +163,8 @@ impl Engine {
                 let request = Request {
                     prompt: vec![0; count.max(1)],
                     max_tokens: 3,
+                    // So that what tells probabilities is compiled, too.
+                    top: Some(1),
                     ..Request::default()
                 };
                 // What there is no room for needs no kernel either.
@@ -264,15 +272,16 @@ impl Engine {
             return Ok(Vec::new());
         }
         match self.compute(&plan) {
-            Ok(logits) => {
+            Ok(chosen) => {
                 self.counts.steps += 1;
-                Ok(self.choose(&plan, &logits))
+                Ok(self.take(&plan, chosen))
             }
             Err(e) => {
                 let all: Vec<Id> = self.active.keys().copied().collect();
                 all.into_iter().for_each(|id| self.cancel(id));
                 self.schedule.forget();
                 // Arrays of the failed computation are gone for good.
+                self.ahead = None;
                 let kind = self.cache.kind();
                 self.cache = PagedCache::of(&self.model, self.longest, kind)?;
                 Err(e)
@@ -280,44 +289,16 @@ impl Engine {
         }
     }
 
-    /// The logits behind the last tokens of those parts that are last ones.
-    fn compute(&mut self, plan: &[Work]) -> Result<Vec<f32>> {
-        let (mut tokens, mut places, mut rows) = (Vec::new(), Vec::new(), Vec::new());
-        let mut highest = 0;
-        for work in plan {
-            let (all, pages) = self.schedule.sequence(work.id)?;
-            highest = pages.iter().fold(highest, |h, &p| h.max(p as usize + 1));
-            for position in work.range.clone() {
-                tokens.push(all[position]);
-                places.push((position, pages));
-            }
-            if work.last {
-                rows.push(tokens.len() as i32 - 1);
-            }
-        }
-        let batch = Batch::new(&places)?;
-        if highest > self.cache.pages() {
-            let limit = self.schedule.limits().pages;
-            self.cache
-                .reserve(highest.next_power_of_two().max(32).min(limit))?;
-        }
-        let (tokens, wanted) = (
-            Array::from_iter(tokens)?,
-            Array::from_iter(rows.iter().copied())?,
-        );
-        let mut attend = self.cache.with(&batch);
-        let logits = self.model.forward(&tokens, &wanted, &mut attend)?;
-        match rows.is_empty() {
-            true => {
-                crate::eval(self.cache.arrays().collect::<Vec<_>>())?;
-                Ok(Vec::new())
-            }
-            false => logits.to_vec(),
-        }
+    /// How the next tokens of a plan are chosen, in the order of its last parts.
+    pub(super) fn samplers(&self, plan: &[Work]) -> Vec<(&Sampler, Option<usize>)> {
+        let last = plan.iter().filter(|w| w.last);
+        let active = last.filter_map(|w| self.active.get(&w.id));
+        active.map(|a| (&a.sampler, a.top)).collect()
     }
 
-    fn choose(&mut self, plan: &[Work], logits: &[f32]) -> Vec<Event> {
-        let mut rows = logits.chunks(self.model.config().vocabulary as usize);
+    /// Goes on behind the tokens that were chosen.
+    fn take(&mut self, plan: &[Work], chosen: Vec<Chosen>) -> Vec<Event> {
+        let mut chosen = chosen.into_iter();
         let mut events = Vec::new();
         for work in plan {
             let Some(active) = self.active.get_mut(&work.id) else {
@@ -329,9 +310,10 @@ impl Engine {
                 self.schedule.computed(work, None);
                 continue;
             }
-            let chosen = active
-                .sampler
-                .choose(rows.next().unwrap_or_default(), active.top);
+            let Some(chosen) = chosen.next() else {
+                break;
+            };
+            active.sampler.took(chosen.token);
             self.schedule.computed(work, Some(chosen.token));
             self.counts.generated_tokens += 1;
             active.left -= 1;

@@ -192,6 +192,10 @@ impl<'a> Generate<'a> {
         };
         let mut engine = self.llm.engine.borrow_mut();
         let room = engine.longest().saturating_sub(prompt.len());
+        if room == 0 && self.max_tokens.is_none() {
+            let expected = format!("fewer than {} tokens", engine.longest());
+            return Err(Error::argument("prompt", expected, prompt.len()));
+        }
         let id = engine.submit(Request {
             max_tokens: self.max_tokens.unwrap_or(256.min(room)),
             prompt,

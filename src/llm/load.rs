@@ -12,6 +12,7 @@ use super::options::EngineOptions;
 use super::tokenizer::Tokenizer;
 use super::weights::Weights;
 use crate::distributed::Group;
+use crate::error::Here;
 use crate::{Error, Result};
 
 /// The model of a GGUF file, or of a folder with `config.json`, `tokenizer.json` and safetensors files.
@@ -109,7 +110,7 @@ fn from_folder(folder: &Path) -> Result<(Config, Weights, Language)> {
         let path = folder.join(name);
         std::fs::read_to_string(&path).map_err(|e| Error::io(format!("{}: {e}", path.display())))
     };
-    let json = text("config.json")?;
+    let json = text("config.json").here()?;
     let config = Config::from_json(&json)?;
     let json: serde_json::Value = serde_json::from_str(&json).unwrap_or_default();
     let tokenizer = Tokenizer::from_folder(folder, &json)?;

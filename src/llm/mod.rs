@@ -21,6 +21,7 @@
 //!
 //! `examples/generate` and `examples/server` use it; docs/SERVING.md tells of servers.
 
+mod ahead;
 mod batch;
 mod chat;
 mod config;

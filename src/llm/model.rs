@@ -117,6 +117,7 @@ impl Model {
         // A process takes its rows of each of the three.
         if share.is_none() {
             weights.join_projections(c)?;
+            weights.lay_together()?;
         }
         let together = |n: usize| weights.has(&format!("blk.{n}.attn_qkv.weight"));
         let joined: Vec<bool> = (0..c.layers).map(together).collect();

@@ -90,6 +90,9 @@ pub struct EngineOptions {
     pub pages: PageKind,
     /// Whether all pages have their memory from the start, in place of growing with the texts.
     pub preallocate: bool,
+    /// Whether the next computation is built while one runs. By default where kernels leave a processor to do it (`ZMLX_NUM_THREADS`), and not
+    /// on a GPU.
+    pub build_ahead: Option<bool>,
 }
 
 impl EngineOptions {
@@ -102,6 +105,12 @@ impl EngineOptions {
     /// Whether all pages have their memory from the start.
     pub fn preallocate(mut self, preallocate: bool) -> Self {
         self.preallocate = preallocate;
+        self
+    }
+
+    /// Whether the next computation is built while one runs, whatever the number of processors is.
+    pub fn build_ahead(mut self, build_ahead: bool) -> Self {
+        self.build_ahead = Some(build_ahead);
         self
     }
 }

@@ -11,7 +11,7 @@ use crate::{Array, Dtype, Error, Result, ops};
 /// The cache of a server: for each layer keys and values in pages of [`SLOTS`] tokens.
 ///
 /// Which page belongs to whom is told by the tables of a [`Batch`], which [`Pages`](super::Pages) keeps.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct PagedCache {
     layers: Vec<Store>,
     /// Cosines and sines, of layers that see all and of layers with a window.

@@ -1,13 +1,20 @@
 //! Which token comes next.
 
-use crate::{Error, Result};
+use std::collections::HashSet;
+
+use crate::kernels::attention::logsumexp_lastdim;
+use crate::kernels::reductions::topk_lastdim;
+use crate::kernels::sampling::{repetition_penalty, sample};
+use crate::ops::where_;
+use crate::{Array, Dtype, Error, Result};
 
 /// How tokens are chosen from their logits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sampling {
     /// What logits are divided by; 0 takes the most likely token.
     pub temperature: f32,
-    /// Only so many of the most likely tokens; 0 for all.
+    /// Only so many of the most likely tokens; 0 for all. Limits are applied as
+    /// [`kernels::sampling::sample`](crate::kernels::sampling::sample) says.
     pub top_k: usize,
     /// Only the most likely tokens that together have this probability (A. Holtzman and others, "The Curious Case of Neural
     /// Text Degeneration", 2020); 1 for all.
@@ -17,7 +24,7 @@ pub struct Sampling {
     /// What logits of tokens that are there already are divided by if positive, multiplied with if negative (N. Keskar and others,
     /// "CTRL", 2019); 1 for none.
     pub repetition_penalty: f32,
-    /// What makes the choice repeatable.
+    /// What makes the choice repeatable, on every engine and in any company.
     pub seed: u64,
 }
 
@@ -41,16 +48,6 @@ impl Sampling {
     /// [`Error::Argument`] with the name of the number.
     #[track_caller]
     pub fn check(&self) -> Result<()> {
-        let within = |name: &str, n: f32, low: f32, high: f32| {
-            if n >= low && n <= high {
-                return Ok(());
-            }
-            Err(Error::argument(
-                name,
-                format_args!("a number from {low} to {high}"),
-                n,
-            ))
-        };
         within("temperature", self.temperature, 0.0, 100.0)?;
         within("top_p", self.top_p, 0.0, 1.0)?;
         within("min_p", self.min_p, 0.0, 1.0)?;
@@ -73,9 +70,10 @@ pub struct Chosen {
 #[derive(Clone, Debug)]
 pub struct Sampler {
     sampling: Sampling,
-    state: u64,
+    /// How many tokens were chosen.
+    draws: u64,
     /// Tokens that are there, where repetition is punished.
-    seen: std::collections::HashSet<u32>,
+    seen: HashSet<u32>,
 }
 
 impl Sampler {
@@ -83,148 +81,199 @@ impl Sampler {
     pub fn new(sampling: Sampling, prompt: &[u32]) -> Self {
         let punished = sampling.repetition_penalty != 1.0;
         Sampler {
-            state: sampling.seed,
+            draws: 0,
             seen: prompt.iter().copied().filter(|_| punished).collect(),
             sampling,
         }
     }
 
-    /// The next token by the logits of all; with `top` also the probabilities of it and of so many most likely ones. Logits that are
-    /// NaN are never chosen unless all are.
-    pub fn choose(&mut self, logits: &[f32], top: Option<usize>) -> Chosen {
-        // Of a large vocabulary it takes as long as all the rest.
-        let total = top.map(|_| log_sum_exp(logits));
-        let best = |count: usize| {
-            let mut order: Vec<u32> = (0..logits.len() as u32).collect();
-            let by = |a: &u32, b: &u32| better(logits, *a, *b);
-            if count < order.len() {
-                order.select_nth_unstable_by(count, by);
-                order.truncate(count);
-            }
-            order.sort_unstable_by(by);
-            order
-        };
-        let tops = match top.zip(total) {
-            None | Some((0, _)) => Vec::new(),
-            Some((top, total)) => best(top)
-                .into_iter()
-                .map(|t| (t, logits[t as usize] - total))
-                .collect(),
-        };
-        let token = if self.sampling.repetition_penalty == 1.0 {
-            self.pick(logits)
-        } else {
-            let mut punished = logits.to_vec();
-            for &token in &self.seen {
-                if let Some(logit) = punished.get_mut(token as usize) {
-                    let penalty = self.sampling.repetition_penalty;
-                    *logit = if *logit > 0.0 {
-                        *logit / penalty
-                    } else {
-                        *logit * penalty
-                    };
-                }
-            }
-            let token = self.pick(&punished);
+    /// The next token by the logits of all, (D,); with `top` also the probabilities of it and of so many most likely ones. Logits that
+    /// are NaN are never chosen unless all are. **Evaluates** them.
+    ///
+    /// ```
+    /// use zmlx::{Array, llm::{Sampler, Sampling}};
+    /// let logits = Array::from_slice(&[0.5f32, 2.0, 1.0], 3)?;
+    /// let mut sampler = Sampler::new(Sampling { temperature: 0.8, top_k: 2, seed: 7, ..Sampling::default() }, &[]);
+    /// let chosen = sampler.choose(&logits, Some(1))?;
+    /// assert!([1, 2].contains(&chosen.token));
+    /// assert_eq!(chosen.top[0].0, 1);
+    /// # Ok::<(), zmlx::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Shape`](crate::Error::Shape) for logits of another shape, [`Error::Dtype`](crate::Error::Dtype) for another dtype than
+    /// float32, float16 and bfloat16, and what the operations fail with.
+    #[track_caller]
+    pub fn choose(&mut self, logits: &Array, top: Option<usize>) -> Result<Chosen> {
+        if logits.ndim() != 1 {
+            return Err(Error::shape(format!(
+                "`logits`: expected one axis, got shape {:?}",
+                logits.shape()
+            )));
+        }
+        let choice = Choice::new(&logits.expand_dims(0)?, vec![(&*self, top)])?;
+        crate::eval(choice.arrays())?;
+        let chosen = choice.read()?.swap_remove(0);
+        self.took(chosen.token);
+        Ok(chosen)
+    }
+
+    /// Goes on behind a token that a [`Choice`] gave.
+    pub(super) fn took(&mut self, token: u32) {
+        self.draws += 1;
+        if self.sampling.repetition_penalty != 1.0 {
             self.seen.insert(token);
-            token
-        };
-        Chosen {
-            token,
-            log_probability: total.and_then(|total| Some(logits.get(token as usize)? - total)),
-            top: tops,
         }
     }
+}
 
-    fn pick(&mut self, logits: &[f32]) -> u32 {
-        let first = most_likely(logits);
-        let Sampling {
-            temperature,
-            top_k,
-            top_p,
-            min_p,
-            ..
-        } = self.sampling;
-        if temperature == 0.0 || top_k == 1 {
-            return first;
+/// The next tokens of several sequences, in the graph.
+#[derive(Debug)]
+pub(super) struct Choice {
+    tokens: Array,
+    probabilities: Option<Probabilities>,
+    tops: Vec<Option<usize>>,
+}
+
+/// Logarithms of probabilities of all rows: of the chosen tokens (R,), of the most likely ones (R, N), and which these are.
+#[derive(Debug)]
+struct Probabilities {
+    chosen: Array,
+    best: Option<[Array; 2]>,
+}
+
+impl Choice {
+    /// Of a row of logits for each sequence, and of how many tokens probabilities are told.
+    #[track_caller]
+    pub(super) fn new(logits: &Array, rows: Vec<(&Sampler, Option<usize>)>) -> Result<Self> {
+        let punished = punished(logits, &rows)?;
+        let tokens = draw(punished.as_ref().unwrap_or(logits), &rows)?;
+        let tops: Vec<Option<usize>> = rows.iter().map(|r| r.1).collect();
+        let probabilities = match tops.iter().flatten().max() {
+            Some(&most) => Some(Probabilities::new(logits, &tokens, most)?),
+            None => None,
+        };
+        Ok(Choice {
+            tokens,
+            probabilities,
+            tops,
+        })
+    }
+
+    /// The tokens, (R,), uint32.
+    pub(super) fn tokens(&self) -> &Array {
+        &self.tokens
+    }
+
+    /// What has to be evaluated.
+    pub(super) fn arrays(&self) -> Vec<&Array> {
+        let mut all = vec![&self.tokens];
+        if let Some(p) = &self.probabilities {
+            all.push(&p.chosen);
+            all.extend(p.best.iter().flatten());
         }
-        // Relative to the largest, so that the exponentials stay below 1.
-        let largest = logits.get(first as usize).copied().unwrap_or(0.0);
-        // What is below exp(-40) of the largest is never chosen: all of a vocabulary together are far below the numbers' rounding.
-        let least = largest - 40.0 * temperature;
-        let mut kept: Vec<(u32, f32)> = (0..).zip(logits.iter().copied()).collect();
-        kept.retain(|(_, logit)| *logit >= least);
-        for (_, weight) in &mut kept {
-            *weight = ((*weight - largest) / temperature).exp();
-        }
-        kept.retain(|(_, weight)| *weight >= min_p);
-        let by = |a: &(u32, f32), b: &(u32, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
-        if top_k > 0 && top_k < kept.len() {
-            kept.select_nth_unstable_by(top_k, by);
-            kept.truncate(top_k);
-        }
-        if top_p < 1.0 {
-            kept.sort_unstable_by(by);
-            let limit = f64::from(top_p) * kept.iter().map(|(_, w)| f64::from(*w)).sum::<f64>();
-            let mut sum = 0.0;
-            // The one that crosses the limit stays.
-            let count = kept.iter().take_while(|(_, w)| {
-                let before = sum;
-                sum += f64::from(*w);
-                before < limit
-            });
-            let count = count.count().max(1);
-            kept.truncate(count);
-        }
-        let total: f64 = kept.iter().map(|(_, w)| f64::from(*w)).sum();
-        let mut point = self.uniform() * total;
-        for (token, weight) in &kept {
-            point -= f64::from(*weight);
-            if point < 0.0 {
-                return *token;
+        all
+    }
+
+    /// The tokens, in the order of the rows.
+    #[track_caller]
+    pub(super) fn read(&self) -> Result<Vec<Chosen>> {
+        let tokens = self.tokens.to_vec::<u32>()?;
+        let chosen = tokens.iter().map(|&token| Chosen {
+            token,
+            log_probability: None,
+            top: Vec::new(),
+        });
+        let mut chosen: Vec<Chosen> = chosen.collect();
+        let Some(p) = &self.probabilities else {
+            return Ok(chosen);
+        };
+        let own = p.chosen.to_vec::<f32>()?;
+        let best = match &p.best {
+            Some([values, places]) => {
+                let all = places.to_vec::<u32>()?.into_iter();
+                all.zip(values.to_vec::<f32>()?).collect()
+            }
+            None => Vec::new(),
+        };
+        let each = best.len() / tokens.len().max(1);
+        for (row, (chosen, top)) in chosen.iter_mut().zip(&self.tops).enumerate() {
+            if let Some(top) = *top {
+                chosen.log_probability = Some(own[row]);
+                chosen.top = best[row * each..][..top.min(each)].to_vec();
             }
         }
-        // Rounding may leave a little behind the last one.
-        kept.last().map_or(first, |(token, _)| *token)
-    }
-
-    /// Uniform in [0, 1): splitmix64 (G. Steele and others, "Fast Splittable Pseudorandom Number Generators", 2014).
-    fn uniform(&mut self) -> f64 {
-        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+        Ok(chosen)
     }
 }
 
-/// The first of the largest logits.
-fn most_likely(logits: &[f32]) -> u32 {
-    let (mut best, mut at) = (f32::NEG_INFINITY, 0);
-    for (number, &logit) in (0..).zip(logits) {
-        // False for NaN.
-        if logit > best {
-            (best, at) = (logit, number);
-        }
+impl Probabilities {
+    #[track_caller]
+    fn new(logits: &Array, tokens: &Array, most: usize) -> Result<Self> {
+        let logits = logits.astype(Dtype::Float32)?;
+        let least = Array::full((), f32::NEG_INFINITY, Dtype::Float32)?;
+        let logits = where_(&logits.isnan()?, &least, &logits)?;
+        let total = logsumexp_lastdim(&logits)?.expand_dims(-1)?;
+        let own = logits.take_along_axis(&tokens.expand_dims(-1)?, -1)?;
+        let most = most.min(logits.shape()[1] as usize);
+        let best = match most {
+            0 => None,
+            _ => {
+                let (values, places) = topk_lastdim(&logits, most)?;
+                Some([values.subtract(&total)?, places])
+            }
+        };
+        Ok(Probabilities {
+            chosen: own.subtract(&total)?.squeeze(-1)?,
+            best,
+        })
     }
-    at
 }
 
-/// The larger logit first, of equal ones the lower token, NaN last.
-fn better(logits: &[f32], a: u32, b: u32) -> std::cmp::Ordering {
-    let of = |t: u32| {
-        let logit = logits[t as usize];
-        if logit.is_nan() {
-            f32::NEG_INFINITY
-        } else {
-            logit
-        }
+/// The logits with those of tokens that are there made less likely, where a sequence wants it.
+#[track_caller]
+fn punished(logits: &Array, rows: &[(&Sampler, Option<usize>)]) -> Result<Option<Array>> {
+    let Some(most) = rows.iter().map(|r| r.0.seen.len()).max().filter(|&n| n > 0) else {
+        return Ok(None);
     };
-    of(b).total_cmp(&of(a)).then(a.cmp(&b))
+    // A size in steps, so that not every token makes arrays of another size.
+    let width = most.next_power_of_two();
+    let mut tokens = vec![-1i64; rows.len() * width];
+    for (row, (sampler, _)) in tokens.chunks_mut(width).zip(rows) {
+        for (place, &token) in row.iter_mut().zip(&sampler.seen) {
+            *place = token.into();
+        }
+    }
+    let tokens = Array::from_slice(&tokens, (rows.len(), width))?;
+    let penalties = rows.iter().map(|r| r.0.sampling.repetition_penalty);
+    let penalties = Array::from_iter(penalties)?;
+    repetition_penalty(logits, &tokens, &penalties).map(Some)
 }
 
-fn log_sum_exp(logits: &[f32]) -> f32 {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f64 = logits.iter().map(|l| f64::from(l - largest).exp()).sum();
-    largest + sum.ln() as f32
+#[track_caller]
+fn draw(logits: &Array, rows: &[(&Sampler, Option<usize>)]) -> Result<Array> {
+    if rows.iter().all(|r| r.0.sampling.temperature == 0.0) {
+        return sample(logits).temperature(0.0).call();
+    }
+    let floats =
+        |of: fn(&Sampling) -> f32| Array::from_iter(rows.iter().map(|r| of(&r.0.sampling)));
+    let integers = |of: fn(&Sampler) -> u64| Array::from_iter(rows.iter().map(|r| of(r.0) as i64));
+    sample(logits)
+        .temperature(&floats(|s| s.temperature)?)
+        .top_k(&integers(|s| s.sampling.top_k.min(1 << 24) as u64)?)
+        .top_p(&floats(|s| s.top_p)?)
+        .min_p(&floats(|s| s.min_p)?)
+        .seed(&integers(|s| s.sampling.seed)?)
+        .draw(&integers(|s| s.draws)?)
+        .call()
+}
+
+/// A function, as a closure would be taken for the caller.
+#[track_caller]
+fn within(name: &str, n: f32, low: f32, high: f32) -> Result<()> {
+    if n >= low && n <= high {
+        return Ok(());
+    }
+    let expected = format!("a number from {low} to {high}");
+    Err(Error::argument(name, expected, n))
 }

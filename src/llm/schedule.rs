@@ -103,8 +103,9 @@ impl Schedule {
         if self.pages.needed(most) > self.limits.pages {
             return Err(Refused::TooLong);
         }
-        let next = self.running.len() < self.limits.running && self.waiting.is_empty();
-        if !next && self.waiting.len() >= self.limits.waiting {
+        // Those that run with the next step do not wait.
+        let free = self.limits.running.saturating_sub(self.running.len());
+        if self.waiting.len() >= self.limits.waiting.saturating_add(free) {
             return Err(Refused::Full);
         }
         let id = self.next;
@@ -141,6 +142,21 @@ impl Schedule {
             }
         }
         plan
+    }
+
+    /// What [`plan`](Self::plan) will say after `plan` was computed, if nothing comes or ends meanwhile: one more token for each that runs.
+    /// `None` where `plan` is something else than the last tokens of all of them.
+    pub fn after(&self, plan: &[Work]) -> Option<Vec<Work>> {
+        let whole = plan.len() == self.running.len() && plan.iter().all(|w| w.last);
+        if !whole || plan.len() > self.limits.tokens {
+            return None;
+        }
+        let next = |s: &Sequence| Work {
+            id: s.id,
+            range: s.tokens.len()..s.tokens.len() + 1,
+            last: true,
+        };
+        Some(self.running.iter().map(next).collect())
     }
 
     fn admit(&mut self) {

@@ -50,6 +50,7 @@ impl SharedWeights {
     #[track_caller]
     pub fn new(config: Config, mut weights: Weights) -> Result<Self> {
         weights.join_projections(&config)?;
+        weights.lay_together()?;
         let mut matrices = BTreeMap::new();
         for (name, matrix) in weights.into_matrices() {
             let part = match &matrix {

@@ -121,11 +121,17 @@ impl Tokenizer {
             .encode("", true)
             .map_err(|e| Error::io(e.to_string()))?;
         let adds_begin = begin.is_some_and(|b| added.get_ids().contains(&b));
-        let count = inner
-            .get_vocab(true)
-            .values()
-            .max()
-            .map_or(0, |last| last + 1);
+        let known = inner.get_vocab(true);
+        let last = known.values().max().copied();
+        // A piece is made for each number up to the last one.
+        let most = 4 * known.len() as u64 + (1 << 20);
+        if let Some(last) = last.filter(|&n| u64::from(n) > most) {
+            let count = known.len();
+            return Err(Error::io(format!(
+                "tokenizer.json: token {last} in a vocabulary of {count}"
+            )));
+        }
+        let count = last.map_or(0, |last| last + 1);
         Ok(Tokenizer {
             pieces: (0..count).map(|t| piece(&inner, t)).collect(),
             begin,

@@ -7,12 +7,15 @@ use std::path::{Path, PathBuf};
 use super::config::Config;
 use super::matrix::Matrix;
 use crate::io::{GgufValue, load_gguf_raw, load_safetensors};
+use crate::memory::Room;
 use crate::{Array, Dtype, Error, Result, ops};
 
 /// Named matrices and vectors; names are those of GGUF files, such as `blk.0.attn_q.weight`.
 #[derive(Debug, Default)]
 pub struct Weights {
     matrices: BTreeMap<String, Matrix>,
+    /// Whether they were read from a file and nobody else has them.
+    fresh: bool,
 }
 
 impl Weights {
@@ -24,7 +27,8 @@ impl Weights {
         for (name, tensor) in &file.tensors {
             matrices.insert(name.clone(), Matrix::from_gguf(tensor)?);
         }
-        Ok((Weights { matrices }, file.metadata))
+        let fresh = true;
+        Ok((Weights { matrices, fresh }, file.metadata))
     }
 
     /// The arrays of all `.safetensors` files of a folder. `post_norms` tells whether the model has norms behind its parts, too.
@@ -57,7 +61,8 @@ impl Weights {
                 }
             }
         }
-        Ok(Weights { matrices })
+        let fresh = true;
+        Ok(Weights { matrices, fresh })
     }
 
     /// From arrays that a program made, named as in GGUF files.
@@ -65,12 +70,16 @@ impl Weights {
         let dense = arrays.into_iter().map(|(n, a)| (n, Matrix::Dense(a)));
         Weights {
             matrices: dense.collect(),
+            fresh: false,
         }
     }
 
     /// From matrices, named as in GGUF files.
     pub(super) fn from_matrices(matrices: BTreeMap<String, Matrix>) -> Self {
-        Weights { matrices }
+        Weights {
+            matrices,
+            fresh: false,
+        }
     }
 
     /// All of them.
@@ -119,6 +128,22 @@ impl Weights {
             if let Some(bias) = bias {
                 self.matrices.insert(name("bias"), Matrix::Dense(bias));
             }
+        }
+        Ok(())
+    }
+
+    /// Puts those that were read from a file side by side into memory of large pages, one after the other. **Evaluates** them.
+    #[track_caller]
+    pub(super) fn lay_together(&mut self) -> Result<()> {
+        if !std::mem::take(&mut self.fresh) {
+            return Ok(());
+        }
+        let needed = self.matrices.values().map(|m| Room::needed(m.nbytes()));
+        let Some(mut room) = Room::new(needed.sum())? else {
+            return Ok(());
+        };
+        for matrix in self.matrices.values_mut() {
+            *matrix = matrix.with_array(|_, a| room.lay(a))?;
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use crate::bridge::kernel::ffi;
 use crate::engine::host::checked::Checked;
-use crate::engine::msl::MathMode;
+use crate::engine::msl::{ATTRIBUTES, MathMode};
 use crate::{Error, Result};
 
 use super::MetalKernel;
@@ -203,7 +203,8 @@ pub(crate) fn check_identifier(argument: &str, name: &str) -> Result<()> {
             format_args!("`{name}`"),
         ));
     }
-    if RESERVED.binary_search(&name).is_ok() {
+    let attribute = || ATTRIBUTES.iter().any(|(a, _)| *a == name);
+    if RESERVED.binary_search(&name).is_ok() || MACROS.binary_search(&name).is_ok() || attribute() {
         return Err(Error::argument(
             argument,
             "a name that Metal does not reserve",
@@ -297,10 +298,95 @@ const RESERVED: &[&str] = &[
     "xor",
 ];
 
+/// Macros of Metal's headers, which would be put in the name's place; sorted.
+const MACROS: &[&str] = &[
+    "BFLT_EPSILON",
+    "BFLT_MAX",
+    "BFLT_MIN",
+    "CHAR_BIT",
+    "CHAR_MAX",
+    "CHAR_MIN",
+    "FLT_DIG",
+    "FLT_EPSILON",
+    "FLT_MANT_DIG",
+    "FLT_MAX",
+    "FLT_MAX_10_EXP",
+    "FLT_MAX_EXP",
+    "FLT_MIN",
+    "FLT_MIN_10_EXP",
+    "FLT_MIN_EXP",
+    "FLT_RADIX",
+    "FP_INFINITE",
+    "FP_NAN",
+    "FP_NORMAL",
+    "FP_SUBNORMAL",
+    "FP_ZERO",
+    "HALF_DIG",
+    "HALF_EPSILON",
+    "HALF_MANT_DIG",
+    "HALF_MAX",
+    "HALF_MAX_10_EXP",
+    "HALF_MAX_EXP",
+    "HALF_MIN",
+    "HALF_MIN_10_EXP",
+    "HALF_MIN_EXP",
+    "HALF_RADIX",
+    "HUGE_VALF",
+    "HUGE_VALH",
+    "INFINITY",
+    "INT_MAX",
+    "INT_MIN",
+    "LONG_MAX",
+    "LONG_MIN",
+    "MAXFLOAT",
+    "MAXHALF",
+    "METAL_FUNC",
+    "MTL_CONST",
+    "M_1_PI_F",
+    "M_1_PI_H",
+    "M_2_PI_F",
+    "M_2_PI_H",
+    "M_2_SQRTPI_F",
+    "M_2_SQRTPI_H",
+    "M_E_F",
+    "M_E_H",
+    "M_LN10_F",
+    "M_LN10_H",
+    "M_LN2_F",
+    "M_LN2_H",
+    "M_LOG10E_F",
+    "M_LOG10E_H",
+    "M_LOG2E_F",
+    "M_LOG2E_H",
+    "M_PI_2_F",
+    "M_PI_2_H",
+    "M_PI_4_F",
+    "M_PI_4_H",
+    "M_PI_F",
+    "M_PI_H",
+    "M_SQRT1_2_F",
+    "M_SQRT1_2_H",
+    "M_SQRT2_F",
+    "M_SQRT2_H",
+    "NAN",
+    "NULL",
+    "SCHAR_MAX",
+    "SCHAR_MIN",
+    "SHRT_MAX",
+    "SHRT_MIN",
+    "UCHAR_MAX",
+    "UINT_MAX",
+    "ULONG_MAX",
+    "USHRT_MAX",
+    "assert",
+    "is_function_constant_defined",
+    "offsetof",
+];
+
 #[cfg(test)]
 mod tests {
     #[test]
     fn reserved_names_are_found() {
-        assert!(super::RESERVED.is_sorted());
+        assert!(super::RESERVED.is_sorted() && super::MACROS.is_sorted());
     }
 }

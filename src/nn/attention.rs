@@ -200,12 +200,16 @@ impl Attention {
             true => Linear::new(inputs, outputs, init),
             false => Linear::without_bias(inputs, outputs, init),
         };
+        let Some(all) = config.heads.checked_mul(d) else {
+            let expected = format!("a width of which {} heads are below 2^31", config.heads);
+            return Err(Error::argument("head_dim", expected, d));
+        };
         let norm = |init: &Init| config.head_norm.then(|| RmsNorm::new(d, init)).transpose();
         Ok(Attention {
-            q: linear(width, config.heads * d, config.bias, init)?,
+            q: linear(width, all, config.bias, init)?,
             k: linear(width, config.kv_heads * d, config.bias, init)?,
             v: linear(width, config.kv_heads * d, config.bias, init)?,
-            o: linear(config.heads * d, width, config.output_bias, init)?,
+            o: linear(all, width, config.output_bias, init)?,
             q_norm: norm(init)?,
             k_norm: norm(init)?,
             rope: config.rope_base.map(|base| Rope::new(d).base(base)),
@@ -271,7 +275,7 @@ impl Attention {
         };
         let (keys, values, own) = match cache {
             Some(cache) => {
-                let seen = cache.update(&k, &v)?;
+                let seen = cache.update_within(&k, &v, self.config.window)?;
                 (seen.keys, seen.values, seen.mask)
             }
             None => (k, v, None),

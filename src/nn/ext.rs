@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::load::{Formats, load};
+use super::load::{Formats, distinct, load};
 use super::module::{Leaf, Module, Node, Visit, VisitMut};
 use super::tree::Tree;
+use crate::error::Here;
 use crate::ops::Quantization;
 use crate::{Array, ArrayMap, Dtype, Error, Result, io};
 
@@ -259,7 +260,7 @@ pub trait ModuleExt: Module {
                     .map(|did| n + usize::from(did));
             }
         });
-        count
+        count.here()
     }
 
     /// Takes the values of all arrays from a map, as a file gives it. A weight for which the map has packed values and scales
@@ -293,7 +294,7 @@ pub trait ModuleExt: Module {
         load(self, &arrays)
     }
 
-    /// Saves all arrays in a file: `.safetensors`, `.gguf`, which has no bfloat16 and no packed weights, or (feature `npz`) `.npz`.
+    /// Saves all arrays in a file: `.safetensors`, `.gguf`, which has no packed weights, or (feature `npz`) `.npz`.
     /// **Evaluates** them.
     ///
     /// ```
@@ -315,6 +316,7 @@ pub trait ModuleExt: Module {
     #[track_caller]
     fn save(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
+        distinct(self)?;
         Formats::of(path)?.write(path, self.parameters())
     }
 

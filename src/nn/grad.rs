@@ -3,6 +3,7 @@
 use std::panic::Location;
 
 use super::ext::{ModuleExt, put};
+use super::load::distinct;
 use super::module::Module;
 use super::tree::Tree;
 use crate::error::Here;
@@ -43,6 +44,7 @@ where
 {
     let at = Location::caller();
     move |model, x| {
+        distinct(model).said_of(at)?;
         let (names, arrays): (Vec<String>, Vec<Array>) = model.trained().into_iter().unzip();
         if names.is_empty() {
             let expected = "a module with trained parameters";
@@ -78,7 +80,8 @@ where
 /// [`Error::Dtype`] for arrays that are not floating-point.
 #[track_caller]
 pub fn norm(tree: &Tree) -> Result<Array> {
-    let mut sum = Array::scalar(0.0f32)?;
+    let mut most = Array::scalar(0.0f32)?;
+    let mut all = Vec::with_capacity(tree.len());
     for (name, array) in tree {
         if !array.dtype().is_floating() {
             let got = array.dtype();
@@ -86,9 +89,20 @@ pub fn norm(tree: &Tree) -> Result<Array> {
                 "`{name}`: expected floating-point numbers, got {got}"
             )));
         }
-        sum = sum.add(array.astype(Dtype::Float32)?.square()?.sum(..)?)?;
+        if array.size() > 0 {
+            let wide = array.astype(Dtype::Float32)?;
+            most = most.maximum(wide.abs()?.max(..)?)?;
+            all.push(wide);
+        }
     }
-    sum.sqrt()
+    // Relative to the largest, whose square float32 may not hold.
+    let usual = most.greater(0.0)?.logical_and(&most.less(f32::INFINITY)?)?;
+    let unit = where_(&usual, &most, 1.0f32)?;
+    let mut sum = Array::scalar(0.0f32)?;
+    for wide in all {
+        sum = sum.add(wide.divide(&unit)?.square()?.sum(..)?)?;
+    }
+    sum.sqrt()?.multiply(unit)
 }
 
 /// The tree, made shorter where its [`norm`] is above `most` (R. Pascanu and others, "On the difficulty of training recurrent
@@ -113,11 +127,11 @@ pub fn clip_norm(grads: Tree, most: f32) -> Result<Tree> {
         return Err(Error::argument("most", "a finite number above 0", most));
     }
     let length = norm(&grads)?;
-    let shorter = Array::scalar(most)?.divide(&length)?;
-    let factor = where_(&length.less_equal(most)?, 1.0f32, &shorter)?;
+    let factor = Array::scalar(most)?.divide(&length)?;
+    let short = length.less_equal(most)?;
     grads.map(|_, g| {
-        let wide = g.astype(Dtype::Float32)?.multiply(&factor)?;
-        wide.astype(g.dtype())
+        let shorter = g.astype(Dtype::Float32)?.multiply(&factor)?;
+        where_(&short, g, &shorter.astype(g.dtype())?)
     })
 }
 
@@ -155,15 +169,17 @@ impl Accumulator {
     pub fn add(&mut self, grads: &Tree) -> Result<()> {
         let sum = match &self.sum {
             None => grads.map(|_, g| g.astype(Dtype::Float32))?,
-            Some(sum) => sum.zip(grads, |name, sum, g| {
-                if sum.shape() != g.shape() {
-                    let (want, got) = (sum.shape(), g.shape());
-                    let message =
-                        format!("`{name}`: expected shape {want:?} as before, got {got:?}");
-                    return Err(Error::shape(message));
-                }
-                sum.add(&g.astype(Dtype::Float32)?)
-            })?,
+            Some(sum) => sum
+                .zip(grads, |name, sum, g| {
+                    if sum.shape() != g.shape() {
+                        let (want, got) = (sum.shape(), g.shape());
+                        let message =
+                            format!("`{name}`: expected shape {want:?} as before, got {got:?}");
+                        return Err(Error::shape(message));
+                    }
+                    sum.add(&g.astype(Dtype::Float32)?)
+                })
+                .here()?,
         };
         self.sum = Some(sum);
         self.count += 1;

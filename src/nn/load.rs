@@ -21,6 +21,7 @@ struct Wrong {
 /// Takes all arrays of a module from a map.
 #[track_caller]
 pub(super) fn load<M: Module + ?Sized>(module: &mut M, arrays: &Tree) -> Result<()> {
+    distinct(module)?;
     let mut wrong = Wrong::default();
     let mut used = BTreeSet::new();
     let mut packed: BTreeSet<String> = BTreeSet::new();
@@ -204,5 +205,24 @@ impl Formats {
             #[cfg(feature = "npz")]
             Formats::Npz => io::save_npz(path, &io::Npz::from(arrays)),
         }
+    }
+}
+
+/// Refuses a module of which two parameters have one name, as flattened fields may have: one of them would be lost.
+#[track_caller]
+pub(super) fn distinct<M: Module + ?Sized>(model: &M) -> Result<()> {
+    let (mut names, mut twice) = (std::collections::HashSet::new(), None);
+    model.each(|name, _| {
+        if !names.insert(name.to_owned()) {
+            twice = Some(name.to_owned());
+        }
+    });
+    match twice {
+        None => Ok(()),
+        Some(name) => Err(Error::argument(
+            "model",
+            "parameters of different names",
+            format_args!("two of the name `{name}`"),
+        )),
     }
 }

@@ -7,6 +7,7 @@ use super::module::{Module, Node, Visit, VisitMut};
 use super::param::Param;
 use super::products::product;
 use super::weight::Weight;
+use crate::error::Here;
 use crate::{Array, Dtype, Error, Result};
 
 /// What a linear layer gets added: `scale (x A^T) B^T` with A (rank, inputs) and B (outputs, rank) (E. Hu and others, "LoRA:
@@ -146,7 +147,7 @@ impl Lora {
                 merged = merge(linear).map(|()| count + 1);
             }
         });
-        merged
+        merged.here()
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::kernels::activations::softplus;
 use crate::kernels::loss::softmax_cross_entropy;
 use crate::ops::where_;
-use crate::{Array, Error, Result};
+use crate::{Array, Dtype, Error, Result};
 
 /// `log(sum(exp(logits))) - logits[target]` of each row: `logits` (..., classes), `targets` (...), integers.
 /// [`softmax_cross_entropy`] has options.
@@ -75,6 +75,19 @@ pub fn mse(predictions: &Array, targets: &Array) -> Result<Array> {
 #[track_caller]
 pub fn l1(predictions: &Array, targets: &Array) -> Result<Array> {
     same_shape("targets", targets, predictions)?;
+    let unsigned = |a: &Array| {
+        let dtype = a.dtype();
+        matches!(
+            dtype,
+            Dtype::Uint8 | Dtype::Uint16 | Dtype::Uint32 | Dtype::Uint64
+        )
+    };
+    if unsigned(predictions) && unsigned(targets) {
+        // A difference below 0 would be a large number.
+        return predictions
+            .maximum(targets)?
+            .subtract(predictions.minimum(targets)?);
+    }
     predictions.subtract(targets)?.abs()
 }
 

@@ -169,7 +169,12 @@ impl GroupNorm {
     /// [`Error::Shape`] for another shape, [`Error::Dtype`] unless float32, float16 or bfloat16.
     #[track_caller]
     pub fn forward(&self, x: &Array) -> Result<Array> {
-        let channels = self.weight.shape()[0];
+        let &[channels] = self.weight.shape() else {
+            let shape = self.weight.shape();
+            return Err(Error::shape(format!(
+                "`weight`: expected one axis, got shape {shape:?}"
+            )));
+        };
         let (batch, positions) = match *x.shape() {
             [batch, ref positions @ .., last] if last == channels => {
                 let positions: i64 = positions.iter().map(|&n| i64::from(n)).product();

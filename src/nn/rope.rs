@@ -160,6 +160,9 @@ impl Rope {
         {
             return Ok([cos.clone(), sin.clone()]);
         }
+        if limit < 0 {
+            return Err(Error::argument("limit", "0 positions or more", limit));
+        }
         if limit > 1 << 30 {
             return Err(Error::argument("offset", "less than 2^30 positions", limit));
         }

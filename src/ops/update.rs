@@ -85,6 +85,15 @@ slice_updates! {
     slice_update_min;
 }
 
+impl Array {
+    /// This array with rows `from` of `rows`, (T, ..), in place of its own rows `to`, which have as many elements and are counted from its
+    /// beginning; of several for one place the last one stays. On a CPU stream, and outside of transformations.
+    #[track_caller]
+    pub(crate) fn write_rows(&self, rows: &Array, from: &[i32], to: &[i64]) -> Result<Array> {
+        done(ffi::write_rows(self.raw(), rows.raw(), from, to, current()))
+    }
+}
+
 macro_rules! scatters {
     ($($(#[$doc:meta])* $name:ident;)*) => {
         impl Array {$(

@@ -125,8 +125,13 @@ impl AdamWRule {
     /// Whether all numbers are such as [`adamw_step`] takes.
     fn is_plain(&self, rate: f64) -> bool {
         let beta = |b: f64| (0.0..1.0).contains(&b);
-        let finite = rate.is_finite() && self.decay.is_finite() && self.eps.is_finite();
-        finite && self.eps >= 0.0 && beta(self.betas.0) && beta(self.betas.1)
+        let finite = |n: f64| (n as f32).is_finite();
+        finite(rate)
+            && finite(self.decay)
+            && finite(self.eps)
+            && self.eps >= 0.0
+            && beta(self.betas.0)
+            && beta(self.betas.1)
     }
 
     #[track_caller]

@@ -6,6 +6,7 @@ use std::fmt;
 use super::num::Num;
 use super::rule::Item;
 use crate::codegen::blocks::as_on_gpu;
+use crate::transforms::rules::traced;
 use crate::{Array, Dtype, Result, ops};
 
 /// What an optimizer remembers of arrays that it changed together, so that the next step need not put them together again. Nothing depends
@@ -128,6 +129,6 @@ pub(super) fn is_plain(item: &Item<'_>) -> bool {
     let moment = |a: &Array| a.dtype() == Dtype::Float32 && a.shape() == item.value.shape();
     let moments = item.kept.len() == 2 && item.kept.iter().all(moment);
     let floats = [Dtype::Float32, Dtype::Float16, Dtype::Bfloat16];
-    let known = [item.value, item.grad].map(|a| floats.contains(&a.dtype()) && !a.is_tracer());
+    let known = [item.value, item.grad].map(|a| floats.contains(&a.dtype()) && !traced(&[a]));
     moments && known == [true; 2] && item.grad.shape() == item.value.shape()
 }

@@ -56,6 +56,11 @@ impl Num {
     }
 
     #[track_caller]
+    pub(super) fn divided(&self, n: f64) -> Result<Num> {
+        self.map(|x| x / n, |a| a.divide(n as f32))
+    }
+
+    #[track_caller]
     pub(super) fn powf(&self, n: f64) -> Result<Num> {
         self.map(|x| x.powf(n), |a| a.power(n as f32))
     }
@@ -64,7 +69,14 @@ impl Num {
     #[track_caller]
     pub(super) fn as_power_of(&self, base: f64) -> Result<Num> {
         let log = base.ln();
-        self.map(|x| base.powf(x), |a| a.multiply(log as f32)?.exp())
+        self.map(
+            |x| base.powf(x),
+            // Of other numbers there is no logarithm, or 0 times infinity.
+            |a| match base > 0.0 && base.is_finite() {
+                true => a.multiply(log as f32)?.exp(),
+                false => Array::from(base as f32).power(a),
+            },
+        )
     }
 
     /// The array times the number, in its own dtype.

@@ -8,6 +8,7 @@ use super::flat::Flats;
 use super::num::Num;
 use super::rule::{Item, Rule, Step};
 use super::schedule::{Schedule, constant};
+use crate::error::Here;
 use crate::nn::{Counter, Module, ModuleExt, Tree, Visit, VisitMut};
 use crate::{Array, ArrayMap, Error, Result, io};
 
@@ -196,12 +197,15 @@ impl<R: Rule> Optimizer<R> {
             if items.is_empty() {
                 continue;
             }
+            if !(rate as f32).is_finite() {
+                return Err(Error::argument("rate", "a finite number", rate));
+            }
             let step = Step {
                 number: before.plus(1.0)?,
                 rate: schedule.at(&before)?.times(rate)?,
             };
             let flats = self.flats.entry(group).or_default();
-            let changed = rule.change_all(&items, &step, flats)?;
+            let changed = rule.change_all(&items, &step, flats).here()?;
             for ((name, _), (value, arrays)) in items.iter().zip(changed) {
                 new.insert((*name).to_owned(), value);
                 kept.push((name, arrays));
@@ -243,6 +247,10 @@ impl<R: Rule> Optimizer<R> {
         fresh.flats.clear();
         fresh.prepare(model)?;
         fresh.load_arrays(&state)?;
+        let count = step.astype(crate::Dtype::Float32)?.item::<f32>()?;
+        if !(count >= 0.0 && count.fract() == 0.0) {
+            return Err(Error::argument("step", "a whole number from 0 on", count));
+        }
         fresh.counter.count = step.astype(crate::Dtype::Uint64)?.item::<u64>()?;
         *self = fresh;
         Ok(())

@@ -147,9 +147,7 @@ impl Schedule {
                 half.times(1.0 - end)?.plus(*end)
             }
             Shape::Exponential { factor } => step.as_power_of(*factor),
-            Shape::Steps { every, factor } => {
-                step.times(1.0 / every)?.floor()?.as_power_of(*factor)
-            }
+            Shape::Steps { every, factor } => step.divided(*every)?.floor()?.as_power_of(*factor),
             Shape::Root { most } => step.plus(1.0)?.powf(-0.5)?.at_most(*most),
             Shape::Warmup { steps, .. } if *steps < 1.0 => self.after(step, *steps),
             Shape::Warmup { steps, .. } => {

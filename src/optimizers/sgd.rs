@@ -79,8 +79,11 @@ impl Rule for SgdRule {
         if self.decay != 0.0 {
             grad = grad.add(wide(item.value)?.multiply(self.decay as f32)?)?;
         }
-        let [v] = item.kept else {
-            return Ok((moved(item.value, &grad, 0.0, &step.rate)?, Vec::new()));
+        let v = match item.kept {
+            [v] => v.clone(),
+            // Momentum was asked for behind the first step.
+            _ if self.momentum != 0.0 => zeros_like(item.value)?,
+            _ => return Ok((moved(item.value, &grad, 0.0, &step.rate)?, Vec::new())),
         };
         let momentum = self.momentum as f32;
         let v = v.multiply(momentum)?.add(&grad)?;

@@ -1,5 +1,6 @@
 //! What a comparison runs over: shapes, dtypes, values, layouts.
 
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
 use super::report::Tolerance;
@@ -169,7 +170,7 @@ pub struct Cases<A: Inputs = Array> {
     pub(super) shapes: Result<Vec<Vec<Vec<i32>>>>,
     pub(super) dtypes: Vec<Dtype>,
     pub(super) values: Values,
-    pub(super) inputs: Vec<Particular>,
+    pub(super) inputs: BTreeMap<usize, Particular>,
     pub(super) tolerances: Vec<(Dtype, Tolerance)>,
     pub(super) seed: Option<u64>,
     pub(super) strided: bool,
@@ -188,7 +189,7 @@ pub(super) fn new(shapes: impl IntoShapes) -> Cases<Array> {
         shapes: shapes.map(|all| all.into_iter().map(|one| vec![one]).collect()),
         dtypes: vec![Dtype::Float32],
         values: Values::Normal,
-        inputs: Vec::new(),
+        inputs: BTreeMap::new(),
         tolerances: Vec::new(),
         seed: None,
         strided: false,
@@ -345,27 +346,24 @@ impl<A: Inputs> Cases<A> {
     }
 
     fn particular(&mut self, index: usize) -> &mut Particular {
-        if self.inputs.len() <= index {
-            self.inputs.resize_with(index + 1, Particular::default);
-        }
-        &mut self.inputs[index]
+        self.inputs.entry(index).or_default()
     }
 
     /// The dtype of an input in a case of `dtype`.
     pub(super) fn dtype_of(&self, index: usize, dtype: Dtype) -> Dtype {
-        let own = self.inputs.get(index).and_then(|p| p.dtype);
+        let own = self.inputs.get(&index).and_then(|p| p.dtype);
         own.unwrap_or(dtype)
     }
 
     /// What an input holds.
     pub(super) fn values_of(&self, index: usize) -> Values {
-        let own = self.inputs.get(index).and_then(|p| p.values);
+        let own = self.inputs.get(&index).and_then(|p| p.values);
         own.unwrap_or(self.values)
     }
 
     /// Whether a gradient with respect to this input is wanted.
     pub(super) fn is_constant(&self, index: usize) -> bool {
-        self.inputs.get(index).is_some_and(|p| p.constant)
+        self.inputs.get(&index).is_some_and(|p| p.constant)
     }
 
     /// The tolerance for outputs of `dtype`; the default one times `factor`.

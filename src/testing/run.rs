@@ -6,7 +6,8 @@ use super::cases::{Cases, Inputs};
 use super::numbers::{Numbers, Worst, compare};
 use super::report::{Against, Mismatch, Tolerance, What, Which};
 use super::values::{Layout, Rng, fresh_seed, poison};
-use crate::error::Site;
+use crate::bridge::kernel::ffi::set_poison;
+use crate::error::{Here, Lift, Site};
 use crate::{Array, Device, Dtype, Error, Result, memory, synchronize, with_device};
 
 /// A function of a list.
@@ -103,6 +104,7 @@ impl Case {
             let outputs = f().map_err(|e| self.failed(e))?;
             let _alone = ALONE.lock().unwrap_or_else(|e| e.into_inner());
             poison_cache(like, byte)?;
+            let _filled = Filled::with(byte)?;
             crate::eval(&outputs).map_err(|e| self.failed(e))?;
             Ok::<_, Error>(outputs)
         };
@@ -127,11 +129,55 @@ impl Case {
     }
 }
 
-/// One at a time: the memory that MLX keeps is the process's.
+/// One at a time: the memory that MLX keeps is the process's, and so is what fills outputs.
 static ALONE: Mutex<()> = Mutex::new(());
+
+/// Outputs of kernels are filled before launches as long as this lives. Whatever else MLX computes finds its garbage in memory that
+/// was freed before, and there other threads, and MLX's own that frees what a GPU has read, may be quicker.
+struct Filled(i32);
+
+impl Filled {
+    fn with(byte: u8) -> Result<Filled> {
+        Ok(Filled(set_poison(i32::from(byte)).lift()?))
+    }
+}
+
+impl Drop for Filled {
+    fn drop(&mut self) {
+        // It cannot fail.
+        let _ = set_poison(self.0);
+    }
+}
 
 /// Runs `body` on every case.
 pub(super) fn each_case<A: Inputs>(
+    cases: &Cases<A>,
+    specials: bool,
+    at: Site,
+    body: impl FnMut(Case) -> Result<()>,
+) -> Result<()> {
+    run_each(cases, specials, at, body).said_of(at)
+}
+
+/// There has to be something to test.
+fn check<A: Inputs>(cases: &Cases<A>, shapes: &[Vec<Vec<i32>>]) -> Result<()> {
+    let Some(inputs) = shapes.first().map(Vec::len) else {
+        return Err(Error::argument("shapes", "at least one", "none"));
+    };
+    if cases.dtypes.is_empty() {
+        return Err(Error::argument("dtypes", "at least one", "none"));
+    }
+    match cases.inputs.keys().find(|&&i| i >= inputs) {
+        None => Ok(()),
+        Some(index) => Err(Error::argument(
+            "index",
+            format_args!("the number of an input, below {inputs}"),
+            index,
+        )),
+    }
+}
+
+fn run_each<A: Inputs>(
     cases: &Cases<A>,
     specials: bool,
     at: Site,
@@ -141,10 +187,17 @@ pub(super) fn each_case<A: Inputs>(
         Some(seed) => seed,
         None => fresh_seed()?,
     };
-    let shapes = cases.shapes.as_ref().map_err(|e| Error::Shape {
-        message: e.to_string(),
-        at,
-    })?;
+    let shapes = match &cases.shapes {
+        Ok(shapes) => shapes,
+        Err(Error::Shape { message, at }) => {
+            return Err(Error::Shape {
+                message: message.clone(),
+                at,
+            });
+        }
+        Err(e) => return Err(Error::argument("shapes", "shapes", e)),
+    };
+    check(cases, shapes)?;
     let layouts: &[Layout] = match cases.strided {
         true => &[Layout::Contiguous, Layout::Transposed, Layout::Sliced],
         false => &[Layout::Contiguous],

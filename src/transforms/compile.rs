@@ -90,7 +90,10 @@ impl Compiled {
             return Ok(Rc::clone(f));
         }
         let f = Rc::clone(&self.f);
-        let callback = kept(move |inputs| f(inputs));
+        let callback = kept(move |inputs| {
+            let _trace = super::Trace::begin();
+            f(inputs)
+        });
         let f = Rc::new(ffi::compile(callback).lift()?);
         made.push((stream, Rc::clone(&f)));
         Ok(f)

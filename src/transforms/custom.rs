@@ -3,18 +3,20 @@
 use std::marker::PhantomData;
 
 use crate::array::refs;
-use crate::bridge::callback::{CustomRules, JvpFunction, Rules, VjpFunction, VmapFunction};
+use crate::bridge::callback::{CustomRules, Rules, VmapFunction};
 use crate::bridge::transforms::ffi;
 use crate::error::{Here, Lift};
 use crate::{Array, Result};
 
-use super::closures::{Function, forward, jvp_rule, kept, vjp_rule, vmap_rule};
+use super::closures::{forward, jvp_rule, kept, vjp_rule, vmap_rule};
+use super::mapped::Ruled;
 use super::one_list;
 
 /// A function whose derivatives or vectorization you define.
 ///
 /// A rule that you do not give is derived by MLX from the function itself, which needs every
-/// operation in it to have that rule: a custom kernel has none.
+/// operation in it to have that rule: a custom kernel has none. Under [`vmap`](super::vmap()) the rules for derivatives are mapped with the
+/// function.
 ///
 /// ```
 /// use zmlx::{Array, custom_function, vjp};
@@ -32,10 +34,13 @@ where
     F: Fn(&[Array]) -> Result<Vec<Array>> + 'static,
 {
     CustomFunction {
-        forward: std::rc::Rc::new(f),
-        vjp: None,
-        jvp: None,
-        vmap: None,
+        ruled: Ruled {
+            forward: std::rc::Rc::new(f),
+            vjp: None,
+            jvp: None,
+            vmap: None,
+        },
+        derives_mapped: false,
         made: std::cell::OnceCell::new(),
         here: PhantomData,
     }
@@ -43,10 +48,9 @@ where
 
 /// A function with rules of its own; made by [`custom_function`]. Belongs to its thread.
 pub struct CustomFunction {
-    forward: std::rc::Rc<Function>,
-    vjp: Option<std::rc::Rc<VjpFunction>>,
-    jvp: Option<std::rc::Rc<JvpFunction>>,
-    vmap: Option<std::rc::Rc<VmapFunction>>,
+    ruled: Ruled,
+    /// Whether what the rule for `vmap` gives has the right derivatives by itself.
+    derives_mapped: bool,
     made: std::cell::OnceCell<cxx::UniquePtr<ffi::Function>>,
     here: PhantomData<*const ()>,
 }
@@ -68,7 +72,7 @@ impl CustomFunction {
     where
         F: Fn(&[Array], &[Array], &[Array]) -> Result<Vec<Array>> + 'static,
     {
-        self.vjp = Some(vjp_rule(rule));
+        self.ruled.vjp = Some(vjp_rule(rule));
         self.made = std::cell::OnceCell::new();
         self
     }
@@ -89,7 +93,7 @@ impl CustomFunction {
     where
         F: Fn(&[Array], &[Array], &[i32]) -> Result<Vec<Array>> + 'static,
     {
-        self.jvp = Some(jvp_rule(rule));
+        self.ruled.jvp = Some(jvp_rule(rule));
         self.made = std::cell::OnceCell::new();
         self
     }
@@ -111,9 +115,23 @@ impl CustomFunction {
     where
         F: Fn(&[Array], &[i32]) -> Result<(Vec<Array>, Vec<i32>)> + 'static,
     {
-        self.vmap = Some(vmap_rule(rule));
+        self.ruled.vmap = Some(vmap_rule(rule));
         self.made = std::cell::OnceCell::new();
         self
+    }
+
+    /// Says that what the rule for `vmap` gives has the right derivatives by itself.
+    pub(crate) fn derives_mapped(mut self) -> Self {
+        self.derives_mapped = true;
+        self
+    }
+
+    /// The rule for `vmap`, where MLX's own would not do.
+    fn mapping(&self) -> Option<std::rc::Rc<VmapFunction>> {
+        if self.derives_mapped || (self.ruled.vjp.is_none() && self.ruled.jvp.is_none()) {
+            return self.ruled.vmap.clone();
+        }
+        Some(self.ruled.clone().rule())
     }
 
     /// Calls the function: lazy, like every operation.
@@ -125,14 +143,14 @@ impl CustomFunction {
         crate::stream::enter();
         if super::plain_export() {
             let inputs: Vec<Array> = inputs.as_ref().iter().map(|a| a.as_ref().clone()).collect();
-            return (self.forward)(&inputs).here();
+            return (self.ruled.forward)(&inputs).here();
         }
         if self.made.get().is_none() {
             let rules = Rules {
-                forward: forward(self.forward.clone()),
-                vjp: self.vjp.clone(),
-                jvp: self.jvp.clone(),
-                vmap: self.vmap.clone(),
+                forward: forward(self.ruled.forward.clone()),
+                vjp: self.ruled.vjp.clone(),
+                jvp: self.ruled.jvp.clone(),
+                vmap: self.mapping(),
             };
             let made = ffi::custom_function(CustomRules::new(rules)).lift()?;
             // Empty a moment ago, and this thread is the only one to fill it.

@@ -211,6 +211,7 @@ where
         let places = args.len();
         let traced = |inputs: &[Array]| {
             let _reset = Reset(EXPORTING.replace(true));
+            let _trace = super::Trace::begin();
             let (args, values) = inputs.split_at(places.min(inputs.len()));
             let named = names.iter().cloned().zip(values.iter().cloned()).collect();
             (self.f)(args, &named)

@@ -6,6 +6,7 @@ mod custom;
 mod export;
 mod grad;
 mod import;
+mod mapped;
 pub(crate) mod rules;
 mod signature;
 mod single;
@@ -37,6 +38,33 @@ thread_local! {
     static BACKWARD: Cell<u32> = const { Cell::new(0) };
     /// Whether a rule of the only transform under way is at work.
     static ALONE: Cell<bool> = const { Cell::new(false) };
+    /// All transforms under way on this thread, compiling and exporting included.
+    static TRACES: Cell<u32> = const { Cell::new(0) };
+    /// Whether one of them has ended within another that goes on.
+    static NESTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Counts a transform that is under way.
+struct Trace;
+
+impl Trace {
+    fn begin() -> Trace {
+        TRACES.set(TRACES.get() + 1);
+        Trace
+    }
+}
+
+impl Drop for Trace {
+    fn drop(&mut self) {
+        TRACES.set(TRACES.get() - 1);
+        NESTED.set(TRACES.get() > 0);
+    }
+}
+
+/// Whether a transform may see arrays without their telling: the end of an inner transform takes the marks of tracers away, also those that the
+/// outer one made, and so they miss in the inner one's rules.
+pub(crate) fn watched() -> bool {
+    TRACES.get() > 1 || NESTED.get()
 }
 
 /// Lends `f` to a transform that looks through custom functions.
@@ -54,6 +82,7 @@ fn transform<R>(
     crate::stream::enter();
     DEPTH.set(DEPTH.get() + 1);
     let _leave = Leave;
+    let _trace = Trace::begin();
     // A rule may begin a transform of its own.
     let _alone = NotAlone(ALONE.replace(false));
     closures::lend(f, |f| on_deep_stack(|| call(f)))

@@ -38,9 +38,9 @@ pub(crate) trait Rules: Clone + 'static {
     }
 }
 
-/// Whether a transform sees any of the arrays.
+/// Whether a transform sees any of the arrays, or may.
 pub(crate) fn traced(inputs: &[&Array]) -> bool {
-    inputs.iter().any(|a| a.is_tracer())
+    super::watched() || inputs.iter().any(|a| a.is_tracer())
 }
 
 /// Calls an operation: lazy, and differentiable where a transform is under way.
@@ -67,6 +67,7 @@ pub(crate) fn apply<R: Rules>(op: &R, inputs: &[&Array]) -> Result<Vec<Array>> {
             let front = vec![0; outputs.len()];
             Ok((outputs, front))
         })
+        .derives_mapped()
         .call(inputs)
         .here()
 }

@@ -4,7 +4,10 @@ use zmlx::Result;
 use zmlx::prelude::*;
 
 use crate::cases::{Case, normals};
-use crate::reference::{composite, exactly, gradients, of, pick, second, tangents, wide};
+use crate::reference::{
+    composite, exactly, gradients, gradients_over_tangents, of, over_tangents, pick, second,
+    tangents, wide,
+};
 use crate::report::{Report, deep_in, swept};
 use crate::tolerance::Tolerance;
 
@@ -51,6 +54,8 @@ fn one(report: &mut Report, case: &Case, which: &[usize]) -> Result<()> {
         tangents(&call, &p, &directions)?,
         gradients(&call, &p, &cotangents)?,
         second(&call, &p, &cotangents, &projection)?,
+        over_tangents(&call, &p, &directions, &projection)?,
+        gradients_over_tangents(&call, &p, &directions, &cotangents)?,
     ];
     let want = exactly(|| {
         let composite = composite(case, outputs.len());
@@ -58,18 +63,41 @@ fn one(report: &mut Report, case: &Case, which: &[usize]) -> Result<()> {
         let f = of(&composite, &inputs, which);
         let p = pick(&inputs, which);
         let cotangents = wide(&cotangents)?;
-        Ok([
+        Ok(vec![
             tangents(&f, &p, &wide(&directions)?)?,
             gradients(&f, &p, &cotangents)?,
             second(&f, &p, &cotangents, &wide(&projection)?)?,
         ])
     });
+    let nested = exactly(|| {
+        let composite = composite(case, outputs.len());
+        let inputs = wide(&inputs)?;
+        let f = of(&composite, &inputs, which);
+        let (p, directions) = (wide(&p)?, wide(&directions)?);
+        Ok(vec![
+            over_tangents(&f, &p, &directions, &wide(&projection)?)?,
+            gradients_over_tangents(&f, &p, &directions, &wide(&cotangents)?)?,
+        ])
+    });
+    // MLX has no tangents of the tangents of a maximum.
+    let known = |e: &zmlx::Error| e.to_string().contains("JVP with respect to indices");
+    if let Err(e) = &nested {
+        let none = case.leading.contains(&0) || known(e);
+        report.check(case, "nested tangents", Ok((!none).then(|| e.to_string())));
+    }
     // Not all of MLX's operations have derivatives where there are no rows.
     if want.is_err() && case.leading.contains(&0) {
         return Ok(());
     }
-    let want = want?;
-    let names = ["tangent", "gradient", "second derivative"];
+    let mut want = want?;
+    want.extend(nested.unwrap_or_default());
+    let names = [
+        "tangent",
+        "gradient",
+        "second derivative",
+        "tangent of tangents",
+        "gradient of tangents",
+    ];
     let factors = [directions, cotangents, projection].concat();
     for ((name, got), want) in names.iter().zip(&got).zip(&want) {
         let what = format!("{name} of {which:?},");

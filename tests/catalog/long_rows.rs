@@ -5,8 +5,31 @@ use zmlx::prelude::*;
 
 use crate::cases::{Case, LOGITS, LONG, WIDE};
 use crate::process;
-use crate::report::swept;
+use crate::report::{deep_in, swept};
 use crate::values::one;
+
+/// What a softmax of 16 bits computes once waits beside a row up to a length, on a CPU.
+#[test]
+fn rows_of_the_length_that_waits_and_longer() {
+    const NAMES: [&str; 3] = [
+        "softmax::softmax_lastdim",
+        "attention::masked_softmax",
+        "attention::scale_mask_softmax",
+    ];
+    deep_in(&[F16, BF16], &[F16, BF16], |report, entry, dtype| {
+        if NAMES.contains(&entry.name) {
+            for width in [8191, 8192, 8193] {
+                let Some(case) = Case::new(entry, dtype, &[2], width, report.seed) else {
+                    continue;
+                };
+                if let Err(e) = one(report, &case) {
+                    report.check(&case, "runs", Err(e));
+                }
+            }
+        }
+        Ok(())
+    });
+}
 
 /// How rows are shared out is settled once in a process.
 #[test]

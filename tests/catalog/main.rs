@@ -6,10 +6,12 @@
 
 mod activations;
 mod attention;
+mod beyond;
 mod bits;
 mod blocks;
 mod caches;
 mod cases;
+mod chance;
 mod checked;
 mod decode;
 mod defects;
@@ -33,6 +35,7 @@ mod names;
 mod norms;
 mod optimizers;
 mod others;
+
 mod paged;
 mod process;
 mod quant;
@@ -40,6 +43,7 @@ mod reductions;
 mod reference;
 mod report;
 mod rope;
+mod sampling;
 mod scan;
 mod selection;
 mod sizes;
@@ -49,6 +53,7 @@ mod threads;
 mod tolerance;
 mod transformer;
 mod values;
+mod vlsp;
 mod vmap;
 
 #[path = "../common/mod.rs"]

@@ -186,7 +186,9 @@ fn other_dtypes_are_refused() {
         for (i, input) in entry.inputs.iter().enumerate() {
             let all = match input.kind {
                 Kind::Ordered | Kind::Choices | Kind::Truths => vec![F64, Dtype::Complex64],
-                _ if input.kind.differentiable() => vec![F64, Dtype::Complex64, I32, Dtype::Bool],
+                _ if input.kind.differentiable() || input.kind == Kind::Logits => {
+                    vec![F64, Dtype::Complex64, I32, Dtype::Bool]
+                }
                 _ => vec![F32, BF16, Dtype::Bool, Dtype::Complex64],
             };
             for dtype in all {
@@ -209,6 +211,7 @@ fn other_dtypes_are_refused() {
 /// Inputs that may have another size than the others say, with what is changed.
 const FREE: &[(&str, &str, &[&str])] = &[
     ("rope::apply_gqa_rope", "x", &["axis"]),
+    ("sampling::sample", "logits", &["first", "last", "axis"]),
     (
         "reductions::argmax_lastdim",
         "x",

@@ -43,6 +43,11 @@ pub fn tangents(f: &Function, p: &[Array], tangents: &[Array]) -> Result<Vec<Arr
     Ok(tangents)
 }
 
+/// Each as an array of its own.
+fn apart(arrays: Vec<Array>) -> Result<Vec<Array>> {
+    arrays.into_iter().map(|a| a * 1.0).collect()
+}
+
 /// The gradient of a projection of the gradients, with respect to `p` and to the cotangents.
 pub fn second(
     f: &Function,
@@ -53,11 +58,32 @@ pub fn second(
     let first = |q: &[Array]| {
         let (p, cotangents) = q.split_at(p.len());
         // The gradients of a sum's terms are one array, and of an array that is several results MLX takes the first cotangent
-        // alone. So each becomes an array of its own.
-        let gradients = vjp(f, p, cotangents)?.1.into_iter();
-        gradients.map(|g| g * 1.0).collect()
+        // alone.
+        apart(vjp(f, p, cotangents)?.1)
     };
     gradients(&first, &[p, cotangents].concat(), projection)
+}
+
+/// The tangents' own, in the direction of the projection.
+pub fn over_tangents(
+    f: &Function,
+    p: &[Array],
+    directions: &[Array],
+    projection: &[Array],
+) -> Result<Vec<Array>> {
+    let first = |p: &[Array]| Ok(jvp(f, p, directions)?.1);
+    tangents(&first, p, projection)
+}
+
+/// The tangents' gradients.
+pub fn gradients_over_tangents(
+    f: &Function,
+    p: &[Array],
+    directions: &[Array],
+    cotangents: &[Array],
+) -> Result<Vec<Array>> {
+    let first = |p: &[Array]| apart(jvp(f, p, directions)?.1);
+    gradients(&first, p, cotangents)
 }
 
 /// The composite with as many outputs as the kernel has.

@@ -1,6 +1,7 @@
 //! What several test files use.
 #![allow(dead_code, unused_imports, reason = "each file uses a part")]
 
+mod bits;
 pub mod checked;
 pub mod kernels;
 pub mod ops;
@@ -8,6 +9,7 @@ mod rng;
 mod root;
 mod worker;
 
+pub use bits::random_bits;
 pub use rng::Rng;
 pub use root::root;
 pub use worker::{Running, on_worker, start};

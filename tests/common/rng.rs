@@ -12,6 +12,7 @@ thread_local! {
 
 /// A small generator. A test has one fresh seed, which is printed with the command that runs the test with it once more; its
 /// first generator begins there, and further ones elsewhere, the same each time.
+#[derive(Clone)]
 pub struct Rng(u64);
 
 impl Rng {
@@ -22,6 +23,11 @@ impl Rng {
             println!("{}", again(seed, std::thread::current().name()));
         }
         Rng(seed.wrapping_add(made << 48))
+    }
+
+    /// One that goes on from a state.
+    pub fn of(state: u64) -> Self {
+        Rng(state)
     }
 
     /// splitmix64.

@@ -115,8 +115,9 @@ for (uint zk_k = 0; zk_k < VEC; ++zk_k) {
   const T w = T(zk_in_w.v[zk_k]);
   const T g = T(zk_in_g.v[zk_k]);
   const auto zk_t0 = x < -200.0f ? -200.0f : x;
-  const auto zk_t1 = kk_sigmoid<zk_short>(zk_t0);
-  zk_out_dx.v[zk_k] = static_cast<O0>(g * (w * (zk_t1 + zk_t0 * (zk_t1 * (1.0f - zk_t1)))));
+  const auto zk_t1 = zk_t0 > 200.0f ? 200.0f : zk_t0;
+  const auto zk_t2 = kk_sigmoid<zk_short>(zk_t1);
+  zk_out_dx.v[zk_k] = static_cast<O0>(g * (w * (zk_t2 + zk_t1 * (zk_t2 * (1.0f - zk_t2)))));
   zk_out_dw.v[zk_k] = static_cast<O1>(g * kk_silu<zk_short>(x));
   zk_out_db.v[zk_k] = static_cast<O2>(g * elem);
 }

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use rstest::rstest;
 use zmlx::Result;
-use zmlx::llm::{Engine, Finish, Id, Limits, Request};
+use zmlx::llm::{Engine, EngineOptions, Finish, Id, Limits, Request};
 
 use crate::common::{Rng, on_worker};
-use crate::tiny_model;
+use crate::{tiny_model, tiny_model_of};
 
 fn alone(engine: &mut Engine, request: &Request) -> Result<Vec<u32>> {
     let all = run(engine, std::slice::from_ref(request))?;
@@ -44,12 +45,13 @@ fn limits(pages: usize) -> Limits {
 }
 
 /// Texts with common beginnings, cut into parts, together with others, with pages for a few only: the same tokens as alone in an engine
-/// that shares nothing.
-#[test]
-fn texts_together_are_those_alone() {
-    on_worker(|| {
+/// that shares nothing. Whether the next computation is built while one runs makes no difference.
+#[rstest]
+fn texts_together_are_those_alone(#[values(false, true)] ahead: bool) {
+    on_worker(move || {
         let mut rng = Rng::new();
-        let model = tiny_model("llama", limits(12)).expect("a model");
+        let options = EngineOptions::from(limits(12)).build_ahead(ahead);
+        let model = tiny_model("llama", options).expect("a model");
         let mut engine = model.into_parts().0;
         let beginning: Vec<u32> = (0..40).map(|_| 3 + (rng.next() % 250) as u32).collect();
         let requests: Vec<Request> = (0..14)
@@ -80,6 +82,45 @@ fn texts_together_are_those_alone() {
             engine.forget();
             assert_eq!(&alone(&mut engine, request).expect("alone"), got);
         }
+    });
+}
+
+/// What was built for a text that is cancelled, or for others when one comes, is not used.
+#[test]
+fn what_comes_meanwhile_changes_nothing() {
+    on_worker(|| {
+        let rng = Rng::new();
+        let tokens = |ahead: bool| -> Result<Vec<Vec<u32>>> {
+            let options = EngineOptions::from(limits(24)).build_ahead(ahead);
+            let mut rng = rng.clone();
+            let mut engine = tiny_model_of("gemma3", options, &mut rng)?.into_parts().0;
+            let request = |rng: &mut Rng| Request {
+                prompt: (0..5).map(|_| 3 + (rng.next() % 250) as u32).collect(),
+                max_tokens: 40,
+                ..Request::default()
+            };
+            let mut all: BTreeMap<Id, Vec<u32>> = BTreeMap::new();
+            for step in 0..60 {
+                if matches!(step, 0 | 7 | 8 | 20) {
+                    let id = engine.submit(request(&mut rng))?.expect("room");
+                    all.insert(id, Vec::new());
+                }
+                if step == 12 {
+                    engine.cancel(*all.keys().next().expect("the first"));
+                }
+                for event in engine.step()? {
+                    let own = all.get_mut(&event.id).expect("one of ours");
+                    own.push(event.chosen.token);
+                }
+            }
+            Ok(all.into_values().collect())
+        };
+        let (with, without) = (tokens(true).expect("texts"), tokens(false).expect("texts"));
+        assert_eq!(
+            with.iter().map(Vec::len).collect::<Vec<_>>(),
+            [12, 40, 40, 40]
+        );
+        assert_eq!(with, without);
     });
 }
 

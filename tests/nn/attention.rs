@@ -84,10 +84,18 @@ fn caches_change_nothing_but_what_they_forget() {
         with_device(Device::CPU, || {
             let mut rng = Rng::new();
             let x = normal(&mut rng, &[2, 23, 64]);
-            for (window, layer_has_it) in [(23, false), (5, false), (5, true)] {
+            // The ring keeps as many as the window has, or more.
+            for (window, layer_has_it, kept) in [
+                (23, false, 23),
+                (5, false, 5),
+                (5, true, 5),
+                (5, true, 6),
+                (3, true, 8),
+                (1, true, 4),
+            ] {
                 let layer = layer(&mut rng, layer_has_it.then_some(window));
                 let whole = reference(&layer, &x, 4, 2, window).unwrap();
-                let mut caches = vec![KvCache::rotating(window).unwrap()];
+                let mut caches = vec![KvCache::rotating(kept).unwrap()];
                 if layer_has_it || window == 23 {
                     caches.push(KvCache::growing());
                     caches.push(KvCache::preallocated(23).unwrap());

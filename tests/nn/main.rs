@@ -10,4 +10,5 @@ mod blocks;
 mod grad;
 mod layers;
 mod more_layers;
+mod refused;
 mod tree;

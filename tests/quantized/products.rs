@@ -79,12 +79,16 @@ fn rows_and_dtypes() {
     on_worker(|| {
         let mut rng = Rng::new();
         let q = Quantization::affine(64, 4);
-        for (n, k) in [(1, 64), (33, 128), (70, 1152)] {
+        // Rows of whole chunks of 128 and of 256, and other ones.
+        for (n, k) in [(1, 64), (33, 128), (70, 1152), (45, 1280)] {
             let w = made::affine(&mut rng, q, &[n, k], Dtype::Bfloat16);
             let elements = made::elements(&w);
             // Each number of rows at a time, and each dtype, but not each of both.
             let dtypes = [Dtype::Float32, Dtype::Float16, Dtype::Bfloat16];
-            for (i, rows) in [1, 2, 3, 4, 5, 8, 9, 17, 40, 70].into_iter().enumerate() {
+            for (i, rows) in [1, 2, 3, 4, 5, 8, 9, 17, 40, 70, 100, 130]
+                .into_iter()
+                .enumerate()
+            {
                 let x =
                     Array::from_slice(&rng.normals(rows * k as usize), (rows, k as usize)).unwrap();
                 for (j, dtype) in dtypes.into_iter().enumerate() {
@@ -97,6 +101,40 @@ fn rows_and_dtypes() {
                     assert_eq!((y.shape(), y.dtype()), (&[rows as i32, n][..], dtype));
                     check(&y, &want, &format!("{rows} x {k} x {n} {dtype}"));
                 }
+            }
+        }
+    });
+}
+
+/// Parts of x, codes and scales that begin at odd places, for few rows and for more.
+#[test]
+fn factors_that_begin_anywhere() {
+    on_worker(|| {
+        let mut rng = Rng::new();
+        let (q, n, k) = (Quantization::affine(32, 4), 21, 256);
+        let w = Array::from_slice(&rng.normals((n * k) as usize), (n, k)).unwrap();
+        let w = w.astype(Dtype::Float16).unwrap().quantize(q).unwrap();
+        let later = |a: &Array| {
+            let flat = a.reshape(-1).unwrap();
+            let longer = zmlx::ops::concatenate([&flat.index(..1).unwrap(), &flat], 0).unwrap();
+            longer.eval().unwrap();
+            longer.index(1..).unwrap().reshape(a.shape()).unwrap()
+        };
+        let (mut codes, mut scales) = (w.clone(), w.clone());
+        codes.weight = later(&w.weight);
+        scales.scales = later(&w.scales);
+        scales.biases = w.biases.as_ref().map(later);
+        let [w, codes, scales] = [w, codes, scales].map(|w| QuantizedWeight::new(&w).unwrap());
+        let elements = made::elements(&w);
+        for rows in [1, 7, 12, 30, 66] {
+            let x = Array::from_slice(&rng.normals(rows * k as usize), (rows, k as usize)).unwrap();
+            let x = x.astype(Dtype::Float16).unwrap();
+            let want = product(&values(&x), &elements, k as usize);
+            let y = quantized_matmul(&later(&x), &w).call().unwrap();
+            check(&y, &want, &format!("{rows} rows, x"));
+            for (w, what) in [(&codes, "codes"), (&scales, "scales")] {
+                let y = quantized_matmul(&x, w).call().unwrap();
+                check(&y, &want, &format!("{rows} rows, {what}"));
             }
         }
     });

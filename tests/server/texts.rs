@@ -147,6 +147,19 @@ fn completions_have_the_known_shapes() {
         told["tokens"].as_array().map(Vec::len),
         told["token_logprobs"].as_array().map(Vec::len)
     );
+    // Places of tokens in characters: the same in a stream, each token with its own.
+    let mut streamed = tokens.clone();
+    streamed["prompt"] = json!([[8]]);
+    let whole = server.ask("/v1/completions", &streamed).json();
+    let whole = whole["choices"][0]["logprobs"]["text_offset"].clone();
+    streamed["stream"] = json!(true);
+    let events = server.ask("/v1/completions", &streamed).events();
+    let parts = events
+        .iter()
+        .filter_map(|e| e["choices"][0]["logprobs"]["text_offset"].as_array());
+    let parts: Vec<_> = parts.flatten().cloned().collect();
+    assert_eq!(Some(&parts), whole.as_array());
+    assert_eq!(parts.first(), Some(&json!(0)));
     let models = get(server.address, "/v1/models", &[]).json();
     assert_eq!(
         (&models["data"][0]["id"], &models["data"][0]["object"]),

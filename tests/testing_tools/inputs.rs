@@ -114,3 +114,36 @@ fn values_are_what_they_say() {
         assert!(Values::Uniform(1.0, 0.0).array((1,), F32, 1).is_err());
     });
 }
+
+/// Cases that test nothing are mistakes.
+#[test]
+fn there_has_to_be_something_to_test() {
+    on_worker(|| {
+        let told = |cases: testing::Cases, word: &str| {
+            let same = |x: &Array| Ok(x.clone());
+            let text = assert_matches(same, same, cases).unwrap_err().to_string();
+            assert!(text.contains(word), "{text}");
+            assert_eq!(
+                text.matches("tests/testing_tools/inputs.rs").count(),
+                1,
+                "{text}"
+            );
+        };
+        told(testing::shapes(Vec::<(i32,)>::new()), "`shapes`");
+        told(testing::shapes([(3,)]).dtypes([]), "`dtypes`");
+        told(testing::shapes([(3,)]).constant(7), "below 1, got 7");
+        told(testing::shapes([(3,)]).constant(1 << 45), "below 1");
+        told(
+            testing::shapes([(3,)]).input_dtype(usize::MAX, I32),
+            "below 1",
+        );
+        told(testing::shapes([(3,)]).range(5.0, -5.0), "-5");
+        told(testing::shapes([(-3,)]), "-3");
+        let integers = testing::shapes([(3,)]).dtypes([I32]);
+        let same = |x: &Array| Ok(x.clone());
+        let text = testing::assert_gradient_matches(same, same, integers)
+            .unwrap_err()
+            .to_string();
+        assert!(text.contains("tests/testing_tools/inputs.rs"), "{text}");
+    });
+}

@@ -9,6 +9,11 @@ fn variables_and_names() {
         text.contains("undeclared variable `z`") && text.contains('^'),
         "{text}"
     );
+    for text in ["1 / 0 * x", "(int)x / 0", "x + float(3 % 0)"] {
+        let text = message(elementwise::unary("f", text), expression);
+        assert!(text.contains("an integer divided by 0"), "{text}");
+    }
+    elementwise::unary("f", "x / 0").unwrap();
     let text = message(elementwise::binary("f", "a + c"), expression);
     assert!(text.contains('c'), "{text}");
     message(elementwise::unary("", "x"), argument);

@@ -4,6 +4,7 @@ mod calls;
 #[path = "../common/mod.rs"]
 mod common;
 mod expressions;
+mod names;
 
 use common::{exactly, on_worker};
 use zmlx::api::Pass;

@@ -20,6 +20,59 @@ fn gradients_and_second_derivatives() {
     close(&value, &[of(|x| x * x * x.exp()).iter().sum()], 1e-5);
 }
 
+/// What an inner transform computes, and what stands behind it, is seen by the outer one: kernels as well as custom rules.
+#[test]
+fn transforms_within_transforms() {
+    use zmlx::kernels::activations::{exp, silu};
+    let x = array(&POINTS);
+    let ones = x.ones_like().unwrap();
+    let s = |x: f64| 1.0 / (1.0 + (-x).exp());
+    let first = move |x: f64| s(x) * (1.0 + x * (1.0 - s(x)));
+    let second = move |x: f64| s(x) * (1.0 - s(x)) * (2.0 + x * (1.0 - 2.0 * s(x)));
+
+    let tangent = |x: &Array| Ok(jvp(|p| Ok(vec![silu(&p[0])?]), [x], [&ones])?.1.remove(0));
+    close(&tangent(&x).unwrap(), &of(first), 1e-5);
+    let over = grad(|x: &Array| tangent(x)?.sum(..));
+    close(&over(&x).unwrap(), &of(second), 1e-5);
+    let twice = jvp(|p| Ok(vec![tangent(&p[0])?]), [&x], [&ones]).unwrap();
+    close(&twice.1[0], &of(second), 1e-5);
+
+    // Behind an inner gradient or tangent, kernels are seen as before.
+    let behind = |x: &Array| (tangent(x)? * exp(x)?)?.sum(..);
+    close(
+        &grad(behind)(&x).unwrap(),
+        &of(|x| (second(x) + first(x)) * x.exp()),
+        1e-5,
+    );
+    let slope = grad(|x: &Array| silu(x)?.sum(..));
+    let behind = |p: &[Array]| Ok(vec![(slope(&p[0])? * exp(&p[0])?)?]);
+    let got = jvp(behind, [&x], [&ones]).unwrap();
+    close(&got.1[0], &of(|x| (second(x) + first(x)) * x.exp()), 1e-5);
+
+    // A rule of the user's own that calls a kernel.
+    let own = Rc::new(
+        custom_function(|p: &[Array]| Ok(vec![p[0].exp()?]))
+            .with_jvp(|p: &[Array], t: &[Array], _: &[i32]| Ok(vec![(exp(&p[0])? * &t[0])?])),
+    );
+    let tangent = |x: &Array| Ok(jvp(|p| own.call([&p[0]]), [x], [&ones])?.1.remove(0));
+    let over = grad(|x: &Array| tangent(x)?.sum(..));
+    close(&over(&x).unwrap(), &of(f64::exp), 1e-5);
+    // In a compiled function, too.
+    let kept = Rc::clone(&own);
+    let compiled = compile(move |p: &[Array]| {
+        let ones = p[0].ones_like()?;
+        let tangent = |x: &Array| Ok(jvp(|p| kept.call([&p[0]]), [x], [&ones])?.1.remove(0));
+        let slope = grad(|x: &Array| tangent(x)?.sum(..))(&p[0])?;
+        Ok(vec![(slope + silu(&p[0])?)?])
+    })
+    .unwrap();
+    close(
+        &compiled.call([&x]).unwrap()[0],
+        &of(|x| x.exp() + x * s(x)),
+        1e-5,
+    );
+}
+
 #[test]
 fn gradients_of_chosen_inputs_keep_further_outputs() {
     let (a, b) = (array(&[1.0, 2.0]), array(&[3.0, 5.0]));

@@ -71,3 +71,78 @@ fn vmap_of_an_output_that_is_the_same_for_all() {
         "{e}"
     );
 }
+
+/// Rules of a custom function under `vmap`: mapped with it, whichever of its inputs are, and in every nest.
+#[test]
+fn rules_are_mapped_with_the_function() {
+    let x = Array::from_slice(&[1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0], (3, 2)).unwrap();
+    let ones = x.ones_like().unwrap();
+    let ten = of_rows(|x| 10.0 * x);
+    // A tangent that is not that of the function tells who was asked.
+    let pushed = Rc::new(
+        custom_function(|p: &[Array]| Ok(vec![p[0].square()?])).with_jvp(
+            |p: &[Array], t: &[Array], _: &[i32]| Ok(vec![(&p[0] * &t[0])?.multiply(10.0)?]),
+        ),
+    );
+    let kept = Rc::clone(&pushed);
+    let rows = move |p: &[Array]| vmap(|q: &[Array]| kept.call([&q[0]])).call([&p[0]]);
+    close(&jvp(&rows, [&x], [&ones]).unwrap().1[0], &ten, 0.0);
+    close(
+        &jvp(
+            |p| vmap(&rows).call([&p[0]]),
+            [&x.expand_dims(-1).unwrap()],
+            [&ones.expand_dims(-1).unwrap()],
+        )
+        .unwrap()
+        .1[0],
+        &ten,
+        0.0,
+    );
+
+    let pulled = || {
+        custom_function(|p: &[Array]| Ok(vec![(&p[0] * &p[1])?.square()?])).with_vjp(
+            |p: &[Array], g: &[Array], _: &[Array]| {
+                Ok(vec![(&g[0] * &p[0])?.multiply(10.0)?, (&g[0] * 7.0)?])
+            },
+        )
+    };
+    let scale = Array::from_slice(&[2.0f32, 3.0], 2).unwrap();
+    for with_rule in [false, true] {
+        let mut f = pulled();
+        if with_rule {
+            f = f.with_vmap(|p, axes| {
+                assert_eq!(&axes[..2], [0, -1]);
+                Ok((vec![(&p[0] * &p[1])?.square()?], vec![0]))
+            });
+        }
+        let f = Rc::new(f);
+        let mapped = |p: &[Array]| {
+            let one = |q: &[Array]| f.call([&q[0], &q[1]]);
+            vmap(one).in_axes([Some(0), None]).call([&p[0], &p[1]])
+        };
+        let (y, d) = vjp(mapped, [&x, &scale], [&ones]).unwrap();
+        close(&y[0], &[4.0, 36.0, 36.0, 144.0, 100.0, 324.0], 0.0);
+        close(&d[0], &ten, 0.0);
+        // That of what all rows share is summed over them.
+        close(&d[1], &[21.0, 21.0], 0.0);
+    }
+    // Along another axis, and twice.
+    let f = Rc::new(pulled());
+    let columns = |p: &[Array]| {
+        let one = |q: &[Array]| f.call([&q[0], &q[1]]);
+        let inner = |q: &[Array]| vmap(one).in_axes([Some(0), None]).call([&q[0], &q[1]]);
+        vmap(inner)
+            .in_axes([Some(1), Some(0)])
+            .out_axes([Some(1)])
+            .call([&p[0], &p[1]])
+    };
+    let (y, d) = vjp(columns, [&x, &scale], [&ones]).unwrap();
+    close(&y[0], &[4.0, 36.0, 36.0, 144.0, 100.0, 324.0], 0.0);
+    close(&d[0], &ten, 0.0);
+    close(&d[1], &[21.0, 21.0], 0.0);
+}
+
+/// The values of the six numbers from 1 on.
+fn of_rows(f: impl Fn(f64) -> f64) -> Vec<f64> {
+    (1..7).map(|x| f(f64::from(x))).collect()
+}

@@ -11,6 +11,8 @@
 #include <cstdint>
 #include <stdexcept>
 
+#include "zmlx/turns.h"
+
 namespace zmlx {
 
 enum class Presence : uint8_t { outside, inside, left };
@@ -27,6 +29,9 @@ struct Left : std::runtime_error {
 void enter_mlx();
 
 inline void gate() {
+  if (has_last_turn) {
+    interrupt_last_turn();
+  }
   if (presence != Presence::inside) {
     enter_mlx();
   }

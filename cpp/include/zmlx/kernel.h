@@ -117,6 +117,9 @@ class HostPlan {
   HostPlan(rust::Box<HostEntry> entry, const KernelSpec& spec);
   ~HostPlan();
 
+  // How many arguments its inputs become, with their shapes, strides and numbers of axes.
+  size_t arguments() const;
+
   rust::Box<HostEntry> entry;
   std::string name;
   std::vector<Extras> extras;
@@ -206,8 +209,9 @@ void with_vmap(
     const Geometry& geometry,
     rust::Slice<Slot> to);
 
-// Whether outputs without an initial value are filled with a pattern first.
-void set_poison(bool yes);
+// Outputs without an initial value are filled with this byte before a launch, or what stands for it on CUDA; not with a
+// negative number. What was set before comes back.
+int32_t set_poison(int32_t byte);
 
 HostPlanPtr host_plan(rust::Box<HostEntry> entry, const KernelSpec& spec);
 void host_launch(

@@ -13,8 +13,11 @@
 
 namespace zmlx {
 
-// Whether MLX has an NVIDIA GPU. If not, nothing here does anything.
+// Whether MLX has an NVIDIA GPU.
 bool on_cuda();
+
+// If not, nothing here does anything. Where there is no such GPU, tests set ZMLX_TAKE_TURNS.
+bool takes_turns();
 
 // Lasts as long as the value.
 class Turn {
@@ -31,9 +34,14 @@ class Turn {
 // An operation of this kind is about to be handed over on this thread. Its first one may leave thread-locals of MLX behind.
 void note_kind(const std::type_info& kind) noexcept;
 
-// At the end of the thread: its last turn, which no one's work interrupts. It begins with the first destructor of
-// MLX's thread-locals; `Rest`, made before all of these, ends it.
+// Whether the calling thread ends and has its last turn.
+extern constinit thread_local bool has_last_turn;
+// At the end of the thread: its last turn. It begins with the first destructor of MLX's thread-locals; `Rest`, made before all of these,
+// ends it.
 void begin_last_turn() noexcept;
+// Destructors of a program's own thread-locals may come in between, use MLX and wait for other threads, which want a turn, too. The
+// last turn goes on behind such a destructor.
+void interrupt_last_turn() noexcept;
 struct Rest {
   ~Rest();
 };

@@ -63,12 +63,9 @@ pub struct Whole {
 }
 
 impl Whole {
-    pub fn add(&mut self, delta: Delta, language: &Language) {
+    pub fn add(&mut self, delta: Delta) {
         if let Some(token) = delta.token {
-            // Text that is held back belongs to tokens before, so the place is told by the tokens.
-            let last = self.tokens.last().zip(self.offsets.last());
-            let at = last.map_or(0, |(t, at)| at + characters(language, t.token));
-            self.offsets.push(at);
+            self.offsets.push(delta.offset);
             self.tokens.push(token);
         }
         self.text.push_str(&delta.text);
@@ -76,8 +73,16 @@ impl Whole {
     }
 }
 
-fn characters(language: &Language, token: u32) -> usize {
-    language.tokenizer.decode(&[token]).chars().count()
+/// A token as text, or as bytes where it is a part of a character.
+fn shown(language: &Language, token: u32) -> String {
+    let bytes = language.tokenizer.bytes(token);
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.to_owned(),
+        Err(_) => {
+            let each = bytes.iter().map(|b| format!("\\x{b:02x}"));
+            format!("bytes:{}", each.collect::<String>())
+        }
+    }
 }
 
 impl Frame {
@@ -141,7 +146,7 @@ impl Frame {
         let mut choice = json!({
             "index": index,
             "finish_reason": delta.finish,
-            "logprobs": self.logprobs(&tokens, &[0], language),
+            "logprobs": self.logprobs(&tokens, &[delta.offset], language),
         });
         match self.chat {
             true if delta.text.is_empty() => choice["delta"] = json!({}),
@@ -177,11 +182,14 @@ impl Frame {
             return json!({"content": content.collect::<Vec<_>>()});
         }
         let top = tokens.iter().map(|t| {
-            let each = t.top.iter().map(|&(token, p)| (text(token), json!(p)));
+            let each = t
+                .top
+                .iter()
+                .map(|&(token, p)| (shown(language, token), json!(p)));
             Value::Object(each.collect())
         });
         json!({
-            "tokens": tokens.iter().map(|t| text(t.token)).collect::<Vec<_>>(),
+            "tokens": tokens.iter().map(|t| shown(language, t.token)).collect::<Vec<_>>(),
             "token_logprobs": tokens.iter().map(|t| t.log_probability).collect::<Vec<_>>(),
             "top_logprobs": top.collect::<Vec<_>>(),
             "text_offset": offsets.iter().take(tokens.len()).collect::<Vec<_>>(),

@@ -16,6 +16,8 @@ pub struct Choice {
     pieces: Pieces,
     out: TextOut,
     language: Arc<Language>,
+    /// How many characters have begun.
+    begun: usize,
     over: bool,
 }
 
@@ -25,6 +27,8 @@ pub struct Delta {
     pub text: String,
     /// The token, unless it is the one that ends texts.
     pub token: Option<Chosen>,
+    /// Where the token begins, in characters of the text; within a character, where that one begins.
+    pub offset: usize,
     pub finish: Option<&'static str>,
 }
 
@@ -38,6 +42,7 @@ impl Choice {
             pieces,
             out: TextOut::new(stops.iter().cloned()),
             language,
+            begun: 0,
             over: false,
         }
     }
@@ -72,10 +77,17 @@ impl Choice {
             return Ok(Delta {
                 text: self.out.finish(),
                 token: None,
+                offset: self.begun,
                 finish: Some("stop"),
             });
         }
-        let mut text = self.out.push(self.language.tokenizer.bytes(chosen.token));
+        let bytes = self.language.tokenizer.bytes(chosen.token);
+        let mut text = self.out.push(bytes);
+        // Bytes of which the upper bits are 10 go on with a character.
+        let goes_on = |b: &u8| b & 0xc0 == 0x80;
+        let within = bytes.first().is_some_and(goes_on);
+        let offset = self.begun.saturating_sub(usize::from(within));
+        self.begun += bytes.iter().filter(|b| !goes_on(b)).count();
         let finish = match (self.out.stopped(), finish) {
             (true, _) => Some("stop"),
             (false, Some(_)) => {
@@ -88,6 +100,7 @@ impl Choice {
         Ok(Delta {
             text,
             token: Some(chosen),
+            offset,
             finish,
         })
     }

@@ -80,12 +80,13 @@ template <int VEC, class F> ZMLX_FN float_block<F, VEC> floats(const F* p) {
   }
   return b;
 }
-template <int VEC, class F> ZMLX_FN void close(F* p, const float_block<F, VEC>& b) {
+template <int VEC, class F> ZMLX_FN void close(F* p, const float* v) {
   for (int i = 0; i < VEC; i += wide_floats) {
-    const vshort h = narrowed(load_vector<vfloat>(b.v + i), F());
+    const vshort h = narrowed(load_vector<vfloat>(v + i), F());
     __builtin_memcpy(p + i, &h, sizeof(h));
   }
 }
+template <int VEC, class F> ZMLX_FN void close(F* p, const float_block<F, VEC>& b) { close<VEC>(p, b.v); }
 }  // namespace zmlx
 
 #define ZMLX_FLOATS(F)                                                                                        \
@@ -95,9 +96,69 @@ template <int VEC, class F> ZMLX_FN void close(F* p, const float_block<F, VEC>& 
   ZMLX_FN zmlx::float_block<F, VEC> kk_open(F*) { zmlx::float_block<F, VEC> b; return b; }                    \
   template <class O, int VEC, class V>                                                                        \
   ZMLX_FN void kk_put(zmlx::float_block<F, VEC>& b, int i, V v) { b.v[i] = float(v); }                        \
-  template <int VEC> ZMLX_FN void kk_close(F* p, const zmlx::float_block<F, VEC>& b) { zmlx::close(p, b); }
+  template <int VEC> ZMLX_FN void kk_close(F* p, const zmlx::float_block<F, VEC>& b) { zmlx::close(p, b); }  \
+  template <int VEC> requires zmlx::in_vectors<VEC>                                                           \
+  ZMLX_FN zmlx::float_block<F, VEC> kk_take_floats(const F* p) { return zmlx::floats<VEC>(p); }                \
+  template <int VEC> requires zmlx::in_vectors<VEC>                                                           \
+  ZMLX_FN void kk_store_floats(F* p, const float* v) { zmlx::close<VEC>(p, v); }
 ZMLX_FLOATS(half) ZMLX_FLOATS(bfloat)
 #undef ZMLX_FLOATS
+
+// Which of eight 16-bit floats are not zero, as bits (`kernels/bits.metal`): four at a time, in the places of a word. Above the sign is cut
+// off, adding all other bits carries into its place unless a number is zero.
+namespace zmlx {
+ZMLX_FN unsigned nonzero_of_four(const void* p) {
+  unsigned long long word;
+  __builtin_memcpy(&word, p, sizeof(word));
+  const unsigned long long rest = 0x7fff7fff7fff7fffull, ones = ((word & rest) + rest) >> 15 & 0x0001000100010001ull;
+  return unsigned(ones * 0x0001000200040008ull >> 48) & 15u;
+}
+}  // namespace zmlx
+#define ZMLX_PACK(F) \
+  ZMLX_FN unsigned char kk_pack_byte(const F* p) { return (unsigned char)(zmlx::nonzero_of_four(p) | zmlx::nonzero_of_four(p + 4) << 4); }
+ZMLX_PACK(half) ZMLX_PACK(bfloat)
+#undef ZMLX_PACK
+
+// The inner products of a row with four others (`kk_inner` in `kernels/attention.metal`), in the order that is written there: g++ makes single
+// numbers of the sums of halves.
+namespace zmlx {
+typedef float floats_of_4 __attribute__((vector_size(16)));
+typedef float floats_of_8 __attribute__((vector_size(32)));
+template <class V> ZMLX_FN V half_of(const float* v, int which) { return load_vector<V>(v + which * int(sizeof(V) / 4)); }
+// Sixteen sums become four.
+ZMLX_FN floats_of_4 four_sums(const float* v) {
+  const floats_of_8 x = half_of<floats_of_8>(v, 0) + half_of<floats_of_8>(v, 1);
+  return __builtin_shufflevector(x, x, 0, 1, 2, 3) + __builtin_shufflevector(x, x, 4, 5, 6, 7);
+}
+}  // namespace zmlx
+template <int W, int SUMS, int MANY> requires(W % 16 == 0 && SUMS == 16 && MANY == 4)
+ZMLX_FN void kk_inner(const float* a, const float* b, float* out) {
+  using namespace zmlx;
+  constexpr int vectors = 16 / wide_floats;
+  vfloat sums[4][vectors];
+#pragma GCC unroll 16
+  for (int i = 0; i < W / 16; ++i)
+#pragma GCC unroll 4
+    for (int m = 0; m < 4; ++m)
+#pragma GCC unroll 2
+      for (int v = 0; v < vectors; ++v) {
+        const int at = i * 16 + v * wide_floats;
+        const vfloat x = load_vector<vfloat>(a + at), y = load_vector<vfloat>(b + m * W + at);
+#if ZMLX_WIDE_FLOATS == 16
+        sums[m][v] = i == 0 ? x * y : __builtin_ia32_vfmaddps512_mask(x, y, sums[m][v], -1, 4);
+#else
+        sums[m][v] = i == 0 ? x * y : __builtin_ia32_vfmaddps256(x, y, sums[m][v]);
+#endif
+      }
+  floats_of_4 s[4];
+#pragma GCC unroll 4
+  for (int m = 0; m < 4; ++m) s[m] = four_sums((const float*)sums[m]);
+  const auto low = [](floats_of_4 p, floats_of_4 q) { return __builtin_shufflevector(p, q, 0, 1, 4, 5); };
+  const auto high = [](floats_of_4 p, floats_of_4 q) { return __builtin_shufflevector(p, q, 2, 3, 6, 7); };
+  const floats_of_4 first = low(s[0], s[1]) + high(s[0], s[1]), second = low(s[2], s[3]) + high(s[2], s[3]);
+  const floats_of_4 all = __builtin_shufflevector(first, second, 0, 2, 4, 6) + __builtin_shufflevector(first, second, 1, 3, 5, 7);
+  __builtin_memcpy(out, &all, 16);
+}
 
 // g++ has no vectors of bool, but of the bytes that they are.
 template <int VEC> ZMLX_FN zmlx::float_block<bool, VEC> kk_as_floats(const bool* p) {

@@ -139,6 +139,14 @@ pub(crate) mod ffi {
             axes: &[i32],
             s: StreamRef,
         ) -> Result<UniquePtr<Array>>;
+        /// Rows `from` of `rows` in place of the rows `to` of `a`, which have as many elements; on a CPU stream, without derivatives.
+        fn write_rows(
+            a: &Array,
+            rows: &Array,
+            from: &[i32],
+            to: &[i64],
+            s: StreamRef,
+        ) -> Result<UniquePtr<Array>>;
         fn masked_scatter(
             a: &Array,
             mask: &Array,

@@ -63,6 +63,7 @@ const FILES: &[(&str, &str)] = runtime![
     "host/math_pow.h",
     "host/math_trig.h",
     "host/quant.h",
+    "host/quant_beside.h",
     "host/quant_bytes.h",
     "host/rounding.h",
     "host/simd.h",

@@ -98,6 +98,10 @@ pub struct Stack {
     start: NonZeroUsize,
     /// Bytes from there.
     len: usize,
+    /// Tests give stacks the worst alignment that is promised. What runs on one asks for its end more than once, while other tests change
+    /// what is asked of the next one.
+    #[cfg(test)]
+    shift: usize,
 }
 
 impl Stack {
@@ -122,6 +126,8 @@ impl Stack {
             start: NonZeroUsize::new(start as usize)
                 .ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?,
             len,
+            #[cfg(test)]
+            shift: tests::shift(),
         };
         // Side by side they are large enough for huge pages, and a touched byte would take one.
         #[cfg(target_os = "linux")]
@@ -151,11 +157,8 @@ impl Drop for Stack {
 unsafe impl Switchable for Stack {
     fn base(&self) -> StackPointer {
         let end = self.start.saturating_add(self.len);
-        // Tests give stacks the worst alignment that is promised.
         #[cfg(test)]
-        let end =
-            NonZeroUsize::new(end.get() - tests::SHIFT.load(std::sync::atomic::Ordering::Relaxed))
-                .unwrap_or(end);
+        let end = NonZeroUsize::new(end.get() - self.shift).unwrap_or(end);
         end
     }
 
@@ -186,7 +189,15 @@ impl Spare {
             self.stacks.clear();
             self.kind = kind;
         }
-        self.stacks.pop().map_or_else(|| Stack::new(kind), Ok)
+        #[cfg_attr(not(test), expect(unused_mut, reason = "tests change it"))]
+        let Some(mut stack) = self.stacks.pop() else {
+            return Stack::new(kind);
+        };
+        #[cfg(test)]
+        {
+            stack.shift = tests::shift();
+        }
+        Ok(stack)
     }
 
     /// Keeps `stack` for the next that asks.
@@ -205,12 +216,16 @@ impl Spare {
 
 #[cfg(test)]
 pub mod tests {
-    use std::sync::atomic::AtomicUsize;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
 
     /// Bytes that stacks begin below their end, a multiple of what the ABI promises.
     pub static SHIFT: AtomicUsize = AtomicUsize::new(0);
+
+    pub(super) fn shift() -> usize {
+        SHIFT.load(Ordering::Relaxed)
+    }
 
     #[test]
     fn stacks_are_as_large_as_the_frames() {
@@ -239,7 +254,7 @@ pub mod tests {
             .map(|_| Stack::new(Depth(Some(1000)).coroutine()).unwrap())
             .collect();
         for stack in &stacks {
-            let last = stack.base().get() - 16 - SHIFT.load(std::sync::atomic::Ordering::Relaxed);
+            let last = stack.base().get() - 16;
             // SAFETY: within the stack, on which nothing runs.
             unsafe { std::ptr::with_exposed_provenance_mut::<u8>(last).write(1) };
         }

@@ -45,7 +45,7 @@ use edits::{Edits, Output};
 use lexer::Kind;
 pub use map::SourceMap;
 use overloads::Plan;
-pub use signature::{Binding, GridType, Param, Signature};
+pub use signature::{ATTRIBUTES, Binding, GridType, Param, Signature};
 use source::Source;
 
 use super::error::{LowerError, Region};

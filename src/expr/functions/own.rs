@@ -49,39 +49,38 @@ fn random_bits(x: &[f64]) -> f64 {
     f64::from(mix(mix((at as u32).wrapping_add(a)) ^ b))
 }
 
-/// The number, but not below the bound from which on the derivative is 0: minus infinity times 0 would be none. As in the
-/// function itself, so that a compiler finds what both have in common; NaN stays NaN.
-fn from(bound: f64, x: &Expr) -> Expr {
-    choose(x.lt(bound), constant(bound), x.clone())
+/// The number, but not beyond the bounds from which on the derivative does not change: an infinity times 0 would be no number. The lower one is
+/// that of the function itself, so that a compiler finds what both have in common; NaN stays NaN.
+fn within(low: f64, high: f64, x: &Expr) -> Expr {
+    let x = choose(x.lt(low), constant(low), x.clone());
+    choose(x.gt(high), constant(high), x)
 }
 
 fn silu(x: &[Expr], _: &Expr, _: usize) -> Expr {
-    let x = from(-200.0, &x[0]);
+    let x = within(-200.0, 200.0, &x[0]);
     let s = x.sigmoid();
     &s + x * (&s * (1.0 - &s))
 }
 
 fn gelu_tanh(x: &[Expr], _: &Expr, _: usize) -> Expr {
-    let x = &from(-20.0, &x[0]);
+    let x = &within(-20.0, 40.0, &x[0]);
     let square = x.square();
     // By the logistic function, 1 + tanh(u) = 2 s(2u): no difference near 1 where x is negative, and no tanh.
     let u = 2.0 * K0 * (x + K1 * (x * &square));
     // And 1 - s is s(-2u): where s is nearly 1 the difference has no digits left, while x times the square of `inner`, the factor
     // beside it in the second derivative, is some hundreds.
     let (s, rest) = (u.sigmoid(), (-&u).sigmoid());
-    // Far out the factor beside it is 0, and the square may be infinite.
     let inner = 2.0 * K0 * (1.0 + 3.0 * K1 * square);
-    let inner = choose(x.abs().gt(40.0), constant(0.0), inner);
     &s + x * (&s * rest) * inner
 }
 
 fn gelu(x: &[Expr], _: &Expr, _: usize) -> Expr {
-    let x = &from(-20.0, &x[0]);
+    let x = &within(-20.0, 40.0, &x[0]);
     0.5 * (1.0 + (FRAC_1_SQRT_2 * x).erf()) + DENSITY * x * (-0.5 * x.square()).exp()
 }
 
 fn mish(x: &[Expr], _: &Expr, _: usize) -> Expr {
-    let x = &from(-200.0, &x[0]);
+    let x = &within(-200.0, 200.0, &x[0]);
     let t = x.softplus().tanh();
     &t + x * x.sigmoid() * (1.0 - &t * &t)
 }

@@ -19,8 +19,9 @@ fn third_derivatives() {
     println!("{} functions", rows().count());
     for (text, most) in [
         ("x * tanh(kk_softplus(x))", 40),
-        ("kk_mish(x)", 50),
-        // Its slope is bounded at minus infinity, which takes a choice for each derivative, and 1 - s is a sigmoid of its own.
+        // Slopes are bounded at both infinities, which takes two choices for each derivative.
+        ("kk_mish(x)", 60),
+        // And 1 - s is a sigmoid of its own.
         ("kk_gelu_tanh(x)", 110),
         ("kk_gelu(x)", 50),
         ("kk_silu(x)", 40),

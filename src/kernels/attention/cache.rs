@@ -119,7 +119,13 @@ impl QuantizedCache {
         if let (Some((&last, leading)), Some((&groups, rest))) =
             (all.split_last(), some.split_last())
         {
-            let width = last * each;
+            let Some(width) = last.checked_mul(each) else {
+                return Err(Error::shape(format!(
+                    "`{codes}`: expected fewer than 2^31 codes in a row, got shape {all:?}"
+                )));
+            };
+            // Rows of no codes have no scales.
+            let groups = if width == 0 { groups.max(1) } else { groups };
             if leading == rest && groups > 0 && width % groups == 0 && width / groups % 32 == 0 {
                 return Ok([leading, &[width]].concat());
             }
@@ -131,9 +137,13 @@ impl QuantizedCache {
     }
 }
 
-/// Codes times scales, in the scales' dtype.
+/// Codes times scales, in the scales' dtype, but in float32 for scales of 16 bits: the product may be more than these hold.
 pub(super) fn dequantized(codes: &Array, scales: &Array) -> Result<Array> {
-    let dtype = scales.dtype();
+    let dtype = match scales.dtype() {
+        Dtype::Float16 | Dtype::Bfloat16 => Dtype::Float32,
+        other => other,
+    };
+    let scales = scales.astype(dtype)?;
     let values = match codes.dtype() {
         Dtype::Uint8 => {
             let low = codes.bitwise_and(Array::scalar(15u8)?)?;
@@ -145,6 +155,9 @@ pub(super) fn dequantized(codes: &Array, scales: &Array) -> Result<Array> {
         }
         _ => codes.astype(dtype)?,
     };
+    if codes.size() == 0 {
+        return Ok(values);
+    }
     let groups = scales.shape().last().copied().unwrap_or(1);
     let shape = values.shape().to_vec();
     let width = shape.last().copied().unwrap_or(0);

@@ -3,7 +3,7 @@
 use super::cache::Cache;
 use super::few::{FEW, Few};
 use super::options::{
-    cache_options, cap_of, check_sinks, scale_of, score_options, window_of, wrong_shape,
+    cache_options, cap_of, check_sinks, narrow, scale_of, score_options, window_of, wrong_shape,
 };
 use crate::kernels::arguments::{check_float, check_integers, check_shape};
 use crate::kernels::catalog::{Axes, Entry, Other, few_roundings, floats, other};
@@ -131,7 +131,8 @@ impl<'a> DecodeAttention<'a> {
         };
         let [k, v] = caches;
         let [key_scales, value_scales] = [k, v].map(|c| c.scales.unwrap_or(q));
-        let (lens, sinks) = (self.lens.unwrap_or(q), self.sinks.unwrap_or(q));
+        let lens = self.lens.map(narrow).transpose()?;
+        let (lens, sinks) = (lens.as_ref().unwrap_or(q), self.sinks.unwrap_or(q));
         let inputs = [
             q,
             k.codes,

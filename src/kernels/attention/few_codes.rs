@@ -8,8 +8,8 @@ use crate::{Array, MetalKernel, Result};
 /// Simdgroups of a threadgroup, and tokens of each at a time.
 const SIMDS: i32 = 2;
 const TOKENS: i32 = 16;
-/// How many groups keep a large GPU busy, whose processors have registers for five of them.
-const GROUPS: i64 = 660;
+/// How many groups keep a large GPU busy: twice as many as its processors have registers for at a time.
+const GROUPS: i64 = 1320;
 
 /// How the work is shared out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Options that calls of attention share, and what they may be.
 
-use crate::kernels::arguments::{check_float, check_shape};
-use crate::{Array, Error, Result};
+use crate::kernels::arguments::{check_float, check_shape, signed};
+use crate::{Array, Dtype, Error, Result};
 
 /// Options of scores. `$cap` is what else their documentation says of the cap.
 macro_rules! score_options {
@@ -28,6 +28,14 @@ macro_rules! score_options {
     };
 }
 pub(super) use score_options;
+
+/// Numbers of tokens as a kernel reads them: as signed ones, of which those that are too large stay large.
+pub(super) fn narrow(lens: &Array) -> Result<Array> {
+    match lens.dtype() {
+        Dtype::Uint64 => signed(lens),
+        _ => Ok(lens.clone()),
+    }
+}
 
 /// Which tokens of a cache a query sees.
 macro_rules! cache_options {

@@ -4,7 +4,7 @@ use super::cache::Cache;
 use super::decode::check_same;
 use super::few::{FEW, Few};
 use super::options::{
-    cache_options, cap_of, check_sinks, scale_of, score_options, window_of, wrong_shape,
+    cache_options, cap_of, check_sinks, narrow, scale_of, score_options, window_of, wrong_shape,
 };
 use crate::kernels::arguments::{check_float, check_integers, check_shape};
 use crate::kernels::catalog::{Axes, Entry, Other, few_roundings, floats, integers, other};
@@ -131,6 +131,7 @@ impl<'a> PagedAttention<'a> {
         };
         let [key_scales, value_scales] = [k, v].map(|c| c.scales.unwrap_or(rows));
         let sinks = self.sinks.unwrap_or(rows);
+        let lens = narrow(self.lens)?;
         let y = FEW.call1(
             few,
             &[
@@ -140,7 +141,7 @@ impl<'a> PagedAttention<'a> {
                 key_scales,
                 value_scales,
                 self.table,
-                self.lens,
+                &lens,
                 sinks,
             ],
         )?;

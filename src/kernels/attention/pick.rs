@@ -209,6 +209,7 @@ impl<'a> ScaledDotProductAttention<'a> {
         match self.choice() {
             Implementation::Flash => o.call(),
             Implementation::Decode => {
+                o.check()?;
                 let mut call = decode_attention(o.q, o.k, o.v);
                 call.scale = o.scale;
                 call.causal = o.causal;
@@ -227,6 +228,12 @@ impl<'a> ScaledDotProductAttention<'a> {
         o.check()?;
         let width = o.q.shape()[3];
         let scale = super::options::scale_of(o.scale, width)?;
+        let [n, l] = [o.q.shape()[2], o.k.shape()[2]];
+        if l == 0 {
+            return o.q.zeros_like();
+        }
+        // Rows that see a key, where there may be others: MLX gives those an average, or NaN.
+        let mut sees = None;
         let full;
         let mut call = crate::fast::scaled_dot_product_attention(o.q, o.k, o.v, scale);
         if let Some(mask) = o.mask {
@@ -236,24 +243,47 @@ impl<'a> ScaledDotProductAttention<'a> {
             };
             if o.causal {
                 // MLX takes one of both.
-                let [n, l] = [o.q.shape()[2], o.k.shape()[2]];
-                let place = Array::arange(n)?.add(l - n)?.reshape((n, 1))?;
-                let seen = Array::arange(l)?.less_equal(&place)?;
+                let seen = Array::arange(l)?.less_equal(&places(n, l)?)?;
                 mask = match mask.dtype() {
                     Dtype::Bool => mask.logical_and(&seen)?,
                     _ => crate::ops::where_(&seen, &mask, f32::NEG_INFINITY)?,
                 };
             }
+            let some = match mask.dtype() {
+                Dtype::Bool => mask.any(crate::keepdims(-1))?,
+                _ => {
+                    let most = mask.max(crate::keepdims(-1))?;
+                    let some = most
+                        .greater(f32::NEG_INFINITY)?
+                        .logical_or(&most.isnan()?)?;
+                    // Numbers in place of NaN, which gradients would multiply with 0.
+                    mask = crate::ops::where_(&some, &mask, 0.0)?;
+                    some
+                }
+            };
+            sees = Some(some);
             full = mask;
             call = call.mask(&full);
         } else if o.causal {
+            if n > l {
+                sees = Some(places(n, l)?.greater_equal(0)?);
+            }
             call = call.causal();
         }
-        if let Some(sinks) = o.sinks {
-            return call.sinks(&sinks.astype(o.q.dtype())?).call();
+        let y = match o.sinks {
+            Some(sinks) => call.sinks(&sinks.astype(o.q.dtype())?).call()?,
+            None => call.call()?,
+        };
+        match sees {
+            Some(sees) => crate::ops::where_(&sees, &y, 0.0),
+            None => Ok(y),
         }
-        call.call()
     }
+}
+
+/// The last key that each of `n` queries sees of `l` in a causal call, (n, 1); a negative one for none.
+fn places(n: i32, l: i32) -> Result<Array> {
+    Array::arange(n)?.add(l - n)?.reshape((n, 1))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::launch::{self, End};
 use super::product::Way;
 use crate::kernels::activations;
-use crate::kernels::arguments::{check_broadcast, check_float, check_shape};
+use crate::kernels::arguments::{check_broadcast, check_float, check_shape, rows};
 use crate::transforms::rules::traced;
 use crate::{Array, Error, Result};
 
@@ -116,7 +116,7 @@ impl<'a> Linear<'a> {
         if let Some(y) = self.fused()? {
             return Ok(y);
         }
-        let flat = x.reshape((leading.iter().product::<i32>(), k))?;
+        let flat = x.reshape((rows("x", leading)?, k))?;
         let mut z = super::product(&flat, w)
             .transposed(false, true)
             .way(self.way)
@@ -149,7 +149,7 @@ impl<'a> Linear<'a> {
         }
         let (leading, n) = (&x.shape()[..x.ndim() - 1], w.shape()[0]);
         let shape = [leading, &[n]].concat();
-        let flat = x.reshape((leading.iter().product::<i32>(), w.shape()[1]))?;
+        let flat = x.reshape((rows("x", leading)?, w.shape()[1]))?;
         let bias = self.bias.map(Array::contiguous).transpose()?;
         let residual = self
             .residual

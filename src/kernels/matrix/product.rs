@@ -1,7 +1,7 @@
 //! The product as an operation with derivatives.
 
 use super::launch::{self, End};
-use crate::kernels::arguments::check_float;
+use crate::kernels::arguments::{check_float, rows};
 use crate::transforms::rules::{Rules, apply, only, repeated};
 use crate::{Array, Dtype, Error, Result};
 
@@ -86,12 +86,7 @@ impl<'a> Product<'a> {
         }
         // Rows of all batches are one matrix's where they meet the same factor.
         if b.ndim() == 2 && a.ndim() > 2 && !self.turned[0] {
-            let rows = a.size().checked_div(k as usize).unwrap_or(0) as i32;
-            let rows = if k == 0 {
-                batch.iter().product::<i32>() * m
-            } else {
-                rows
-            };
+            let rows = rows("a", &[batch.as_slice(), &[m]].concat())?;
             let flat = multiply(&a.reshape((rows, k))?, b, self.turned)?;
             return flat.reshape([batch.as_slice(), &[m, n]].concat());
         }

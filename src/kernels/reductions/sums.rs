@@ -92,10 +92,14 @@ macro_rules! summing {
         }
     };
 }
-summing!(SumLastdim, SUM, Of::Sum, |x| {
+summing!(SumLastdim, SUM, Of::Sum, sum_of_integers);
+/// A function, as a closure would be taken for the caller.
+#[track_caller]
+fn sum_of_integers(x: &Array) -> Result<Array> {
     rows_of("x", x)?;
     x.sum(-1)
-});
+}
+
 summing!(MeanLastdim, MEAN, Of::Mean, mean_of_integers);
 
 /// The largest element of each row.

@@ -9,7 +9,7 @@ use write::{Place, WRITE};
 
 use super::rotate::{Form, ROTATE};
 use super::{Offset, Rows, check_tables, pairs_of};
-use crate::kernels::arguments::{check_float, check_integers, check_shape, places};
+use crate::kernels::arguments::{check_float, check_integers, check_shape, places, signed};
 use crate::transforms::rules::traced;
 use crate::{Array, Dtype, Error, Result};
 
@@ -162,7 +162,7 @@ impl CacheUpdate<'_> {
                 return Err(Error::argument("offset", expected, at));
             }
             Offset::Same(at) => Array::full(batch, at, Dtype::Int64)?,
-            Offset::Each(at) => at.astype(Dtype::Int64)?,
+            Offset::Each(at) => signed(at)?,
         };
         if batch == 0 {
             return Ok([q.clone(), caches[0].clone(), caches[1].clone()]);
@@ -274,7 +274,7 @@ impl CacheUpdate<'_> {
             Some(table) => {
                 let column = at.floor_divide(slots)?.expand_dims(-1)?;
                 let block = table.take_along_axis(&column, 1)?.squeeze(-1)?;
-                let block = block.astype(Dtype::Int64)?;
+                let block = signed(&block)?;
                 let is = block.greater_equal(0)?.logical_and(block.less(blocks)?)?;
                 there = there.logical_and(is)?;
                 block
@@ -334,6 +334,6 @@ fn values(a: &Array) -> Result<Option<Vec<i64>>> {
         return Ok(None);
     }
     Ok(Some(crate::with_device(crate::Device::CPU, || {
-        a.astype(Dtype::Int64)?.to_vec()
+        signed(a)?.to_vec()
     })?))
 }

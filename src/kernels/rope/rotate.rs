@@ -39,7 +39,11 @@ impl Sizes {
         let leading = shape.len().saturating_sub(behind);
         let heads = if form.heads { shape[leading + 1] } else { 1 };
         let (steps, width) = (shape[leading], shape[shape.len() - 1]);
-        let rows: i32 = shape[..leading].iter().product();
+        // Of no elements there may be more rows than a number holds.
+        let rows = match x.size() {
+            0 => 0,
+            _ => shape[..leading].iter().product(),
+        };
         let batch = if steps == 0 {
             1
         } else {

@@ -90,7 +90,7 @@ impl<'a> RopeTables<'a> {
         if !(self.base > 0.0 && self.base.is_finite()) {
             return Err(Error::argument("base", "a number above 0", self.base));
         }
-        if !self.scale.is_finite() {
+        if !(self.scale as f32).is_finite() {
             return Err(Error::argument("scale", "a finite number", self.scale));
         }
         if let Some(frequencies) = self.frequencies {

@@ -2,6 +2,7 @@
 
 use crate::kernels::catalog::{Entry, Kind, few_roundings, input};
 use crate::kernels::recipe::Kernel;
+use crate::kernels::sampling::words;
 use crate::ops::where_;
 use crate::{Array, Dtype, Error, Result};
 
@@ -11,7 +12,8 @@ use crate::{Array, Dtype, Error, Result};
 /// `x`: any shape, float32, float16 or bfloat16; the result is like it. Which elements are dropped
 /// depends on the seed, `p` and the element's number in row-major order only, so that the gradient and
 /// every engine drop the same ones. Layers need seeds of their own, as those of the same seed drop the same elements. Neither
-/// the seed nor `p` compiles anything. Differentiable any number of times. A dropped element is 0, even if it was NaN.
+/// the seed nor `p` compiles anything. A function that [`vmap`](crate::vmap()) maps numbers the elements of one call, so
+/// all of its calls drop the same ones. Differentiable any number of times. A dropped element is 0, even if it was NaN.
 ///
 /// ```
 /// use zmlx::{Array, Dtype, kernels};
@@ -127,15 +129,11 @@ impl Mask {
         if !(0.0..1.0).contains(&p) {
             return Err(Error::argument("p", "a probability below 1", p));
         }
-        // splitmix64 (S. Vigna): seeds that differ in one bit get unrelated words.
-        let z = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        let z = z ^ (z >> 31);
+        let [a, b] = words(seed, 0);
         // Exact: p has 24 bits, and the product is below 2^32.
         let below = (f64::from(p) * 4_294_967_296.0) as u32;
         Ok(Mask {
-            words: [z as u32, (z >> 32) as u32, below],
+            words: [a, b, below],
             factor: (1.0 / (1.0 - f64::from(p))) as f32,
         })
     }
@@ -165,19 +163,23 @@ static RMS_NORM_DROPOUT: Kernel = Kernel::new(
 )
 .with_words(WORDS);
 
+/// The random bits of places by MLX's operations, as `kk_random_word` has them.
+pub(in crate::kernels) fn random_bits(places: &Array, a: &Array, b: &Array) -> Result<Array> {
+    let word = |n: u32| Array::scalar(n);
+    let mix = |x: Array| -> Result<Array> {
+        let x = (&x ^ x.right_shift(word(16)?))?.multiply(word(0x7feb_352d)?)?;
+        let x = (&x ^ x.right_shift(word(15)?))?.multiply(word(0x846c_a68b)?)?;
+        &x ^ x.right_shift(word(16)?)
+    };
+    mix(mix(places.add(a)?)?.bitwise_xor(b)?)
+}
+
 /// Dropout by MLX's operations.
 pub(in crate::kernels) fn dropped(mask: Mask, x: &Array) -> Result<Array> {
-    let words = |n: u32| Array::scalar(n);
-    let mix = |x: Array| -> Result<Array> {
-        let x = (&x ^ x.right_shift(words(16)?))?.multiply(words(0x7feb_352d)?)?;
-        let x = (&x ^ x.right_shift(words(15)?))?.multiply(words(0x846c_a68b)?)?;
-        &x ^ x.right_shift(words(16)?)
-    };
-    let [a, b, below] = mask.words;
+    let [a, b, below] = mask.words.map(Array::scalar);
     let index = Array::arange(x.size() as i32)?.astype(Dtype::Uint32)?;
-    let first = mix(index.add(words(a)?)?)?;
-    let drawn = mix(first.bitwise_xor(words(b)?)?)?;
-    let kept = drawn.greater_equal(words(below)?)?.reshape(x.shape())?;
+    let drawn = random_bits(&index, &a?, &b?)?;
+    let kept = drawn.greater_equal(below?)?.reshape(x.shape())?;
     let factor = Array::from(mask.factor).astype(x.dtype())?;
     where_(&kept, &x.multiply(&factor)?, &x.zeros_like()?)
 }

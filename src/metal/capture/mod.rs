@@ -15,12 +15,13 @@ pub(super) use write::{template as template_json, write};
 
 pub(super) use crate::engine::msl::MATH_MODES;
 
-/// Fills outputs of kernels that run on the CPU with a pattern before each launch, unless the
-/// launch has an initial value: an element that the kernel leaves unwritten then shows.
+/// Fills outputs of kernels that run on the CPU or by CUDA before each launch, unless the launch has an initial value: an element
+/// that the kernel leaves unwritten then shows. On the CPU each byte is 0xa5; by CUDA floats are NaN and other numbers 119.
 ///
 /// For the whole process. Costs a write of the outputs.
 #[track_caller]
 pub fn set_poison(yes: bool) -> crate::Result<()> {
     use crate::error::Lift;
-    crate::bridge::kernel::ffi::set_poison(yes).lift()
+    crate::bridge::kernel::ffi::set_poison(if yes { 0xa5 } else { -1 }).lift()?;
+    Ok(())
 }

@@ -147,6 +147,17 @@ impl KvCache {
     /// then is as before.
     #[track_caller]
     pub fn update(&mut self, keys: &Array, values: &Array) -> Result<Seen> {
+        self.update_within(keys, values, None)
+    }
+
+    /// The same for a layer with a window, which may be narrower than that of a [`rotating`](Self::rotating) cache.
+    #[track_caller]
+    pub(in crate::nn) fn update_within(
+        &mut self,
+        keys: &Array,
+        values: &Array,
+        window: Option<i32>,
+    ) -> Result<Seen> {
         let positions = match (keys.shape(), values.shape()) {
             (&[b, h, s, _], &[vb, vh, vs, _]) if [b, h, s] == [vb, vh, vs] => s,
             (k, v) => {
@@ -162,7 +173,7 @@ impl KvCache {
         let before = self.kind.clone();
         let seen = match &mut self.kind {
             Kind::Straight(straight) => straight.update(keys, values, self.offset),
-            Kind::Ring(ring) => ring.update(keys, values, self.offset),
+            Kind::Ring(ring) => ring.update(keys, values, self.offset, window),
             Kind::Packed(packed) => packed.update(keys, values, self.offset),
         };
         match &seen {

@@ -28,9 +28,17 @@ impl Ring {
         self.window
     }
 
+    /// Takes in positions, which see no further back than `narrower`, if that is less than what is kept.
     #[track_caller]
-    pub(super) fn update(&mut self, keys: &Array, values: &Array, at: i32) -> Result<Seen> {
+    pub(super) fn update(
+        &mut self,
+        keys: &Array,
+        values: &Array,
+        at: i32,
+        narrower: Option<i32>,
+    ) -> Result<Seen> {
         let (window, count) = (self.window, keys.shape()[2]);
+        let sees = narrower.map_or(window, |w| w.min(window));
         if count == 1 {
             let room = Room::Exactly(window);
             self.keys.put("keys", keys, at % window, room)?;
@@ -39,7 +47,10 @@ impl Ring {
             return Ok(Seen {
                 keys: self.keys.first(kept)?,
                 values: self.values.first(kept)?,
-                mask: None,
+                mask: match sees < kept {
+                    true => Some(slots_within(at, kept, window, sees)?),
+                    false => None,
+                },
             });
         }
         let seen = Seen {
@@ -49,8 +60,8 @@ impl Ring {
         };
         self.keep(&seen, at + count)?;
         let total = seen.keys.shape()[2];
-        let mask = match total > window {
-            true => Some(window_mask(count, total, window)?),
+        let mask = match total > sees {
+            true => Some(window_mask(count, total, sees)?),
             false => None,
         };
         Ok(Seen { mask, ..seen })
@@ -114,4 +125,11 @@ impl Ring {
         self.keys.reset();
         self.values.reset();
     }
+}
+
+/// Which of the first `kept` slots of a ring of `window` hold one of the last `sees` positions up to `at`, (1, kept).
+#[track_caller]
+fn slots_within(at: i32, kept: i32, window: i32, sees: i32) -> Result<Array> {
+    let back = Array::from(at).subtract(Array::arange(kept)?)?;
+    back.remainder(window)?.less(sees)?.expand_dims(0)
 }

@@ -134,7 +134,7 @@ const LIST: &str = "\
 32 scalars do not compile
   tests/catalog/errors.rs other_shapes
   tests/kernel.rs scalars_small_and_large_inputs
-  tests/catalog/transformer.rs steps_of_one_number
+  tests/catalog/vlsp.rs steps_of_one_number
 33 nothing broadcasts
   tests/catalog/attention.rs masks_broadcast_and_have_any_dtype
   tests/rowwise/layouts.rs broadcasting
@@ -170,7 +170,7 @@ const LIST: &str = "\
 42 names that change from process to process
   src/metal/cache.rs keys_are_stable
 43 documents say other formulas than the code
-  tests/catalog/transformer.rs depths_of_gates
+  tests/catalog/vlsp.rs depths_of_gates
   tests/catalog/transformer.rs normalization_far_from_zero
   tests/catalog/docs.rs docs_kernels_md_is_fresh
 44 the table of NF4 stands inside a function

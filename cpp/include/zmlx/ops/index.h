@@ -93,4 +93,13 @@ ArrayPtr scatter_min(
 
 ArrayPtr masked_scatter(const Array& a, const Array& mask, const Array& src, StreamRef s);
 
+// `a` with rows from[i] of `rows`, (T, ..), in place of its own rows to[i], which have as many elements and are counted from the
+// beginning of `a`. On a CPU stream, and without derivatives. What nobody else holds is changed in place.
+ArrayPtr write_rows(
+    const Array& a,
+    const Array& rows,
+    Ints from,
+    rust::Slice<const int64_t> to,
+    StreamRef s);
+
 } // namespace zmlx::ops

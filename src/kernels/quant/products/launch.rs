@@ -29,8 +29,10 @@ enum Way {
     WalkRounded,
     /// A simdgroup on a few rows of the matrix.
     Lanes,
-    /// The simdgroups of a threadgroup on 16 rows of the matrix or 32, by fragments.
+    /// The simdgroups of a threadgroup on the same rows of the matrix, 16 or 32, by fragments: each has a part of k.
     Fragments,
+    /// The simdgroups of a threadgroup on rows of their own, by fragments, with x in threadgroup memory.
+    Shared,
 }
 
 static KERNELS: Kernels<Key> = Kernels::new();
@@ -41,8 +43,11 @@ const ROWS: i32 = 32;
 const SIMDS: i64 = 4;
 /// Up to so many rows of x a GPU reads the matrix as it is.
 const FEW: usize = 32;
-/// The same where it can multiply fragments.
-const FRAGMENTS: usize = 64;
+/// The same where it can multiply fragments, with chunks of x in threadgroup memory and without.
+const FRAGMENTS: usize = 128;
+const FRAGMENTS_OF_ANY_K: usize = 64;
+/// Up to so many rows of x simdgroups share out k, not rows of the matrix.
+const SPLIT: usize = 8;
 
 /// The product and what follows.
 #[track_caller]
@@ -60,11 +65,8 @@ pub(super) fn launch(product: &Product, all: &[Array]) -> Result<Array> {
     let share = product.slots.unwrap_or(1);
     let slots = rows * share as usize;
     let gpu = as_on_gpu(crate::stream::current().gpu);
-    let most = match by_fragments(product, inputs.x, 1) {
-        true => FRAGMENTS,
-        false => FEW,
-    };
-    if gpu && !product.then.experts && slots > most {
+    let fragments = by_fragments(product, inputs.x, slots);
+    if gpu && !product.then.experts && slots > FEW && !fragments {
         return match product.is_plain() {
             true => {
                 let dtype = inputs.x.dtype();
@@ -77,7 +79,8 @@ pub(super) fn launch(product: &Product, all: &[Array]) -> Result<Array> {
     let way = match gpu {
         false if product.by_bytes() => Way::WalkRounded,
         false => Way::Walk,
-        true if by_fragments(product, inputs.x, slots) => Way::Fragments,
+        true if fragments && slots > SPLIT && k % 128 == 0 => Way::Shared,
+        true if fragments => Way::Fragments,
         true => Way::Lanes,
     };
     let key = Key {
@@ -114,10 +117,24 @@ pub(super) fn launch(product: &Product, all: &[Array]) -> Result<Array> {
 /// Whether fragments can: codes of 4 bits and x of 16 bits.
 fn by_fragments(product: &Product, x: &Array, slots: usize) -> bool {
     let four = |f: &QuantFormat| matches!(f, QuantFormat::Mlx(q) if q.mode == QuantMode::Affine && q.bits == 4);
+    let most = match product.sizes().2 % 128 {
+        0 => FRAGMENTS,
+        _ => FRAGMENTS_OF_ANY_K,
+    };
     product.formats.iter().all(four)
         && !product.then.experts
         && x.dtype() != Dtype::Float32
-        && slots <= FRAGMENTS
+        && slots <= most
+}
+
+/// How many times eight rows of x a threadgroup works on.
+fn columns(slots: i64) -> i32 {
+    match slots {
+        ..=8 => 1,
+        9..=16 => 2,
+        17..=32 => 4,
+        _ => 8,
+    }
 }
 
 /// Who works on which rows of the matrix and which slots.
@@ -150,21 +167,20 @@ fn share_out(launch: &mut Launch<'_>, way: Way, slots: i64, n: i64) {
             launch.set_grid((groups * SIMDS * 32, divided(slots, i64::from(many))));
             launch.set_threadgroup(SIMDS * 32);
         }
-        Way::Fragments => {
-            let (columns, blocks, ahead) = match slots {
-                ..=8 => (1, 1, 2),
-                9..=16 => (2, 2, 1),
-                17..=32 => (4, 2, 1),
-                _ => (8, 2, 1),
-            };
-            let simds = 4;
-            launch.set_template("AHEAD", ahead.into());
+        Way::Fragments | Way::Shared => {
+            let columns = columns(slots);
+            let shared = way == Way::Shared;
+            let blocks = if shared && columns <= 2 { 1 } else { 2 };
             launch.set_template("COLUMNS", columns.into());
             launch.set_template("BLOCKS", blocks.into());
-            launch.set_template("SIMDS", simds.into());
-            let threads = i64::from(simds) * 32;
-            launch.set_grid(divided(n, 16 * i64::from(blocks)) * threads);
-            launch.set_threadgroup(threads);
+            launch.set_template("SIMDS", (SIMDS as i32).into());
+            if !shared {
+                launch.set_template("AHEAD", 1.into());
+            }
+            let rows = 16 * i64::from(blocks) * if shared { SIMDS } else { 1 };
+            let groups = divided(n, rows) * SIMDS * 32;
+            launch.set_grid((groups, divided(slots, i64::from(8 * columns))));
+            launch.set_threadgroup(SIMDS * 32);
         }
     }
 }
@@ -191,7 +207,7 @@ fn describe(key: &Key) -> (String, Vec<&'static str>, String) {
 }
 
 fn source(key: &Key) -> String {
-    if key.way == Way::Fragments {
+    if matches!(key.way, Way::Fragments | Way::Shared) {
         return source_of_fragments(key);
     }
     let then = key.then;
@@ -247,7 +263,7 @@ fn source(key: &Key) -> String {
         let (walk, lane) = match key.way {
             Way::Walk => ("kk_walk", ""),
             Way::WalkRounded => ("kk_walk_rounded", ""),
-            Way::Lanes | Way::Fragments => ("kk_lanes", "lane, "),
+            _ => ("kk_lanes", "lane, "),
         };
         let call = |m: &str| {
             format!(
@@ -301,26 +317,52 @@ fn follows(key: &Key, up: &str) -> String {
 }
 
 fn source_of_fragments(key: &Key) -> String {
+    let shared = key.way == Way::Shared;
     let mut text = String::from(
-        "const size_t k = x_shape[1], chunks = k / 32, n = size_t(columns), row = size_t(threadgroup_position_in_grid.x) * (16 * BLOCKS);\n\
+        "const size_t k = x_shape[1], chunks = k / 32, n = size_t(columns);\n\
          const uint lane = thread_index_in_simdgroup, simd = simdgroup_index_in_threadgroup;\n\
-         const int many = x_shape[0], rows = int(metal::min(size_t(16 * BLOCKS), n - row));\n\
-         threadgroup float shared[SIMDS * BLOCKS * COLUMNS * 128];\n",
+         const size_t from = size_t(threadgroup_position_in_grid.y) * (8 * COLUMNS);\n\
+         const int many = int(metal::min(size_t(8 * COLUMNS), x_shape[0] - from));\n\
+         const auto part = x + from * k;\n",
     );
+    // Simdgroups behind the last row work on it, too, as all have to meet at barriers.
+    text += match shared {
+        true => {
+            "const size_t first = (size_t(threadgroup_position_in_grid.x) * SIMDS + simd) * (16 * BLOCKS), row = metal::min(first, n - 1);\n\
+             const int rows = int(metal::min(size_t(16 * BLOCKS), n - row));\n\
+             threadgroup kk_block<uint, 4> stage[2 * COLUMNS * 128];\n"
+        }
+        false => {
+            "const size_t row = size_t(threadgroup_position_in_grid.x) * (16 * BLOCKS);\n\
+             const int rows = int(metal::min(size_t(16 * BLOCKS), n - row));\n\
+             threadgroup float shared[SIMDS * BLOCKS * COLUMNS * 128];\n"
+        }
+    };
     for (which, format) in key.formats.iter().enumerate() {
         let sums = ["sums", "ups"][which];
         let reader = format.reader(which);
         text += &format!(
-            "const auto matrix{which} = {reader};\nmetal::float4 {sums}[BLOCKS * COLUMNS];\n\
-             kk_fragments<BLOCKS, COLUMNS, AHEAD>(matrix{which}.row(row), x, k, rows, many, simd, SIMDS, lane, {sums}, O(0.0f));\n\
-             kk_fragments_added<BLOCKS * COLUMNS, SIMDS>({sums}, shared, lane, simd);\n"
+            "const auto matrix{which} = {reader};\nmetal::float4 {sums}[BLOCKS * COLUMNS];\n"
         );
+        text += &match shared {
+            true => format!(
+                "kk_fragments_all<BLOCKS, COLUMNS, SIMDS>(matrix{which}, row, part, k, rows, many, simd, lane, stage, {sums}, O(0.0f));\n"
+            ),
+            false => format!(
+                "kk_fragments<BLOCKS, COLUMNS, AHEAD>(matrix{which}, row, part, k, rows, many, simd, SIMDS, lane, {sums}, O(0.0f));\n\
+                 kk_fragments_added<BLOCKS * COLUMNS, SIMDS>({sums}, shared, lane, simd);\n"
+            ),
+        };
     }
-    text += "if (simd != 0) return;\n#pragma unroll\n\
+    text += match shared {
+        true => "if (first >= n) return;\n",
+        false => "if (simd != 0) return;\n",
+    };
+    text += "#pragma unroll\n\
              for (int block = 0; block < BLOCKS; ++block)\n#pragma unroll\n  for (int column = 0; column < COLUMNS; ++column)\n#pragma unroll\n    for (int i = 0; i < 4; ++i) {\n\
              const int r = block * 16 + int(lane / 4) + i / 2 * 8, m = column * 8 + int(lane % 4) * 2 + i % 2;\n\
              if (r >= rows || m >= many) continue;\n\
-             const size_t place = size_t(m) * n + row + r;\n\
+             const size_t place = (from + m) * n + row + r;\n\
              float y = sums[block * COLUMNS + column][i];\n";
     text += &follows(key, "ups[block * COLUMNS + column][i]");
     text + "out[place] = O(y);\n}\n"

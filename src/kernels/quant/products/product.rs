@@ -6,6 +6,7 @@ use super::call::Activations;
 use super::launch;
 use super::unpack::unpack;
 use super::weight::QuantFormat;
+use crate::kernels::arguments::{rows, signed};
 use crate::kernels::matrix::matmul;
 use crate::ops::{Pick, where_};
 use crate::transforms::rules::{Rules, apply, each, only, repeated};
@@ -154,8 +155,7 @@ impl Product {
     #[track_caller]
     fn places(&self, experts: &Array) -> Result<(Array, Array)> {
         let (count, _, _) = self.sizes();
-        let all = experts.astype(Dtype::Int64)?;
-        // Unsigned numbers beyond int64 become negative ones.
+        let all = signed(experts)?;
         let valid = all
             .greater_equal(0i64)?
             .logical_and(&all.less(i64::from(count))?)?;
@@ -173,7 +173,7 @@ impl Product {
         let Some(experts) = inputs.experts else {
             let (_, n, _) = self.sizes();
             let leading = &x.shape()[..x.ndim().saturating_sub(1)];
-            let rows = leading.iter().product::<i32>();
+            let rows = rows("x", leading)?;
             let rows = g.astype(dtype)?.reshape((rows, n))?;
             let back = matmul(&rows, &w)?.reshape(x.shape())?;
             return back.astype(x.dtype());
