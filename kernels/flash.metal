@@ -73,11 +73,12 @@ struct kk_flash_power {
   float operator()(float x, float most) const { return metal::fast::exp2(x - most); }
 };
 
-// Scores become weights, of which the softmax goes along: the largest score of each row, the sum of its weights, and what was added up so far.
-template <int L, int R, int C, int D>
+// Scores become weights, of which the softmax goes along: the largest score of each row and the sum of its weights. What was added up so
+// far is to be multiplied by `factor`.
+template <int L, int R, int C>
 inline void kk_flash_weigh(thread kk_tile<L, R, C>& scores, thread kk_tile_rows<L, R>& most, thread kk_tile_rows<L, R>& total,
-                           thread kk_tile<L, R, D>& sums) {
-  kk_tile_rows<L, R> now, factor;
+                           thread kk_tile_rows<L, R>& factor) {
+  kk_tile_rows<L, R> now;
   kk_tile_fold(scores, now, kk_flash_larger());
   for (int i = 0; i < kk_tile_rows<L, R>::count; ++i) {
     const float old = most.v[i], larger = kk_flash_larger()(now.v[i], old);
@@ -89,7 +90,22 @@ inline void kk_flash_weigh(thread kk_tile<L, R, C>& scores, thread kk_tile_rows<
   kk_tile_map_rows(scores, now, kk_flash_power());
   kk_tile_sum(scores, now);
   for (int i = 0; i < kk_tile_rows<L, R>::count; ++i) total.v[i] = total.v[i] * factor.v[i] + now.v[i];
+}
+template <int L, int R, int C, int D>
+inline void kk_flash_weigh(thread kk_tile<L, R, C>& scores, thread kk_tile_rows<L, R>& most, thread kk_tile_rows<L, R>& total,
+                           thread kk_tile<L, R, D>& sums) {
+  kk_tile_rows<L, R> factor;
+  kk_flash_weigh(scores, most, total, factor);
   kk_tile_scale(sums, factor);
+}
+// Products become scores.
+template <int L, int R, int C, typename F>
+inline void kk_flash_score(thread kk_tile<L, R, C>& scores, F f, kk_tile_thread at) {
+  if (f.whole(R, C)) {
+    kk_tile_map(scores, at, kk_flash_all<F>{f});
+  } else {
+    kk_tile_map(scores, at, f);
+  }
 }
 
 // The row of a tile that number i of a thread's rows is, and whether this thread speaks for it.
@@ -102,13 +118,29 @@ inline bool kk_flash_speaks(kk_tile_thread at) {
   return L == 1 || kk_tile_lanes<L>::col(at.lane) == 0;
 }
 
+// What was added up over all keys becomes the rows of the result, and the logarithms.
+template <typename T, int L, int R, int D, typename E>
+inline void kk_flash_end(thread kk_tile<L, R, D>& sums, thread kk_tile_rows<L, R>& most, thread kk_tile_rows<L, R>& total, float sink,
+                         device T* out, device E* lse, int row, int rows, int r0, int d, kk_tile_thread at) {
+  for (int i = 0; i < kk_tile_rows<L, R>::count; ++i) {
+    const float m = kk_flash_larger()(most.v[i], sink), shift = m == -INFINITY ? 0.0f : m;
+    const float scaled = metal::fast::exp2(most.v[i] - shift), all = total.v[i] * scaled + metal::fast::exp2(sink - shift);
+    total.v[i] = all == 0.0f ? 0.0f : scaled / all;
+    const int r = r0 + kk_flash_row<L>(i, at);
+    if (kk_flash_speaks<L>(at) && r < rows)
+      lse[row + r] = all == 0.0f ? -INFINITY : (m + metal::log2(all)) * 0.693147181f;
+  }
+  kk_tile_scale(sums, total);
+  kk_tile_store<T>(sums, out + (long(row) + r0) * d, long(d), rows - r0, d, at);
+}
+
 // One block of queries: q, k, v and out begin at the head's first row, rows are so many elements apart. `lse` gets the logarithm of
 // the sum of exponentials of each row, that of the sink, minus infinity where there is none, included.
-template <typename T, int TG, int BM, int BN, int DP, int STAGES, typename F,
+template <typename T, int L, int TG, int BM, int BN, int DP, int STAGES, typename F,
           typename P, typename V, typename S, typename E>
 inline void kk_flash_rows(P q, long q_row, long q_col, V k, long k_row, long k_col, V v, long v_row, long v_col, device T* out,
                           device E* lse, int d, F f, float sink, S qs, S ks, S vs, kk_tile_thread at) {
-  constexpr int L = TG == 1 ? 1 : 32, DOWN = TG == 1 ? 1 : TG / 32, R = BM / DOWN;
+  constexpr int DOWN = TG == 1 ? 1 : TG / 32, R = BM / DOWN;
   // Keys lie as they are, in rows, for simdgroups; one thread turns them around as it copies.
   constexpr bool turned = L != 1;
   constexpr int each_k = kk_tile_room<L, DP, BN, turned>::size, each_v = kk_tile_room<L, BN, DP, false>::size;
@@ -148,29 +180,81 @@ inline void kk_flash_rows(P q, long q_row, long q_col, V k, long k_row, long k_c
     if (STAGES == 1) kk_tile_wait<L, 0>();
     const int slot = j % STAGES, col = keys.from + j * BN, here = metal::min(BN, keys.to - col);
     kk_tile<L, R, BN> scores;
-    kk_tile_fill(scores, 0.0f);
-    kk_tile_mma(scores, queries, r0, kk_tile_in<L, DP, BN, turned>(ks + slot * each_k, d, here), 0);
+    kk_tile_product_later(scores, queries, r0, kk_tile_in<L, DP, BN, turned>(ks + slot * each_k, d, here), 0);
+    kk_tile_mma_wait<0>(scores);
     F g = f;
     g.row = row + r0;
     g.col = col;
-    if (g.whole(R, BN)) {
-      kk_tile_map(scores, at, kk_flash_all<F>{g});
-    } else {
-      kk_tile_map(scores, at, g);
-    }
+    kk_flash_score(scores, g, at);
     kk_flash_weigh(scores, most, total, sums);
     kk_tile_mma(sums, scores, kk_tile_in<L, BN, DP, false>(vs + slot * each_v, here, d), 0);
   }
+  kk_flash_end<T>(sums, most, total, sink, out, lse, row, rows, r0, d, at);
+}
+
+// What is staged in turn j: block j of keys, and that of values before it.
+template <int L, int TG, int BN, int DP, typename V, typename S>
+inline void kk_flash_turn(int j, kk_flash_span keys, V k, long k_row, long k_col, V v, long v_row, long v_col, int d, S ks, S vs,
+                          kk_tile_thread at) {
+  constexpr int each_k = kk_tile_room<L, DP, BN, true>::size, each_v = kk_tile_room<L, BN, DP, false>::size;
+  const int col = keys.from + j * BN, left = keys.to - col, before = left + BN;
+  if (left > 0)
+    kk_tile_stage<TG>(kk_tile_in<L, DP, BN, true>(ks + j % 2 * each_k, d, left), k + col * k_row, k_col, k_row, at);
+  if (j > 0 && before > 0)
+    kk_tile_stage<TG>(kk_tile_in<L, BN, DP, false>(vs + (j + 1) % 2 * each_v, before, d), v + (col - BN) * v_row, v_row, v_col, at);
+  kk_tile_commit<L>();
+}
+
+// The same where products go on by themselves: the next scores are multiplied, and the last values added up, while weights are computed. Keys
+// are staged one block before values, two of each at a time. N is the type of factors.
+template <typename T, typename N, int L, int TG, int BM, int BN, int DP, typename F, typename P, typename V, typename S, typename E>
+inline void kk_flash_rows_ahead(P q, long q_row, long q_col, V k, long k_row, long k_col, V v, long v_row, long v_col, device T* out,
+                                device E* lse, int d, F f, float sink, S qs, S ks, S vs, kk_tile_thread at) {
+  constexpr int R = BM / (TG / 32), each_k = kk_tile_room<L, DP, BN, true>::size, each_v = kk_tile_room<L, BN, DP, false>::size;
+  const int row = f.row, rows = metal::min(BM, f.rows - row), r0 = int(at.simd) * R;
+  const kk_flash_span keys = kk_flash_keys(row, rows, f.cols, f.behind, f.ahead);
+  const int count = (metal::max(keys.to - keys.from, 0) + BN - 1) / BN;
+  const auto queries = kk_tile_in<L, BM, DP, false>(qs, rows, d);
+  kk_tile_stage<TG>(queries, q + row * q_row, q_row, q_col, at);
+  kk_tile<L, R, DP> sums;
+  kk_tile_fill(sums, 0.0f);
+  kk_tile_rows<L, R> most, total, factor;
   for (int i = 0; i < kk_tile_rows<L, R>::count; ++i) {
-    const float m = kk_flash_larger()(most.v[i], sink), shift = m == -INFINITY ? 0.0f : m;
-    const float scaled = metal::fast::exp2(most.v[i] - shift), all = total.v[i] * scaled + metal::fast::exp2(sink - shift);
-    total.v[i] = all == 0.0f ? 0.0f : scaled / all;
-    const int r = r0 + kk_flash_row<L>(i, at);
-    if (kk_flash_speaks<L>(at) && r < rows)
-      lse[row + r] = all == 0.0f ? -INFINITY : (m + metal::log2(all)) * 0.693147181f;
+    most.v[i] = -INFINITY;
+    total.v[i] = 0.0f;
   }
-  kk_tile_scale(sums, total);
-  kk_tile_store<T>(sums, out + (long(row) + r0) * d, long(d), rows - r0, d, at);
+  kk_tile<L, R, BN> scores;
+  kk_tile_factor<N, L, R, BN> weights;
+  F g = f;
+  g.row = row + r0;
+  if (count > 0) {
+    kk_flash_turn<L, TG, BN, DP>(0, keys, k, k_row, k_col, v, v_row, v_col, d, ks, vs, at);
+    kk_tile_wait<L, 0>();
+    kk_flash_turn<L, TG, BN, DP>(1, keys, k, k_row, k_col, v, v_row, v_col, d, ks, vs, at);
+    kk_tile_product_later(scores, queries, r0, kk_tile_in<L, DP, BN, true>(ks, d, BN), 0);
+    kk_tile_mma_wait<0>(scores);
+    g.col = keys.from;
+    kk_flash_score(scores, g, at);
+    kk_flash_weigh(scores, most, total, factor);
+    kk_tile_round(scores, weights);
+    for (int j = 1; j < count; ++j) {
+      kk_tile_wait<L, 0>();
+      kk_flash_turn<L, TG, BN, DP>(j + 1, keys, k, k_row, k_col, v, v_row, v_col, d, ks, vs, at);
+      kk_tile_product_later(scores, queries, r0, kk_tile_in<L, DP, BN, true>(ks + j % 2 * each_k, d, BN), 0);
+      kk_tile_mma_later(sums, weights, kk_tile_in<L, BN, DP, false>(vs + (j + 1) % 2 * each_v, BN, d), 0);
+      kk_tile_mma_wait<1>(scores);
+      g.col = keys.from + j * BN;
+      kk_flash_score(scores, g, at);
+      kk_flash_weigh(scores, most, total, factor);
+      kk_tile_mma_wait<0>(sums);
+      kk_tile_scale(sums, factor);
+      kk_tile_round(scores, weights);
+    }
+    kk_tile_wait<L, 0>();
+    kk_tile_mma_later(sums, weights, kk_tile_in<L, BN, DP, false>(vs + (count + 1) % 2 * each_v, BN, d), 0);
+    kk_tile_mma_wait<0>(sums);
+  }
+  kk_flash_end<T>(sums, most, total, sink, out, lse, row, rows, r0, d, at);
 }
 
 // Gradients. Scores are computed once more, from the logarithms of the sums of exponentials. What belongs to a query or to a key is added
@@ -180,8 +264,8 @@ inline void kk_flash_rows(P q, long q_row, long q_col, V k, long k_row, long k_c
 template <int L, int R, int C, typename F>
 inline void kk_flash_zip(thread kk_tile<L, R, C>& a, thread kk_tile<L, R, C>& b, kk_tile_thread at, F f) {
   const int row = kk_tile_lanes<L>::row(at.lane), col = kk_tile_lanes<L>::col(at.lane);
-  for (int i = 0; i < R / 8; ++i)
-    for (int j = 0; j < C / 8; ++j) {
+  _Pragma("unroll") for (int i = 0; i < R / 8; ++i)
+    _Pragma("unroll") for (int j = 0; j < C / 8; ++j) {
       metal::float2 x = a.pair(i, j), y = b.pair(i, j);
       float x0 = x[0], y0 = y[0], x1 = x[1], y1 = y[1];
       f(x0, y0, i * 8 + row, j * 8 + col, i);
@@ -248,15 +332,17 @@ struct kk_flash_times {
 };
 
 // The gradient of one block of queries.
-template <typename T, int TG, int BM, int BN, int DP, typename F, typename P, typename V, typename S,
+template <typename T, int L, int TG, int BM, int BN, int DP, int STAGES, typename F, typename P, typename V, typename S,
           typename E, typename D>
 inline void kk_flash_dq(P q, long q_row, long q_col, V k, long k_row, long k_col, V v, long v_row, long v_col, P g, long g_row,
                         long g_col, kk_flash_column<E> of_lse, kk_flash_column<D> of_delta, device T* out, int d, float scale, F f,
                         S qs, S gs, S ks, S kt, S vt, kk_tile_thread at) {
-  constexpr int L = TG == 1 ? 1 : 32, DOWN = TG == 1 ? 1 : TG / 32, R = BM / DOWN;
+  constexpr int DOWN = TG == 1 ? 1 : TG / 32, R = BM / DOWN;
   constexpr bool turned = L != 1;
+  constexpr int each_k = kk_tile_room<L, BN, DP, false>::size, each_v = kk_tile_room<L, DP, BN, turned>::size;
   const int row = f.row, rows = metal::min(BM, f.rows - row), r0 = int(at.simd) * R;
   const kk_flash_span keys = kk_flash_keys(row, rows, f.cols, f.behind, f.ahead);
+  const int count = (metal::max(keys.to - keys.from, 0) + BN - 1) / BN;
   const auto queries = kk_tile_in<L, BM, DP, false>(qs, rows, d);
   const auto cotangents = kk_tile_in<L, BM, DP, false>(gs, rows, d);
   kk_tile_stage<TG>(queries, q + row * q_row, q_row, q_col, at);
@@ -265,21 +351,27 @@ inline void kk_flash_dq(P q, long q_row, long q_col, V k, long k_row, long k_col
   kk_tile_fill(sums, 0.0f);
   kk_tile_rows<L, R> lse, delta;
   kk_flash_numbers(lse, delta, of_lse, of_delta, 0, row + r0, f.rows, at);
-  for (int col = keys.from; col < keys.to; col += BN) {
-    const int here = metal::min(BN, keys.to - col);
-    metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
-    // Simdgroups read the same rows of keys both ways.
-    const auto straight = kk_tile_in<L, BN, DP, false>(ks, here, d);
-    kk_tile_stage<TG>(straight, k + col * k_row, k_row, k_col, at);
-    if (!turned) kk_tile_stage<TG>(kk_tile_in<L, DP, BN, turned>(kt, d, here), k + col * k_row, k_col, k_row, at);
-    kk_tile_stage<TG>(kk_tile_in<L, DP, BN, turned>(vt, d, here), v + col * v_row, v_col, v_row, at);
+  for (int j = 1 - STAGES; j < count; ++j) {
+    if (STAGES == 1) metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
+    if (STAGES > 1 && j >= 0) kk_tile_wait<L, STAGES == 1 ? 0 : STAGES - 2>();
+    const int next = j + STAGES - 1, next_key = keys.from + next * BN, left = metal::min(BN, keys.to - next_key);
+    if (left > 0) {
+      // Simdgroups read the same rows of keys both ways.
+      const int slot = next % STAGES;
+      kk_tile_stage<TG>(kk_tile_in<L, BN, DP, false>(ks + slot * each_k, left, d), k + next_key * k_row, k_row, k_col, at);
+      if (!turned) kk_tile_stage<TG>(kk_tile_in<L, DP, BN, turned>(kt, d, left), k + next_key * k_row, k_col, k_row, at);
+      kk_tile_stage<TG>(kk_tile_in<L, DP, BN, turned>(vt + slot * each_v, d, left), v + next_key * v_row, v_col, v_row, at);
+    }
     kk_tile_commit<L>();
-    kk_tile_wait<L, 0>();
+    if (j < 0) continue;
+    if (STAGES == 1) kk_tile_wait<L, 0>();
+    const int slot = j % STAGES, col = keys.from + j * BN, here = metal::min(BN, keys.to - col);
+    const auto straight = kk_tile_in<L, BN, DP, false>(ks + slot * each_k, here, d);
     kk_tile<L, R, BN> x, y;
-    kk_tile_fill(x, 0.0f);
-    kk_tile_fill(y, 0.0f);
-    kk_tile_mma(x, queries, r0, kk_tile_in<L, DP, BN, turned>(turned ? ks : kt, d, here), 0);
-    kk_tile_mma(y, cotangents, r0, kk_tile_in<L, DP, BN, turned>(vt, d, here), 0);
+    kk_tile_product_later(x, queries, r0, kk_tile_in<L, DP, BN, turned>(turned ? ks + slot * each_k : kt, d, here), 0);
+    kk_tile_product_later(y, cotangents, r0, kk_tile_in<L, DP, BN, turned>(vt + slot * each_v, d, here), 0);
+    kk_tile_mma_wait<0>(x);
+    kk_tile_mma_wait<0>(y);
     F here_f = f;
     here_f.row = row + r0;
     here_f.col = col;
@@ -289,67 +381,130 @@ inline void kk_flash_dq(P q, long q_row, long q_col, V k, long k_row, long k_col
   kk_tile_store<T>(sums, out + (long(row) + r0) * d, long(d), rows - r0, d, at, kk_flash_times{scale});
 }
 
-// A tile of all simdgroups as the first factor of a product that turns it around.
-template <int L, int R, int C, int BM, typename S>
-struct kk_flash_shared {
-  S memory;
-  auto put(thread kk_tile<L, R, C>& t, int r0, int rows, kk_tile_thread at) const {
-    const auto block = kk_tile_in<L, BM, C, false>(memory, rows, C);
-    kk_tile_put(t, block, r0, 0, at);
-    return kk_tile_flip(block);
-  }
-};
-template <int R, int C, int BM, typename S>
-struct kk_flash_shared<1, R, C, BM, S> {
-  S memory;
-  auto put(thread kk_tile<1, R, C>& t, int, int rows, kk_tile_thread) const {
-    return kk_tile_flip(kk_tile_in<1, BM, C, false>(t.v, rows, C));
-  }
-};
-
-// The gradients of one block of keys and values from `col` on: of all queries of `heads` heads, whose rows lie so far apart.
-template <typename T, int TG, int BM, int BN, int DP, typename F, typename P, typename V, typename S,
-          typename E, typename D>
-inline void kk_flash_dkv(P q, long q_head, long q_row, long q_col, V k, long k_row, long k_col, V v, long v_row, long v_col, P g,
-                         long g_head, long g_row, long g_col, kk_flash_column<E> of_lse, kk_flash_column<D> of_delta, int heads,
-                         device T* dk, device T* dv, int d, float scale, F f, long mask_head, S qs, S gs, S kt, S vt, S ps, S ss,
-                         kk_tile_thread at) {
-  constexpr int L = TG == 1 ? 1 : 32, DOWN = TG == 1 ? 1 : TG / 32, R = BM / DOWN, RK = BN / DOWN;
-  constexpr bool turned = L != 1;
-  const int col = f.col, cols = metal::min(BN, f.cols - col), r0 = int(at.simd) * R, k0 = int(at.simd) * RK;
+// The gradients of one block of keys and values from `col` on: of all queries of `heads` heads, whose rows lie so far apart. By one thread.
+template <typename T, int BM, int BN, int DP, typename F, typename P, typename V, typename S, typename E, typename D>
+inline void kk_flash_dkv_of_one(P q, long q_head, long q_row, long q_col, V k, long k_row, long k_col, V v, long v_row, long v_col, P g,
+                                long g_head, long g_row, long g_col, kk_flash_column<E> of_lse, kk_flash_column<D> of_delta, int heads,
+                                device T* dk, device T* dv, int d, float scale, F f, long mask_head, S qs, S gs, S kt, S vt,
+                                kk_tile_thread at) {
+  const int col = f.col, cols = metal::min(BN, f.cols - col);
   const kk_flash_span queries = kk_flash_queries(col, cols, f.rows, f.behind, f.ahead);
-  const auto keys = kk_tile_in<L, DP, BN, turned>(kt, d, cols), values = kk_tile_in<L, DP, BN, turned>(vt, d, cols);
-  kk_tile_stage<TG>(keys, k + col * k_row, k_col, k_row, at);
-  kk_tile_stage<TG>(values, v + col * v_row, v_col, v_row, at);
-  kk_tile<L, RK, DP> of_keys, of_values;
+  const auto keys = kk_tile_in<1, DP, BN, false>(kt, d, cols), values = kk_tile_in<1, DP, BN, false>(vt, d, cols);
+  kk_tile_stage<1>(keys, k + col * k_row, k_col, k_row, at);
+  kk_tile_stage<1>(values, v + col * v_row, v_col, v_row, at);
+  kk_tile<1, BN, DP> of_keys, of_values;
   kk_tile_fill(of_keys, 0.0f);
   kk_tile_fill(of_values, 0.0f);
   for (int h = 0; h < heads; ++h) {
     for (int row = queries.from; row < queries.to; row += BM) {
       const int rows = metal::min(BM, queries.to - row);
-      metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
-      const auto block = kk_tile_in<L, BM, DP, false>(qs, rows, d), cotangents = kk_tile_in<L, BM, DP, false>(gs, rows, d);
-      kk_tile_stage<TG>(block, q + (h * q_head + row * q_row), q_row, q_col, at);
-      kk_tile_stage<TG>(cotangents, g + (h * g_head + row * g_row), g_row, g_col, at);
-      kk_tile_commit<L>();
-      kk_tile_wait<L, 0>();
-      kk_tile_rows<L, R> lse, delta;
-      kk_flash_numbers(lse, delta, of_lse, of_delta, h, row + r0, f.rows, at);
-      kk_tile<L, R, BN> x, y;
+      const auto block = kk_tile_in<1, BM, DP, false>(qs, rows, d), cotangents = kk_tile_in<1, BM, DP, false>(gs, rows, d);
+      kk_tile_stage<1>(block, q + (h * q_head + row * q_row), q_row, q_col, at);
+      kk_tile_stage<1>(cotangents, g + (h * g_head + row * g_row), g_row, g_col, at);
+      kk_tile_rows<1, BM> lse, delta;
+      kk_flash_numbers(lse, delta, of_lse, of_delta, h, row, f.rows, at);
+      kk_tile<1, BM, BN> x, y;
       kk_tile_fill(x, 0.0f);
       kk_tile_fill(y, 0.0f);
-      kk_tile_mma(x, block, r0, keys, 0);
-      kk_tile_mma(y, cotangents, r0, values, 0);
+      kk_tile_mma(x, block, 0, keys, 0);
+      kk_tile_mma(y, cotangents, 0, values, 0);
       F here = f;
-      here.row = row + r0;
+      here.row = row;
       here.mask = f.mask + h * mask_head;
       kk_flash_slope(x, y, here, lse, delta, at);
-      const auto weights = kk_flash_shared<L, R, BN, BM, S>{ps}.put(x, r0, rows, at);
-      const auto slopes = kk_flash_shared<L, R, BN, BM, S>{ss}.put(y, r0, rows, at);
-      metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
-      kk_tile_mma(of_values, weights, k0, cotangents, 0);
-      kk_tile_mma(of_keys, slopes, k0, block, 0);
+      // A thread's tile is a block, and a block its transpose.
+      kk_tile_mma(of_values, kk_tile_flip(kk_tile_in<1, BM, BN, false>(x.v, rows, BN)), 0, cotangents, 0);
+      kk_tile_mma(of_keys, kk_tile_flip(kk_tile_in<1, BM, BN, false>(y.v, rows, BN)), 0, block, 0);
     }
+  }
+  kk_tile_store<T>(of_keys, dk + long(col) * d, long(d), cols, d, at, kk_flash_times{scale});
+  kk_tile_store<T>(of_values, dv + long(col) * d, long(d), cols, d, at);
+}
+
+// The slopes of scores that stand turned around: a row is a key, a column a query.
+template <bool WHOLE, typename F>
+struct kk_flash_turned {
+  F f;
+  threadgroup const float* lse;
+  threadgroup const float* delta;
+  void operator()(thread float& x, thread float& y, int r, int c, int) const {
+    const float s = f.score(x), p = metal::fast::exp2(f.with_mask(s, c, r) - lse[c]);
+    x = WHOLE || f.seen(c, r) ? p : 0.0f;
+    y = x * (y - delta[c]) * f.slope(s);
+  }
+};
+
+// A place among the blocks of queries of all heads.
+struct kk_flash_step {
+  int head, row;
+  void move(kk_flash_span queries, int rows) {
+    row += rows;
+    if (row < queries.to) return;
+    row = queries.from;
+    ++head;
+  }
+};
+
+// Simdgroups: each has RK = BN / DOWN keys and computes their scores turned around, as rows, so that what becomes of them is the first factor of
+// the products with cotangents and queries, from its registers. `numbers` has room for two rows of BM for each stage.
+template <typename T, int L, int TG, int BM, int BN, int DP, int STAGES, typename F, typename P, typename V, typename S, typename E,
+          typename D>
+inline void kk_flash_dkv(P q, long q_head, long q_row, long q_col, V k, long k_row, long k_col, V v, long v_row, long v_col, P g,
+                         long g_head, long g_row, long g_col, kk_flash_column<E> of_lse, kk_flash_column<D> of_delta, int heads,
+                         device T* dk, device T* dv, int d, float scale, F f, long mask_head, S qs, S gs, S ks, S vs,
+                         threadgroup float* numbers, kk_tile_thread at) {
+  constexpr int RK = BN / (TG / 32), each = kk_tile_room<L, BM, DP, false>::size;
+  const int col = f.col, cols = metal::min(BN, f.cols - col), k0 = int(at.simd) * RK;
+  const kk_flash_span queries = kk_flash_queries(col, cols, f.rows, f.behind, f.ahead);
+  const int count = heads * ((metal::max(queries.to - queries.from, 0) + BM - 1) / BM);
+  const auto keys = kk_tile_in<L, BN, DP, false>(ks, cols, d), values = kk_tile_in<L, BN, DP, false>(vs, cols, d);
+  kk_tile_stage<TG>(keys, k + col * k_row, k_row, k_col, at);
+  kk_tile_stage<TG>(values, v + col * v_row, v_row, v_col, at);
+  kk_tile<L, RK, DP> of_keys, of_values;
+  kk_tile_fill(of_keys, 0.0f);
+  kk_tile_fill(of_values, 0.0f);
+  kk_flash_step now = {0, queries.from}, next = now;
+  for (int j = 1 - STAGES; j < count; ++j) {
+    if (STAGES == 1) metal::threadgroup_barrier(metal::mem_flags::mem_threadgroup);
+    if (STAGES > 1 && j >= 0) kk_tile_wait<L, STAGES == 1 ? 0 : STAGES - 2>();
+    if (j + STAGES - 1 < count) {
+      const int slot = (j + STAGES - 1) % STAGES, rows = metal::min(BM, queries.to - next.row);
+      kk_tile_stage<TG>(kk_tile_in<L, BM, DP, false>(qs + slot * each, rows, d), q + (next.head * q_head + next.row * q_row), q_row,
+                        q_col, at);
+      kk_tile_stage<TG>(kk_tile_in<L, BM, DP, false>(gs + slot * each, rows, d), g + (next.head * g_head + next.row * g_row), g_row,
+                        g_col, at);
+      for (int i = int(at.index); i < BM; i += TG) {
+        const int r = metal::min(next.row + i, f.rows - 1);
+        const float l = of_lse.p[next.head * of_lse.head + r * of_lse.row] * 1.44269504f;
+        numbers[2 * slot * BM + i] = l == -INFINITY ? 0.0f : l;
+        numbers[(2 * slot + 1) * BM + i] = of_delta.p[next.head * of_delta.head + r * of_delta.row];
+      }
+      next.move(queries, BM);
+    }
+    kk_tile_commit<L>();
+    if (j < 0) continue;
+    if (STAGES == 1) kk_tile_wait<L, 0>();
+    const int slot = j % STAGES, rows = metal::min(BM, queries.to - now.row);
+    kk_tile<L, RK, BM> x, y;
+    kk_tile_product_later(x, keys, k0, kk_tile_in<L, DP, BM, true>(qs + slot * each, d, rows), 0);
+    kk_tile_product_later(y, values, k0, kk_tile_in<L, DP, BM, true>(gs + slot * each, d, rows), 0);
+    kk_tile_mma_wait<0>(x);
+    kk_tile_mma_wait<0>(y);
+    F here = f;
+    here.row = now.row;
+    here.col = col + k0;
+    here.mask = f.mask + now.head * mask_head;
+    threadgroup const float* lse = numbers + 2 * slot * BM;
+    if (here.whole(BM, RK)) {
+      kk_flash_zip(x, y, at, kk_flash_turned<true, F>{here, lse, lse + BM});
+    } else {
+      kk_flash_zip(x, y, at, kk_flash_turned<false, F>{here, lse, lse + BM});
+    }
+    kk_tile_mma_later(of_values, x, kk_tile_in<L, BM, DP, false>(gs + slot * each, rows, d), 0);
+    kk_tile_mma_later(of_keys, y, kk_tile_in<L, BM, DP, false>(qs + slot * each, rows, d), 0);
+    kk_tile_mma_wait<0>(of_values);
+    kk_tile_mma_wait<0>(of_keys);
+    now.move(queries, BM);
   }
   kk_tile_store<T>(of_keys, dk + (long(col) + k0) * d, long(d), cols - k0, d, at, kk_flash_times{scale});
   kk_tile_store<T>(of_values, dv + (long(col) + k0) * d, long(d), cols - k0, d, at);

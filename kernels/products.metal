@@ -199,6 +199,42 @@ inline void kk_tile_mma(thread kk_tile<L, R, C>& t, thread kk_tile<L, R, K>& a, 
   kk_tile_mma_as(t, a, b, c0, *b.p);
 }
 
+// The same, handed over: the product may be worked on while the threads go on, and its sums are there, and its factors may change, after
+// `kk_tile_mma_wait` for all but the last N that were handed over. Where nothing goes on by itself these are the product and nothing. A tile
+// becomes the product of `kk_tile_product_later`, whatever it was.
+template <int L, int R, int C, int RA, int K, int CB, bool TA, bool TB, typename P, typename Q>
+inline void kk_tile_mma_later(thread kk_tile<L, R, C>& t, kk_tile_block<L, RA, K, TA, P> a, int r0,
+                              kk_tile_block<L, K, CB, TB, Q> b, int c0) {
+  kk_tile_mma(t, a, r0, b, c0);
+}
+template <int L, int R, int C, int RA, int K, int CB, bool TA, bool TB, typename P, typename Q>
+inline void kk_tile_product_later(thread kk_tile<L, R, C>& t, kk_tile_block<L, RA, K, TA, P> a, int r0,
+                                  kk_tile_block<L, K, CB, TB, Q> b, int c0) {
+  kk_tile_fill(t, 0.0f);
+  kk_tile_mma(t, a, r0, b, c0);
+}
+template <int L, int R, int C, int K, int CB, bool TB, typename Q>
+inline void kk_tile_mma_later(thread kk_tile<L, R, C>& t, thread kk_tile<L, R, K>& a, kk_tile_block<L, K, CB, TB, Q> b,
+                              int c0) {
+  kk_tile_mma(t, a, b, c0);
+}
+// A tile as the first factor of products, rounded to the type of the others; the tile is free then.
+template <typename S, int L, int R, int C>
+struct kk_tile_factor {
+  kk_tile<L, R, C> t;
+};
+template <typename S, int L, int R, int C>
+inline void kk_tile_round(thread kk_tile<L, R, C>& t, thread kk_tile_factor<S, L, R, C>& to) {
+  to.t = t;
+}
+template <typename S, int L, int R, int C, int K, int CB, bool TB, typename Q>
+inline void kk_tile_mma_later(thread kk_tile<L, R, C>& t, thread kk_tile_factor<S, L, R, K>& a,
+                              kk_tile_block<L, K, CB, TB, Q> b, int c0) {
+  kk_tile_mma(t, a.t, b, c0);
+}
+template <int N, int L, int R, int C>
+inline void kk_tile_mma_wait(thread kk_tile<L, R, C>&) {}
+
 // One thread: all rows that count by the columns that do, as deep as both go.
 template <int R, int C, int K, bool TA, bool TB, typename P, typename Q>
 inline void kk_tile_loop(thread float* t, P a, Q b, int rows, int cols, int depth) {

@@ -5,6 +5,8 @@
 //
 // - A simdgroup's tile is made of simdgroup matrices. Simdgroups of a threadgroup share its blocks, whose rows lie one behind the
 //   other with a gap that spreads them over the banks of threadgroup memory.
+// - With L = 128 four simdgroups in a row, a team, have the same columns of tiles of 16 rows each, so that machines whose products are of more
+//   rows than a simdgroup's multiply them together. Blocks have multiples of 64 columns as they lie. Elsewhere it is as with L = 32.
 // - One thread's tile and blocks lie in panels: 32 columns (16 or 8, where C is no multiple) of all rows, then the next 32. A panel of a
 //   block is what the loop of a product walks through without a gap, and a tile is also a block.
 //

@@ -22,6 +22,7 @@ namespace zmlx_msl {
 #include "cuda/simd.h"
 #include "cuda/simdgroup_matrix.h"
 #include "cuda/tiles.h"
+#include "cuda/teams.h"
 #include "cuda/quant.h"
 #include "cuda/atomic.h"
 #include "common/mlx.h"

@@ -1,5 +1,6 @@
 //! Blocks of neighbours, which a GPU loads and stores with one instruction an array.
 
+use std::ffi::OsString;
 use std::sync::OnceLock;
 
 use crate::Dtype;
@@ -42,9 +43,22 @@ pub(crate) fn block(gpu: bool, size: u64, dtypes: impl IntoIterator<Item = Dtype
     if size.is_multiple_of(block) { block } else { 1 }
 }
 
-/// Whether work is shared out as on a GPU: where the stream is one's, or everywhere with `ZMLX_ROW_GROUPS=gpu`, so that this way can be
-/// tested on a CPU.
+/// What `ZMLX_ROW_GROUPS` asks for on a CPU, so that the ways of GPUs can be tested there: `gpu`, or `teams` for one that
+/// [multiplies for teams](multiplies_for_teams).
+fn asked(what: &[&str]) -> bool {
+    static ASKED: OnceLock<Option<OsString>> = OnceLock::new();
+    let asked = ASKED.get_or_init(|| std::env::var_os("ZMLX_ROW_GROUPS"));
+    asked.as_ref().is_some_and(|v| what.iter().any(|w| v == w))
+}
+
+/// Whether work is shared out as on a GPU: where the stream is one's, or where it is asked for.
 pub(crate) fn as_on_gpu(gpu: bool) -> bool {
-    static ASKED: OnceLock<bool> = OnceLock::new();
-    gpu || *ASKED.get_or_init(|| std::env::var_os("ZMLX_ROW_GROUPS").is_some_and(|v| v == "gpu"))
+    gpu || asked(&["gpu", "teams"])
+}
+
+/// Whether such work is multiplied for teams of four simdgroups (`kernels/tiles.metal`): by NVIDIA's sm_90 if there is enough of it to be
+/// `busy`, or where it is asked for.
+pub(crate) fn multiplies_for_teams(busy: bool) -> bool {
+    let gpu = crate::stream::current().gpu;
+    (busy && gpu && crate::engine::cuda::architecture() == Some("sm_90")) || asked(&["teams"])
 }

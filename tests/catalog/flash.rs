@@ -69,6 +69,57 @@ fn check(what: &str, rng: &mut Rng, p: &[Array; 3], o: &Options<'_>) -> Result<(
     Ok(())
 }
 
+/// Enough rows of 16 bits for the products of whole teams of simdgroups, where a GPU has them: all options, and all widths of blocks.
+#[test]
+fn flash_attention_of_many_rows() {
+    many_rows(33);
+}
+
+/// With so many heads, a multiple of 3.
+fn many_rows(h: i32) {
+    on_worker(move || -> Result<()> {
+        let mut rng = Rng::new();
+        let plain = Options::default();
+        let [b, n, l] = [2, 130, 140];
+        let sinks = normal(&mut rng, &[h], F32)?;
+        let added = normal(&mut rng, &[b, 1, n, l], BF16)?;
+        let seen = truths(&mut rng, 0.4, &[h, n, l])?;
+        let of = |n: i32| {
+            let place = Array::arange(n)?.floor_divide(40)?.reshape((1, n))?;
+            place.broadcast_to((b, n))
+        };
+        let segments = [&of(n)?, &of(l)?];
+        let all = [
+            ("seen", h, 64, F16, plain.mask(&seen)),
+            (
+                "all",
+                h,
+                128,
+                BF16,
+                plain
+                    .scale(0.2)
+                    .causal()
+                    .window(90)
+                    .mask(&added)
+                    .softcap(1.5)
+                    .sinks(&sinks)
+                    .segments(segments),
+            ),
+            ("192", h, 192, BF16, plain.causal().window(65)),
+            ("200", h, 200, F16, plain.sinks(&sinks)),
+            ("shared", h / 3, 128, F16, plain.causal()),
+        ];
+        for (what, kv, d, dtype, o) in all {
+            // Three heads share the keys of the last, of which there are as many.
+            let b = if kv == h { b } else { 3 * b };
+            let p = draw(&mut rng, [b, h, n, kv, l, d], dtype)?;
+            check(what, &mut rng, &p, &o)?;
+        }
+        Ok(())
+    })
+    .unwrap();
+}
+
 /// At the edges of blocks and panels; one query, one key, more of the one than of the other; shared heads.
 #[test]
 fn flash_attention_of_sizes() {
@@ -256,13 +307,20 @@ fn flash_attention_of_views() {
 /// What a GPU runs, and the checks of accesses, which a process settles by its environment.
 #[test]
 fn attention_in_other_ways() {
-    for way in [("ZMLX_CHECKED", "1"), ("ZMLX_ROW_GROUPS", "gpu")] {
-        crate::process::run(
-            "flash::ways_of_attention",
-            &[way, ("ZMLX_ENGINE", "cpu")],
-            1,
-        );
+    let ways = [
+        ("flash::ways_of_attention", ("ZMLX_CHECKED", "1")),
+        ("flash::ways_of_attention", ("ZMLX_ROW_GROUPS", "gpu")),
+        ("flash::many_rows_of_teams", ("ZMLX_ROW_GROUPS", "teams")),
+    ];
+    for (test, way) in ways {
+        crate::process::run(test, &[way, ("ZMLX_ENGINE", "cpu")], 1);
     }
+}
+
+#[test]
+#[ignore = "run by attention_in_other_ways"]
+fn many_rows_of_teams() {
+    many_rows(3);
 }
 
 #[test]

@@ -71,7 +71,7 @@ template <class T> struct alignas(T) alignas(is_array_v<T> ? 16 : 1) shared { un
 static_assert(alignof(shared<uint16_t[9]>) == 16 && alignof(shared<uint16_t[3][5]>) == 16 && alignof(shared<uint16_t>) == 2);
 #ifdef ZMLX_SHARED_PLACES
 ZMLX_FN unsigned char* shared_block() {
-  extern __shared__ __align__(128) unsigned char zmlx_shared_block[];
+  extern __shared__ __align__(1024) unsigned char zmlx_shared_block[];
   return zmlx_shared_block;
 }
 #endif

@@ -11,6 +11,7 @@ template <int L, int R, int C> struct kk_tile;
 template <int L, int R> struct kk_tile_rows;
 template <int L, int R, int C, bool TURNED, typename P> struct kk_tile_block;
 template <int L, int R, int C, bool TURNED> struct kk_tile_room;
+template <typename S, int L, int R, int C> struct kk_tile_factor;
 struct kk_tile_thread;
 
 template <> struct kk_tile_lanes<32> {
@@ -173,21 +174,29 @@ ZMLX_FN void copy_later(uint32_t to, const void* from, int bytes, const void* va
 }  // namespace zmlx
 #endif
 
+namespace zmlx {
+// Where an element of a block lies.
+template <int L, int R, int C> struct block_place {
+  ZMLX_INLINE static int of(int r, int c) { return r * kk_tile_room<L, R, C, false>::row + c; }
+};
+}  // namespace zmlx
+
 // 16 bytes at a time where the rows allow it; what lies beyond the end arrives as zeros.
-template <int TG, int R, int C, typename P, typename Q>
-ZMLX_FN void kk_tile_stage(kk_tile_block<32, R, C, false, P> b, Q src, long row_step, long col_step, kk_tile_thread at) {
+template <int TG, int L, int R, int C, typename P, typename Q> requires(L != 1)
+ZMLX_FN void kk_tile_stage(kk_tile_block<L, R, C, false, P> b, Q src, long row_step, long col_step, kk_tile_thread at) {
   typedef metal::remove_cvref_t<decltype(*b.p)> S;
   typedef metal::remove_cvref_t<decltype(*src)> T;
+  typedef zmlx::block_place<L, R, C> place;
 #if __CUDA_ARCH__ >= 800
   if constexpr (metal::is_same_v<S, T> && C * sizeof(S) % 16 == 0) {
-    constexpr int wide = 16 / sizeof(S), across = C / wide, step = kk_tile_room<32, R, C, false>::row;
+    constexpr int wide = 16 / sizeof(S), across = C / wide;
     const T* from = src;
     if (col_step == 1 && (uint64_t(from) | uint64_t(row_step) * sizeof(T)) % 16 == 0) {
       const uint32_t to = zmlx::shared_address(b.p);
       const auto copy = [&](int r, int c, const T* p) {
         const int left = r < b.rows ? b.cols - c : 0;
         const int bytes = left >= wide ? 16 : left > 0 ? left * int(sizeof(S)) : 0;
-        zmlx::copy_later(to + (r * step + c) * int(sizeof(S)), p, bytes, from);
+        zmlx::copy_later(to + place::of(r, c) * int(sizeof(S)), p, bytes, from);
       };
       if constexpr (TG % across == 0 && R % (TG / across) == 0) {
         // Each thread has one column.
@@ -205,7 +214,13 @@ ZMLX_FN void kk_tile_stage(kk_tile_block<32, R, C, false, P> b, Q src, long row_
     }
   }
 #endif
-  kk_tile_stage_as<TG>(b, src, row_step, col_step, at, S());
+#pragma unroll 1
+  for (int e = int(at.index); e < R * C; e += TG) {
+    // Neighbouring threads read neighbouring elements.
+    const bool along = col_step == 1 || row_step != 1;
+    const int r = along ? e / C : e % R, c = along ? e % C : e / R;
+    b.p[place::of(r, c)] = r < b.rows && c < b.cols ? S(float(src[r * row_step + c * col_step])) : S(0.0f);
+  }
 }
 template <int TG, int R, int C, typename P, typename F>
 ZMLX_FN void kk_tile_stage_rows(kk_tile_block<32, R, C, false, P> b, F place, long col_step, kk_tile_thread at) {
@@ -240,8 +255,8 @@ template <int L, int N> requires(L == 32) ZMLX_FN void kk_tile_wait() {
 #endif
 
 // Neighbours of 16 bits go together.
-template <typename T, int R, int C, typename P, typename F>
-ZMLX_FN void kk_tile_store(kk_tile<32, R, C>& t, P p, long step, int rows, int cols, kk_tile_thread at, F f) {
+template <typename T, int L, int R, int C, typename P, typename F> requires(L != 1)
+ZMLX_FN void kk_tile_store(kk_tile<L, R, C>& t, P p, long step, int rows, int cols, kk_tile_thread at, F f) {
   const int row = kk_tile_lanes<32>::row(at.lane), col = kk_tile_lanes<32>::col(at.lane);
   T* to = p;
   const bool pairs = sizeof(T) == 2 && ((uint64_t(to) | uint64_t(step) * sizeof(T)) % 4 == 0);

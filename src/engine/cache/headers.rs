@@ -51,6 +51,7 @@ const FILES: &[(&str, &str)] = runtime![
     "cuda/simdgroup_matrix.h",
     "cuda/sync.h",
     "cuda/tiles.h",
+    "cuda/teams.h",
     "host/abi.h",
     "host/ahead.h",
     "host/atomic.h",

@@ -232,8 +232,14 @@ fn build(
 /// Flags that make a difference for the code.
 fn flags(options: &CompileOptions) -> Vec<String> {
     let fused = options.math_mode != MathMode::Safe;
+    // What this GPU has and later ones have not, such as the products of four simdgroups.
+    let own = if options.architecture == "sm_90" {
+        "a"
+    } else {
+        ""
+    };
     let mut flags = vec![
-        format!("--gpu-architecture={}", options.architecture),
+        format!("--gpu-architecture={}{own}", options.architecture),
         "--std=c++20".into(),
         "--device-as-default-execution-space".into(),
         "--device-int128".into(),

@@ -21,6 +21,7 @@ use super::{
     error::EngineError,
     msl::{self, Lowered, MATH_MODES, MathMode},
 };
+use crate::bridge::kernel::ffi;
 use target::Matrices;
 
 pub use compile::compile;
@@ -177,4 +178,17 @@ pub fn checked_architecture() -> Option<&'static str> {
             .filter(|name| !name.is_empty())
     });
     named.as_deref()
+}
+
+/// The GPU that kernels are made for: MLX's, or that of [`checked_architecture`].
+pub(crate) fn architecture() -> Option<&'static str> {
+    static FOUND: OnceLock<Option<String>> = OnceLock::new();
+    // No answer means no device.
+    let found = FOUND.get_or_init(|| {
+        ffi::cuda_available()
+            .unwrap_or(false)
+            .then(ffi::cuda_architecture)
+            .and_then(Result::ok)
+    });
+    checked_architecture().or(found.as_deref())
 }

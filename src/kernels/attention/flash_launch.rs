@@ -1,7 +1,7 @@
 //! The kernels of attention over tiles: how they share out the work, and their texts.
 
 use super::flash_op::{Flash, Mask};
-use crate::codegen::blocks::as_on_gpu;
+use crate::codegen::blocks::{as_on_gpu, multiplies_for_teams};
 use crate::kernels::arguments::number;
 use crate::metal::{LONGEST, Launch, Made, lines};
 use crate::{Array, Dtype, MetalKernel, Result};
@@ -9,6 +9,8 @@ use crate::{Array, Dtype, MetalKernel, Result};
 /// Threads of a threadgroup, and the queries and keys that it looks at together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Tiles {
+    /// Threads that hold a tile together: one, a simdgroup, or four of them (`kernels/tiles.metal`).
+    lanes: i32,
     threads: i32,
     queries: i32,
     keys: i32,
@@ -40,12 +42,16 @@ impl Tiles {
         let step = steps.into_iter().find(|&n| n >= width).unwrap_or(256);
         if !as_on_gpu(crate::stream::current().gpu) {
             return Tiles {
+                lanes: 1,
                 threads: 1,
                 queries: if pass == Pass::Dkv { 64 } else { 96 },
                 keys: 64,
                 stages: 1,
                 width: step,
             };
+        }
+        if let Some(tiles) = Tiles::of_teams(pass, q, step) {
+            return tiles;
         }
         let limit = if cfg!(target_os = "macos") {
             SMALL
@@ -62,6 +68,7 @@ impl Tiles {
             (32, 16, 16, 1),
         ];
         let all = choices.map(|(threads, queries, keys, stages)| Tiles {
+            lanes: 32,
             threads,
             queries,
             keys,
@@ -79,24 +86,62 @@ impl Tiles {
         all.iter().find(fits).copied().unwrap_or(all[all.len() - 1])
     }
 
-    /// Threadgroup memory on a GPU.
+    /// Teams of simdgroups, where the GPU multiplies for them and there is work for all of it.
+    fn of_teams(pass: Pass, a: &Array, width: i32) -> Option<Tiles> {
+        let rows = a.shape()[2];
+        let fits = a.dtype().size() == 2 && width % 64 == 0;
+        let busy = rows >= 128 && groups(a, 128) >= BUSY / 2;
+        if !fits || !multiplies_for_teams(busy) {
+            return None;
+        }
+        // Threads, rows of the other side, and stages: the fastest of those tried (docs/PERFORMANCE.md) that threads have registers for.
+        let (threads, other, stages) = match (pass, width) {
+            (Pass::Forward, 128) | (Pass::Dq, 128) => (256, 128, 2),
+            (Pass::Forward, _) => (256, 64, 2),
+            (Pass::Dq, 64) => (128, 128, 2),
+            (Pass::Dq, 192) => (256, 64, 2),
+            (Pass::Dq, _) => (256, 64, 1),
+            (Pass::Dkv, 64) => (256, 128, 2),
+            (Pass::Dkv, 128) => (256, 64, 2),
+            (Pass::Dkv, _) => return None,
+        };
+        let own = threads / 2;
+        let (queries, keys) = match pass {
+            Pass::Dkv => (other, own),
+            _ => (own, other),
+        };
+        Some(Tiles {
+            lanes: 128,
+            threads,
+            queries,
+            keys,
+            stages,
+            width,
+        })
+    }
+
+    /// Threadgroup memory of simdgroups by themselves.
     fn bytes(&self, pass: Pass, dtype: Dtype) -> i32 {
         let row = self.width + 8;
-        let scores = self.queries * (self.keys + 8);
         let elements = match pass {
             Pass::Forward => row * (self.queries + 2 * self.stages * self.keys),
-            Pass::Dq => row * (2 * self.queries + 2 * self.keys),
-            Pass::Dkv => row * (2 * self.queries + 2 * self.keys) + 2 * scores,
+            Pass::Dq => row * (2 * self.queries + 2 * self.stages * self.keys),
+            Pass::Dkv => row * (2 * self.stages * self.queries + 2 * self.keys),
         };
-        elements * dtype.size() as i32
+        // Two numbers a query besides.
+        elements * dtype.size() as i32 + 8 * self.stages * self.queries
     }
 }
 
 /// The result and the logarithms of sums.
 pub(super) fn forward(flash: &Flash, p: &[Array]) -> Result<Vec<Array>> {
-    static MADE: Made<MetalKernel> = Made::new();
-    let kernel = made(&MADE, "flash_attention", &[], &["out", "lse"], FORWARD)?;
+    static MADE: [Made<MetalKernel>; 2] = [const { Made::new() }; 2];
     let tiles = Tiles::of(Pass::Forward, flash, &p[0]);
+    let (i, name, text) = match tiles.lanes {
+        128 => (1, "flash_attention_ahead", FORWARD_AHEAD),
+        _ => (0, "flash_attention", FORWARD),
+    };
+    let kernel = made(&MADE[i], name, &[], &["out", "lse"], text)?;
     let rows = p[0].shape()[..3].to_vec();
     let outputs = [(p[0].shape(), p[0].dtype()), (&rows[..], Dtype::Float32)];
     let groups = groups(&p[0], tiles.queries);
@@ -129,9 +174,13 @@ pub(super) fn dkv(
     lse: &Array,
     delta: &Array,
 ) -> Result<[Array; 2]> {
-    static MADE: Made<MetalKernel> = Made::new();
-    let kernel = made(&MADE, "flash_attention_dkv", &MORE, &["dk", "dv"], DKV)?;
-    let tiles = Tiles::of(Pass::Dkv, flash, &p[0]);
+    static MADE: [Made<MetalKernel>; 2] = [const { Made::new() }; 2];
+    let tiles = Tiles::of(Pass::Dkv, flash, &p[1]);
+    let (i, name, text) = match tiles.lanes {
+        1 => (0, "flash_attention_dkv_of_one", DKV_OF_ONE),
+        _ => (1, "flash_attention_dkv", DKV),
+    };
+    let kernel = made(&MADE[i], name, &MORE, &["dk", "dv"], text)?;
     let outputs = [(p[1].shape(), p[0].dtype()), (p[1].shape(), p[0].dtype())];
     let groups = groups(&p[1], tiles.keys);
     launch(kernel, flash, p, &[g, lse, delta], outputs, tiles, groups)
@@ -213,6 +262,7 @@ fn launch<const N: usize>(
     let block = if gpu { q.dtype() } else { Dtype::Float32 };
     launch.set_template("S", block.into());
     let numbers = [
+        ("L", tiles.lanes),
         ("TG", tiles.threads),
         ("BM", tiles.queries),
         ("BN", tiles.keys),
@@ -235,7 +285,6 @@ fn launch<const N: usize>(
 
 /// Where the group is: its block, head and batch. Of heads that share keys, blocks in a row stand side by side.
 const HEAD: &str = "\
-constexpr int L = TG == 1 ? 1 : 32;
 const kk_tile_thread at = {thread_position_in_threadgroup.x, thread_index_in_simdgroup, simdgroup_index_in_threadgroup};
 const long group = long(threadgroup_position_in_grid.y) * (threads_per_grid.x / TG) + threadgroup_position_in_grid.x;
 const int heads = q_shape[1], queries = q_shape[2], d = q_shape[3], kv = k_shape[1], keys = k_shape[2], each = heads / kv;
@@ -291,28 +340,36 @@ const kk_flash_column<decltype(of_delta + 0)> delta = {of_delta + (b * of_delta_
     };
 }
 
-const FORWARD: &str = concat!(of_queries!(), "\
+/// Factors in threadgroup memory, and all that both kernels of the result are given.
+macro_rules! forward {
+    ($call:literal) => {
+        concat!(of_queries!(), "\
 threadgroup kk_tile_line qs[kk_tile_lines<S>(kk_tile_room<L, BM, DP>::size)];
 threadgroup kk_tile_line ks[kk_tile_lines<S>(STAGES * kk_tile_room<L, DP, BN, (TG != 1)>::size)];
 threadgroup kk_tile_line vs[kk_tile_lines<S>(STAGES * kk_tile_room<L, BN, DP>::size)];
 ", place!(), scores!("block * BM", "0"), "\
 const size_t row = (size_t(b) * heads + head) * queries;
-kk_flash_rows<T, TG, BM, BN, DP, STAGES>(
+", $call, "(
     q + (b * q_strides[0] + head * q_strides[1]), q_strides[2], q_strides[3],
     k + (b * k_strides[0] + shared * k_strides[1]), k_strides[2], k_strides[3],
     v + (b * v_strides[0] + shared * v_strides[1]), v_strides[2], v_strides[3],
     out + row * d, lse + row, d, f, (rule >> 33 & 1) != 0 ? float(sinks[head * sinks_strides[0]]) * 1.44269504f : -INFINITY,
     (threadgroup S*)(qs), (threadgroup S*)(ks), (threadgroup S*)(vs), at);
-");
+")
+    };
+}
+
+const FORWARD: &str = forward!("kk_flash_rows<T, L, TG, BM, BN, DP, STAGES>");
+const FORWARD_AHEAD: &str = forward!("kk_flash_rows_ahead<T, S, L, TG, BM, BN, DP>");
 
 const DQ: &str = concat!(
     of_queries!(),
     "\
 threadgroup kk_tile_line qs[kk_tile_lines<S>(kk_tile_room<L, BM, DP>::size)];
 threadgroup kk_tile_line gs[kk_tile_lines<S>(kk_tile_room<L, BM, DP>::size)];
-threadgroup kk_tile_line ks[kk_tile_lines<S>(kk_tile_room<L, BN, DP>::size)];
+threadgroup kk_tile_line ks[kk_tile_lines<S>(STAGES * kk_tile_room<L, BN, DP>::size)];
 threadgroup kk_tile_line kt[TG == 1 ? kk_tile_lines<S>(kk_tile_room<L, DP, BN, false>::size) : 1];
-threadgroup kk_tile_line vt[kk_tile_lines<S>(kk_tile_room<L, DP, BN, (TG != 1)>::size)];
+threadgroup kk_tile_line vt[kk_tile_lines<S>(STAGES * kk_tile_room<L, DP, BN, (TG != 1)>::size)];
 ",
     place!(),
     scores!("block * BM", "0"),
@@ -321,7 +378,7 @@ const size_t row = (size_t(b) * heads + head) * queries;
 ",
     columns!(),
     "\
-kk_flash_dq<T, TG, BM, BN, DP>(
+kk_flash_dq<T, L, TG, BM, BN, DP, STAGES>(
     q + (b * q_strides[0] + head * q_strides[1]), q_strides[2], q_strides[3],
     k + (b * k_strides[0] + shared * k_strides[1]), k_strides[2], k_strides[3],
     v + (b * v_strides[0] + shared * v_strides[1]), v_strides[2], v_strides[3],
@@ -332,25 +389,51 @@ kk_flash_dq<T, TG, BM, BN, DP>(
 "
 );
 
-const DKV: &str = concat!("\
+/// Blocks of keys, of which there may be more groups than there are: the block, its head and batch, and the first of the heads that share it.
+macro_rules! of_keys {
+    () => {
+        "\
 const int blocks = (keys + BN - 1) / BN;
 if (group >= long(q_shape[0]) * kv * blocks) return;
-threadgroup kk_tile_line qs[kk_tile_lines<S>(kk_tile_room<L, BM, DP>::size)];
-threadgroup kk_tile_line gs[kk_tile_lines<S>(kk_tile_room<L, BM, DP>::size)];
-threadgroup kk_tile_line kt[kk_tile_lines<S>(kk_tile_room<L, DP, BN, (TG != 1)>::size)];
-threadgroup kk_tile_line vt[kk_tile_lines<S>(kk_tile_room<L, DP, BN, (TG != 1)>::size)];
-threadgroup kk_tile_line ps[TG == 1 ? 1 : kk_tile_lines<S>(kk_tile_room<L, BM, BN>::size)];
-threadgroup kk_tile_line ss[TG == 1 ? 1 : kk_tile_lines<S>(kk_tile_room<L, BM, BN>::size)];
 const int block = int(group % blocks), shared = int(group / blocks) % kv, b = int(group / blocks / kv), head = shared * each;
-", scores!("0", "block * BN"), "\
-const size_t key = (size_t(b) * kv + shared) * keys;
-", columns!(), "\
-kk_flash_dkv<T, TG, BM, BN, DP>(
+"
+    };
+}
+
+/// What both kernels of keys are given, up to their memory.
+macro_rules! dkv {
+    () => {
+        "\
     q + (b * q_strides[0] + head * q_strides[1]), q_strides[1], q_strides[2], q_strides[3],
     k + (b * k_strides[0] + shared * k_strides[1]), k_strides[2], k_strides[3],
     v + (b * v_strides[0] + shared * v_strides[1]), v_strides[2], v_strides[3],
     g + (b * g_strides[0] + head * g_strides[1]), g_strides[1], g_strides[2], g_strides[3], lse, delta, each,
     dk + key * d, dv + key * d, d, float(scale), f, MASK == 0 ? 0 : mask_strides[1],
-    (threadgroup S*)(qs), (threadgroup S*)(gs), (threadgroup S*)(kt), (threadgroup S*)(vt),
-    (threadgroup S*)(ps), (threadgroup S*)(ss), at);
+"
+    };
+}
+
+const DKV_OF_ONE: &str = concat!("\
+threadgroup kk_tile_line qs[kk_tile_lines<S>(kk_tile_room<1, BM, DP>::size)];
+threadgroup kk_tile_line gs[kk_tile_lines<S>(kk_tile_room<1, BM, DP>::size)];
+threadgroup kk_tile_line kt[kk_tile_lines<S>(kk_tile_room<1, DP, BN>::size)];
+threadgroup kk_tile_line vt[kk_tile_lines<S>(kk_tile_room<1, DP, BN>::size)];
+", of_keys!(), scores!("0", "block * BN"), "\
+const size_t key = (size_t(b) * kv + shared) * keys;
+", columns!(), "\
+kk_flash_dkv_of_one<T, BM, BN, DP>(
+", dkv!(), "    (threadgroup S*)(qs), (threadgroup S*)(gs), (threadgroup S*)(kt), (threadgroup S*)(vt), at);
+");
+
+const DKV: &str = concat!("\
+threadgroup kk_tile_line qs[kk_tile_lines<S>(STAGES * kk_tile_room<L, BM, DP>::size)];
+threadgroup kk_tile_line gs[kk_tile_lines<S>(STAGES * kk_tile_room<L, BM, DP>::size)];
+threadgroup kk_tile_line ks[kk_tile_lines<S>(kk_tile_room<L, BN, DP>::size)];
+threadgroup kk_tile_line vs[kk_tile_lines<S>(kk_tile_room<L, BN, DP>::size)];
+threadgroup float numbers[STAGES * 2 * BM];
+", of_keys!(), scores!("0", "block * BN"), "\
+const size_t key = (size_t(b) * kv + shared) * keys;
+", columns!(), "\
+kk_flash_dkv<T, L, TG, BM, BN, DP, STAGES>(
+", dkv!(), "    (threadgroup S*)(qs), (threadgroup S*)(gs), (threadgroup S*)(ks), (threadgroup S*)(vs), (threadgroup float*)(numbers), at);
 ");

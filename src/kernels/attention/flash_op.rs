@@ -2,7 +2,9 @@
 
 use super::flash_launch::{self as launch, dkv, dq};
 use super::weighted;
+use crate::kernels::generated::Generated;
 use crate::kernels::op::{Op, reverse_mode};
+use crate::rowwise::{Pass, map_reduce};
 use crate::{Array, Dtype, Error, Result, ops};
 
 /// What a mask is.
@@ -81,6 +83,21 @@ fn unflat(y: &Array, leading: &[i32]) -> Result<Array> {
     }
 }
 
+/// The sum of the products of each row, in float32.
+static INNER: Generated = Generated::new(|| {
+    let made = map_reduce("flash_attention_delta")
+        .inputs(["a", "b"])
+        .pass(Pass {
+            init: "0.0f",
+            update: "acc + a * b",
+            reduce: "a + b",
+        })
+        .write_row("s1")
+        .output_dtype(Dtype::Float32)
+        .build()?;
+    Ok(made.op)
+});
+
 fn vjp(flash: &Flash, p: &[Array], cotangents: &[Array], outputs: &[Array]) -> Result<Vec<Array>> {
     let (flat_p, leading) = flat(flash, p)?;
     if flat_p[0].size() == 0 || flat_p[1].size() == 0 {
@@ -94,9 +111,8 @@ fn vjp(flash: &Flash, p: &[Array], cotangents: &[Array], outputs: &[Array]) -> R
     let (y, lse) = (merged(&outputs[0], 3)?, merged(&outputs[1], 2)?);
     // What every score's gradient has in common.
     let wide = |a: &Array| a.astype(Dtype::Float32);
-    let delta = wide(&g)?.multiply(&wide(&y)?)?.sum(-1)?;
-    let delta = delta.subtract(&of_lse)?;
     let g = g.astype(p[0].dtype())?;
+    let delta = INNER.op()?.call1(&[&g, &y])?.subtract(&of_lse)?;
     let mut all = Vec::with_capacity(p.len());
     all.push(unflat(&dq(flash, &flat_p, &g, &lse, &delta)?, &leading)?);
     let [dk, dv] = dkv(flash, &flat_p, &g, &lse, &delta)?;
