@@ -446,21 +446,22 @@ struct kk_flash_step {
 };
 
 // Simdgroups: each has RK = BN / DOWN keys and computes their scores turned around, as rows, so that what becomes of them is the first factor of
-// the products with cotangents and queries, from its registers. `numbers` has room for two rows of BM for each stage.
-template <typename T, int L, int TG, int BM, int BN, int DP, int STAGES, typename F, typename P, typename V, typename S, typename E,
+// the products with cotangents and queries, from its registers. ACROSS of them share keys, compute the same scores, and have columns of the gradients
+// of their own, as registers hold no more. `numbers` has room for two rows of BM for each stage.
+template <typename T, int L, int TG, int BM, int BN, int DP, int STAGES, int ACROSS, typename F, typename P, typename V, typename S, typename E,
           typename D>
 inline void kk_flash_dkv(P q, long q_head, long q_row, long q_col, V k, long k_row, long k_col, V v, long v_row, long v_col, P g,
                          long g_head, long g_row, long g_col, kk_flash_column<E> of_lse, kk_flash_column<D> of_delta, int heads,
                          device T* dk, device T* dv, int d, float scale, F f, long mask_head, S qs, S gs, S ks, S vs,
                          threadgroup float* numbers, kk_tile_thread at) {
-  constexpr int RK = BN / (TG / 32), each = kk_tile_room<L, BM, DP, false>::size;
-  const int col = f.col, cols = metal::min(BN, f.cols - col), k0 = int(at.simd) * RK;
+  constexpr int DOWN = TG / 32 / ACROSS, RK = BN / DOWN, C = DP / ACROSS, each = kk_tile_room<L, BM, DP, false>::size;
+  const int col = f.col, cols = metal::min(BN, f.cols - col), k0 = int(at.simd) % DOWN * RK, c0 = int(at.simd) / DOWN * C;
   const kk_flash_span queries = kk_flash_queries(col, cols, f.rows, f.behind, f.ahead);
   const int count = heads * ((metal::max(queries.to - queries.from, 0) + BM - 1) / BM);
   const auto keys = kk_tile_in<L, BN, DP, false>(ks, cols, d), values = kk_tile_in<L, BN, DP, false>(vs, cols, d);
   kk_tile_stage<TG>(keys, k + col * k_row, k_row, k_col, at);
   kk_tile_stage<TG>(values, v + col * v_row, v_row, v_col, at);
-  kk_tile<L, RK, DP> of_keys, of_values;
+  kk_tile<L, RK, C> of_keys, of_values;
   kk_tile_fill(of_keys, 0.0f);
   kk_tile_fill(of_values, 0.0f);
   kk_flash_step now = {0, queries.from}, next = now;
@@ -500,12 +501,13 @@ inline void kk_flash_dkv(P q, long q_head, long q_row, long q_col, V k, long k_r
     } else {
       kk_flash_zip(x, y, at, kk_flash_turned<false, F>{here, lse, lse + BM});
     }
-    kk_tile_mma_later(of_values, x, kk_tile_in<L, BM, DP, false>(gs + slot * each, rows, d), 0);
-    kk_tile_mma_later(of_keys, y, kk_tile_in<L, BM, DP, false>(qs + slot * each, rows, d), 0);
+    kk_tile_mma_later(of_values, x, kk_tile_in<L, BM, DP, false>(gs + slot * each, rows, d), c0);
+    kk_tile_mma_later(of_keys, y, kk_tile_in<L, BM, DP, false>(qs + slot * each, rows, d), c0);
     kk_tile_mma_wait<0>(of_values);
     kk_tile_mma_wait<0>(of_keys);
     now.move(queries, BM);
   }
-  kk_tile_store<T>(of_keys, dk + (long(col) + k0) * d, long(d), cols - k0, d, at, kk_flash_times{scale});
-  kk_tile_store<T>(of_values, dv + (long(col) + k0) * d, long(d), cols - k0, d, at);
+  const long first = (long(col) + k0) * d + c0;
+  kk_tile_store<T>(of_keys, dk + first, long(d), cols - k0, d - c0, at, kk_flash_times{scale});
+  kk_tile_store<T>(of_values, dv + first, long(d), cols - k0, d - c0, at);
 }

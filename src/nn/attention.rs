@@ -297,7 +297,8 @@ impl Attention {
         };
         let y = attend(&q, &keys, &values, self.scale(), mask)?;
         let y = y.transpose([0, 2, 1, 3])?;
-        self.o.forward(&y.reshape((batch, positions, -1))?)
+        let width = self.config.heads * self.config.head_dim;
+        self.o.forward(&y.reshape((batch, positions, width))?)
     }
 
     /// The factor on the scores.
@@ -327,20 +328,30 @@ impl Attention {
                 x.shape()
             )));
         };
-        let split = |y: Array, norm: &Option<RmsNorm>| {
-            let y = y.reshape((batch, positions, -1, self.config.head_dim))?;
-            let y = match norm {
-                Some(norm) => norm.forward(&y)?,
-                None => y,
-            };
-            y.transpose([0, 2, 1, 3])
-        };
+        let AttentionConfig {
+            heads,
+            kv_heads,
+            head_dim,
+            ..
+        } = self.config;
+        let shape = |heads| [batch, positions, heads, head_dim];
         Ok([
-            split(self.q.forward(x)?, &self.q_norm)?,
-            split(self.k.forward(x)?, &self.k_norm)?,
-            split(self.v.forward(x)?, &None)?,
+            split(self.q.forward(x)?, shape(heads), self.q_norm.as_ref())?,
+            split(self.k.forward(x)?, shape(kv_heads), self.k_norm.as_ref())?,
+            split(self.v.forward(x)?, shape(kv_heads), None)?,
         ])
     }
+}
+
+/// Rows of all heads as (batch, heads, positions, head_dim), normalized.
+#[track_caller]
+fn split(y: Array, shape: [i32; 4], norm: Option<&RmsNorm>) -> Result<Array> {
+    let y = y.reshape(shape)?;
+    let y = match norm {
+        Some(norm) => norm.forward(&y)?,
+        None => y,
+    };
+    y.transpose([0, 2, 1, 3])
 }
 
 /// True where one of the last `queries` of `keys` positions sees a key: up to its own, and no further back than the window.

@@ -84,7 +84,7 @@ impl Linear {
     /// Applies the layer.
     ///
     /// # Errors
-    /// [`Error::Shape`] for rows of another width, [`Error::Dtype`] for integers.
+    /// [`Error::Shape`] for rows of another width; [`Error::Dtype`] for integers where the weight is quantized.
     #[track_caller]
     pub fn forward(&self, x: &Array) -> Result<Array> {
         let mut y = match (&self.weight, &self.bias) {

@@ -116,6 +116,14 @@ fn parts_of(name: &str, weight: &Weight, arrays: &Tree) -> Result<Quantized, Str
             below(name, "weight")
         ));
     };
+    if biases.is_none() && scales.dtype() != Dtype::Uint8 {
+        // Formats without biases have scales of 8 bits.
+        let biases = below(name, "biases");
+        return Err(format!(
+            "`{biases}` is missing beside scales of {}",
+            scales.dtype()
+        ));
+    }
     let shape = weight.shape();
     let bad = || {
         format!(

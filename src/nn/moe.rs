@@ -16,6 +16,14 @@ pub struct Experts {
     pub weight: Weight,
 }
 
+impl Experts {
+    #[track_caller]
+    fn new(shape: [i32; 3], init: &mut Init) -> Result<Self> {
+        let weight = Weight::new(&shape, init)?;
+        Ok(Experts { weight })
+    }
+}
+
 impl Module for Experts {
     fn visit<'a>(&'a self, to: &mut Visit<'a, '_>) {
         to.flat(&self.weight);
@@ -63,18 +71,17 @@ impl Moe {
     /// [`Error::Argument`] unless `1 <= k <= experts`, [`Error::Shape`] for a negative size.
     #[track_caller]
     pub fn new(width: i32, hidden: i32, experts: i32, k: i32, init: &mut Init) -> Result<Self> {
-        if experts < 1 || !(1..=experts).contains(&k) {
+        if experts < 1 {
+            return Err(Error::argument("experts", "one or more", experts));
+        }
+        if !(1..=experts).contains(&k) {
             let expected = format!("a number from 1 to the {experts} experts");
             return Err(Error::argument("k", expected, k));
         }
-        let mut stack = |outputs: i32, inputs: i32| -> Result<Experts> {
-            let weight = Weight::new(&[experts, outputs, inputs], init)?;
-            Ok(Experts { weight })
-        };
         let (gate, up, down) = (
-            stack(hidden, width)?,
-            stack(hidden, width)?,
-            stack(width, hidden)?,
+            Experts::new([experts, hidden, width], init)?,
+            Experts::new([experts, hidden, width], init)?,
+            Experts::new([experts, width, hidden], init)?,
         );
         Ok(Moe {
             router: Linear::without_bias(width, experts, init)?,

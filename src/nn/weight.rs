@@ -48,10 +48,10 @@ impl Weight {
     /// [`Error::Shape`] for fewer than two axes or a negative one.
     #[track_caller]
     pub fn new(shape: &[i32], init: &mut Init) -> Result<Self> {
-        let &[.., inputs] = shape else {
-            return Err(Error::shape(
-                "`shape`: expected (..., outputs, inputs), got []".into(),
-            ));
+        let &[.., _, inputs] = shape else {
+            return Err(Error::shape(format!(
+                "`shape`: expected (..., outputs, inputs), got {shape:?}"
+            )));
         };
         let bound = f64::from(inputs.max(1)).sqrt().recip();
         Ok(Weight::Dense(Param::new(init.uniform(shape, bound)?)))
@@ -87,7 +87,7 @@ impl Weight {
     /// `x W^T`: rows of (..., inputs) become rows of (..., outputs).
     ///
     /// # Errors
-    /// [`Error::Shape`] for rows of another width, [`Error::Dtype`] for integers.
+    /// [`Error::Shape`] for rows of another width; [`Error::Dtype`] for integers where it is quantized.
     #[track_caller]
     pub fn product(&self, x: &Array) -> Result<Array> {
         match self {
@@ -111,27 +111,23 @@ impl Weight {
         match self {
             Weight::Dense(weight) => weight.take(numbers, 0),
             Weight::Quantized(q) => {
-                let part = |a: &Array| a.take(numbers, 0);
-                let biases = q.biases.as_ref().map(part).transpose()?;
+                // A single row is no matrix.
+                let list = match numbers.ndim() {
+                    0 => numbers.expand_dims(0)?,
+                    _ => numbers.clone(),
+                };
+                let biases = match &q.biases {
+                    Some(biases) => Some(biases.take(&list, 0)?),
+                    None => None,
+                };
                 let picked = Quantized {
-                    weight: part(&q.weight)?,
-                    scales: part(&q.scales)?,
+                    weight: q.weight.take(&list, 0)?,
+                    scales: q.scales.take(&list, 0)?,
                     biases,
                     ..q.clone()
                 };
                 match numbers.ndim() {
-                    // A single row is no matrix.
-                    0 => {
-                        let wide = |a: &Array| a.expand_dims(0);
-                        let biases = picked.biases.as_ref().map(wide).transpose()?;
-                        let picked = Quantized {
-                            weight: wide(&picked.weight)?,
-                            scales: wide(&picked.scales)?,
-                            biases,
-                            ..picked
-                        };
-                        picked.dequantize()?.squeeze(0)
-                    }
+                    0 => picked.dequantize()?.squeeze(0),
                     _ => picked.dequantize(),
                 }
             }

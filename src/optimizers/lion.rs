@@ -37,7 +37,7 @@ impl Optimizer<LionRule> {
         Optimizer::of(rule, rate)
     }
 
-    /// How much of the moment counts for the direction, and how much of it stays.
+    /// How much of the moment counts for the direction, and how much of it stays: from 0 to 1, or updates are errors.
     pub fn betas(mut self, first: f64, second: f64) -> Self {
         self.rule.betas = (first, second);
         self
@@ -73,6 +73,11 @@ impl Rule for LionRule {
                 item.kept.len(),
             ));
         };
+        for beta in [self.betas.0, self.betas.1] {
+            if !(0.0..=1.0).contains(&beta) {
+                return Err(crate::Error::argument("betas", "numbers from 0 to 1", beta));
+            }
+        }
         let grad = wide(item.grad)?;
         let direction = mixed(m, &grad, self.betas.0)?.sign()?;
         let value = moved(item.value, &direction, self.decay, &step.rate)?;

@@ -54,6 +54,57 @@ fn names_that_two_parameters_have() {
     });
 }
 
+/// No rows, and weights that are no matrices or lack a part.
+#[test]
+fn parts_that_are_missing() {
+    on_worker(|| {
+        let mut init = Init::seed(1);
+        let layer = nn::Attention::new(nn::AttentionConfig::new(8, 2), &mut init).unwrap();
+        for shape in [(0, 3, 8), (2, 0, 8)] {
+            let x = Array::zeros(shape, F32).unwrap();
+            let y = layer.forward(&x, None).unwrap();
+            zmlx::eval([&y]).unwrap();
+            assert_eq!(y.shape(), x.shape());
+            assert_eq!(y.size(), 0);
+        }
+        told(
+            layer.heads_of(&Array::zeros((1, 2, 7), F32).unwrap()),
+            &["7"],
+        );
+        told(nn::Weight::new(&[4], &mut init), &["`shape`", "[4]"]);
+        told(nn::Moe::new(4, -2, 2, 1, &mut init), &["-2"]);
+        told(nn::Moe::new(4, 4, 0, 1, &mut init), &["`experts`", "0"]);
+        let numbers = Array::zeros(2, F32).unwrap();
+        let matrix = nn::Weight::new(&[8, 64], &mut init).unwrap();
+        told(matrix.rows(&numbers), &["float32"]);
+        let mut packed = matrix.clone();
+        packed
+            .quantize(zmlx::ops::Quantization::affine(64, 4))
+            .unwrap();
+        told(packed.rows(&numbers), &["float32"]);
+
+        let mut linear = nn::Linear::without_bias(64, 8, &mut init).unwrap();
+        linear
+            .quantize(zmlx::ops::Quantization::affine(64, 4), |_| true)
+            .unwrap();
+        let mut arrays = linear.parameters();
+        arrays.remove("biases");
+        let mut dense = nn::Linear::without_bias(64, 8, &mut init).unwrap();
+        told(dense.load_arrays(&arrays), &["`biases` is missing"]);
+
+        let mut pages = nn::PagedCache::new(4, 2, 1, 8, F32).unwrap();
+        let tokens = Array::ones((1, 3, 8), F32).unwrap();
+        told(
+            pages.write(&[2, 0], -1, &tokens, &tokens),
+            &["`start`", "-1"],
+        );
+        told(
+            pages.write(&[2, 0], i32::MAX - 1, &tokens, &tokens),
+            &["`table`", "2147483649"],
+        );
+    });
+}
+
 #[test]
 fn sizes_and_numbers() {
     on_worker(|| {

@@ -32,6 +32,21 @@ fn model() -> Result<(Linear, Tree)> {
 }
 
 #[test]
+fn betas_beyond_one() {
+    on_worker(|| -> Result<()> {
+        for betas in [(1.5, 0.9), (0.9, -0.1), (0.9, f64::NAN)] {
+            let (mut model, grads) = model()?;
+            let mut lion = optim::Lion::new(0.1).betas(betas.0, betas.1);
+            let text = lion.update(&mut model, grads).unwrap_err().to_string();
+            assert!(text.contains("`betas`"), "{text}");
+            assert!(text.contains("tests/optimizers/numbers.rs"), "{text}");
+        }
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
 fn rates_that_are_no_numbers() {
     on_worker(|| -> Result<()> {
         let (mut model, grads) = model()?;

@@ -28,13 +28,20 @@ fn wrong_requests_are_told_so() {
     for (path, body, status, parameter) in [
         (text, "{".into(), 400, None),
         (text, "\u{0}\u{1}".into(), 400, None),
-        (text, "{}".into(), 400, None),
-        (text, r#"{"prompt": {"a": 1}}"#.into(), 400, None),
+        (text, "[]".into(), 400, None),
+        (text, "{}".into(), 400, Some("prompt")),
+        (text, r#"{"prompt": {"a": 1}}"#.into(), 400, Some("prompt")),
         (
             text,
             r#"{"prompt": "x", "max_tokens": -1}"#.into(),
             400,
-            None,
+            Some("max_tokens"),
+        ),
+        (
+            text,
+            r#"{"seed": 1, "temperature": "x", "prompt": "x"}"#.into(),
+            400,
+            Some("temperature"),
         ),
         (
             text,
@@ -88,6 +95,19 @@ fn wrong_requests_are_told_so() {
             Some("stop"),
         ),
         (chat, r#"{"messages": []}"#.into(), 400, Some("messages")),
+        (
+            chat,
+            r#"{"messages": [{"content": "x"}]}"#.into(),
+            400,
+            Some("messages"),
+        ),
+        (
+            chat,
+            r#"{"messages": [{"role": "user", "content": "x"}], "logprobs": true, "top_logprobs": 99}"#
+                .into(),
+            400,
+            Some("top_logprobs"),
+        ),
         (
             chat,
             r#"{"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}"#.into(),

@@ -138,7 +138,7 @@ impl Common {
         self,
         model: &str,
         prompts: Vec<PlannedPrompt>,
-        top: Option<usize>,
+        (top_name, top): (&str, Option<usize>),
     ) -> Result<Plan, Problem> {
         let refuse = |name: &str, message: String| Err(Problem::parameter(name, message));
         self.check_undone()?;
@@ -172,7 +172,7 @@ impl Common {
         }
         if let Some(top) = top.filter(|&t| t > MOST_TOP) {
             return refuse(
-                "logprobs",
+                top_name,
                 format!("expected at most {MOST_TOP} most likely tokens, got {top}"),
             );
         }
@@ -261,7 +261,8 @@ impl CompletionRequest {
             Prompt::Tokens(tokens) => vec![PlannedPrompt::Tokens(tokens)],
             Prompt::ManyTokens(many) => many.into_iter().map(PlannedPrompt::Tokens).collect(),
         };
-        self.common.plan(model, prompts, self.logprobs)
+        self.common
+            .plan(model, prompts, ("logprobs", self.logprobs))
     }
 }
 
@@ -299,7 +300,7 @@ impl ChatRequest {
             return Err(Problem::parameter("top_logprobs", message));
         }
         let top = (self.logprobs == Some(true)).then(|| self.top_logprobs.unwrap_or(0));
-        self.common
-            .plan(model, vec![PlannedPrompt::Chat(messages)], top)
+        let prompts = vec![PlannedPrompt::Chat(messages)];
+        self.common.plan(model, prompts, ("top_logprobs", top))
     }
 }

@@ -13,6 +13,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, StreamExt};
 use serde::de::DeserializeOwned;
+use serde::de::value::MapDeserializer;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use zmlx::llm;
@@ -143,11 +144,32 @@ async fn read<T: DeserializeOwned>(state: &State, request: Request) -> Result<T,
         }
     };
     serde_json::from_slice(&bytes).map_err(|e| {
-        Problem::new(
-            StatusCode::BAD_REQUEST,
-            format!("the body is not understood: {e}"),
-        )
+        let message = format!("the body is not understood: {e}");
+        match at_fault::<T>(&bytes) {
+            Some(name) => Problem::parameter(&name, message),
+            None => Problem::new(StatusCode::BAD_REQUEST, message),
+        }
     })
+}
+
+/// The parameter for which a body is not understood: without it another sentence is said, or it is not there.
+fn at_fault<T: DeserializeOwned>(body: &[u8]) -> Option<String> {
+    /// More names than a request has.
+    const MOST: usize = 64;
+    let fields: serde_json::Map<String, Value> = serde_json::from_slice(body).ok()?;
+    let said = |without: Option<&String>| {
+        let rest = fields.iter().filter(|(name, _)| Some(*name) != without);
+        let rest = rest.map(|(name, value)| (name.as_str(), value));
+        let read: Result<T, serde_json::Error> = T::deserialize(MapDeserializer::new(rest));
+        read.err().map(|e| e.to_string())
+    };
+    let whole = said(None)?;
+    let mut names = fields.keys().take(MOST);
+    if let Some(name) = names.find(|name| said(Some(name)).as_ref() != Some(&whole)) {
+        return Some(name.clone());
+    }
+    let missing = whole.strip_prefix("missing field `")?.split('`').next()?;
+    Some(missing.to_owned())
 }
 
 async fn answer(state: Arc<State>, plan: Result<Plan, Problem>, chat: bool) -> Response {

@@ -67,7 +67,7 @@ impl Metrics {
             ),
             (
                 "zmlx_left_total",
-                "Texts whose client went away.",
+                "Texts whose client went away, or had enough at a stop string.",
                 of(&self.left),
             ),
             (

@@ -63,11 +63,11 @@ template <class T> ZMLX_FN T shuffled_up(T v, uint32_t d, uint32_t width) {
 
 // Variables in threadgroup memory, by type, name and a number of their own. Their storage is bytes, as
 // CUDA takes no shared variable with a constructor. An array begins at a multiple of 16 bytes, so that blocks of
-// it can be moved by one instruction whatever its elements are. More than 48 KB in all has to be
+// it can be moved by one instruction whatever its elements are, and at one of 1024 if it fills such pieces, as `teams.h` wants it. More than 48 KB in all has to be
 // asked for at the launch, as one block: the engine then has the compiler write down the sizes
 // (ZMLX_SHARED_SIZES) and gives each variable its place (ZMLX_SHARED_AT_<number>).
 namespace zmlx {
-template <class T> struct alignas(T) alignas(is_array_v<T> ? 16 : 1) shared { unsigned char bytes[sizeof(T)]; };
+template <class T> struct alignas(T) alignas(is_array_v<T> ? (sizeof(T) % 1024 == 0 ? 1024 : 16) : 1) shared { unsigned char bytes[sizeof(T)]; };
 static_assert(alignof(shared<uint16_t[9]>) == 16 && alignof(shared<uint16_t[3][5]>) == 16 && alignof(shared<uint16_t>) == 2);
 #ifdef ZMLX_SHARED_PLACES
 ZMLX_FN unsigned char* shared_block() {

@@ -7,6 +7,7 @@
 // Instructions and layouts: NVIDIA, "Parallel Thread Execution ISA", the chapter on asynchronous warpgroup level matrix instructions.
 #pragma once
 #include "tiles.h"
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
 
 template <> struct kk_tile_lanes<128> : kk_tile_lanes<32> {};
 // The 16 rows of one simdgroup, as in its own tiles.
@@ -25,7 +26,6 @@ template <int R, int C> struct block_place<128, R, C> {
   ZMLX_INLINE static int of(int r, int c) { return (c >> 6) * (R * 64) + r * 64 + (((c >> 3 & 7) ^ (r & 7)) << 3) + (c & 7); }
 };
 
-#ifdef __CUDA_ARCH_FEAT_SM90_ALL
 // Where a factor lies: panels `panel` bytes apart, and 1024 bytes from 8 rows to the next 8.
 ZMLX_FN uint64_t factor_place(const void* p, int panel) {
   return uint64_t(shared_address(p) >> 4 & 0x3fffu) | uint64_t(panel >> 4) << 16 | uint64_t(1024 >> 4) << 32 | uint64_t(1) << 62;
@@ -94,10 +94,8 @@ template <class T, int J, int TA, int TB, class A, int C> ZMLX_FN void team_colu
     team_columns<T, J + n / 8, TA, TB>(t, a, b, panel, step, adds);
   }
 }
-#endif
 }  // namespace zmlx
 
-#ifdef __CUDA_ARCH_FEAT_SM90_ALL
 // A compiler that knows nothing of work that goes on by itself must not move what registers hold across these.
 template <int R, int C> ZMLX_FN void kk_tile_hold(kk_tile<128, R, C>& t) {
 #pragma unroll
@@ -176,11 +174,4 @@ ZMLX_FN void kk_tile_mma(kk_tile<128, R, C>& t, kk_tile<128, R, K>& a, kk_tile_b
   kk_tile_mma_later(t, a, b, c0);
   kk_tile_mma_wait<0>(t);
 }
-template <int L, int N> requires(L == 128) ZMLX_FN void kk_tile_wait() {
-  asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory");
-  // What threads wrote is to be seen by the tensor cores, which read by a way of their own.
-  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
-  ::__syncthreads();
-}
-template <int L> requires(L == 128) ZMLX_FN void kk_tile_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 #endif

@@ -247,9 +247,13 @@ ZMLX_FN void kk_tile_stage_rows(kk_tile_block<32, R, C, false, P> b, F place, lo
   }
 }
 #if __CUDA_ARCH__ >= 800
-template <int L> requires(L == 32) ZMLX_FN void kk_tile_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
-template <int L, int N> requires(L == 32) ZMLX_FN void kk_tile_wait() {
+template <int L> requires(L != 1) ZMLX_FN void kk_tile_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+template <int L, int N> requires(L != 1) ZMLX_FN void kk_tile_wait() {
   asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory");
+#if __CUDA_ARCH__ >= 900
+  // Products of teams read threadgroup memory by a way of their own, which sees what threads wrote behind this.
+  if constexpr (L == 128) asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+#endif
   ::__syncthreads();
 }
 #endif

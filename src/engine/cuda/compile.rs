@@ -26,6 +26,9 @@ const FORMAT: &str = "zmlx-cuda-2";
 /// The part of the cache that is this engine's.
 const ENGINE: &str = "cuda";
 
+/// What the text of a kernel has that may multiply for teams of simdgroups.
+const TEAMS: &str = "kk_tile_mma_wait";
+
 /// Names within a cache entry: the code, and the bytes of threadgroup memory that launches ask for,
 /// where they do.
 const CODE: &str = "kernel.cubin";
@@ -35,7 +38,7 @@ const SHARED: &str = "shared";
 pub fn compile(msl: &str, options: &CompileOptions) -> Result<(CudaKernel, Origin), EngineError> {
     danger(msl, &options.name)?;
     let lowered = lower(msl, options)?;
-    let flags = flags(options);
+    let flags = flags(options, &lowered.text);
     let found = compile_lowered(&lowered, flags, options)?;
     record::note(|| options.recorded(msl));
     Ok(found)
@@ -88,7 +91,7 @@ pub fn compile_ahead(
 ) -> Result<bool, EngineError> {
     danger(msl, &options.name)?;
     let lowered = lower(msl, options)?;
-    let flags = flags(options);
+    let flags = flags(options, &lowered.text);
     let key = ahead_key(&flags, &lowered)?;
     if cache.find(&key).is_some() {
         return Ok(false);
@@ -230,13 +233,12 @@ fn build(
 }
 
 /// Flags that make a difference for the code.
-fn flags(options: &CompileOptions) -> Vec<String> {
+fn flags(options: &CompileOptions, text: &str) -> Vec<String> {
     let fused = options.math_mode != MathMode::Safe;
-    // What this GPU has and later ones have not, such as the products of four simdgroups.
-    let own = if options.architecture == "sm_90" {
-        "a"
-    } else {
-        ""
+    // What this GPU has and later ones have not: products of teams (`kernels/runtime/cuda/teams.h`).
+    let own = match options.architecture == "sm_90" && text.contains(TEAMS) {
+        true => "a",
+        false => "",
     };
     let mut flags = vec![
         format!("--gpu-architecture={}{own}", options.architecture),

@@ -18,6 +18,8 @@ struct Tiles {
     stages: i32,
     /// D rounded up.
     width: i32,
+    /// How many share the keys of [`Pass::Dkv`].
+    across: i32,
 }
 
 /// What a kernel keeps in threadgroup memory.
@@ -48,6 +50,7 @@ impl Tiles {
                 keys: 64,
                 stages: 1,
                 width: step,
+                across: 1,
             };
         }
         if let Some(tiles) = Tiles::of_teams(pass, q, step) {
@@ -74,6 +77,7 @@ impl Tiles {
             keys,
             stages,
             width: step,
+            across: 1,
         });
         let fits = |t: &&Tiles| {
             // More queries of a simdgroup read keys and values less often. Their sums fill the registers, so nothing else may need many.
@@ -103,9 +107,15 @@ impl Tiles {
             (Pass::Dq, _) => (256, 64, 1),
             (Pass::Dkv, 64) => (256, 128, 2),
             (Pass::Dkv, 128) => (256, 64, 2),
+            (Pass::Dkv, 256) => (256, 64, 2),
             (Pass::Dkv, _) => return None,
         };
-        let own = threads / 2;
+        let across = if (pass, width) == (Pass::Dkv, 256) {
+            2
+        } else {
+            1
+        };
+        let own = threads / 2 / across;
         let (queries, keys) = match pass {
             Pass::Dkv => (other, own),
             _ => (own, other),
@@ -117,6 +127,7 @@ impl Tiles {
             keys,
             stages,
             width,
+            across,
         })
     }
 
@@ -268,6 +279,7 @@ fn launch<const N: usize>(
         ("BN", tiles.keys),
         ("DP", tiles.width),
         ("STAGES", tiles.stages),
+        ("ACROSS", tiles.across),
         ("MASK", flash.mask as i32),
     ];
     for (name, value) in numbers {
@@ -434,6 +446,6 @@ threadgroup float numbers[STAGES * 2 * BM];
 ", of_keys!(), scores!("0", "block * BN"), "\
 const size_t key = (size_t(b) * kv + shared) * keys;
 ", columns!(), "\
-kk_flash_dkv<T, L, TG, BM, BN, DP, STAGES>(
+kk_flash_dkv<T, L, TG, BM, BN, DP, STAGES, ACROSS>(
 ", dkv!(), "    (threadgroup S*)(qs), (threadgroup S*)(gs), (threadgroup S*)(ks), (threadgroup S*)(vs), (threadgroup float*)(numbers), at);
 ");

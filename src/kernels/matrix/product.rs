@@ -77,18 +77,18 @@ impl<'a> Product<'a> {
             Way::Tiles => false,
             Way::Measured => crate::stream::current().gpu,
         };
-        if mlx {
-            let turn = |x: &Array, turned| match turned {
-                true => x.swapaxes(-1, -2),
-                false => Ok(x.clone()),
-            };
-            return turn(a, self.turned[0])?.matmul(&turn(b, self.turned[1])?);
-        }
         // Rows of all batches are one matrix's where they meet the same factor.
         if b.ndim() == 2 && a.ndim() > 2 && !self.turned[0] {
             let rows = rows("a", &[batch.as_slice(), &[m]].concat())?;
-            let flat = multiply(&a.reshape((rows, k))?, b, self.turned)?;
+            let a = a.reshape((rows, k))?;
+            let flat = match mlx {
+                true => by_mlx(&a, b, self.turned)?,
+                false => multiply(&a, b, self.turned)?,
+            };
             return flat.reshape([batch.as_slice(), &[m, n]].concat());
+        }
+        if mlx {
+            return by_mlx(a, b, self.turned);
         }
         let spread = |x: &Array| {
             let shape = [batch.as_slice(), &x.shape()[x.ndim() - 2..]].concat();
@@ -99,6 +99,15 @@ impl<'a> Product<'a> {
         };
         multiply(&spread(a)?, &spread(b)?, self.turned)
     }
+}
+
+#[track_caller]
+fn by_mlx(a: &Array, b: &Array, turned: Turned) -> Result<Array> {
+    let turn = |x: &Array, turned| match turned {
+        true => x.swapaxes(-1, -2),
+        false => Ok(x.clone()),
+    };
+    turn(a, turned[0])?.matmul(&turn(b, turned[1])?)
 }
 
 /// Rows and columns of a factor as it enters the product.

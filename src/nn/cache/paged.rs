@@ -74,17 +74,19 @@ impl PagedCache {
                 )));
             }
         }
-        let place = |at: i32| {
+        if start < 0 {
+            return Err(Error::argument("start", "a position from 0 on", start));
+        }
+        let end = i64::from(start) + i64::from(count);
+        let place = |at: i64| {
+            let slots = i64::from(slots);
             let block = usize::try_from(at / slots).ok().and_then(|i| table.get(i));
             let block = block.filter(|b| (0..blocks).contains(*b));
-            block.map(|b| b * slots + at % slots)
+            block.map(|&b| (i64::from(b) * slots + at % slots) as i32)
         };
-        let places: Option<Vec<i32>> = (start..start.saturating_add(count)).map(place).collect();
-        let (Some(places), true) = (places, start >= 0) else {
-            let expected = format!(
-                "blocks below {blocks} for positions up to {}",
-                start + count
-            );
+        let places: Option<Vec<i32>> = (i64::from(start)..end).map(place).collect();
+        let Some(places) = places else {
+            let expected = format!("blocks below {blocks} for positions up to {end}");
             return Err(Error::argument(
                 "table",
                 expected,
