@@ -111,18 +111,13 @@ impl Weight {
         match self {
             Weight::Dense(weight) => weight.take(numbers, 0),
             Weight::Quantized(q) => {
-                // A single row is no matrix.
-                let list = match numbers.ndim() {
-                    0 => numbers.expand_dims(0)?,
-                    _ => numbers.clone(),
-                };
                 let biases = match &q.biases {
-                    Some(biases) => Some(biases.take(&list, 0)?),
+                    Some(biases) => Some(matrix_of(biases, numbers)?),
                     None => None,
                 };
                 let picked = Quantized {
-                    weight: q.weight.take(&list, 0)?,
-                    scales: q.scales.take(&list, 0)?,
+                    weight: matrix_of(&q.weight, numbers)?,
+                    scales: matrix_of(&q.scales, numbers)?,
                     biases,
                     ..q.clone()
                 };
@@ -266,5 +261,15 @@ impl Module for Weight {
             }
             Weight::Blocks { blocks, .. } => to.buffer("weight", blocks),
         }
+    }
+}
+
+/// Rows by number; a single one is a matrix of one row.
+#[track_caller]
+fn matrix_of(a: &Array, numbers: &Array) -> Result<Array> {
+    let rows = a.take(numbers, 0)?;
+    match numbers.ndim() {
+        0 => rows.expand_dims(0),
+        _ => Ok(rows),
     }
 }

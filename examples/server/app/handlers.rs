@@ -164,12 +164,18 @@ fn at_fault<T: DeserializeOwned>(body: &[u8]) -> Option<String> {
         read.err().map(|e| e.to_string())
     };
     let whole = said(None)?;
-    let mut names = fields.keys().take(MOST);
-    if let Some(name) = names.find(|name| said(Some(name)).as_ref() != Some(&whole)) {
-        return Some(name.clone());
+    let missing = |name: &str| format!("missing field `{name}`");
+    let mut asked_for = None;
+    for name in fields.keys().take(MOST) {
+        match said(Some(name)) {
+            Some(other) if other == whole => {}
+            // What has to be there is at fault if nothing else is.
+            Some(other) if other == missing(name) => asked_for = asked_for.or(Some(name.clone())),
+            _ => return Some(name.clone()),
+        }
     }
-    let missing = whole.strip_prefix("missing field `")?.split('`').next()?;
-    Some(missing.to_owned())
+    let absent = || whole.strip_prefix("missing field `")?.split('`').next();
+    asked_for.or_else(|| absent().map(str::to_owned))
 }
 
 async fn answer(state: Arc<State>, plan: Result<Plan, Problem>, chat: bool) -> Response {
