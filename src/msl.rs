@@ -35,7 +35,7 @@ const VOCABULARY: &[File] = files! {
 
 /// The catalog's own files, one a family, for what no program says. `topk.metal` and `sampling.metal` have their keys from `selection.metal`; none
 /// else uses another.
-const CATALOG: &[File] = files! { "scan.metal" "reductions.metal" "rope.metal" "selection.metal" "topk.metal" "sampling.metal" "indexing.metal" "bits.metal" "attention.metal" "quant.metal" "quant_products.metal" "quant_ggml.metal" "quant_rows.metal" "quant_bytes.metal" "quant_rounded.metal" "quant_fragments.metal" "quant_encode.metal" "image.metal" "matrix.metal" "flash.metal" "attention_parts.metal" "attention_tiles.metal" "attention_codes.metal" };
+const CATALOG: &[File] = files! { "scan.metal" "reductions.metal" "rope.metal" "selection.metal" "topk.metal" "sampling.metal" "indexing.metal" "bits.metal" "attention.metal" "quant.metal" "quant_products.metal" "quant_ggml.metal" "quant_rows.metal" "quant_bytes.metal" "quant_rounded.metal" "quant_fragments.metal" "quant_encode.metal" "image.metal" "matrix.metal" "flash.metal" "flash_gradients.metal" "attention_parts.metal" "attention_tiles.metal" "attention_codes.metal" };
 
 fn files() -> impl Iterator<Item = &'static File> {
     VOCABULARY.iter().chain(CATALOG)

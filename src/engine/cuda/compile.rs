@@ -266,3 +266,37 @@ fn refused(kernel: &str, output: String, lowered: &Lowered) -> EngineError {
         output,
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Code for what sm_90 alone has runs on no later GPU, so it is made where it is needed only.
+    #[test]
+    fn texts_of_teams_are_for_one_gpu_alone() {
+        let architecture = |gpu: &str, text: &str| {
+            let options = CompileOptions {
+                name: "k".into(),
+                math_mode: MathMode::Safe,
+                inputs: Vec::new(),
+                threads: 256,
+                rank: 4,
+                architecture: gpu.into(),
+                in_turn: 1,
+                exact: false,
+                whole: false,
+            };
+            flags(&options, text).swap_remove(0)
+        };
+        let teams = "kk_tile_mma_wait<0>(x);";
+        for (gpu, text, want) in [
+            ("sm_90", teams, "sm_90a"),
+            ("sm_90", "x", "sm_90"),
+            ("sm_80", teams, "sm_80"),
+            ("sm_100", teams, "sm_100"),
+        ] {
+            let want = format!("--gpu-architecture={want}");
+            assert_eq!(architecture(gpu, text), want);
+        }
+    }
+}

@@ -11,6 +11,7 @@ mod few_tiles;
 mod flash;
 mod flash_launch;
 mod flash_op;
+mod flash_tiles;
 mod options;
 mod paged;
 mod pick;
